@@ -1,0 +1,88 @@
+"""What can go wrong, in our words.
+
+Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet/transport.py``, an errno is born only in
+``fuse/errnos.py``. A message is one sentence that names the thing asked for and, where there is one, the remedy.
+
+    CometFSError
+    ├── NotFound              Comet has no such thing
+    ├── NotAllowed            Comet knows it and refuses it to this key
+    │   └── KeyRejected       Comet refuses the key itself
+    ├── Throttled             too many calls; ``retry_after`` says how long to wait
+    ├── Unreachable           no answer: network, name, TLS, or a server that keeps failing (5xx)
+    │   └── DeadlineExceeded  no answer in time
+    ├── Unsupported           this server does not offer it
+    ├── Unintelligible        an answer that is not what its endpoint promises
+    ├── NoSuchEntry           a directory has no entry of that name
+    ├── NotADirectory         a file where a directory was wanted
+    ├── IsADirectory          a directory where a file was wanted
+    ├── Stale                 what the kernel points at is gone
+    ├── Interrupted           the asking process was told to die while it waited
+    └── SetupError            settings or surroundings that keep a command from starting
+"""
+
+from __future__ import annotations
+
+
+class CometFSError(Exception):
+    """Base of all errors that cometfs raises on purpose; ``str()`` is a sentence for a user."""
+
+
+class NotFound(CometFSError):
+    """Comet has no such workspace, project, experiment, asset or endpoint's subject (HTTP 404, and 400 on older servers)."""
+
+
+class NotAllowed(CometFSError):
+    """Comet refuses this to the key in use (HTTP 402, 403)."""
+
+
+class KeyRejected(NotAllowed):
+    """Comet does not accept the API key at all (HTTP 401)."""
+
+
+class Throttled(CometFSError):
+    """Comet asks to slow down (HTTP 429) for longer than the call's deadline allows to wait."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds until Comet is willing to answer again."""
+
+
+class Unreachable(CometFSError):
+    """No usable answer arrived: no network, no such host, a broken connection, or 5xx after all retries."""
+
+
+class DeadlineExceeded(Unreachable):
+    """The answer did not arrive within the deadline of the call."""
+
+
+class Unsupported(CometFSError):
+    """This server does not offer the endpoint, or offers it differently from what is needed."""
+
+
+class Unintelligible(CometFSError):
+    """The server answered with something that its endpoint does not promise (no JSON, a missing field, a wrong type)."""
+
+
+class NoSuchEntry(CometFSError):
+    """A complete listing has no entry of that name."""
+
+
+class NotADirectory(CometFSError):
+    """A file was used as a directory."""
+
+
+class IsADirectory(CometFSError):
+    """A directory was used as a file."""
+
+
+class Stale(CometFSError):
+    """An inode or a handle that the kernel still holds stands for nothing any more."""
+
+
+class Interrupted(CometFSError):
+    """The process that asked has a fatal signal pending."""
+
+
+class SetupError(CometFSError):
+    """A command cannot start: the sentence says what is missing and what to do."""

@@ -1,0 +1,31 @@
+"""How long an answer may be reused: a value, and the policy that gives each kind of answer its own.
+
+Not here: clocks and caches. A lease is a number of seconds; whoever keeps the answer counts from when it arrived.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Lease = NewType("Lease", float)
+"""Seconds for which an answer holds, from the moment it arrived."""
+
+ACCOUNT = Lease(300.0)
+"""Workspaces of an account and notes of a project: changed by hand, rarely."""
+
+LISTING = Lease(60.0)
+"""Projects of a workspace, experiments of a project: new ones appear while people work."""
+
+FINISHED = Lease(3600.0)
+"""An experiment that has ended: late edits (a tag, a note) still happen, data does not come any more."""
+
+RUNNING = Lease(5.0)
+"""An experiment that may still be logging, or one of which the server does not say."""
+
+MISSING = Lease(30.0)
+"""Comet's answer that there is no such thing."""
+
+
+def of_experiment(running: bool | None) -> Lease:
+    """The lease of an experiment's answers; `running` is None when the listing does not tell (older servers)."""
+    return FINISHED if running is False else RUNNING
