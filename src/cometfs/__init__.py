@@ -1,6 +1,20 @@
 """cometfs: a Comet account (comet.com) as a directory, and Comet's JavaScript SDK in Python."""
 
-from cometfs.comet.api import API
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cometfs.comet.api import API
 
 __all__ = ["API"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because commands that never speak to Comet (umount, --help) need not wait for an HTTP client to load.
+    if name == "API":
+        from cometfs.comet.api import API
+
+        return API
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
