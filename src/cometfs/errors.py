@@ -15,6 +15,7 @@ Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet
     ├── NoSuchEntry           a directory has no entry of that name
     ├── NotADirectory         a file where a directory was wanted
     ├── IsADirectory          a directory where a file was wanted
+    ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
     ├── Interrupted           the asking process was told to die while it waited
     └── SetupError            settings or surroundings that keep a command from starting
@@ -74,6 +75,10 @@ class NotADirectory(CometFSError):
 
 class IsADirectory(CometFSError):
     """A directory was used as a file."""
+
+
+class OutOfSpace(CometFSError):
+    """This machine has no room for something that must be kept (disk full)."""
 
 
 class Stale(CometFSError):

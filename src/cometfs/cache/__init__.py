@@ -1,0 +1,1 @@
+"""Values under keys, for as long as they hold. Knows neither Comet nor files."""
