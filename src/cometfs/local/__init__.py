@@ -1,0 +1,25 @@
+"""An embedded Comet: a directory of comet_ml offline archives, served as Comet's own REST API on this machine.
+
+What ``serve``, ``demo`` and the tests run. From the inside out:
+
+    messages   what one line of an archive says
+    archive    bytes of an archive's members, read when asked for
+    record     what an experiment logged, as an index of its lines
+    content    the parts of a record that are read from disk
+    index      a directory: workspaces, projects, experiments
+    replies    the shapes in which Comet answers
+    endpoints  one function per question
+    app        all of it as an ASGI application; `server` puts that on a socket
+
+Not here: anything about files that are mounted. The two halves of cometfs meet on the wire only, and this one knows
+nothing of the other's client.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def sample_directory() -> Path:
+    """The directory of the archives that come with the package: what is served when no directory is given."""
+    return Path(__file__).parent / "sample"

@@ -1,0 +1,134 @@
+"""The embedded Comet as an ASGI application: routes, and the borders that every request passes.
+
+Not here: sockets (`server`); answers (`endpoints`, `downloads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cometfs.local import downloads
+from cometfs.local.asking import Ask, Refusal
+from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
+from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
+from cometfs.local.index import Index
+from cometfs.local.panels import PanelStore
+
+VERSION = "4.40.0"
+"""The Comet that this one claims to be: new enough for every call that its clients make."""
+
+OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping": {"status": "ok"}}
+"""What is answered without a key."""
+
+REST = "/api/rest/v2/"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(
+    index: Index, *, api_key: str | None = None, latency: float = 0.0, access_log: Path | None = None
+) -> Starlette:
+    """A Comet that serves `index`.
+
+    With `api_key` only that key is let in, otherwise any that is not empty. `latency` in seconds delays every answer.
+    `access_log` gets one JSON line per request: ``time`` (epoch seconds), ``method``, ``path``, ``query`` (the raw
+    query string), ``status``, ``bytes`` (of the body).
+    """
+    layers = [Middleware(Latency, seconds=latency), Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN))]
+    if access_log is not None:
+        layers.insert(0, Middleware(AccessLog, path=access_log))
+    app = Starlette(
+        routes=[*_open_routes(), *_rest_routes(index, PanelStore())],
+        middleware=layers,
+        exception_handlers={Refusal: _refuse, HTTPException: _unknown},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _open_routes() -> list[Route]:
+    return [Route(path, _constant(body), methods=["GET"]) for path, body in OPEN.items()]
+
+
+def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
+    def route(path: str, handler: Handler, method: str = "GET") -> Route:
+        return Route(REST + path, handler, methods=[method])
+
+    return [
+        *(route(path, _at_once(index, panels, endpoint)) for path, endpoint in IN_MEMORY.items()),
+        *(route(path, _in_thread(index, panels, endpoint)) for path, endpoint in FROM_DISK.items()),
+        *(route(path, _in_thread(index, panels, endpoint), "POST") for path, endpoint in POSTED.items()),
+        route("experiment/asset/get-asset", _asset(index, panels)),
+        route("experiment/git/patch", _patch(index, panels)),
+    ]
+
+
+def _constant(body: Any) -> Handler:
+    async def handle(_: Request) -> Response:
+        return _json(body)
+
+    return handle
+
+
+def _at_once(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
+    async def handle(request: Request) -> Response:
+        return _json(endpoint(await _ask(index, panels, request)))
+
+    return handle
+
+
+def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
+    async def handle(request: Request) -> Response:
+        ask = await _ask(index, panels, request)
+        return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
+
+    return handle
+
+
+def _asset(index: Index, panels: PanelStore) -> Handler:
+    async def handle(request: Request) -> Response:
+        return downloads.asset(await _ask(index, panels, request))
+
+    return handle
+
+
+def _patch(index: Index, panels: PanelStore) -> Handler:
+    async def handle(request: Request) -> Response:
+        found = downloads.patch(await _ask(index, panels, request))
+        return found or _json({"msg": "no git patch was logged", "code": 200})
+
+    return handle
+
+
+async def _ask(index: Index, panels: PanelStore, request: Request) -> Ask:
+    return Ask(
+        index, panels, request.query_params, await request.body(), key_of(request.scope) or "", str(request.base_url)
+    )
+
+
+def _json(body: Any) -> Response:
+    """Exactly ``application/json``: Comet's Python client refuses the same with a charset behind it."""
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def _refuse(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, Refusal)
+    return refused(exc)
+
+
+async def _unknown(request: Request, exc: Exception) -> Response:
+    """No such endpoint, or not by this method: to Comet's clients the same thing."""
+    assert isinstance(exc, HTTPException)
+    status = 404 if exc.status_code == 405 else exc.status_code
+    return refused(Refusal(status, f"no endpoint {request.method} {request.url.path}"))

@@ -1,0 +1,115 @@
+"""A question to the embedded Comet, and the refusals it may meet.
+
+`Ask` is what an endpoint sees of a request: named values instead of a query string, things of the index instead of
+their names. What is missing or unknown is refused here, in Comet's numbers, so that endpoints only answer.
+
+Not here: HTTP (`app`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cometfs.local.index import Experiment, Index, Project
+from cometfs.local.panels import PanelStore
+from cometfs.local.record import Record
+
+NO_SUCH_EXPERIMENT = 90211
+KEY_NOT_REGISTERED = 90212
+NO_SUCH_WORKSPACE = 90219
+NO_EXPERIMENT_KEY = 90998
+NO_PROJECT_NAME = 98219
+"""Comet's own error numbers, as its clients know them."""
+
+
+class Refusal(Exception):
+    """An answer that is an error: an HTTP status, a sentence, and Comet's number where it has one."""
+
+    def __init__(self, status: int, message: str, sdk_error_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.sdk_error_code = status, message, sdk_error_code
+
+    def body(self) -> dict[str, Any]:
+        """Comet's shape of an error."""
+        body: dict[str, Any] = {"msg": self.message, "code": self.status}
+        return body if self.sdk_error_code is None else body | {"sdk_error_code": self.sdk_error_code}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: its query, its body, the key it came with, and the address of the server with a trailing slash."""
+
+    index: Index
+    panels: PanelStore
+    query: Mapping[str, str]
+    body: bytes
+    key: str
+    base_url: str
+
+    def text(self, name: str) -> str:
+        """A value that must be given."""
+        value = self.query.get(name)
+        if not value:
+            raise Refusal(400, f"{name} is missing")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A boolean in any client's spelling: ``true``, ``True``, ``1``."""
+        value = self.query.get(name)
+        return default if value is None else value.lower() in ("true", "1")
+
+    def number(self, name: str, default: int | None) -> int | None:
+        """A whole number from 1 on."""
+        value = self.query.get(name)
+        if value is None:
+            return default
+        if not value.isascii() or not value.isdigit() or int(value) < 1:
+            raise Refusal(400, f"{name} must be a whole number from 1 on, not {value!r}")
+        return int(value)
+
+    def experiment(self) -> Experiment:
+        """The experiment of ``experimentKey``."""
+        key = self.query.get("experimentKey")
+        if not key:
+            raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
+        found = self.index.experiments.get(key)
+        if found is None:
+            raise Refusal(404, f"experiment {key} does not exist", NO_SUCH_EXPERIMENT)
+        return found
+
+    def record(self) -> Record:
+        """What the experiment of ``experimentKey`` logged."""
+        return self.experiment().record
+
+    def workspace(self) -> str:
+        """The name in ``workspaceName``, which must be a workspace."""
+        name = self.text("workspaceName")
+        if name not in self.index.workspaces():
+            raise Refusal(404, f"workspace {name} does not exist", NO_SUCH_WORKSPACE)
+        return name
+
+    def project(self) -> Project:
+        """The project of ``projectId``, or of ``workspaceName`` and ``projectName``."""
+        identity = self.query.get("projectId")
+        if identity:
+            found = self.index.projects.get(identity)
+        else:
+            workspace = self.workspace()
+            identity = self.query.get("projectName")
+            if not identity:
+                raise Refusal(400, "projectName is missing", NO_PROJECT_NAME)
+            found = self.index.project(workspace, identity)
+        if found is None:
+            raise Refusal(404, f"project {identity} does not exist")
+        return found
+
+    def json(self, shape: type[Any]) -> Any:
+        """The body, as a value of `shape`."""
+        try:
+            return msgspec.json.decode(self.body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc

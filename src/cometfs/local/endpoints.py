@@ -1,0 +1,162 @@
+"""One function per question of Comet's REST API, version 2: from an `Ask` to the value that becomes the answer's JSON.
+
+``IN_MEMORY`` holds what the index alone answers, ``FROM_DISK`` what reads archives and so runs in a thread,
+``POSTED`` what comes with a body. An endpoint is added by adding its line.
+
+Not here: HTTP, keys, errors' shapes (`app`, `asking`); bytes of assets (`downloads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from cometfs.local import content, replies
+from cometfs.local.asking import Ask, Refusal
+from cometfs.local.charts import ChartQuestion, chart
+from cometfs.local.columns import columns
+from cometfs.local.feeding import derived_id
+from cometfs.local.index import Experiment
+from cometfs.local.record import Asset
+
+Endpoint = Callable[[Ask], Any]
+
+PAGE_SIZE = 100
+"""How many experiments a page has when a client asks for a page and not for a size."""
+
+
+def _account(ask: Ask) -> Any:
+    return {"userName": replies.LOCAL_USER, "defaultWorkspaceName": ask.index.workspaces()[0]}
+
+
+def _projects(ask: Ask) -> Any:
+    return {"projects": [replies.project_row(project) for project in ask.index.projects_of(ask.workspace())]}
+
+
+def _experiments(ask: Ask) -> Any:
+    """Without ``archived`` only live ones; without ``page`` and ``size`` all of them in one answer."""
+    archived = ask.flag("archived", False)
+    found = [one for one in ask.project().experiments if one.record.archived == archived]
+    rows = [replies.experiment_row(one) for one in _page(ask, _sorted(ask, found))]
+    return {"experiments": rows}
+
+
+def _sorted(ask: Ask, found: list[Experiment]) -> list[Experiment]:
+    """By start unless ``sortBy`` says ``endTime``; ascending unless ``sortOrder`` says ``desc``."""
+    by = ask.query.get("sortBy", "startTime")
+    if by not in ("startTime", "endTime"):
+        raise Refusal(400, f"sortBy must be startTime or endTime, not {by!r}")
+
+    def time_of(experiment: Experiment) -> int:
+        return (experiment.record.end if by == "endTime" else experiment.record.start) or 0
+
+    return sorted(found, key=time_of, reverse=ask.query.get("sortOrder", "asc").lower() == "desc")
+
+
+def _page(ask: Ask, found: list[Experiment]) -> list[Experiment]:
+    page, size = ask.number("page", None), ask.number("size", None)
+    if page is None and size is None:
+        return found
+    page, size = page or 1, size or PAGE_SIZE
+    return found[(page - 1) * size : page * size]
+
+
+def _points(ask: Ask) -> Any:
+    return {"metrics": content.points(ask.record(), ask.text("metricName"))}
+
+
+def _all_points(ask: Ask) -> Any:
+    record = ask.record()
+    return {"metrics": [point for name in record.metrics for point in content.points(record, name)]}
+
+
+def _assets(ask: Ask) -> Any:
+    wanted = ask.query.get("type") or "all"
+    wanted = "image" if wanted == "visualization" else wanted
+    found = ask.record().assets.values()
+    return _asset_rows(ask, (asset for asset in found if wanted in ("all", asset.type)))
+
+
+def _assets_by_name(ask: Ask) -> Any:
+    name, kind = ask.text("assetName"), ask.query.get("type") or "all"
+    found = ask.record().assets.values()
+    return _asset_rows(ask, (asset for asset in found if asset.name == name and kind in ("all", asset.type)))
+
+
+def _asset_rows(ask: Ask, assets: Iterable[Asset]) -> Any:
+    experiment = ask.experiment()
+    return {"assets": [replies.asset_row(experiment, asset, ask.base_url, ask.key) for asset in assets]}
+
+
+def _models(ask: Ask) -> Any:
+    experiment = ask.experiment()
+    names = sorted({asset.model for asset in experiment.record.assets.values() if asset.model is not None})
+    return {
+        "models": [
+            {
+                "experimentModelId": derived_id("model", experiment.key, name),
+                "experimentKey": experiment.key,
+                "modelName": name,
+                "registryRecords": [],
+            }
+            for name in names
+        ]
+    }
+
+
+def _model_assets(ask: Ask) -> Any:
+    name = ask.text("modelName")
+    return _asset_rows(ask, (asset for asset in ask.record().assets.values() if asset.model == name))
+
+
+def _system_details(ask: Ask) -> Any:
+    experiment = ask.experiment()
+    return {"experimentKey": experiment.key} | content.system_details(experiment.record)
+
+
+class _StoreText(msgspec.Struct):
+    store: str
+
+
+def _save_store(ask: Ask) -> Any:
+    ask.panels.save(ask.json(_StoreText).store)
+    return {"msg": "Stored"}
+
+
+IN_MEMORY: dict[str, Endpoint] = {
+    "account-details": _account,
+    "workspaces": lambda ask: {"workspaceNames": ask.index.workspaces()},
+    "projects": _projects,
+    "project": lambda ask: replies.project_row(ask.project()),
+    "project/notes": lambda ask: {"notes": ask.project().notes},
+    "project/column-names": lambda ask: {"columns": columns(ask.project(), ask.flag("archived", False))},
+    "experiments": _experiments,
+    "experiment/metadata": lambda ask: replies.experiment_row(ask.experiment()),
+    "experiment/tags": lambda ask: {"tags": sorted(ask.record().tags)},
+    "experiment/parameters": lambda ask: {"values": replies.parameter_rows(ask.record())},
+    "experiment/metrics/summary": lambda ask: {"values": replies.summary_rows(ask.record())},
+    "experiment/log-other": lambda ask: {"values": replies.other_rows(ask.experiment())},
+    "experiment/asset/list": _assets,
+    "experiment/asset/get-by-name": _assets_by_name,
+    "experiment/model": _models,
+    "experiment/model/asset/list": _model_assets,
+    "panel/store": lambda ask: {"store": ask.panels.load()},
+}
+
+FROM_DISK: dict[str, Endpoint] = {
+    "experiment/html": lambda ask: {"html": content.html(ask.record())},
+    "experiment/code": lambda ask: {"code": content.code(ask.record())},
+    "experiment/output": lambda ask: {"output": content.output(ask.record())},
+    "experiment/graph": lambda ask: {"graph": content.graph(ask.record())},
+    "experiment/system-details": _system_details,
+    "experiment/git/metadata": lambda ask: content.git_metadata(ask.record()),
+    "experiment/metrics/get-metric": _points,
+    "experiment/metrics/get-all": _all_points,
+}
+
+POSTED: dict[str, Endpoint] = {
+    "experiments/multi-metric-chart": lambda ask: chart(ask.index, ask.json(ChartQuestion)),
+    "write/panel/store": _save_store,
+}

@@ -1,0 +1,159 @@
+"""A directory of archives as workspaces, projects and experiments, in memory.
+
+A record is read once however often it is served: replicas are little more than a key and a name that point to it.
+
+Not here: what a record holds (`record`), and answers (`replies`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cometfs.errors import SetupError
+from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
+from cometfs.local.feeding import derived_id
+from cometfs.local.record import Record
+from cometfs.local.scan import Heading, read_heading, read_record
+
+LOG = logging.getLogger("cometfs.local")
+
+DEFAULT_WORKSPACE = "default"
+DEFAULT_PROJECT = "general"
+"""Where an archive belongs that names no workspace or no project."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+@dataclass(slots=True)
+class Project:
+    """A project; its id depends on its names only."""
+
+    id: str
+    workspace: str
+    name: str
+    description: str = ""
+    notes: str | None = None
+    public: bool = False
+    experiments: list[Experiment] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A record under a key and a name; `name` is None when the run was given none."""
+
+    key: str
+    name: str | None
+    project: Project
+    record: Record
+
+
+class Index:
+    """Everything that is served, found by name or key. Experiments are in the order of their start."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, Project] = {}
+        self.experiments: dict[str, Experiment] = {}
+
+    def workspaces(self) -> list[str]:
+        """Names of workspaces, sorted; a user always has one, so an empty index has the default one."""
+        return sorted({project.workspace for project in self.projects.values()}) or [DEFAULT_WORKSPACE]
+
+    def projects_of(self, workspace: str) -> list[Project]:
+        """The projects of a workspace by name; none when there is no such workspace."""
+        found = [project for project in self.projects.values() if project.workspace == workspace]
+        return sorted(found, key=lambda project: project.name)
+
+    def project(self, workspace: str, name: str) -> Project | None:
+        """The project of these names, if there is one."""
+        return self.projects.get(project_id(workspace, name))
+
+    def add(self, key: str, name: str | None, workspace: str, project: str, record: Record) -> None:
+        """Serve `record` under `key`, in a project that is made if need be."""
+        made = self.projects.setdefault(
+            project_id(workspace, project), Project(project_id(workspace, project), workspace, project)
+        )
+        experiment = Experiment(key, name, made, record)
+        made.experiments.append(experiment)
+        self.experiments[key] = experiment
+
+
+def project_id(workspace: str, name: str) -> str:
+    """32 hex digits, the same for the same two names."""
+    return derived_id("project", workspace, name)
+
+
+def open_directory(directory: Path, replicate: int = 1) -> Index:
+    """The index of all archives in `directory`: ``*.zip``, and folders of the same shape.
+
+    Each is served `replicate` times: once as it is, and as copies whose keys and names are derived from its own. What
+    cannot be read is skipped with a warning that names it. Raises SetupError when there is no such directory.
+    """
+    try:
+        paths = sorted(path for path in directory.iterdir() if _may_be_archive(path))
+    except OSError as exc:
+        raise SetupError(f"cannot read the archives' directory {directory}: {exc.strerror}") from exc
+    index = Index()
+    groups = _by_key(_opened(paths))
+    for key, parts in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
+        _add_replicas(index, key, parts, replicate)
+    return index
+
+
+def _may_be_archive(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return (path / EXPERIMENT).exists() or (path / MESSAGES).exists()
+    return path.suffix.lower() == ".zip"
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, Heading]]:
+    for path in paths:
+        try:
+            archive = open_archive(path)
+            yield archive, read_heading(archive)
+        except (BrokenArchive, OSError) as exc:
+            LOG.warning("%s: skipped; %s", path, exc)
+
+
+def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple[Archive, Heading]]]:
+    """The archives of each key, by start; very old ones do not name their key, their file does."""
+    groups: defaultdict[str, list[tuple[Archive, Heading]]] = defaultdict(list)
+    for archive, heading in archives:
+        key = heading.offline_id or archive.path.stem
+        if _KEY.fullmatch(key):
+            groups[key].append((archive, heading))
+        else:
+            LOG.warning("%s: skipped; %r is no experiment key", archive.path, key)
+    for key, parts in groups.items():
+        groups[key] = _without_copies(sorted(parts, key=lambda part: part[1].start_time or 0))
+    return groups
+
+
+def _without_copies(parts: list[tuple[Archive, Heading]]) -> list[tuple[Archive, Heading]]:
+    """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name."""
+    seen: dict[object, Path] = {}
+    kept = []
+    for archive, heading in parts:
+        log = archive.members.get(MESSAGES)
+        first = seen.setdefault((heading.start_time, log.size if log else None), archive.path)
+        if first is archive.path:
+            kept.append((archive, heading))
+        else:
+            LOG.warning("%s: skipped; it is the same run as %s", archive.path, first)
+    return kept
+
+
+def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
+    record = read_record(parts)
+    workspace = next((heading.workspace for _, heading in parts if heading.workspace), DEFAULT_WORKSPACE)
+    project = next((heading.project_name for _, heading in parts if heading.project_name), DEFAULT_PROJECT)
+    index.add(key, record.name, workspace, project, record)
+    for number in range(2, replicate + 1):
+        name = f"{record.name}-r{number:04}" if record.name is not None else None
+        index.add(derived_id("replica", key, str(number)), name, workspace, project, record)

@@ -1,0 +1,109 @@
+"""Reads archives into a record, once, from their first line to their last.
+
+A broken archive is read as far as it goes: what had to be skipped is counted and told in one warning that names it.
+
+Not here: which archives there are (`index`).
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable
+from contextlib import closing
+
+import msgspec
+
+from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive
+from cometfs.local.feeding import Missing, feed
+from cometfs.local.messages import BrokenLine, Number, decode
+from cometfs.local.record import Part, Record
+
+LOG = logging.getLogger("cometfs.local")
+
+
+class Heading(msgspec.Struct):
+    """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
+    killed.
+
+    `archived` is ours: no SDK writes it, and it puts the experiment among the archived ones.
+    """
+
+    offline_id: str | None = None
+    workspace: str | None = None
+    project_name: str | None = None
+    start_time: Number | None = None
+    stop_time: Number | None = None
+    tags: list[str] | None = None
+    archived: bool = False
+
+
+def read_heading(archive: Archive) -> Heading:
+    """An archive's ``experiment.json``. Raises BrokenArchive when it is missing or not what it should be."""
+    if EXPERIMENT not in archive.members:
+        raise BrokenArchive(f"no {EXPERIMENT}")
+    try:
+        return msgspec.json.decode(archive.read(EXPERIMENT), type=Heading)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise BrokenArchive(f"{EXPERIMENT}: {exc}") from exc
+
+
+def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
+    """The record of one experiment from its archives, which are given in the order of their start."""
+    record = Record()
+    for archive, heading in parts:
+        _add_heading(record, heading)
+        _add_part(record, archive)
+        stop = heading.stop_time
+        record.end = record.last_seen if stop is None else int(stop)
+    return record
+
+
+def _add_heading(record: Record, heading: Heading) -> None:
+    if record.start is None and heading.start_time is not None:
+        record.start = int(heading.start_time)
+    record.last_seen = record.last_seen or record.start
+    record.tags.update(heading.tags or ())
+    record.crashed = heading.stop_time is None
+    record.archived = heading.archived
+
+
+def _add_part(record: Record, archive: Archive) -> None:
+    last = record.parts[-1] if record.parts else None
+    part = Part(archive, last.base + len(last.starts) if last else 0)
+    record.parts.append(part)
+    faults = ["the zip is cut short"] if archive.truncated else []
+    if MESSAGES in archive.members:
+        faults += _add_lines(record, part)
+    else:
+        faults.append(f"no {MESSAGES}")
+    if faults:
+        LOG.warning("%s: read as far as it goes; %s", archive.path, _told(faults))
+
+
+def _told(faults: list[str]) -> str:
+    shown = "; ".join(faults[:3])
+    return shown if len(faults) <= 3 else f"{shown}; and {len(faults) - 3} more"
+
+
+def _add_lines(record: Record, part: Part) -> list[str]:
+    """Feed every line of a part; what could not be taken in comes back as texts."""
+    faults = []
+    starts: array[int] = part.starts
+    with closing(part.archive.open(MESSAGES)) as file:
+        at = 0
+        for line in file:
+            starts.append(at)
+            at += len(line)
+            try:
+                _add_line(record, part, line)
+            except (BrokenLine, Missing) as exc:
+                faults.append(f"{MESSAGES} line {len(starts)} skipped: {exc}")
+    return faults
+
+
+def _add_line(record: Record, part: Part, line: bytes) -> None:
+    number = part.base + len(part.starts)
+    if line.strip():
+        for payload in decode(line):
+            feed(record, part, number, payload)
