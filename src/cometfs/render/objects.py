@@ -1,0 +1,58 @@
+"""Answers that become JSON: sorted, one name a line, so that `diff` and `grep` show what a person wants to see."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cometfs.render.text import text
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def pretty(answer: Any) -> bytes:
+    """The value as indented JSON with sorted keys; nothing for null."""
+    if answer is None:
+        return b""
+    return text(json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+
+
+def without(answer: Mapping[str, Any] | None, *names: str) -> dict[str, Any] | None:
+    """`answer` less the fields in `names`; None where no other field says anything."""
+    kept = {name: value for name, value in (answer or {}).items() if name not in names}
+    return kept if any(value not in (None, [], "") for value in kept.values()) else None
+
+
+def literal(value: Any) -> str:
+    """How Comet's text of a value stands in JSON: a number, true or false as such (the digits kept), else a string.
+
+    Comet answers every value as text; one that is no text, or null, is written as the JSON it is.
+    """
+    if isinstance(value, str) and (value in ("true", "false") or _NUMBER.fullmatch(value)):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def named_values(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
+    """Parameters or others (rows with `name` and `valueCurrent`) as an object, keys sorted, one a line."""
+    return _object((row["name"], literal(row["valueCurrent"])) for row in rows or ())
+
+
+def metric_summaries(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
+    """Metric summaries as an object: name -> last, min, max and the steps of the three."""
+    return _object((row["name"], _summary(row)) for row in rows or ())
+
+
+def _summary(row: Mapping[str, Any]) -> str:
+    fields = []
+    for word, field in (("last", "Current"), ("min", "Min"), ("max", "Max")):
+        fields.append(f'"{word}": {literal(row["value" + field])}')
+        fields.append(f'"{word}_step": {literal(row["step" + field])}')
+    return "{" + ", ".join(fields) + "}"
+
+
+def _object(members: Iterable[tuple[str, str]]) -> bytes:
+    body = ",\n".join(f"  {json.dumps(name, ensure_ascii=False)}: {value}" for name, value in sorted(members))
+    return text("{\n" + body + "\n}\n" if body else "{}\n")

@@ -1,0 +1,20 @@
+"""Answers that are a text or a list of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def text(answer: str | None) -> bytes:
+    """The text as Comet has it; nothing for null. A lone surrogate, which UTF-8 cannot hold, becomes "?"."""
+    return (answer or "").encode("utf-8", "replace")
+
+
+def lines(answer: Iterable[str] | None) -> bytes:
+    """One line each, in Comet's order."""
+    return text("".join(f"{line}\n" for line in answer or ()))
+
+
+def sorted_lines(answer: Iterable[str] | None) -> bytes:
+    """One line each, sorted, so that two experiments can be compared."""
+    return lines(sorted(answer or ()))

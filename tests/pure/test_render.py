@@ -1,0 +1,110 @@
+"""Bytes of files from literal answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cometfs.render import objects, tables, text
+
+
+def row(name: str, value: str | None) -> dict[str, Any]:
+    return {"name": name, "valueCurrent": value}
+
+
+def point(step: float | None, timestamp: int, offset: int = 0, value: str = "1.0") -> dict[str, Any]:
+    return {"step": step, "epoch": None, "timestamp": timestamp, "offset": offset, "metricValue": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("1e-4", "1e-4"),
+        ("8.63224093336612E-4", "8.63224093336612E-4"),
+        ("-0.0", "-0.0"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("true", "true"),
+        ("True", '"True"'),
+        ("NaN", '"NaN"'),
+        ("Infinity", '"Infinity"'),
+        ("null", '"null"'),
+        ("007", '"007"'),
+        ("1.", '"1."'),
+        ("1\n", '"1\\n"'),
+        ("[1, 2]", '"[1, 2]"'),
+        ("réglage", '"réglage"'),
+        (None, "null"),
+    ],
+)
+def test_a_value_keeps_its_digits_and_its_kind(value: str | None, written: str) -> None:
+    """JSON numbers and booleans stand bare, everything else is a string."""
+    assert objects.named_values([row("lr", value)]) == f'{{\n  "lr": {written}\n}}\n'.encode()
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.text(), st.floats(allow_nan=False).map(repr), st.integers().map(str))))
+def test_params_are_json_sorted_one_a_line(values: dict[str, str]) -> None:
+    """Whatever the names and values: it parses, in order, and a line break never splits a member."""
+    body = objects.named_values([row(name, value) for name, value in values.items()]).decode()
+    parsed = json.loads(body)
+    clean = {name.encode("utf-8", "replace").decode() for name in values}
+    assert set(parsed) == clean
+    if values:
+        assert len(body.split("\n")) == len(values) + 3
+
+
+def test_metric_points_are_sorted_by_step_then_time_then_offset() -> None:
+    """However the server ordered them; nulls are empty cells and come last."""
+    points = [point(None, 5), point(2, 9), point(2, 9, offset=-1, value="NaN"), point(1.5, 1), point(2, 8)]
+    assert tables.metric_points(points).decode().splitlines() == [
+        "step,epoch,timestamp_ms,value",
+        "1.5,,1,1.0",
+        "2,,8,1.0",
+        "2,,9,NaN",
+        "2,,9,1.0",
+        ",,5,1.0",
+    ]
+
+
+def test_a_value_with_commas_and_quotes_survives_csv() -> None:
+    """Texts logged as metrics are quoted as RFC 4180 says."""
+    body = tables.metric_points([point(0, 0, value='["a", 1]')]).decode()
+    assert list(csv.reader(io.StringIO(body)))[1][3] == '["a", 1]'
+
+
+def test_a_summary_has_last_min_and_max_with_their_steps() -> None:
+    """One metric, one line."""
+    answer = {
+        "name": "loss",
+        "valueCurrent": "0.5",
+        "valueMin": "0.25",
+        "valueMax": "NaN",
+        "stepCurrent": 3,
+        "stepMin": 2,
+        "stepMax": None,
+    }
+    assert objects.metric_summaries([answer]).decode() == (
+        '{\n  "loss": {"last": 0.5, "last_step": 3, "min": 0.25, "min_step": 2, "max": "NaN", "max_step": null}\n}\n'
+    )
+
+
+def test_null_is_nothing_and_an_empty_list_is_an_empty_object() -> None:
+    """What turns out to be null is an empty file; an experiment without parameters is still JSON."""
+    assert text.text(None) == objects.pretty(None) == text.lines(None) == b""
+    assert objects.named_values([]) == b"{}\n"
+
+
+def test_an_object_of_nulls_says_nothing() -> None:
+    """A server answers system details of an experiment that logged none with nulls."""
+    assert objects.without({"experimentKey": "k", "pid": None, "osPackages": []}, "experimentKey") is None
+    assert objects.without({"experimentKey": "k", "pid": 0}, "experimentKey") == {"pid": 0}
+
+
+def test_text_stays_byte_for_byte() -> None:
+    """No newline is added, none is changed."""
+    assert text.text("a\r\nb é") == "a\r\nb é".encode()
