@@ -51,7 +51,7 @@ def make_app(
     app = Starlette(
         routes=[*_open_routes(), *_rest_routes(index, PanelStore())],
         middleware=layers,
-        exception_handlers={Refusal: _refuse, HTTPException: _unknown},
+        exception_handlers={Refusal: _refuse, HTTPException: _unknown, Exception: _failed},
     )
     app.router.redirect_slashes = False
     return app
@@ -132,3 +132,8 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     status = 404 if exc.status_code == 405 else exc.status_code
     return refused(Refusal(status, f"no endpoint {request.method} {request.url.path}"))
+
+
+async def _failed(_: Request, exc: Exception) -> Response:
+    """Something broke in here, an archive that is gone or a bug; the traceback is logged by whoever runs the server."""
+    return refused(Refusal(500, f"the embedded Comet failed: {type(exc).__name__}"))
