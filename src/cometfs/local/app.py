@@ -58,12 +58,19 @@ def make_app(
 
 
 def _open_routes() -> list[Route]:
-    return [Route(path, _constant(body), methods=["GET"]) for path, body in OPEN.items()]
+    return [_route(path, _constant(body), "GET") for path, body in OPEN.items()]
+
+
+def _route(path: str, handler: Handler, method: str) -> Route:
+    """A route of exactly this method: left alone, HEAD would stream a whole asset to nobody."""
+    made = Route(path, handler)
+    made.methods = {method}
+    return made
 
 
 def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        return Route(REST + path, handler, methods=[method])
+        return _route(REST + path, handler, method)
 
     return [
         *(route(path, _at_once(index, panels, endpoint)) for path, endpoint in IN_MEMORY.items()),

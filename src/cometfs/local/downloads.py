@@ -47,7 +47,7 @@ class Download(Response):
         super().__init__(headers={"Content-Length": str(found.size)})
         self._asset, self._member = found, member
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         file = await trio.to_thread.run_sync(self._asset.part.archive.open, self._member)
         with closing(file):
             async with trio.open_nursery() as until_gone:
