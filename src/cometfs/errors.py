@@ -1,7 +1,7 @@
 """What can go wrong, in our words.
 
-Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet/transport.py``, an errno is born only in
-``fuse/errnos.py``. A message is one sentence that names the thing asked for and, where there is one, the remedy.
+Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet/transport.py``, an errno is born only
+in ``fuse/errnos.py``. A message is one sentence that names the thing asked for and, where there is one, the remedy.
 
     CometFSError
     ├── NotFound              Comet has no such thing
@@ -17,6 +17,7 @@ Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet
     ├── IsADirectory          a directory where a file was wanted
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
+    ├── Busy                  too many requests wait already
     ├── Interrupted           the asking process was told to die while it waited
     └── SetupError            settings or surroundings that keep a command from starting
 """
@@ -29,7 +30,7 @@ class CometFSError(Exception):
 
 
 class NotFound(CometFSError):
-    """Comet has no such workspace, project, experiment, asset or endpoint's subject (HTTP 404, and 400 on older servers)."""
+    """Comet has no such workspace, project, experiment or asset (HTTP 404, and 400 on older servers)."""
 
 
 class NotAllowed(CometFSError):
@@ -62,11 +63,16 @@ class Unsupported(CometFSError):
 
 
 class Unintelligible(CometFSError):
-    """The server answered with something that its endpoint does not promise (no JSON, a missing field, a wrong type)."""
+    """The server answered what its endpoint does not promise (no JSON, a missing field, a wrong type)."""
 
 
 class NoSuchEntry(CometFSError):
     """A complete listing has no entry of that name."""
+
+    def __init__(self, message: str, lease: float = 0.0) -> None:
+        super().__init__(message)
+        self.lease = lease
+        """Seconds for which the listing, and so this absence, holds."""
 
 
 class NotADirectory(CometFSError):
@@ -83,6 +89,10 @@ class OutOfSpace(CometFSError):
 
 class Stale(CometFSError):
     """An inode or a handle that the kernel still holds stands for nothing any more."""
+
+
+class Busy(CometFSError):
+    """So many requests wait for the server already that one more would leave no room for those that need not wait."""
 
 
 class Interrupted(CometFSError):

@@ -1,0 +1,154 @@
+"""The composition root: puts client, cache, tree and face together and runs them until somebody ends it.
+
+Not here: options and sentences for the terminal (cli.py).
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from cometfs.cache.disk import Bodies
+from cometfs.cache.flight import Flights
+from cometfs.cache.memory import Memory
+from cometfs.cache.store import Store
+from cometfs.comet.api import API
+from cometfs.config import MountSettings, ServeSettings, spool_directory
+from cometfs.daemon import tell_systemd
+from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
+from cometfs.fuse import session
+from cometfs.local import sample_directory, server
+from cometfs.local.app import make_app
+from cometfs.local.index import open_directory
+from cometfs.tree.layout import tree
+from cometfs.tree.vfs import Vfs
+
+MEMORY = 128 << 20
+"""Bytes of answers and rendered files that are kept in memory."""
+
+SPOOL = 1 << 30
+"""Bytes of downloaded assets that are kept for the next reader."""
+
+START = 20.0
+"""Seconds that the server may take for its first answer."""
+
+SAMPLE_KEY = "demo"
+"""The demo's key: the embedded Comet takes any."""
+
+
+@asynccontextmanager
+async def open_vfs(api: API, workspaces: Sequence[str] = ()) -> AsyncIterator[Vfs]:
+    """A mounted Comet without a face, over an API that is open. Its loads end with the block."""
+    async with trio.open_nursery() as loads:
+        bodies = Bodies(loads, SPOOL, spool_directory())
+        try:
+            store = Store(Memory(MEMORY), Flights(loads))
+            yield Vfs(api, store, bodies, tree(workspaces), time.time() * 1000)
+        finally:
+            loads.cancel_scope.cancel()
+    bodies.close()
+
+
+async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
+    """Mounts and serves until unmounted or told to end by SIGTERM, SIGINT or SIGHUP; `ready` is called when it answers.
+
+    Raises SetupError if it cannot start.
+    """
+    session.prepare(settings.mountpoint)
+    async with (
+        _until_signal(),
+        API(api_key=settings.api_key, url=settings.url) as api,
+        open_vfs(api, settings.workspaces) as vfs,
+    ):
+        await _check(vfs, api.root, settings.workspaces)
+        await _serve(vfs, settings, api.root, ready)
+
+
+async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -> None:
+    """The embedded Comet and a mount of it in one process; `ready` gets the server's address. Ends like `mount`."""
+    app = make_app(open_directory(archives))
+    async with _until_signal() as nursery:
+        url = await nursery.start(server.serve, app, "127.0.0.1:0")
+        settings = MountSettings(mountpoint, SAMPLE_KEY, url)
+        await mount(settings, lambda: ready(url))
+        nursery.cancel_scope.cancel()
+
+
+async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
+    """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
+    index = open_directory(settings.archives or sample_directory(), settings.replicate)
+    app = make_app(index, api_key=settings.api_key, latency=settings.latency_ms / 1000, access_log=settings.access_log)
+    async with _until_signal() as nursery:
+        try:
+            url = await nursery.start(server.serve, app, settings.bind)
+        except (OSError, ValueError) as error:
+            raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
+        ready(url)
+        await trio.sleep_forever()
+
+
+async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(session.serve, vfs, settings.mountpoint, source=source, deadline=settings.deadline))
+        ready()
+        tell_systemd("READY=1")
+
+
+async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
+    """Asks what the root will be asked first, so that a wrong key or address is told now and not by `ls`."""
+    try:
+        with trio.fail_after(START):
+            shown = (await vfs.children(vfs.root)).nodes
+            for node in shown.values() if workspaces else ():
+                await vfs.children(node)
+    except KeyRejected as error:
+        raise SetupError(
+            f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file ({error})"
+        ) from error
+    except NotFound as error:
+        raise SetupError(f"no such workspace, or not for this key: check --workspace ({error})") from error
+    except trio.TooSlowError as error:
+        raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
+    except Unreachable as error:
+        raise SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})") from error
+    except CometFSError as error:
+        raise SetupError(f"{root} does not answer as Comet does: check --url ({error})") from error
+
+
+@asynccontextmanager
+async def _until_signal() -> AsyncIterator[trio.Nursery]:
+    """Runs the body in a nursery that a signal to end cancels, without an error."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_await_signal, nursery)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def _await_signal(nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            tell_systemd("STOPPING=1")
+            nursery.cancel_scope.cancel()
+
+
+def run(main: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Runs `main` in trio. One of our errors comes out as itself, not as the group that nurseries make of it."""
+    try:
+        trio.run(main, *arguments)
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(CometFSError)
+        if ours is None or group.split(CometFSError)[1] is not None:
+            raise
+        raise _first(ours) from None
+
+
+def _first(group: BaseExceptionGroup[CometFSError]) -> CometFSError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,146 @@
+"""The commands: options in, sentences out. Everything else is in app.py."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+import cometfs
+from cometfs.errors import CometFSError
+
+P = ParamSpec("P")
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def _plain_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """One of our errors is a sentence on stderr and exit status 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CometFSError as error:
+            click.echo(f"cometfs: {error}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    # One line a request is what --log-level debug is for.
+    for chatty in ("httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(cometfs.__version__, prog_name="cometfs")
+def main() -> None:
+    """A Comet account (comet.com) as a directory."""
+
+
+@main.command()
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.option("--url", help="Address of the Comet server, for on-premise installations.")
+@click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
+@click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
+@click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
+@click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
+@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+@_plain_errors
+def mount(
+    mountpoint: Path,
+    url: str | None,
+    api_key_file: Path | None,
+    workspaces: tuple[str, ...],
+    foreground: bool,
+    deadline: float,
+    log_level: str,
+) -> None:
+    """Mount what the API key can see at MOUNTPOINT, and return when it answers.
+
+    The key is taken from --api-key-file, else from COMET_API_KEY, else from Comet's own configuration files.
+    """
+    from cometfs import app, config, daemon
+    from cometfs.fuse import session
+
+    settings = config.mount_settings(
+        mountpoint, url=url, api_key_file=api_key_file, workspaces=workspaces, deadline=deadline
+    )
+    session.prepare(settings.mountpoint)
+    _log_to_stderr(log_level)
+    if foreground:
+        app.run(app.mount, settings, lambda: None)
+    else:
+        log_path = config.log_file(settings.mountpoint)
+        daemon.in_background(lambda ready: app.run(app.mount, settings, ready), log_path)
+
+
+@main.command()
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+@_plain_errors
+def umount(mountpoint: Path) -> None:
+    """Unmount MOUNTPOINT; its daemon ends by itself."""
+    from cometfs import config
+    from cometfs.fuse import session
+
+    session.unmount(config.absolute(mountpoint))
+
+
+@main.command()
+@click.argument(
+    "archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option("--bind", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one.")
+@click.option("--api-key", help="Accept just this key; without, any key that is not empty.")
+@click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by so many milliseconds.")
+@click.option("--access-log", type=click.Path(path_type=Path), help="Append one JSON line per request to this file.")
+@click.option("--replicate", default=1, type=click.IntRange(min=1), help="Serve every archive N times, for scale.")
+@_plain_errors
+def serve(
+    archives: Path | None,
+    bind: str,
+    api_key: str | None,
+    latency: float,
+    access_log: Path | None,
+    replicate: int,
+) -> None:
+    """Serve comet_ml's offline archives in DIR as a Comet server on this machine (without DIR: a sample)."""
+    from cometfs import app, config
+
+    _log_to_stderr("warning")
+    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate)
+    app.run(app.serve, settings, lambda url: click.echo(f"Comet at {url}"))
+
+
+@main.command()
+@click.argument("mountpoint", required=False, type=click.Path(path_type=Path))
+@_plain_errors
+def demo(mountpoint: Path | None) -> None:
+    """Mount a sample Comet at MOUNTPOINT (default: ~/comet-demo): no account, no network. Ends with Ctrl-C."""
+    from cometfs import app, config
+    from cometfs.local import sample_directory
+
+    _log_to_stderr("warning")
+    place = config.absolute(mountpoint or Path("~/comet-demo"))
+    made = not place.exists()
+    if made:
+        place.mkdir(parents=True)
+    try:
+        app.run(app.demo, sample_directory(), place, lambda url: _tour(place, url))
+    finally:
+        if made:
+            place.rmdir()
+
+
+def _tour(place: Path, url: str) -> None:
+    click.echo(f"{place} {url}")

@@ -1,0 +1,40 @@
+"""The one table from our errors to the errno that a program sees. Not here: raising and catching (requests.py)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+from cometfs import errors
+
+ERRNOS: Mapping[type[errors.CometFSError], int] = {
+    errors.CometFSError: errno.EIO,
+    errors.NotFound: errno.ENOENT,
+    errors.NoSuchEntry: errno.ENOENT,
+    errors.NotAllowed: errno.EACCES,
+    errors.KeyRejected: errno.EACCES,
+    errors.Throttled: errno.EAGAIN,
+    errors.Busy: errno.EAGAIN,
+    errors.Unreachable: errno.ENETUNREACH,
+    errors.DeadlineExceeded: errno.ETIMEDOUT,
+    errors.Unsupported: errno.ENOTSUP,
+    errors.Unintelligible: errno.EPROTO,
+    errors.NotADirectory: errno.ENOTDIR,
+    errors.IsADirectory: errno.EISDIR,
+    errors.OutOfSpace: errno.ENOSPC,
+    errors.Stale: errno.ESTALE,
+    errors.Interrupted: errno.EINTR,
+    errors.SetupError: errno.EINVAL,
+}
+"""Every error of errors.py has a row (a test holds it); a class without one would get its base's."""
+
+BUG = errno.EIO
+"""For an exception that is not one of ours: the one request fails, the mount goes on."""
+
+
+def errno_of(error: Exception) -> int:
+    """The errno for an exception, looked up along its class's bases."""
+    for base in type(error).__mro__:
+        if base in ERRNOS:
+            return ERRNOS[base]
+    return BUG

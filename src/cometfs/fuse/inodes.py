@@ -1,0 +1,89 @@
+"""Numbers for nodes: what the kernel calls an inode, for as long as the kernel remembers it.
+
+Not here: what a node is (tree/) and what is open (handles.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import pyfuse3
+
+from cometfs.errors import Stale
+from cometfs.tree.vfs import Node
+
+
+class Inode:
+    """One inode. It is in the table iff the kernel holds a reference (`lookups` > 0), or it is the root."""
+
+    __slots__ = ("children", "lookups", "node", "number", "parent", "told_size")
+
+    def __init__(self, number: int, node: Node, parent: Inode | None) -> None:
+        self.number = pyfuse3.InodeT(number)
+        self.node = node
+        self.parent = parent
+        self.lookups = 0
+        self.told_size = 0
+        """The size that the kernel was last told: what it is told again while nobody knows better."""
+        self.children: dict[str, Inode] | None = None
+
+
+class Inodes:
+    """The inodes that the kernel knows, by number; each directory's by name.
+
+    A name keeps its inode as long as it stands for the same thing; numbers are never used twice in the life of a mount.
+    """
+
+    def __init__(self, root: Node) -> None:
+        self.root = Inode(pyfuse3.ROOT_INODE, root, None)
+        self._by_number: dict[int, Inode] = {self.root.number: self.root}
+        self._next = self.root.number + 1
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def at(self, number: int) -> Inode:
+        """The inode of that number. Raises Stale for one that is not known."""
+        try:
+            return self._by_number[number]
+        except KeyError:
+            raise Stale(f"inode {number} is not known any more") from None
+
+    def child(self, parent: Inode, node: Node) -> Inode:
+        """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel is told."""
+        known = (parent.children or {}).get(node.name)
+        if known is not None and known.node.identity == node.identity:
+            known.node = node
+            return known
+        inode = Inode(self._next, node, parent)
+        self._next += 1
+        return inode
+
+    def remember(self, inode: Inode) -> None:
+        """The kernel was told of `inode` once more."""
+        inode.lookups += 1
+        if inode.lookups > 1:
+            return
+        self._by_number[inode.number] = inode
+        parent = cast(Inode, inode.parent)
+        if parent.children is None:
+            parent.children = {}
+        parent.children[inode.node.name] = inode
+
+    def forget(self, counts: Iterable[tuple[int, int]]) -> None:
+        """The kernel forgot `count` references to each inode `number`; never raises."""
+        for number, count in counts:
+            inode = self._by_number.get(number)
+            if inode is None or inode is self.root:
+                continue
+            inode.lookups -= count
+            if inode.lookups <= 0:
+                self._drop(inode)
+
+    def _drop(self, inode: Inode) -> None:
+        del self._by_number[inode.number]
+        siblings = inode.parent.children if inode.parent else None
+        # The name may belong to another inode by now.
+        if siblings is not None and siblings.get(inode.node.name) is inode:
+            del siblings[inode.node.name]

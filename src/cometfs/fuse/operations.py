@@ -1,0 +1,149 @@
+"""The handlers: each takes a place from an inode, makes one call to the tree, and replies. Decides nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+
+import pyfuse3
+from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext
+
+from cometfs.errors import NoSuchEntry
+from cometfs.fuse.handles import Handles
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.requests import Patience, handler
+from cometfs.tree.vfs import Attributes, Vfs
+
+LONGEST = 300.0
+"""Seconds for which the kernel may at most keep entries and attributes: at 0, every read(2) costs a getattr."""
+
+OPEN = 1.0
+"""Seconds for which the attributes of an open file hold at least: its snapshot cannot change under its handles."""
+
+BLOCK = 512
+"""What st_blocks counts in, in bytes."""
+
+BEST_READ = 128 << 10
+"""st_blksize: what the kernel reads at once anyway."""
+
+
+class Operations(pyfuse3.Operations):
+    """What the kernel asks of a mounted tree."""
+
+    def __init__(self, vfs: Vfs, patience: Patience) -> None:
+        super().__init__()
+        self.patience = patience
+        self._vfs = vfs
+        self._inodes = Inodes(vfs.root)
+        self._handles = Handles()
+        self._owner = (os.getuid(), os.getgid())
+
+    @handler
+    async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        parent = self._inodes.at(parent_inode)
+        if name in (b".", b".."):
+            inode = parent if name == b"." else parent.parent or parent
+            return self._attributes(inode, self._vfs.glance(inode.node))
+        try:
+            node, lease = await self._vfs.child(parent.node, os.fsdecode(name))
+        except NoSuchEntry as error:
+            return _absence(error.lease)
+        inode = self._inodes.child(parent, node)
+        self._inodes.remember(inode)
+        return self._attributes(inode, self._vfs.glance(node), lease)
+
+    @handler
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        place = self._inodes.at(inode)
+        if self._handles.opened(place) is not None:
+            return self._attributes(place, self._vfs.glance(place.node))
+        return self._attributes(place, await self._vfs.attributes(place.node))
+
+    @handler
+    async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
+        place = self._inodes.at(inode)
+        handle, same = await self._handles.open(place, self._vfs.open)
+        opened = self._handles.file(handle)
+        if opened.size != place.told_size:
+            # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
+            _invalidate_attributes(place)
+        return FileInfo(fh=handle, keep_cache=same)
+
+    @handler
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        return await self._handles.file(fh).read(off, size)  # type: ignore[return-value]  # a memoryview is as good
+
+    @handler
+    async def release(self, fh: FileHandleT) -> None:
+        self._handles.release(fh)
+
+    @handler
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        place = self._inodes.at(inode)
+        listing = await self._vfs.children(place.node)
+        return self._handles.open_dir(place, list(listing.nodes.values()))
+
+    @handler
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        parent, nodes = self._handles.dir(fh)
+        for index in range(start_id, len(nodes)):
+            inode = self._inodes.child(parent, nodes[index])
+            attributes = self._attributes(inode, self._vfs.glance(inode.node))
+            name = pyfuse3.FileNameT(os.fsencode(nodes[index].name))
+            if not pyfuse3.readdir_reply(token, name, attributes, index + 1):
+                return
+            # Only a reply that was taken counts as a reference of the kernel's.
+            self._inodes.remember(inode)
+
+    @handler
+    async def releasedir(self, fh: FileHandleT) -> None:
+        self._handles.release_dir(fh)
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        self._inodes.forget(inode_list)
+        self._handles.forget([number for number, _ in inode_list])
+
+    @handler
+    async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
+        figures = pyfuse3.StatvfsData()
+        figures.f_bsize = figures.f_frsize = BLOCK
+        figures.f_namemax = 255
+        figures.f_files = len(self._inodes)
+        return figures
+
+    def close(self) -> None:
+        """Closes what is still open; for the end of the mount."""
+        self._handles.close()
+
+    def _attributes(self, inode: Inode, seen: Attributes, lease: float = LONGEST) -> EntryAttributes:
+        """What the kernel is told of `inode`. While it is open, size and lease are those of the open snapshot."""
+        opened = self._handles.opened(inode)
+        size = opened.size if opened is not None else seen.size
+        reply = EntryAttributes()
+        reply.st_ino = inode.number
+        reply.st_mode = pyfuse3.ModeT(stat.S_IFDIR | 0o555 if seen.is_dir else stat.S_IFREG | 0o444)
+        reply.st_nlink = 1
+        reply.st_uid, reply.st_gid = self._owner
+        reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
+        reply.st_blksize = BEST_READ
+        reply.entry_timeout = min(LONGEST, lease)
+        # A size that nobody knows yet is asked for again by whoever wants it.
+        reply.attr_timeout = 0.0 if size is None else min(LONGEST, max(seen.lease, OPEN if opened else 0.0))
+        if size is not None:
+            inode.told_size = size
+        reply.st_size = inode.told_size
+        reply.st_blocks = -(-inode.told_size // BLOCK)
+        return reply
+
+
+def _absence(lease: float) -> EntryAttributes:
+    """An entry that says that there is none, which the kernel remembers for `lease` seconds."""
+    reply = EntryAttributes()
+    reply.st_ino = pyfuse3.InodeT(0)
+    reply.entry_timeout = min(LONGEST, lease)
+    return reply
+
+
+def _invalidate_attributes(inode: Inode) -> None:
+    pyfuse3.invalidate_inode(inode.number, attr_only=True)

@@ -1,0 +1,132 @@
+"""What every request of the kernel is wrapped in: an errno for every error, a deadline, an eye on who asks.
+
+The kernel does not tell pyfuse3 when a waiting process is interrupted, and the process cannot die until it is answered;
+so a watch looks for fatal signals that are pending on it. Not here: what the requests do (operations.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import pyfuse3
+import trio
+
+from cometfs.errors import Busy, CometFSError, DeadlineExceeded, Interrupted, NoSuchEntry
+from cometfs.fuse.errnos import errno_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
+
+FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
+"""Signals by which somebody wants a process to end. Others (a resized window, a timer) must not break a read."""
+
+P = ParamSpec("P")
+S = TypeVar("S", bound="HasPatience")
+T = TypeVar("T")
+
+
+class _Wait:
+    __slots__ = ("interrupted", "pid", "scope")
+
+    def __init__(self, pid: int, scope: trio.CancelScope) -> None:
+        self.pid = pid
+        self.scope = scope
+        self.interrupted = False
+
+
+class Patience:
+    """How long requests may wait, and how many. A wait is in `_waits` iff its request is being handled."""
+
+    def __init__(self, deadline: float, room: int) -> None:
+        """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
+        self._deadline = deadline
+        self._room = room
+        self._waits: set[_Wait] = set()
+
+    @contextmanager
+    def limit(self, pid: int) -> Iterator[None]:
+        """Runs the body within the deadline, and for no longer than `pid` (0: nobody) wants to live.
+
+        Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
+        is at hand, so that a server that stalls does not freeze what needs no server.
+        """
+        patience = self._deadline if len(self._waits) < self._room else 0.0
+        with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
+            wait = _Wait(pid, scope)
+            self._waits.add(wait)
+            try:
+                yield
+            finally:
+                self._waits.discard(wait)
+        if scope.cancelled_caught:
+            if wait.interrupted:
+                raise Interrupted(f"process {pid} was told to end")
+            if not patience:
+                raise Busy(f"{self._room} requests wait already")
+            raise DeadlineExceeded(f"no answer within {self._deadline:g} s")
+
+    async def watch(self) -> None:
+        """Interrupts the requests of processes with a fatal signal pending; runs until it is cancelled."""
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            for wait in [wait for wait in self._waits if wait.pid]:
+                if is_dying(wait.pid):
+                    wait.interrupted = True
+                    wait.scope.cancel()
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a fatal signal that the process does not block or ignore is pending on it; False if it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:  # noqa: PTH123  # 30 us, many times a second
+            lines = dict(line.split(b":", 1) for line in status.read().splitlines() if b":" in line)
+    except OSError:
+        return False
+    pending = int(lines[b"SigPnd"], 16) | int(lines[b"ShdPnd"], 16)
+    # A SIGKILL can be neither blocked nor ignored, and its bit is in neither mask.
+    pending &= ~(int(lines[b"SigBlk"], 16) | int(lines[b"SigIgn"], 16))
+    return any(pending >> (number - 1) & 1 for number in FATAL)
+
+
+class HasPatience(Protocol):
+    """What a class of handlers must offer."""
+
+    patience: Patience
+
+
+def handler(
+    handle: Callable[Concatenate[S, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Makes a method a pyfuse3 handler: nothing but FUSEError ever leaves it, and it ends in time.
+
+    The caller's pid is taken from a RequestContext among the arguments (reads have none: the kernel lets a process that
+    waits in a buffered read die by itself).
+    """
+
+    async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        last = args[-1] if args else None
+        pid = last.pid if isinstance(last, pyfuse3.RequestContext) else 0
+        try:
+            with self.patience.limit(pid):
+                return await handle(self, *args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except (NoSuchEntry, Interrupted) as error:
+            raise pyfuse3.FUSEError(errno_of(error)) from None
+        except CometFSError as error:
+            log.warning("%s: %s", handle.__name__, error)
+            raise pyfuse3.FUSEError(errno_of(error)) from None
+        except Exception as error:
+            log.exception("bug in %s", handle.__name__)
+            raise pyfuse3.FUSEError(errno_of(error)) from None
+        raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
+
+    functools.update_wrapper(wrapped, handle)
+    return wrapped

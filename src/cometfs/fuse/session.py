@@ -1,0 +1,163 @@
+"""The life of a mount: what stands in its way, mounting, answering, unmounting.
+
+Not here: what the mount shows (tree/) and how requests are answered (operations.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyfuse3
+import trio
+
+from cometfs.errors import SetupError
+from cometfs.fuse.operations import Operations
+from cometfs.fuse.requests import Patience
+from cometfs.tree.vfs import Vfs
+
+SUBTYPE = "cometfs"
+"""Mounts of ours have the type fuse.cometfs."""
+
+TASKS = 400
+"""Requests that are handled at once; the next ones wait in the kernel."""
+
+ROOM = 300
+"""Requests that may wait for the server; the other tasks are kept for those that need none."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of /proc/self/mountinfo."""
+
+    path: Path
+    type: str
+
+    @property
+    def ours(self) -> bool:
+        return self.type == f"fuse.{SUBTYPE}"
+
+
+def mount_at(path: Path) -> Mount | None:
+    """What is mounted at `path` (the topmost, where several are), or None. Never touches the mount itself."""
+    wanted = path.resolve()
+    found = [mount for mount in mounts() if mount.path == wanted]
+    return found[-1] if found else None
+
+
+def mounts() -> list[Mount]:
+    """All mounts that this process sees, oldest first."""
+    result = []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        before, _, after = line.partition(b" - ")
+        # Blanks and backslashes in a path stand there as octal escapes.
+        path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal.group(1), 8)]), before.split()[4])
+        result.append(Mount(Path(os.fsdecode(path)), os.fsdecode(after.split()[0])))
+    return result
+
+
+def is_dead(path: Path) -> bool:
+    """Whether `path` is a mount whose daemon is gone. statvfs is never answered by the kernel itself."""
+    try:
+        os.statvfs(path)
+    except OSError as error:
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
+
+
+def prepare(mountpoint: Path) -> None:
+    """Checks all that a mount needs of this machine, and clears away a dead mount of ours. Raises SetupError."""
+    if not Path("/dev/fuse").exists():
+        raise SetupError("/dev/fuse is missing: load the fuse kernel module, or give the container the device")
+    if shutil.which("fusermount3") is None:
+        raise SetupError("fusermount3 is missing: install the package fuse3")
+    mount = mount_at(mountpoint)
+    if mount is not None and is_dead(mountpoint):
+        if not mount.ours:
+            raise SetupError(f"{mountpoint} is a dead mount of another program: unmount it first (fusermount3 -u -z)")
+        clear(mountpoint)
+    elif mount is not None and mount.ours:
+        raise SetupError(f"{mountpoint} is mounted by cometfs already: 'cometfs umount {mountpoint}' ends that mount")
+    elif mount is not None:
+        raise SetupError(f"{mountpoint} is in use as a mountpoint ({mount.type}): choose another directory")
+    _check_directory(mountpoint)
+
+
+def _check_directory(mountpoint: Path) -> None:
+    if not mountpoint.exists():
+        raise SetupError(f"{mountpoint} does not exist: create it first (mkdir -p {mountpoint})")
+    if not mountpoint.is_dir():
+        raise SetupError(f"{mountpoint} is not a directory: choose or create one to mount on")
+    if not os.access(mountpoint, os.W_OK | os.X_OK):
+        raise SetupError(f"{mountpoint} is not yours to mount on: choose a directory that you may write to")
+
+
+def clear(mountpoint: Path) -> None:
+    """Takes away every mount of ours at `mountpoint` whose daemon is gone."""
+    while (mount := mount_at(mountpoint)) is not None and mount.ours and is_dead(mountpoint):
+        _fusermount("-u", "-z", str(mountpoint))
+
+
+def unmount(mountpoint: Path) -> None:
+    """Unmounts a mount of ours, dead or alive. Raises SetupError where there is none or it is busy."""
+    mount = mount_at(mountpoint)
+    if mount is None:
+        raise SetupError(f"{mountpoint} is not mounted")
+    if not mount.ours:
+        raise SetupError(f"{mountpoint} is no mount of cometfs ({mount.type})")
+    if is_dead(mountpoint):
+        clear(mountpoint)
+    else:
+        _fusermount("-u", str(mountpoint))
+
+
+def _fusermount(*arguments: str) -> None:
+    done = subprocess.run(["fusermount3", *arguments], capture_output=True, text=True)
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip()
+    if "busy" in said:
+        raise SetupError(f"{arguments[-1]} is in use: leave it (cd) and close its files, then try again")
+    raise SetupError(f"fusermount3 cannot unmount: {said}")
+
+
+async def serve(
+    vfs: Vfs,
+    mountpoint: Path,
+    *,
+    source: str,
+    deadline: float,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Mounts `vfs` at `mountpoint` and answers until it is unmounted or cancelled; leaves nothing mounted.
+
+    `source` is what `df` and `mount` show; `deadline`: seconds that a request may take. Reports started when the mount
+    answers. Raises SetupError where the kernel refuses the mount.
+    """
+    patience = Patience(deadline, ROOM)
+    operations = Operations(vfs, patience)
+    options = {"ro", "default_permissions", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    try:
+        pyfuse3.init(operations, os.fspath(mountpoint), options)
+    except RuntimeError as error:
+        raise SetupError(f"the kernel refuses to mount on {mountpoint}: {error}") from error
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(patience.watch)
+            nursery.start_soon(_answer, nursery)
+            await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
+            task_status.started()
+    finally:
+        pyfuse3.close(unmount=True)
+        operations.close()
+
+
+async def _answer(nursery: trio.Nursery) -> None:
+    await pyfuse3.main(max_tasks=TASKS)
+    # Somebody unmounted it from outside: nothing is left to do.
+    nursery.cancel_scope.cancel()

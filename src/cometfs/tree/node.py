@@ -1,0 +1,113 @@
+"""The words in which the tree is declared: questions (Source, Stream) and what is seen of answers (File, Dir, Each).
+
+Not here: the tree itself (layout.py) and the engine that walks it (vfs.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from cometfs.cache.disk import Stream as Arriving
+from cometfs.comet.api import API
+from cometfs.lease import Lease
+from cometfs.tree.names import Path
+
+Row = Mapping[str, Any]
+"""One object of a Comet answer, in the normal form of comet/models.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """What is known at a place of the tree: bound on the way down, never asked for again."""
+
+    web: str
+    """Root of Comet's web pages, without a final slash."""
+    modified_ms: float
+    """When this place last changed, in milliseconds since 1970."""
+    key: tuple[Hashable, ...] = ()
+    """What tells this place from others of its kind: a workspace's name, a project's id, an experiment's key ..."""
+    workspace: str = ""
+    project: Row | None = None
+    experiment: Row | None = None
+    item: Any = None
+    """The row that stands for this place in the listing of a directory inside an experiment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One question to Comet. Its answer is kept under its name and the key of the place, never under a path."""
+
+    name: str
+    ask: Callable[[API, At], Awaitable[Any]]
+    lease: Callable[[At], Lease]
+
+    def key(self, at: At) -> Hashable:
+        """Where the answer for `at` is kept."""
+        return (self.name, *at.key)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A question whose answer is too big for memory: a stream of bytes, which becomes a file as it is."""
+
+    name: str
+    begin: Callable[[API, At], AbstractAsyncContextManager[Arriving]]
+    size: Callable[[At], int | None]
+    """The size in bytes that the listing tells, None where it tells none that can be trusted."""
+
+    def key(self, at: At) -> Hashable:
+        """Where the body for `at` is kept."""
+        return (self.name, *at.key)
+
+
+def says_nothing(answer: Any) -> bool:
+    """Whether an answer means that Comet has nothing: null, an empty text, an empty list."""
+    return answer is None or answer == "" or answer == []
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """A file: a name, a question and a renderer."""
+
+    name: str
+    """Empty for the files of an Each, which are named by their rows."""
+    source: Source | Stream | None
+    """None: rendered from what is known at the place."""
+    render: Callable[[Any], bytes] = bytes
+    """From the answer (from the `At` where there is no source) to the bytes."""
+    about: str = ""
+    """What the file holds, for the table in README.md."""
+    nothing: Callable[[Any], bool] = says_nothing
+    """Whether an answer at hand means that there is no such file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Each:
+    """One child per row of an answer."""
+
+    source: Source
+    names: Callable[[Sequence[Any]], list[Path]]
+    """A path for every row, in order: unique, and none a folder of another."""
+    bind: Callable[[At, Any], At]
+    """What is known at the child of a row."""
+    child: Callable[[Any], File | Dir]
+    """What stands for a row."""
+    label: str
+    """How the children are called in the table in README.md."""
+    shown: tuple[File | Dir, ...] = ()
+    """Every value of `child`, for that table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dir:
+    """A directory: fixed entries and such as come from answers."""
+
+    name: str
+    """Empty for the directories of an Each."""
+    entries: tuple[File | Dir | Each, ...]
+    lease: Callable[[At], Lease]
+    """How long a listing of it may be reused; the answers that it is made of may shorten that."""
+    about: str = ""

@@ -1,0 +1,280 @@
+"""The engine: walks the declared tree, asks the store, and answers in words that no kernel taught it.
+
+One flow: a face asks for children, attributes or an open file of a `Node`; the engine finds the declaration that stands
+there and asks the store for its source's answer, which asks Comet if it must. Not here: the declaration (layout.py),
+inodes and errnos (fuse/).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import trio
+
+from cometfs.cache.disk import Bodies, Body
+from cometfs.cache.memory import Held
+from cometfs.cache.store import Store
+from cometfs.comet.api import API
+from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
+from cometfs.lease import LISTING, Lease
+from cometfs.tree import names
+from cometfs.tree.node import At, Dir, Each, File, Source, Stream
+
+log = logging.getLogger(__name__)
+
+_NODE_BYTES = 400
+"""What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
+
+_HEAVY = 1 << 20
+"""An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place."""
+
+    name: str
+    entry: File | Dir
+    at: At
+    within: names.Path = ()
+    """For a folder that a "/" in a name made: the way to it below its declared directory."""
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two nodes iff they stand for the same thing, however it is named now."""
+        return (self.entry, self.at.key, self.within)
+
+    @property
+    def is_dir(self) -> bool:
+        return isinstance(self.entry, Dir)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    folders: dict[str, Listing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stat shows. Size and lease come from one snapshot."""
+
+    is_dir: bool
+    size: int | None
+    """In bytes; None for a file that must be fetched before its size is known."""
+    modified_ms: float
+    lease: float
+    """Seconds for which all this holds."""
+
+
+class Opened(Protocol):
+    """An open file: one version of its bytes, whatever happens meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    @property
+    def version(self) -> Hashable:
+        """Equal for two opened files of a node iff their bytes are equal."""
+
+    async def read(self, offset: int, length: int) -> bytes | memoryview:
+        """Exactly the bytes asked for, fewer only at the end."""
+
+    def close(self) -> None:
+        """To be called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a rendered file."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @property
+    def version(self) -> Hashable:
+        return hash(self.data)
+
+    async def read(self, offset: int, length: int) -> memoryview:
+        return memoryview(self.data)[offset : offset + length]
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """A downloaded body, open."""
+
+    key: Hashable
+    body: Body
+    bodies: Bodies
+
+    @property
+    def size(self) -> int:
+        assert self.body.size is not None  # Bodies.open waited for it
+        return self.body.size
+
+    @property
+    def version(self) -> Hashable:
+        return (self.key, id(self.body))
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self.body.read(offset, length)
+
+    def close(self) -> None:
+        self.bodies.release(self.key, self.body)
+
+
+class Vfs:
+    """A mounted Comet: nodes in, children, attributes and bytes out."""
+
+    def __init__(self, api: API, store: Store, bodies: Bodies, tree: Dir, born_ms: float) -> None:
+        """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970."""
+        self._api = api
+        self._store = store
+        self._bodies = bodies
+        self.root = Node("", tree, At(api.root, born_ms))
+
+    async def children(self, node: Node) -> Listing:
+        """The complete listing of a directory. Raises NotADirectory for a file, and what Comet's answer raises."""
+        return (await self._listing(node))[0]
+
+    async def child(self, node: Node, name: str) -> tuple[Node, float]:
+        """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
+        listing, lease = await self._listing(node)
+        found = listing.nodes.get(name)
+        if found is None:
+            raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
+        return found, lease
+
+    def glance(self, node: Node) -> Attributes:
+        """The attributes as far as they are known without asking anybody."""
+        entry = node.entry
+        if isinstance(entry, Dir):
+            return Attributes(True, 0, node.at.modified_ms, self._lease(node))
+        size, lease = self._known_size(node, entry)
+        return Attributes(False, size, node.at.modified_ms, lease)
+
+    async def attributes(self, node: Node) -> Attributes:
+        """The attributes, the size of a file included, which is fetched if it must be."""
+        seen = self.glance(node)
+        if seen.size is None:
+            opened = await self.open(node)
+            seen = replace(self.glance(node), size=opened.size)
+            opened.close()
+        return seen
+
+    async def open(self, node: Node) -> Opened:
+        """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
+        entry = node.entry
+        if isinstance(entry, Dir):
+            raise IsADirectory(f"{node.name or '/'} is a directory")
+        if isinstance(entry.source, Stream):
+            stream = entry.source
+            key = stream.key(node.at)
+            return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self._api, node.at)), self._bodies)
+        return Content(await self._render(node, entry))
+
+    async def _listing(self, node: Node) -> tuple[Listing, float]:
+        entry = node.entry
+        if not isinstance(entry, Dir):
+            raise NotADirectory(f"{node.name} is a file")
+        key = ("listing", entry, node.at.key)
+        held = self._store.peek(key)
+        if held is None:
+            answers = [(each, await self._ask(each.source, node.at)) for each in _eaches(entry)]
+            # Somebody else may have built it while this one waited.
+            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers)
+        listing: Listing = held.value
+        for part in node.within:
+            folder = listing.folders.get(part)
+            if folder is None:
+                raise NoSuchEntry(f"the folder {'/'.join(node.within)!r} is gone", 0.0)
+            listing = folder
+        return listing, self._store.remaining(held)
+
+    def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
+        lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))
+        listing = Listing()
+        fixed = [child for child in entry.entries if isinstance(child, File | Dir)]
+        for child in fixed:
+            if not self._is_nothing(child, at):
+                listing.nodes[child.name] = Node(child.name, child, at)
+        taken = {child.name for child in fixed}
+        for each, held in answers:
+            for path, row in zip(names.apart_from(taken, each.names(held.value)), held.value, strict=True):
+                _graft(listing, path, Node(path[-1], each.child(row), each.bind(at, row)), entry, at)
+        weight = _NODE_BYTES * (1 + len(fixed) + sum(len(held.value) for _, held in answers))
+        return self._store.keep(key, listing, lease, weight)
+
+    def _is_nothing(self, entry: File | Dir, at: At) -> bool:
+        """Whether an answer at hand says that Comet has nothing for `entry`. The decision holds as long as the listing,
+        so that what `cp -r` has seen is still there for the `diff -r` that follows."""
+        if isinstance(entry, Dir):
+            sources = _eaches(entry)
+            return bool(sources) and all(
+                self._answers_nothing(each.source, at, lambda rows: not rows) for each in sources
+            )
+        return isinstance(entry.source, Source) and self._answers_nothing(entry.source, at, entry.nothing)
+
+    def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
+        held = self._store.peek(source.key(at))
+        return held is not None and (held.error is not None or nothing(held.value))
+
+    async def _ask(self, source: Source, at: At) -> Held:
+        return await self._store.get(source.key(at), lambda: source.ask(self._api, at), source.lease(at))
+
+    async def _render(self, node: Node, entry: File) -> bytes:
+        assert not isinstance(entry.source, Stream)
+        if entry.source is None:
+            return entry.render(node.at)
+        key = ("file", entry, node.at.key)
+        held = self._store.peek(key)
+        if held is None:
+            answer = await self._ask(entry.source, node.at)
+            if answer.weight > _HEAVY:
+                data = await trio.to_thread.run_sync(entry.render, answer.value)
+            else:
+                data = entry.render(answer.value)
+            held = self._store.keep(key, data, Lease(self._store.remaining(answer)))
+        rendered: bytes = held.value
+        return rendered
+
+    def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
+        lease = self._lease(node)
+        if entry.source is None:
+            return len(entry.render(node.at)), lease
+        if isinstance(entry.source, Stream):
+            body = self._bodies.peek(entry.source.key(node.at))
+            told = entry.source.size(node.at)
+            return (told if body is None or body.size is None else body.size), lease
+        held = self._store.peek(("file", entry, node.at.key))
+        return (None, 0.0) if held is None else (len(held.value), self._store.remaining(held))
+
+    def _lease(self, node: Node) -> float:
+        """How long what a listing told of `node` holds."""
+        return node.entry.lease(node.at) if isinstance(node.entry, Dir) else LISTING
+
+
+def _eaches(entry: Dir) -> list[Each]:
+    return [child for child in entry.entries if isinstance(child, Each)]
+
+
+def _graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:
+    """Puts `node` at `path`, making the folders on the way."""
+    for depth, part in enumerate(path[:-1], 1):
+        if part not in listing.folders:
+            listing.folders[part] = Listing()
+            listing.nodes[part] = Node(part, entry, at, path[:depth])
+        listing = listing.folders[part]
+    listing.nodes[path[-1]] = node

@@ -1,0 +1,27 @@
+"""For all tiers: silence is a feature. A test that logs a WARNING or worse fails, unless it declares it.
+
+`@pytest.mark.logs("part of the message")` declares one; every declared one must really come.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
+
+
+@pytest.fixture(autouse=True)
+def _no_undeclared_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    declared = [part for mark in request.node.iter_markers("logs") for part in mark.args]
+    records = [*caplog.get_records("setup"), *caplog.get_records("call")]
+    said = [record.getMessage() for record in records if record.levelno >= logging.WARNING]
+    undeclared = [message for message in said if not any(part in message for part in declared)]
+    missing = [part for part in declared if not any(part in message for message in said)]
+    assert not undeclared, f"logged without being declared: {undeclared}"
+    assert not missing, f"declared but never logged: {missing}"
