@@ -104,7 +104,7 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
     """Asks what the root will be asked first, so that a wrong key or address is told now and not by `ls`."""
     try:
         with trio.fail_after(START):
-            shown = (await vfs.children(vfs.root)).nodes
+            shown = (await vfs.children(vfs.root))[0].nodes
             for node in shown.values() if workspaces else ():
                 await vfs.children(node)
     except KeyRejected as error:

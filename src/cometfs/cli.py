@@ -127,7 +127,9 @@ def serve(
 @_plain_errors
 def demo(mountpoint: Path | None) -> None:
     """Mount a sample Comet at MOUNTPOINT (default: ~/comet-demo): no account, no network. Ends with Ctrl-C."""
-    from cometfs import app, config
+    from rich.console import Console
+
+    from cometfs import app, config, tour
     from cometfs.local import sample_directory
 
     _log_to_stderr("warning")
@@ -136,11 +138,7 @@ def demo(mountpoint: Path | None) -> None:
     if made:
         place.mkdir(parents=True)
     try:
-        app.run(app.demo, sample_directory(), place, lambda url: _tour(place, url))
+        app.run(app.demo, sample_directory(), place, lambda url: tour.show(Console(), place, url))
     finally:
         if made:
             place.rmdir()
-
-
-def _tour(place: Path, url: str) -> None:
-    click.echo(f"{place} {url}")

@@ -24,7 +24,7 @@ from cometfs.local import sample_directory
 COMETFS = (sys.executable, "-W", "error", "-m", "cometfs")
 
 PATIENCE = 60.0
-"""Seconds after which a process that does not do what it should fails the test. When all is well nothing waits so long."""
+"""Seconds after which a process that does not do what it should fails the test; nothing waits so long when all is well."""
 
 
 @dataclass

@@ -26,10 +26,11 @@ class _Open:
 
 
 class OpenDir(NamedTuple):
-    """An open directory: its inode and what `opendir` found in it."""
+    """An open directory: its inode, and what `opendir` found in it and for how many seconds that held then."""
 
     inode: Inode
     nodes: list[Node]
+    lease: float
 
 
 class Handles:
@@ -82,10 +83,10 @@ class Handles:
             del self._open[shared.inode.number]
             shared.opened.close()
 
-    def open_dir(self, inode: Inode, nodes: list[Node]) -> pyfuse3.FileHandleT:
+    def open_dir(self, opened: OpenDir) -> pyfuse3.FileHandleT:
         """A handle on a listing."""
         handle = self._number()
-        self._dirs[handle] = OpenDir(inode, nodes)
+        self._dirs[handle] = opened
         return handle
 
     def dir(self, handle: int) -> OpenDir:

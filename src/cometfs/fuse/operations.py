@@ -10,7 +10,7 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext
 
 from cometfs.errors import NoSuchEntry
-from cometfs.fuse.handles import Handles
+from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.requests import Patience, handler
 from cometfs.tree.vfs import Attributes, Vfs
@@ -81,15 +81,15 @@ class Operations(pyfuse3.Operations):
     @handler
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         place = self._inodes.at(inode)
-        listing = await self._vfs.children(place.node)
-        return self._handles.open_dir(place, list(listing.nodes.values()))
+        listing, lease = await self._vfs.children(place.node)
+        return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), lease))
 
     @handler
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        parent, nodes = self._handles.dir(fh)
+        parent, nodes, lease = self._handles.dir(fh)
         for index in range(start_id, len(nodes)):
             inode = self._inodes.child(parent, nodes[index])
-            attributes = self._attributes(inode, self._vfs.glance(inode.node))
+            attributes = self._attributes(inode, self._vfs.glance(inode.node), lease)
             name = pyfuse3.FileNameT(os.fsencode(nodes[index].name))
             if not pyfuse3.readdir_reply(token, name, attributes, index + 1):
                 return

@@ -126,8 +126,8 @@ def _is_remote(row: Row) -> bool:
     return bool(row["remote"])
 
 
-METRIC_CSV = File("", METRIC, tables.metric_points, "every point of a metric: step,epoch,timestamp_ms,value")
-ASSET_BYTES = File("", ASSET, about="an asset, as it was logged")
+METRIC_CSV = File("", METRIC, tables.metric_points, "every point: step,epoch,timestamp_ms,value; a `/` makes folders")
+ASSET_BYTES = File("", ASSET, about="an asset, byte for byte; a `/` makes folders")
 ASSET_LINK = File("", None, lambda at: text.lines([at.item["link"] or ""]), "the link of an asset that lies elsewhere")
 
 METRICS = Each(
@@ -180,6 +180,7 @@ EXPERIMENT = Dir(
         Dir("assets", (ASSET_FILES,), _experiment),
     ),
     _experiment,
+    "an experiment, by its name (with a piece of its key where several share it)",
 )
 
 PROJECT = Dir(
@@ -199,6 +200,7 @@ PROJECT = Dir(
         ),
     ),
     _listing,
+    "a project",
 )
 
 WORKSPACE = Dir(
@@ -214,6 +216,7 @@ WORKSPACE = Dir(
         ),
     ),
     _listing,
+    "a workspace",
 )
 
 

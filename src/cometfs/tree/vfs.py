@@ -145,13 +145,31 @@ class Vfs:
         self._bodies = bodies
         self.root = Node("", tree, At(api.root, born_ms))
 
-    async def children(self, node: Node) -> Listing:
-        """The complete listing of a directory. Raises NotADirectory for a file, and what Comet's answer raises."""
-        return (await self._listing(node))[0]
+    async def children(self, node: Node) -> tuple[Listing, float]:
+        """The complete listing of a directory and the seconds for which it holds.
+
+        Raises NotADirectory for a file, and what Comet's answer raises.
+        """
+        entry = node.entry
+        if not isinstance(entry, Dir):
+            raise NotADirectory(f"{node.name} is a file")
+        key = ("listing", entry, node.at.key)
+        held = self._store.peek(key)
+        if held is None:
+            answers = [(each, await self._ask(each.source, node.at)) for each in _eaches(entry)]
+            # Somebody else may have built it while this one waited.
+            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers)
+        listing: Listing = held.value
+        for part in node.within:
+            folder = listing.folders.get(part)
+            if folder is None:
+                raise NoSuchEntry(f"the folder {'/'.join(node.within)!r} is gone", 0.0)
+            listing = folder
+        return listing, self._store.remaining(held)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
-        listing, lease = await self._listing(node)
+        listing, lease = await self.children(node)
         found = listing.nodes.get(name)
         if found is None:
             raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
@@ -184,24 +202,6 @@ class Vfs:
             key = stream.key(node.at)
             return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self._api, node.at)), self._bodies)
         return Content(await self._render(node, entry))
-
-    async def _listing(self, node: Node) -> tuple[Listing, float]:
-        entry = node.entry
-        if not isinstance(entry, Dir):
-            raise NotADirectory(f"{node.name} is a file")
-        key = ("listing", entry, node.at.key)
-        held = self._store.peek(key)
-        if held is None:
-            answers = [(each, await self._ask(each.source, node.at)) for each in _eaches(entry)]
-            # Somebody else may have built it while this one waited.
-            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers)
-        listing: Listing = held.value
-        for part in node.within:
-            folder = listing.folders.get(part)
-            if folder is None:
-                raise NoSuchEntry(f"the folder {'/'.join(node.within)!r} is gone", 0.0)
-            listing = folder
-        return listing, self._store.remaining(held)
 
     def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
         lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))

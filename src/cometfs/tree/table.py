@@ -1,0 +1,45 @@
+"""The tree as a table in Markdown, from the declaration: what README.md shows, so that it cannot say anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cometfs.tree.layout import tree
+from cometfs.tree.node import Dir, Each, File, Stream
+
+HEAD = ("| path | what | the answer it comes from |", "|---|---|---|")
+
+
+def markdown() -> str:
+    """The table: a row per kind of directory that an answer makes, below it its files."""
+    return "\n".join([*HEAD, *_rows(tree(), "", "")]) + "\n"
+
+
+def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
+    """`above`: the path of the last directory that had a row; `within`: the fixed directories since."""
+    for child in entry.entries:
+        if isinstance(child, Each):
+            for shown in child.shown:
+                yield from _of_each(child, shown, above, within)
+        elif isinstance(child, Dir):
+            yield from _rows(child, above, within + child.name + "/")
+        else:
+            yield _of_file(child, within + child.name, "")
+
+
+def _of_each(each: Each, shown: File | Dir, above: str, within: str) -> Iterator[str]:
+    if isinstance(shown, Dir):
+        path = f"{above}{each.label}/"
+        yield f"| **`{path}`** | {shown.about} | `{each.source.name}` |"
+        yield from _rows(shown, path, "")
+    else:
+        # An asset that lies elsewhere is a file with a suffix of its own.
+        suffix = ".url" if shown.source is None else ""
+        yield _of_file(shown, within + each.label + suffix, f"`{each.source.name}`")
+
+
+def _of_file(entry: File, path: str, listed_by: str) -> str:
+    asked = f"`{entry.source.name}`" if entry.source else ""
+    streamed = " (streamed)" if isinstance(entry.source, Stream) else ""
+    answers = ", then ".join(filter(None, (listed_by, asked + streamed)))
+    return f"| `{path}` | {entry.about} | {answers or 'the listing above'} |"

@@ -1,0 +1,31 @@
+"""What is said in two places is the same in both: README and tree, errors and errnos, layers and imports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+from cometfs import errors
+from cometfs.fuse.errnos import ERRNOS
+from cometfs.tree.table import markdown
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_the_table_of_the_tree_is_the_declaration() -> None:
+    """`scripts/readme` writes it; this says when it was forgotten."""
+    assert f"-->\n{markdown()}<!-- end of the tree -->" in README
+
+
+def test_every_error_has_an_errno() -> None:
+    """No error of ours becomes an errno by accident of its base class."""
+    ours = {
+        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.CometFSError)
+    }
+    assert set(ERRNOS) == ours
+
+
+def test_imports_go_down_only() -> None:
+    """The layers and every third party's confinement, type-checking and in-function imports included."""
+    assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
