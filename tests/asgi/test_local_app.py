@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from starlette.types import Message, Receive, Scope, Send
 from trio.testing import MockClock
 
 from cometfs.local.app import make_app
+from cometfs.local.borders import AccessLog
 from cometfs.local.index import open_directory
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -387,6 +389,29 @@ async def test_the_access_log_has_a_line_per_request(directory: Path, tmp_path: 
         await client.get(REST + "workspaces", headers={"Authorization": ""})
     assert len(log.read_text().splitlines()) == 4
     assert "secret-key" not in log.read_text()
+
+
+async def test_the_access_log_is_ahead_of_the_answer(tmp_path: Path) -> None:
+    """The line is in the file before the last bytes leave, so nobody has an answer that is not in the log yet."""
+    path = tmp_path / "log"
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"1234", "more_body": True})
+        await send({"type": "http.response.body", "body": b"5"})
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    logged: list[tuple[bool, bool]] = []
+
+    async def send(message: Message) -> None:
+        logged.append((message["type"].endswith("body") and not message.get("more_body", False), path.exists()))
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
+    await AccessLog(app, path)(scope, receive, send)
+    assert logged == [(False, False), (False, False), (True, True)]
+    assert json.loads(path.read_text())["bytes"] == 5
 
 
 async def test_latency_delays_every_answer(directory: Path, autojump_clock: MockClock) -> None:
