@@ -1,0 +1,222 @@
+"""The kernel's bookkeeping as values: inodes, handles, errors, patience. No kernel is asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pyfuse3
+import pytest
+import trio
+import trio.testing
+
+from cometfs import errors, lease
+from cometfs.fuse.errnos import errno_of
+from cometfs.fuse.handles import Handles
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.requests import Patience, handler, is_dying
+from cometfs.lease import Lease
+from cometfs.tree.node import At, Dir, File
+from cometfs.tree.vfs import Content, Node
+
+
+def a_lease(_at: At) -> Lease:
+    return lease.LISTING
+
+
+DIRECTORY = Dir("", (), a_lease)
+PLAIN = File("", None)
+
+
+def node(name: str, key: str = "", entry: Dir | File = PLAIN) -> Node:
+    return Node(name, entry, At("http://comet", 0.0, (key or name,)))
+
+
+@pytest.fixture
+def inodes() -> Inodes:
+    return Inodes(node("", "root", DIRECTORY))
+
+
+def told(inodes: Inodes, child: Node) -> Inode:
+    inode = inodes.child(inodes.root, child)
+    inodes.remember(inode)
+    return inode
+
+
+def test_a_name_keeps_its_inode_while_it_means_the_same(inodes: Inodes) -> None:
+    """Told twice, one number, and it takes two forgets to lose it."""
+    first, second = told(inodes, node("a")), told(inodes, node("a"))
+    assert first is second
+    inodes.forget([(first.number, 1)])
+    assert inodes.at(first.number) is first
+    inodes.forget([(first.number, 1)])
+    with pytest.raises(errors.Stale):
+        inodes.at(first.number)
+
+
+def test_a_name_that_means_something_else_gets_another_inode(inodes: Inodes) -> None:
+    """Who stands in the old one does not find himself in somebody else's experiment."""
+    old, new = told(inodes, node("run", "key-1")), told(inodes, node("run", "key-2"))
+    assert old.number != new.number
+    assert inodes.at(old.number).node.at.key == ("key-1",)
+    inodes.forget([(old.number, 1)])
+    assert inodes.child(inodes.root, node("run", "key-2")) is new
+
+
+def test_nothing_is_left_of_what_the_kernel_forgot(inodes: Inodes) -> None:
+    """A table of a million names shrinks again; forgetting the unknown is no error."""
+    for index in range(100):
+        told(inodes, node(f"n{index}"))
+    inodes.forget([(number, 1) for number in range(2, 200)])
+    assert len(inodes) == 1
+    assert inodes.root.children == {}
+
+
+class Body(Content):
+    """Content that counts its closes."""
+
+    closed = 0
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+async def test_handles_that_are_open_at_once_share_one_version(inodes: Inodes) -> None:
+    """The page cache is the inode's: a second version may come only when nobody has the first one open."""
+    handles, versions = Handles(), [b"one", b"two"]
+    inode = told(inodes, node("f"))
+
+    async def begin(_node: Node) -> Body:
+        await trio.lowlevel.checkpoint()
+        return Body(versions.pop(0))
+
+    first, kept_first = await handles.open(inode, begin)
+    second, kept_second = await handles.open(inode, begin)
+    assert bytes(await handles.file(second).read(0, 10)) == b"one"
+    assert (kept_first, kept_second) == (False, True)
+    handles.release(first)
+    handles.release(second)
+    third, kept_third = await handles.open(inode, begin)
+    assert bytes(await handles.file(third).read(0, 10)) == b"two"
+    assert not kept_third, "the kernel must drop the pages of the first version"
+    assert Body.closed == 1
+    handles.close()
+    assert Body.closed == 2
+
+
+async def test_a_file_that_two_open_at_the_same_moment_is_one(inodes: Inodes) -> None:
+    """Both wait for the first answer; the loser's snapshot is closed, not leaked."""
+    handles, gate = Handles(), trio.Event()
+    inode = told(inodes, node("f"))
+    Body.closed = 0
+
+    async def begin(_node: Node) -> Body:
+        await gate.wait()
+        return Body(os.urandom(8))
+
+    found: list[int] = []
+
+    async def opened() -> None:
+        found.append((await handles.open(inode, begin))[0])
+
+    async with trio.open_nursery() as readers:
+        readers.start_soon(opened)
+        readers.start_soon(opened)
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert handles.file(found[0]) is handles.file(found[1])
+    assert Body.closed == 1
+
+
+class Face:
+    """Handlers as pyfuse3 would call them."""
+
+    def __init__(self, deadline: float = 5.0, room: int = 3) -> None:
+        self.patience = Patience(deadline, room)
+
+    @handler
+    async def fail(self, error: Exception) -> None:
+        raise error
+
+    @handler
+    async def wait(self) -> None:
+        await trio.sleep_forever()
+
+    @handler
+    async def at_hand(self) -> str:
+        return "known"
+
+
+@pytest.mark.logs("fail: no network")
+async def test_an_error_of_ours_is_an_errno_and_a_sentence_in_the_log() -> None:
+    """The log names what happened; the program gets the errno."""
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await Face().fail(errors.Unreachable("no network"))
+    assert raised.value.errno == errno.ENETUNREACH
+
+
+@pytest.mark.logs("bug in fail")
+async def test_a_bug_is_eio_for_that_one_request() -> None:
+    """Anything but FUSEError leaving a handler would end the mount."""
+    face = Face()
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await face.fail(KeyError("oops"))
+    assert raised.value.errno == errno.EIO
+    assert await face.at_hand() == "known"
+
+
+@pytest.mark.logs("wait: no answer within 5 s")
+async def test_a_wait_ends_at_the_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    """The kernel lets nobody go before the answer, so there always is one."""
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await Face().wait()
+    assert raised.value.errno == errno.ETIMEDOUT
+    assert trio.current_time() == 5.0
+
+
+@pytest.mark.logs("wait: 3 requests wait already")
+async def test_what_is_at_hand_is_answered_while_too_many_wait() -> None:
+    """A stalled server takes up the room for waiting, not the whole mount."""
+    face = Face(room=3)
+    async with trio.open_nursery() as readers:
+        for _ in range(3):
+            readers.start_soon(face.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await face.at_hand() == "known"
+        with pytest.raises(pyfuse3.FUSEError) as raised:
+            await face.wait()
+        assert raised.value.errno == errno.EAGAIN
+        readers.cancel_scope.cancel()
+
+
+def test_an_error_without_a_row_of_its_own_gets_its_bases() -> None:
+    """The table is looked up along the bases."""
+
+    class Odd(errors.NotAllowed):
+        pass
+
+    assert errno_of(Odd("odd")) == errno.EACCES
+    assert errno_of(ValueError("bug")) == errno.EIO
+
+
+def test_only_a_signal_that_ends_a_process_counts_as_dying() -> None:
+    """A blocked SIGTERM pends but does not kill; an ignored one is nothing; SIGCHLD never counts."""
+    code = (
+        "import os, signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})\n"
+        "os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGCHLD)\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert not is_dying(process.pid)
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        os.kill(process.pid, signal.SIGINT)  # pends: a stopped process takes no signal but SIGKILL and SIGCONT
+        assert is_dying(process.pid)
+        process.kill()
+    assert not is_dying(process.pid)
