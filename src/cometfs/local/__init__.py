@@ -2,9 +2,9 @@
 
 What ``serve``, ``demo`` and the tests run. From the inside out:
 
-    messages   what one line of an archive says
+    messages   what one line of an archive says; `decoding` and `legacy` read it
     archive    bytes of an archive's members, read when asked for
-    record     what an experiment logged, as an index of its lines
+    record     what an experiment logged, as an index of its lines; `scan` and `feeding` make it
     content    the parts of a record that are read from disk
     index      a directory: workspaces, projects, experiments
     replies    the shapes in which Comet answers

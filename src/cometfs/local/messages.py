@@ -1,15 +1,13 @@
 """What one line of an archive's ``messages.json`` says, as typed values.
 
-Each line is ``{"type": T, "payload": {...}}``. The classes below are that format: a field that they lack is ignored,
-a type that they lack is an error of that line alone. Older SDKs wrote one sparse ``ws_msg`` for everything; it is
-taken apart here into the messages of today, so nobody else has to know of it.
+Each line is ``{"type": T, "payload": {...}}``. The classes below are the payloads; a field that they lack is ignored.
 
-Not here: what a message means for an experiment (`record`), or where lines come from (`archive`).
+Not here: which type has which payload (`decoding`), what a message means for an experiment (`feeding`), and the one
+message of old SDKs (`legacy`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -200,121 +198,3 @@ class Scene(Payload):
 
 class Ignored(Payload):
     """A known kind that nothing is read from: clouds, dependencies, registrations of models."""
-
-
-class Legacy(Payload, kw_only=True, rename={"file_name": "fileName", "html_override": "htmlOverride"}):
-    """The one message of old SDKs: any of these fields, most of them absent."""
-
-    code: str | None = None
-    env_details: SystemDetails | None = None
-    file_name: str | None = None
-    git_meta: GitState | None = None
-    gpu_static_info: list[dict[str, Any]] | None = None
-    graph: str | None = None
-    html: str | None = None
-    html_override: str | None = None
-    installed_packages: list[str] | None = None
-    os_packages: list[str] | None = None
-    log_other: dict[str, Any] | None = None
-    log_system_info: SystemFact | None = None
-    metric: MetricPoint | None = None
-    param: Setting | None = None
-    params: Setting | None = None
-    stdout: str | None = None
-    stderr: bool | None = None
-
-
-KINDS: dict[str, type[Payload]] = {
-    "metric_msg": Metric,
-    "parameter_msg": Parameter,
-    "log_other": Other,
-    "standard_output": Output,
-    "file_name": FileName,
-    "html": Html,
-    "htmlOverride": HtmlOverride,
-    "graph": Graph,
-    "installed_packages": InstalledPackages,
-    "os_packages": OsPackages,
-    "system_details": SystemDetails,
-    "gpu_static_info": GpuStatic,
-    "system_info": SystemInfo,
-    "git_metadata": GitMetadata,
-    "file_upload": FileUpload,
-    "remote_file": RemoteFile,
-    "remote_model": RemoteModel,
-    "3d-image": Scene,
-    "ws_msg": Legacy,
-    "cloud_details": Ignored,
-    "log_dependency": Ignored,
-    "register_model": Ignored,
-}
-"""Every type of message that comet_ml's schemas name, and what its payload is."""
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    type: str
-    payload: msgspec.Raw
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_PAYLOADS = {kind: msgspec.json.Decoder(shape) for kind, shape in KINDS.items()}
-
-
-class BrokenLine(ValueError):
-    """A line that is no message: cut, not JSON, of an unknown type, or of another shape than its type has."""
-
-
-def decode(line: bytes) -> list[Payload]:
-    """The messages of one line: one, or the several that an old ``ws_msg`` stands for. Raises BrokenLine."""
-    try:
-        envelope = _ENVELOPE.decode(line)
-        decoder = _PAYLOADS.get(envelope.type)
-        if decoder is None:
-            raise BrokenLine(f"unknown type {envelope.type!r}")
-        payload = decoder.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BrokenLine(str(exc)) from exc
-    return list(_modern(payload)) if isinstance(payload, Legacy) else [payload]
-
-
-def _modern(old: Legacy) -> Iterator[Payload]:
-    """An old message as the new ones that say the same."""
-    at, context = old.local_timestamp, old.context
-    if old.metric:
-        yield Metric(metric=old.metric, local_timestamp=at, context=context)
-    if old.param or old.params:
-        yield Parameter(param=old.param, params=old.params, local_timestamp=at, context=context)
-    if old.log_other and "key" in old.log_other:
-        yield Other(key=old.log_other["key"], value=old.log_other.get("val"), local_timestamp=at)
-    if old.stdout is not None:
-        yield Output(output=old.stdout, stderr=old.stderr, local_timestamp=at, context=context)
-    yield from _modern_system(old)
-    yield from _modern_texts(old)
-
-
-def _modern_system(old: Legacy) -> Iterator[Payload]:
-    if old.env_details:
-        yield old.env_details
-    if old.gpu_static_info:
-        yield GpuStatic(gpu_static_info=old.gpu_static_info)
-    if old.installed_packages:
-        yield InstalledPackages(installed_packages=old.installed_packages)
-    if old.os_packages:
-        yield OsPackages(os_packages=old.os_packages)
-    if old.log_system_info:
-        yield SystemInfo(system_info=old.log_system_info)
-    if old.git_meta:
-        yield GitMetadata(git_metadata=old.git_meta)
-
-
-def _modern_texts(old: Legacy) -> Iterator[Payload]:
-    if old.file_name:
-        yield FileName(file_name=old.file_name)
-    if old.html:
-        yield Html(html=old.html)
-    if old.html_override:
-        yield HtmlOverride(html_override=old.html_override)
-    if old.graph:
-        yield Graph(graph=old.graph)
-    if old.code:
-        yield Code(code=old.code)

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from cometfs.local.archive import MESSAGES, Archive
-from cometfs.local.messages import Number, Payload, decode
+from cometfs.local.decoding import decode
+from cometfs.local.messages import Number, Payload
 from cometfs.local.values import Logged, Summary
 
 

@@ -15,8 +15,9 @@ from contextlib import closing
 import msgspec
 
 from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive
+from cometfs.local.decoding import BrokenLine, decode
 from cometfs.local.feeding import Missing, feed
-from cometfs.local.messages import BrokenLine, Number, decode
+from cometfs.local.messages import Number
 from cometfs.local.record import Part, Record
 
 LOG = logging.getLogger("cometfs.local")

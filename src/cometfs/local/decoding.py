@@ -1,0 +1,63 @@
+"""From a line of ``messages.json`` to its messages: which type has which payload, and what a broken line is.
+
+Not here: the payloads (`messages`), or where lines come from (`archive`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cometfs.local import messages as m
+from cometfs.local.legacy import Legacy, modern
+
+KINDS: dict[str, type[m.Payload]] = {
+    "metric_msg": m.Metric,
+    "parameter_msg": m.Parameter,
+    "log_other": m.Other,
+    "standard_output": m.Output,
+    "file_name": m.FileName,
+    "html": m.Html,
+    "htmlOverride": m.HtmlOverride,
+    "graph": m.Graph,
+    "installed_packages": m.InstalledPackages,
+    "os_packages": m.OsPackages,
+    "system_details": m.SystemDetails,
+    "gpu_static_info": m.GpuStatic,
+    "system_info": m.SystemInfo,
+    "git_metadata": m.GitMetadata,
+    "file_upload": m.FileUpload,
+    "remote_file": m.RemoteFile,
+    "remote_model": m.RemoteModel,
+    "3d-image": m.Scene,
+    "ws_msg": Legacy,
+    "cloud_details": m.Ignored,
+    "log_dependency": m.Ignored,
+    "register_model": m.Ignored,
+}
+"""Every type of message that comet_ml's schemas name, and what its payload is."""
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    type: str
+    payload: msgspec.Raw
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_PAYLOADS = {kind: msgspec.json.Decoder(shape) for kind, shape in KINDS.items()}
+
+
+class BrokenLine(ValueError):
+    """A line that is no message: cut, not JSON, of an unknown type, or of another shape than its type has."""
+
+
+def decode(line: bytes) -> list[m.Payload]:
+    """The messages of one line: one, or the several that an old ``ws_msg`` stands for. Raises BrokenLine."""
+    try:
+        envelope = _ENVELOPE.decode(line)
+        decoder = _PAYLOADS.get(envelope.type)
+        if decoder is None:
+            raise BrokenLine(f"unknown type {envelope.type!r}")
+        payload = decoder.decode(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise BrokenLine(str(exc)) from exc
+    return list(modern(payload)) if isinstance(payload, Legacy) else [payload]
