@@ -1,0 +1,261 @@
+"""Calls: a question is sent, sent again while that may help, and ends by its deadline in an answer or in our error.
+
+Not here: HTTP (`transport`), what refusals mean (`question`), what answers mean (`models`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import trio
+
+from cometfs.comet.address import Address
+from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
+from cometfs.comet.question import Question, refusal, storage_refusal
+from cometfs.comet.shapes import Mismatch
+from cometfs.comet.transport import Reply, Transport
+from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable
+
+T = TypeVar("T")
+
+LARGE = 1 << 20
+"""Bytes of an answer from which on it is decoded in a thread, so that it does not hold up everybody else."""
+
+STALL = 30.0
+"""Seconds without a byte after which a download counts as broken."""
+
+BODIES = 24
+"""Downloads at once: fewer than there are connections, so that short calls always find one."""
+
+HOPS = 5
+"""Redirects of one download."""
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class AssetStream:
+    """A body on its way: `async for` gives its bytes. It ends where the body ends; anything else is an error."""
+
+    size: int | None
+    """Bytes of the whole, where the server tells."""
+
+    def __init__(self, question: Question, reply: Reply, patience: float, stall: float) -> None:
+        self.size = _length(reply)
+        self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
+        self._arrived = 0
+        self._error: CometFSError | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        try:
+            chunk = await self._next()
+        except CometFSError as exc:
+            self._error = exc
+            raise
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _next(self) -> bytes | None:
+        chunk = await self._waited()
+        self._patience = self._stall
+        self._arrived += len(chunk or b"")
+        if self.size is not None and (self._arrived > self.size or (chunk is None and self._arrived < self.size)):
+            raise Transient(f"{self._arrived} bytes instead of {self.size} arrived from {self._question}")
+        return chunk
+
+    async def _waited(self) -> bytes | None:
+        with trio.move_on_after(self._patience):
+            try:
+                return await self._reply.chunk()
+            except Unreachable as exc:
+                raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
+        raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
+
+
+def _length(reply: Reply) -> int | None:
+    told = reply.headers.get("content-length", "")
+    return int(told) if told.isdecimal() and not reply.headers.get("content-encoding") else None
+
+
+class Calls:
+    """Asks one Comet with one key."""
+
+    def __init__(
+        self,
+        address: Address,
+        api_key: str,
+        transport: Transport,
+        *,
+        deadline: float,
+        stall: float = STALL,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.address = address
+        self._api_key = api_key
+        self._transport = transport
+        self._deadline = deadline
+        self._stall = stall
+        self._chance = chance
+        self._bodies = trio.Semaphore(BODIES)
+
+    async def ask(self, question: Question, read: Callable[[bytes], T]) -> T:
+        """The answer to `question`, as `read` understands its body."""
+        with trio.move_on_after(self._deadline) as scope:
+            body = await self._persistently(scope.deadline, lambda: self._answered(question))
+            return await self.understood(question, body, read)
+        raise self._too_late(question)
+
+    @asynccontextmanager
+    async def stream(self, question: Question) -> AsyncIterator[AssetStream]:
+        """The body of the answer to `question`, wherever Comet redirects to. It must begin by the deadline."""
+        due = trio.current_time() + self._deadline
+        reply = await self._begun(question, due)
+        try:
+            yield AssetStream(question, reply, due - trio.current_time(), self._stall)
+        finally:
+            try:
+                await reply.aclose()
+            finally:
+                self._bodies.release()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+    def _too_late(self, question: Question) -> DeadlineExceeded:
+        return DeadlineExceeded(f"No answer within {self._deadline:g} s to {question}")
+
+    async def _begun(self, question: Question, due: float) -> Reply:
+        """The reply whose body is wanted, holding one of the places for bodies."""
+        with trio.CancelScope(deadline=due):
+            await self._bodies.acquire()
+            try:
+                return await self._persistently(due, lambda: self._followed(question))
+            except BaseException:
+                self._bodies.release()
+                raise
+        raise self._too_late(question)
+
+    # -- one try after the other -----------------------------------------------------------------------------------
+
+    async def _persistently(self, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
+        for number in count():
+            try:
+                return await attempt()
+            except (Transient, Throttled) as exc:
+                pause = self._pause(exc, number)
+                if pause is None or trio.current_time() + pause >= due:
+                    raise
+            await trio.sleep(pause)
+        raise AssertionError("count() has no end")
+
+    def _pause(self, exc: CometFSError, number: int) -> float | None:
+        """Seconds until the next try; None when there shall be none. Only the deadline ends obedience to a 429."""
+        if isinstance(exc, Throttled):
+            return exc.retry_after + COURTESY
+        return backoff(number, self._chance()) if number < RETRIES else None
+
+    # -- one try ---------------------------------------------------------------------------------------------------
+
+    async def _send(self, question: Question, headers: dict[str, str]) -> Reply:
+        headers["Authorization"] = self._api_key
+        body = b""
+        if question.body is not None:
+            headers["Content-Type"] = "application/json;charset=utf-8"
+            body = msgspec.json.encode(question.body)
+        try:
+            return await self._transport.send(
+                "GET" if question.body is None else "POST",
+                self.address.rest + question.endpoint,
+                query=question.query,
+                headers=headers,
+                body=body,
+            )
+        except Unreachable as exc:
+            raise type(exc)(f"{exc} (asked {question})") from exc
+
+    async def _answered(self, question: Question) -> bytes:
+        """The body of the answer, when it is one."""
+        reply = await self._send(question, {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
+        try:
+            body = await self._read(question, reply)
+        finally:
+            await reply.aclose()
+        if reply.status != 200:
+            raise self._refusal(question, reply, body)
+        return body
+
+    async def _followed(self, question: Question) -> Reply:
+        """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
+        reply = await self._send(question, {"Accept-Encoding": "identity"})
+        url = self.address.rest
+        for hop in range(HOPS + 1):
+            if reply.status == 200:
+                return reply
+            body = await self._drained(question, reply)
+            if reply.status not in REDIRECTS:
+                raise storage_refusal(question, reply.status) if hop else self._refusal(question, reply, body)
+            url = _target(question, url, reply.headers.get("location"))
+            reply = await self._transport.send("GET", url, headers={"Accept-Encoding": "identity"})
+        await reply.aclose()
+        raise Unintelligible(f"More than {HOPS} redirects came from {question}")
+
+    async def _drained(self, question: Question, reply: Reply) -> bytes:
+        try:
+            return await self._read(question, reply)
+        finally:
+            await reply.aclose()
+
+    async def _read(self, question: Question, reply: Reply) -> bytes:
+        try:
+            return await reply.read()
+        except (Unreachable, Unintelligible) as exc:
+            raise type(exc)(f"{exc} (asked {question})") from exc
+
+    def _refusal(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
+        if reply.status in REDIRECTS:
+            return _elsewhere(question, reply.headers.get("location", ""))
+        return refusal(question, reply.status, body, self._api_key, retry_after(reply.headers, time.time()))
+
+    async def understood(self, question: Question, body: bytes, read: Callable[[bytes], T]) -> T:
+        try:
+            if len(body) < LARGE:
+                return read(body)
+            return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
+        except (Mismatch, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise Unintelligible(f"The answer of {question} is not what it should be: {_reason(exc)}") from exc
+
+
+def _reason(exc: Exception) -> str:
+    return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+
+
+def _target(question: Question, url: str, location: str | None) -> str:
+    """Where a redirect leads; a link of that kind is as good as a key, so it is in no message."""
+    try:
+        target = urljoin(url, location or "")
+        if location and urlsplit(target).scheme in ("http", "https") and urlsplit(target).hostname:
+            return target
+    except ValueError:
+        pass
+    raise Unintelligible(f"A redirect that leads nowhere came from {question}")
+
+
+def _elsewhere(question: Question, location: str) -> Unintelligible:
+    try:
+        host = f" to {urlsplit(location).scheme}://{urlsplit(location).hostname}" if urlsplit(location).hostname else ""
+    except ValueError:
+        host = ""
+    return Unintelligible(f"The server redirects{host} instead of answering {question}; check its address")

@@ -1,0 +1,304 @@
+"""What Comet answers: the forms of its rows, and a reader for every endpoint, from the body to what the SDK returns.
+
+Fields are Comet's own, in the order of the SDK's page. A field that a server leaves out is None. Times are integers,
+milliseconds since 1970; durations are milliseconds; sizes are bytes; logged values are text, however they were logged.
+
+Not here: how a form is applied (`shapes`), and which endpoint is asked (`api`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from cometfs.comet.shapes import Row, Shape, as_number, as_text, value
+
+
+class Project(TypedDict):
+    """A project. `public` and `isPublic` are the same; Comet's answers have now one, now the other."""
+
+    projectId: str
+    projectName: str
+    projectDescription: str | None
+    ownerUserName: str | None
+    workspaceId: Any
+    workspaceName: str | None
+    public: bool | None
+    isPublic: bool | None
+    numberOfExperiments: int | None
+    lastUpdated: int | None
+
+
+class Experiment(TypedDict):
+    """An experiment, in listings and alone. `endTimeMillis` is set while it is `running`, too."""
+
+    experimentKey: str
+    experimentName: str | None
+    optimizationId: Any
+    userName: str | None
+    projectId: str | None
+    projectName: str | None
+    workspaceName: str | None
+    filePath: str | None
+    fileName: str | None
+    throttle: Any
+    throttleMessage: Any
+    throttleReasons: Any
+    durationMillis: float | None
+    startTimeMillis: float | None
+    endTimeMillis: float | None
+    running: bool | None
+    hasCrashed: bool | None
+    archived: bool | None
+
+
+class Value(TypedDict):
+    """A parameter, an other or the summary of a metric: its least, greatest and last value."""
+
+    name: str
+    valueMax: str | None
+    valueMin: str | None
+    valueCurrent: str | None
+    timestampMax: float | None
+    timestampMin: float | None
+    timestampCurrent: float | None
+    runContextMax: str | None
+    runContextMin: str | None
+    runContextCurrent: str | None
+    stepMax: float | None
+    stepMin: float | None
+    stepCurrent: float | None
+
+
+class Point(TypedDict):
+    """A logged value of a metric. `offset` is the order of logging; it may be negative."""
+
+    metricName: str
+    metricValue: str | None
+    timestamp: float | None
+    step: float | None
+    epoch: float | None
+    runContext: str | None
+    offset: float | None
+
+
+class Asset(TypedDict):
+    """An asset. `remote`: only its `link` is at Comet. `metadata` is JSON in a string."""
+
+    assetId: str
+    fileName: str | None
+    fileSize: int | None
+    runContext: str | None
+    step: float | None
+    remote: bool | None
+    link: str | None
+    createdAt: float | None
+    dir: str | None
+    type: str | None
+    metadata: Any
+
+
+class Image(TypedDict):
+    """A logged image, as the SDK's page shows it, and what `API.experiment_asset` needs to get it."""
+
+    apiKey: None
+    runId: None
+    experimentKey: str
+    projectId: None
+    figCounter: None
+    figName: str | None
+    step: float | None
+    runContext: str | None
+    fileName: str | None
+    imagePath: str | None
+    assetId: str
+
+
+class SystemDetails(TypedDict):
+    """Machine, Python and command of an experiment. What was not logged is None."""
+
+    command: list[Any] | str | None
+    executable: str | None
+    experimentKey: str | None
+    gpuStaticInfoList: list[Any] | None
+    hostname: str | None
+    installedPackages: list[Any] | None
+    ip: str | None
+    logAdditionalSystemInfoList: list[Any] | None
+    maxTotalMemory: Any
+    networkInterfaceIps: list[Any] | None
+    os: str | None
+    osPackages: list[Any] | None
+    osRelease: str | None
+    osType: str | None
+    machine: str | None
+    processor: str | None
+    env: Any
+    pid: Any
+    pythonVersion: str | None
+    pythonVersionVerbose: str | None
+    systemMetricNames: list[Any] | None
+    totalRam: Any
+    user: str | None
+
+
+class ChartMetric(TypedDict):
+    """A metric of a chart: lists of equal length. `values` are numbers, NaN and infinities included."""
+
+    metricName: str
+    values: list[float | None]
+    steps: list[Any]
+    epochs: list[Any]
+    timestamps: list[Any]
+    durations: list[Any]
+
+
+class Chart(TypedDict):
+    """What a chart has of one experiment. `params`: name to text; None where none was asked for."""
+
+    experimentKey: str
+    experimentName: str | None
+    empty: bool | None
+    steps: list[Any] | None
+    epochs: list[Any] | None
+    params: dict[str, Any] | None
+    metrics: list[ChartMetric]
+
+
+class GitMetadata(TypedDict):
+    """The state of the working copy that an experiment ran in; all None where there was none."""
+
+    user: str | None
+    root: str | None
+    branch: str | None
+    parent: str | None
+    origin: str | None
+
+
+class Curve(TypedDict):
+    """A logged curve, with the step and the asset of its listing."""
+
+    name: str | None
+    x: list[Any]
+    y: list[Any]
+    step: float | None
+    assetId: str
+
+
+# -- other spellings ---------------------------------------------------------------------------------------------------
+
+
+def _project(row: Row) -> None:
+    public = row.get("public", row.get("isPublic"))
+    row["public"] = row["isPublic"] = public
+
+
+def _value(row: Row) -> None:
+    for name in ("valueMax", "valueMin", "valueCurrent"):
+        row[name] = as_text(row.get(name))
+
+
+def _point(row: Row) -> None:
+    row["metricValue"] = as_text(row.get("metricValue"))
+
+
+def _asset(row: Row) -> None:
+    """`curlDownload` is left out: it is a command line with the API key in it."""
+    row.pop("curlDownload", None)
+    if "runConext" in row:  # sic: so it is spelt on the SDK's page
+        row.setdefault("runContext", row.pop("runConext"))
+    if row.get("assetId") is None:
+        row["assetId"] = _asset_id(row.get("link"))
+
+
+def _asset_id(link: Any) -> str | None:
+    """The id in a link to an asset, where the listing of an old server has it."""
+    found = parse_qs(urlsplit(link).query).get("assetId") if isinstance(link, str) else None
+    return found[0] if found else None
+
+
+def _chart_metric(row: Row) -> None:
+    row["values"] = [as_number(found) for found in row.get("values") or ()]
+    for name in ("steps", "epochs", "timestamps", "durations"):
+        row[name] = row.get(name) or [None] * len(row["values"])
+
+
+def _chart(row: Row) -> None:
+    row["metrics"] = [CHART_METRIC.normal(metric) for metric in row.get("metrics") or ()]
+
+
+PROJECT = Shape(Project, _project)
+EXPERIMENT = Shape(Experiment)
+VALUE = Shape(Value, _value)
+POINT = Shape(Point, _point)
+ASSET = Shape(Asset, _asset)
+SYSTEM = Shape(SystemDetails)
+CHART = Shape(Chart, _chart)
+CHART_METRIC = Shape(ChartMetric, _chart_metric)
+GIT = Shape(GitMetadata)
+CURVE = Shape(Curve)
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+def workspaces(body: bytes) -> list[str]:
+    return value(body, "workspaceNames", list[str], required=True) or []
+
+
+def projects(body: bytes) -> list[Project]:
+    return PROJECT.rows(body, "projects", required=True)
+
+
+def experiments(body: bytes) -> list[Experiment]:
+    return EXPERIMENT.rows(body, "experiments", required=True)
+
+
+def tags(body: bytes) -> list[str]:
+    return value(body, "tags", list[str]) or []
+
+
+def values(body: bytes) -> list[Value]:
+    """Parameters, others and summaries of metrics; an experiment without any is also answered by ``{}``."""
+    return VALUE.rows(body, "values")
+
+
+def points(body: bytes) -> list[Point]:
+    return POINT.rows(body, "metrics")
+
+
+def assets(body: bytes) -> list[Asset]:
+    return ASSET.rows(body, "assets", required=True)
+
+
+def charts(body: bytes) -> dict[str, Chart]:
+    found = value(body, "experiments", dict[str, msgspec.Raw]) or {}
+    return {
+        key: CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)) for key, raw in found.items()
+    }
+
+
+def image(experiment_key: str, asset: Asset) -> Image:
+    """An asset that is an image, in the form of version 1 of Comet's API, which is what the SDK's page shows."""
+    return Image(
+        apiKey=None,
+        runId=None,
+        experimentKey=experiment_key,
+        projectId=None,
+        figCounter=None,
+        figName=asset["fileName"],
+        step=asset["step"],
+        runContext=asset["runContext"],
+        fileName=asset["fileName"],
+        imagePath=asset["link"],
+        assetId=asset["assetId"],
+    )
+
+
+def curve(asset: Asset, body: bytes) -> Curve:
+    """The body of an asset of type ``curve``, named by its listing if it does not name itself."""
+    row = msgspec.json.decode(body, type=Row)
+    row["name"] = row.get("name") or asset["fileName"]
+    return CURVE.normal(row | {"step": asset["step"], "assetId": asset["assetId"]})

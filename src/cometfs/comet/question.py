@@ -1,0 +1,179 @@
+"""One call to Comet as a value, how it is named in a sentence, and what the refusals of servers mean.
+
+Not here: sending it (`transport`), trying again (`calls`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from cometfs.comet.policy import PASSING, Transient
+from cometfs.errors import (
+    CometFSError,
+    KeyRejected,
+    NotAllowed,
+    NotFound,
+    Throttled,
+    Unintelligible,
+    Unreachable,
+    Unsupported,
+)
+
+SHOWN = 200
+"""Characters of a server's own words that go into a message."""
+
+_SUBJECTS = (
+    ("assetId", "asset"),
+    ("assetName", "asset"),
+    ("metricName", "metric"),
+    ("experimentKey", "experiment"),
+    ("projectName", "project"),
+    ("projectId", "project"),
+    ("workspaceName", "workspace"),
+)
+"""How the parameters that name a thing are read out, the smallest thing first."""
+
+_BY_CODE: Mapping[int, type[CometFSError]] = {
+    90210: NotAllowed,  # no write access
+    90211: NotFound,  # experiment
+    90212: KeyRejected,  # not registered
+    90219: NotFound,  # workspace
+    90998: Unsupported,  # "no experiment key was given": it was, so this server wants it otherwise
+    34323: Unsupported,  # a project of prompts and traces, which this API does not serve
+    42008: NotFound,  # registered model
+    624522: NotFound,  # artifact
+    624523: NotFound,  # version of an artifact
+    7000011: NotAllowed,  # view-only
+    7000023: NotAllowed,  # service account
+}
+"""``sdk_error_code``: more exact than the status, where a server sends one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call: what is asked of which endpoint."""
+
+    endpoint: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    """What is posted, as JSON; None makes it a GET."""
+    lacking: str = ""
+    """For an endpoint that not every server has: what then cannot be had."""
+
+    @property
+    def subject(self) -> str:
+        """What is asked about: ``metric 'loss' of experiment 'abc'``."""
+        found = [f"{word} {self.query[name]!r}" for name, word in _SUBJECTS if name in self.query]
+        return " of ".join(found) or "this account"
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} for {self.subject}"
+
+
+def refusal(question: Question, status: int, body: bytes, secret: str = "", retry_after: float = 0.0) -> CometFSError:
+    """What an answer of Comet itself that is not 200 means. `secret`, the API key, stays out of the sentence."""
+    said = _Said.of(body)
+    kind = _kind(question, status, said)
+    sentence = _sentence(question, status, kind, said.shown(secret))
+    return Throttled(sentence, retry_after) if kind is Throttled else kind(sentence)
+
+
+def storage_refusal(question: Question, status: int) -> CometFSError:
+    """What it means when the place to which Comet redirects a download answers `status`.
+
+    It has never seen the API key, so it cannot reject it; and its words are about links, which are secret.
+    """
+    kinds: Mapping[int, type[CometFSError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 410: NotFound}
+    kind = Transient if status in PASSING | {429} else kinds.get(status, Unreachable)
+    return kind(f"The storage behind {question} answered {status}")
+
+
+def _kind(question: Question, status: int, said: _Said) -> type[CometFSError]:
+    if said.code in _BY_CODE:
+        return _BY_CODE[said.code]
+    if status in PASSING:
+        return Transient
+    if status == 404:
+        return _missing(question, said)
+    if status == 400:
+        return _bad(question, said)
+    by_status = {401: KeyRejected, 402: NotAllowed, 403: NotAllowed, 407: Unreachable, 429: Throttled}
+    return by_status.get(status) or _unforeseen(status)
+
+
+def _missing(question: Question, said: _Said) -> type[CometFSError]:
+    """404: the thing is not there if Comet says so in its own form; else it is the endpoint that is not."""
+    if question.endpoint.endswith("panel/store") or not (said.comet or said.empty):
+        return Unsupported
+    return Unsupported if said.empty and question.lacking else NotFound
+
+
+def _bad(question: Question, said: _Said) -> type[CometFSError]:
+    """400: what older servers answer when they do not have what a key names."""
+    if not said.comet:
+        return Unintelligible
+    return NotFound if question.query else Unsupported
+
+
+def _unforeseen(status: int) -> type[CometFSError]:
+    if status in (405, 501):
+        return Unsupported
+    if status >= 500:
+        return Unreachable
+    return Unsupported if status >= 400 else Unintelligible
+
+
+def _sentence(question: Question, status: int, kind: type[CometFSError], said: str) -> str:
+    answered = f"{question.endpoint} answered {status}{f': {said}' if said else ''}"
+    if kind is NotFound:
+        return f"Comet has no {question.subject} ({answered})"
+    if kind is KeyRejected:
+        return f"Comet does not accept the API key ({answered}); check COMET_API_KEY or .comet.config"
+    if kind is NotAllowed:
+        return f"Comet refuses {question.subject} to this API key ({answered})"
+    if kind is Unsupported and question.lacking:
+        return f"This Comet server does not offer {question.lacking} ({answered})"
+    if kind is Unsupported:
+        return f"This server does not offer {question}, or is no Comet server: check its address ({answered})"
+    return f"Comet could not answer about {question.subject} ({answered})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The body of a refusal, as far as it can be understood."""
+
+    message: str = ""
+    code: int = 0
+    comet: bool = False
+    """Whether it has Comet's form, so that it is Comet who speaks and no proxy."""
+    empty: bool = False
+
+    @classmethod
+    def of(cls, body: bytes) -> _Said:
+        try:
+            found = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return cls(empty=not body.strip())
+        message, code = found.get("msg"), found.get("sdk_error_code")
+        return cls(
+            message=message if isinstance(message, str) else "",
+            code=code if isinstance(code, int) else 0,
+            comet=not found.keys().isdisjoint(("msg", "code", "sdk_error_code")),
+        )
+
+    def shown(self, secret: str) -> str:
+        """One line, without the API key and without what follows the ``?`` of links."""
+        return " ".join(re.sub(r"\?\S*", "", without(secret, self.message)).split())[:SHOWN]
+
+
+def without(secret: str, text: str) -> str:
+    """`text` with every mention of the API key taken out; of a smart key the part before the ``*`` too."""
+    for part in (secret, secret.split("*")[0]):
+        if part:
+            text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(part)}(?![0-9A-Za-z])", "(the API key)", text)
+    return text

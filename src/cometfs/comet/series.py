@@ -1,0 +1,36 @@
+"""The points of metrics as series: sorted, and as the pairs that the SDK returns. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from cometfs.comet.models import Point
+
+Interval = Literal["step", "epoch", "timestamp"]
+
+Pair = tuple[Any, str | None]
+"""A point as the SDK shows it: where it is, and its value as text."""
+
+
+def ordered(points: Iterable[Point]) -> list[Point]:
+    """By step, those without one first; then by time, then in the order of logging. Comet sends them in none."""
+    return sorted(points, key=lambda point: tuple(map(_rank, (point["step"], point["timestamp"], point["offset"]))))
+
+
+def _rank(number: float | None) -> tuple[bool, float]:
+    return (number is not None, number or 0)
+
+
+def pairs(points: Iterable[Point], interval: Interval) -> list[Pair]:
+    """``(interval, value)`` of every point, ordered."""
+    return [(point[interval], point["metricValue"]) for point in ordered(points)]
+
+
+def by_name(points: Iterable[Point], names: Sequence[str], interval: Interval) -> dict[str, list[Pair]]:
+    """The pairs of every metric that is named; none for one that has no points."""
+    found: dict[str, list[Point]] = {name: [] for name in names}
+    for point in points:
+        if point["metricName"] in found:
+            found[point["metricName"]].append(point)
+    return {name: pairs(rows, interval) for name, rows in found.items()}

@@ -1,0 +1,164 @@
+"""Where the API key and the address are found: arguments, the environment, ``.env`` and Comet's own files.
+
+The order is Comet's: argument, environment, ``./.env``, the file that COMET_CONFIG names, ``./.comet.config``, the one
+on a mounted drive, ``~/.comet.config``. Each setting is looked for on its own.
+
+Not here: options of commands (`cometfs.config`); what an address means (`address`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import configparser
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from cometfs.errors import SetupError
+
+DEFAULT_URL = "https://www.comet.com/clientlib/"
+
+FILE = ".comet.config"
+
+DRIVE = Path("/content/drive/MyDrive")
+"""Where notebooks on Google's machines keep what shall last; Comet's own client looks there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a call needs to know."""
+
+    api_key: str = field(repr=False)
+    url: str
+    workspace: str | None = None
+    """The workspace that the settings name as the default one, if any."""
+
+
+def find_settings(
+    api_key: str | None = None,
+    url: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    home: Path | None = None,
+) -> Settings:
+    """The settings in force; `environ`, `cwd` and `home` are this process's unless given.
+
+    Raises SetupError: no key anywhere, a key that cannot be one, a file that cannot be read.
+    """
+    surroundings = _Surroundings(
+        os.environ if environ is None else environ,
+        cwd or Path.cwd(),
+        home or Path(os.path.expanduser("~")),  # noqa: PTH111  # needs no home
+    )
+    key = _tidy(api_key) or surroundings.find("COMET_API_KEY")
+    if not key:
+        raise SetupError(
+            "No Comet API key was found: set COMET_API_KEY, or write it to ~/.comet.config"
+            " as a line api_key=... below a line [comet]"
+        )
+    told = _address_in(_sendable(key))
+    address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or told or DEFAULT_URL
+    return Settings(key, address, surroundings.find("COMET_WORKSPACE"))
+
+
+class _Surroundings:
+    """The sources of settings, in their order, each read when it is wanted."""
+
+    def __init__(self, environ: Mapping[str, str], cwd: Path, home: Path) -> None:
+        self._environ, self._cwd, self._home = environ, cwd, home
+        self._sources: list[Mapping[str, str]] = []
+        self._coming = self._all()
+
+    def find(self, name: str) -> str | None:
+        """The first value of `name`, by its name in the environment, that is not empty."""
+        for source in self._known():
+            if found := _tidy(source.get(name)):
+                return found
+        return None
+
+    def _known(self) -> Iterator[Mapping[str, str]]:
+        yield from self._sources
+        for source in self._coming:
+            self._sources.append(source)
+            yield source
+
+    def _all(self) -> Iterator[Mapping[str, str]]:
+        yield self._environ
+        yield _parsed_env(_text(self._cwd / ".env") or "")
+        for path in self._files():
+            yield _parsed_ini(path, _text(path) or "")
+
+    def _files(self) -> Iterator[Path]:
+        named = _tidy(self._environ.get("COMET_CONFIG")) or _tidy(self._environ.get("COMET_INI"))
+        if named:
+            path = self._cwd / (self._home / named[2:] if named.startswith("~/") else named)
+            yield path / FILE if path.is_dir() else path
+        yield from (folder / FILE for folder in (self._cwd, DRIVE, self._home))
+
+
+def _text(path: Path) -> str | None:
+    """The content of a file; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as exc:
+        raise SetupError(f"Cannot read {path}: {(exc.strerror or '').lower()}") from exc
+
+
+def _parsed_env(text: str) -> dict[str, str]:
+    """``KEY=VALUE`` lines; ``export`` before them and quotes around values are allowed, other lines are passed over."""
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in text.splitlines())
+    return {name.strip(): value for name, equals, value in pairs if equals and not name.startswith("#")}
+
+
+def _parsed_ini(path: Path, text: str) -> dict[str, str]:
+    """By names in the environment: ``api_key`` in ``[comet]`` and ``key`` in ``[comet_api]`` are COMET_API_KEY."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        # Without the parser's own words: it quotes the line, and the line may be the key.
+        raise SetupError(
+            f"{path} is not in the form of a Comet configuration: [comet], then lines name=value"
+        ) from None
+    return {
+        f"{section}_{name}".upper().replace(".", "_"): value or ""
+        for section in parser.sections()
+        for name, value in parser.items(section)
+    }
+
+
+def _tidy(value: str | None) -> str | None:
+    """Without space and quotes around it; None if nothing is left."""
+    value = (value or "").strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1].strip()
+    return value or None
+
+
+def _sendable(key: str) -> str:
+    if not key.isascii() or not key.isprintable():
+        raise SetupError("The API key holds characters that no key has; copy it again from Comet's settings page")
+    return key
+
+
+def _address_in(key: str) -> str | None:
+    """The address that a smart key carries: behind its ``*`` is JSON in base64, with ``baseUrl``."""
+    _, star, tail = key.partition("*")
+    if not star:
+        return None
+    try:
+        padded = tail + "=" * (-len(tail) % 4)
+        told = msgspec.json.decode(
+            base64.b64decode(padded, altchars="-_" if set(tail) & set("-_") else None, validate=True)
+        )
+        base = told.get("baseUrl")
+    except (binascii.Error, ValueError, AttributeError, msgspec.MsgspecError):
+        raise SetupError("The API key is damaged behind its '*'; copy it again, whole") from None
+    return f"{base.rstrip('/')}/clientlib/" if isinstance(base, str) and base else None

@@ -1,0 +1,292 @@
+"""HTTP: one request out, one reply in. The only module that imports httpx; nothing of httpx leaves it.
+
+Not here: what is worth another try, deadlines and redirects (`calls`); what a status means (`question`).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from cometfs import __version__
+from cometfs.comet.policy import Transient
+from cometfs.comet.proxies import proxy_for
+from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
+
+LANES = 32
+"""Connections at once."""
+
+CONNECT = 10.0
+"""Seconds for a connection, TLS included, to stand."""
+
+KEEP = 30.0
+"""Seconds that an unused connection is kept: less than servers and what stands before them keep theirs."""
+
+CLOSING = 1.0
+"""Seconds that closing a connection may take, whatever the other side does."""
+
+# httpcore writes headers into its debug log, the API key and presigned links among them.
+logging.getLogger("httpcore").setLevel(logging.INFO)
+
+OURS: Mapping[type[Exception], type[CometFSError]] = {
+    httpx.HTTPError: Transient,
+    httpx.DecodingError: Unintelligible,
+    httpx.TooManyRedirects: Unintelligible,
+    httpx.UnsupportedProtocol: Unintelligible,
+    httpx.LocalProtocolError: Unreachable,
+    httpx.HTTPStatusError: Unreachable,
+    httpx.InvalidURL: Unintelligible,
+    httpx.CookieConflict: Unintelligible,
+    httpx.StreamError: Unreachable,
+    OSError: Transient,
+}
+"""What an exception of httpx, or of the system beneath it, is to us; looked up along its bases."""
+
+
+def ours(exc: Exception, host: str) -> CometFSError:
+    """`exc` as one of our errors. Its text is not used: it may quote headers, and so the key."""
+    cause = _innermost(exc)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Unreachable(f"The certificate of {host} is not trusted ({cause.verify_message})")
+    kind = next(OURS[base] for base in type(exc).__mro__ if base in OURS)
+    return kind(f"{_trouble(exc, cause)} {host}")
+
+
+def _trouble(exc: Exception, cause: BaseException) -> str:
+    if isinstance(cause, socket.gaierror):
+        return "No address is known for the host name"
+    if isinstance(exc, httpx.TimeoutException):
+        return f"No connection within {CONNECT:g} s to"
+    if isinstance(exc, httpx.ConnectError | httpx.ProxyError):
+        return f"No connection ({_reason(cause)}) to" if _reason(cause) else "No connection to"
+    if isinstance(exc, httpx.DecodingError | httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "An unreadable answer from"
+    return f"The connection broke ({_reason(cause)}) to" if _reason(cause) else "The connection broke to"
+
+
+def _reason(cause: BaseException) -> str:
+    return (cause.strerror or "").lower() if isinstance(cause, OSError) else ""
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """The first cause: the system's own error beneath those of the libraries."""
+    while True:
+        inner = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else exc.__cause__ or exc.__context__
+        if inner is None:
+            return exc
+        exc = inner
+
+
+@contextmanager
+def _border(host: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, OSError) as exc:
+        raise ours(exc, host) from exc
+
+
+class Reply:
+    """Status and headers of an answer, and its body on the way. Whoever has one closes it."""
+
+    def __init__(self, response: httpx.Response, host: str) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self._response, self._host = response, host
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._begun = self._ended = False
+
+    async def read(self) -> bytes:
+        """The whole body that has not been read yet."""
+        parts: list[bytes] = []
+        while (chunk := await self.chunk()) is not None:
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def chunk(self) -> bytes | None:
+        """The next bytes, never none; None at the end. After an error there is nothing more to be had."""
+        with _border(self._host):
+            while not self._ended:
+                self._begun = True
+                try:
+                    chunk = await anext(self._chunks)
+                except BaseException as exc:
+                    self._ended = True
+                    if not isinstance(exc, StopAsyncIteration):
+                        raise
+                    break
+                if chunk:
+                    return chunk
+        return None
+
+    async def aclose(self) -> None:
+        """Give the connection back, or drop it when the body has not been read to its end."""
+        with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _border(self._host):
+            if self._begun and not self._ended:
+                await self._unwind()
+            await self._response.aclose()
+
+    async def _unwind(self) -> None:
+        """End the generators beneath, each of which waits in the middle of its body.
+
+        A read that is cancelled before it begins raises through all of them. Left alone they would be found by the
+        garbage collector, one by one, which trio warns about.
+        """
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            while await self.chunk() is not None:
+                pass
+
+
+class Transport:
+    """Sends requests, each over a connection of its own while it lasts. Raises only our errors."""
+
+    def __init__(self, wire: httpx.AsyncBaseTransport | None = None) -> None:
+        self._wire = wire or Lanes()
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """The reply to one request, as soon as its headers are there. Redirects are replies."""
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        with _border(host):
+            request = httpx.Request(
+                method,
+                url,
+                params=query or None,
+                headers={"User-Agent": f"cometfs/{__version__}", "Accept": "*/*"} | dict(headers or {}),
+                content=body,
+                extensions={"timeout": httpx.Timeout(None, connect=CONNECT).as_dict()},
+            )
+            return Reply(await self._wire.handle_async_request(request), host)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._wire.aclose()
+
+
+class _Lane:
+    """A connection to one origin, or the place for one: httpx's own pool, narrowed to a single connection.
+
+    httpx's pool looks through all its connections and all waiting requests for each request and each reply, and so
+    collapses above some eight requests at once; this way it has nothing to look through.
+    """
+
+    def __init__(self, origin: str, proxy: str | None, verify: ssl.SSLContext) -> None:
+        self.origin = origin
+        self.wire = httpx.AsyncHTTPTransport(
+            verify=verify,
+            proxy=proxy,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP),
+        )
+
+
+class Lanes(httpx.AsyncBaseTransport):
+    """Up to `width` connections, the one used last being used first, so that few are kept warm.
+
+    Between two awaits: every lane is either in `_idle` or carries exactly one request, which holds one of the slots;
+    idle and busy ones together are at most `width`.
+    """
+
+    def __init__(self, width: int = LANES, lane: Callable[[str], _Lane] | None = None) -> None:
+        self._width = width
+        self._free = trio.Semaphore(width)
+        self._idle: list[_Lane] = []
+        self._new = lane or _Maker()
+        self._closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._free.acquire()
+        try:
+            lane = await self._take(f"{request.url.scheme}://{request.url.netloc.decode('ascii')}")
+            try:
+                response = await lane.wire.handle_async_request(request)
+            except BaseException:
+                # A connection that was cut off while it was being made can be left in a state that blocks its pool.
+                await _discard(lane)
+                raise
+        except BaseException:
+            self._free.release()
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _LaneBody(response.stream, lambda: self._give_back(lane))
+        return response
+
+    async def _take(self, origin: str) -> _Lane:
+        """An idle lane to `origin`, else a new one; in the place of the one unused for longest if there are many."""
+        for index in reversed(range(len(self._idle))):
+            if self._idle[index].origin == origin:
+                return self._idle.pop(index)
+        lane = self._new(origin)
+        if len(self._idle) + self._width - self._free.value > self._width:
+            await _discard(self._idle.pop(0))
+        return lane
+
+    async def _give_back(self, lane: _Lane) -> None:
+        if self._closed:
+            await _discard(lane)
+        else:
+            self._idle.append(lane)
+        self._free.release()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        while self._idle:
+            await _discard(self._idle.pop())
+
+
+class _Maker:
+    """Makes lanes. They share one TLS context: making one takes 26 ms, and only https needs it."""
+
+    def __init__(self) -> None:
+        self._verify: ssl.SSLContext | None = None
+        self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def __call__(self, origin: str) -> _Lane:
+        proxy = proxy_for(origin)
+        try:
+            encrypted = origin.startswith("https:") or (proxy or "").startswith("https:")
+            return _Lane(origin, proxy, self._trusting() if encrypted else self._plain)
+        except (ImportError, ValueError, httpx.InvalidURL) as exc:
+            raise SetupError("The proxy that the environment names cannot be used; see HTTPS_PROXY, ALL_PROXY") from exc
+
+    def _trusting(self) -> ssl.SSLContext:
+        if self._verify is None:
+            try:
+                self._verify = httpx.create_ssl_context()
+            except OSError as exc:
+                raise SetupError("The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read") from exc
+        return self._verify
+
+
+class _LaneBody(httpx.AsyncByteStream):
+    """The body of a reply; its lane is busy until it is closed."""
+
+    def __init__(self, body: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]) -> None:
+        self._body, self._give_back = body, give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._body)
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            await self._give_back()
+
+
+async def _discard(lane: _Lane) -> None:
+    with trio.CancelScope(shield=True), trio.move_on_after(CLOSING):
+        await lane.wire.aclose()
