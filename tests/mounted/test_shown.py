@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def test_the_transcript_of_the_readme_is_what_appears(warm: Mounted) -> None:
 @pytest.mark.parametrize("command", [command for command, _ in STOPS])
 def test_every_stop_of_the_tour_works(warm: Mounted, command: str, tmp_path: Path) -> None:
     """Each prints something and complains of nothing; diff's 1 means that it found what it is to show."""
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip(f"{command.split()[0]} is not installed here")
     done = run(command.replace("/tmp/", f"{tmp_path}/"), warm.path)
     assert done.returncode == (1 if command.startswith("diff") else 0), done.stderr
     assert done.stderr == ""
