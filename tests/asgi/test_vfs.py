@@ -1,0 +1,211 @@
+"""The tree over the embedded Comet, in process: what is asked, what is kept, what a lying listing does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from cometfs.app import open_vfs
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
+from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
+from cometfs.lease import FINISHED, LISTING
+from cometfs.local import sample_directory
+from cometfs.local.app import make_app
+from cometfs.local.index import Index, open_directory
+from cometfs.tree.node import Dir, File
+from cometfs.tree.vfs import Node, Vfs
+
+BASELINE = "vision-lab/digits/mlp-baseline"
+FOREST = "tabular/wine-cultivars/forest-200"
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the embedded Comet: counts, and lies or fails where a test says so."""
+
+    def __init__(self, index: Index) -> None:
+        self._app = httpx.ASGITransport(make_app(index))
+        self.asked: list[str] = []
+        self.failing = False
+        self.edits: dict[str, Any] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        endpoint = request.url.path.removeprefix("/api/rest/v2/")
+        self.asked.append(endpoint)
+        if self.failing:
+            raise httpx.ConnectError("no route", request=request)
+        response = await self._app.handle_async_request(request)
+        if endpoint in self.edits:
+            answer = json.loads(await response.aread())
+            self.edits[endpoint](answer)
+            return httpx.Response(200, json=answer)
+        return response
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    return open_directory(sample_directory())
+
+
+@pytest.fixture
+def wire(index: Index) -> Wire:
+    return Wire(index)
+
+
+@pytest.fixture
+async def vfs(wire: Wire) -> AsyncIterator[Vfs]:
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as opened:
+        yield opened
+
+
+async def at(vfs: Vfs, path: str) -> Node:
+    node = vfs.root
+    for part in path.split("/"):
+        node, _ = await vfs.child(node, part)
+    return node
+
+
+async def read(vfs: Vfs, path: str) -> bytes:
+    opened = await vfs.open(await at(vfs, path))
+    try:
+        return bytes(await opened.read(0, opened.size))
+    finally:
+        opened.close()
+
+
+async def names(vfs: Vfs, path: str) -> list[str]:
+    return list((await vfs.children(await at(vfs, path)))[0].nodes)
+
+
+async def test_a_cold_file_costs_a_call_a_level_and_one_for_its_answer(vfs: Vfs, wire: Wire) -> None:
+    """And the second read none, nor its neighbours' levels."""
+    await read(vfs, f"{BASELINE}/params.json")
+    assert wire.asked == ["workspaces", "projects", "experiments", "experiment/parameters"]
+    await read(vfs, f"{BASELINE}/params.json")
+    await read(vfs, f"{BASELINE}/url.txt")
+    await read(vfs, "vision-lab/digits/project.json")
+    assert len(wire.asked) == 4
+
+
+async def test_files_of_one_answer_share_its_call(vfs: Vfs, wire: Wire) -> None:
+    """system.json and requirements.txt; metrics.json and the listing of metrics/."""
+    for name in ("system.json", "requirements.txt", "metrics.json"):
+        await read(vfs, f"{BASELINE}/{name}")
+    await names(vfs, f"{BASELINE}/metrics")
+    assert wire.asked[3:] == ["experiment/system-details", "experiment/metrics/summary"]
+
+
+async def test_an_answer_is_asked_again_after_its_lease(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Within it nothing is asked; after it the listing and the answer are."""
+    await read(vfs, f"{BASELINE}/tags.txt")
+    await trio.sleep(LISTING - 1)
+    await read(vfs, f"{BASELINE}/tags.txt")
+    assert wire.asked.count("experiments") == wire.asked.count("experiment/tags") == 1
+    await trio.sleep(FINISHED)
+    await read(vfs, f"{BASELINE}/tags.txt")
+    assert wire.asked.count("experiments") == wire.asked.count("experiment/tags") == 2
+
+
+async def test_the_size_is_the_number_of_bytes_whatever_the_kind(vfs: Vfs) -> None:
+    """Rendered, streamed, remote: attributes and bytes come from one snapshot."""
+    for name in ("params.json", "assets/warnings.log", "assets/predictions.sqlite", "assets/wine.parquet.url"):
+        seen = await vfs.attributes(await at(vfs, f"{FOREST}/{name}"))
+        assert seen.size == len(await read(vfs, f"{FOREST}/{name}")), name
+
+
+@pytest.mark.parametrize("lie", [0, None, 1, 1_000_000])
+async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire: Wire, lie: int | None) -> None:
+    """The body's own size wins as soon as the file is opened."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for row in answer["assets"]:
+            row["fileSize"] = lie
+
+    wire.edits["experiment/asset/list"] = edit
+    node = await at(vfs, f"{FOREST}/assets/predictions.sqlite")
+    opened = await vfs.open(node)
+    assert opened.size == 8192
+    assert bytes(await opened.read(0, 15)) == b"SQLite format 3"
+    assert (await vfs.attributes(node)).size == 8192
+    opened.close()
+
+
+async def test_a_lost_network_is_an_error_and_not_an_absence(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What is known is still answered; the rest raises, and works again when the network is back."""
+    await read(vfs, f"{BASELINE}/params.json")
+    wire.failing = True
+    await read(vfs, f"{BASELINE}/params.json")
+    with pytest.raises(Unreachable):
+        await read(vfs, f"{BASELINE}/tags.txt")
+    wire.failing = False
+    assert await read(vfs, f"{BASELINE}/tags.txt") == b"baseline\nmlp\n"
+
+
+async def test_what_an_answer_at_hand_says_is_not_there_is_not_listed(vfs: Vfs, wire: Wire) -> None:
+    """An experiment that logged next to nothing, asked before its directory is listed."""
+    ridge = await at(vfs, "tabular/Diabetes progression/ridge")
+    assert isinstance(ridge.entry, Dir)
+    for entry in ridge.entry.entries:
+        if isinstance(entry, File) and entry.name in ("report.html", "requirements.txt", "tags.txt"):
+            assert (await vfs.attributes(Node(entry.name, entry, ridge.at))).size == 0
+    listed = (await vfs.children(ridge))[0].nodes
+    assert not {"report.html", "requirements.txt", "system.json", "tags.txt"} & set(listed)
+    assert {"params.json", "metrics", "code.py"} <= set(listed)
+
+
+async def test_what_was_listed_stays_while_the_listing_holds(vfs: Vfs) -> None:
+    """`cp -r`, then `diff -r`: a file that turned out to be empty is still there."""
+    before = await names(vfs, "tabular/Diabetes progression/ridge")
+    assert await read(vfs, "tabular/Diabetes progression/ridge/report.html") == b""
+    assert await names(vfs, "tabular/Diabetes progression/ridge") == before
+
+
+async def test_wrong_kinds_and_wrong_names_are_told_apart(vfs: Vfs) -> None:
+    """A file is no directory, a directory no file, and a miss says how long it holds."""
+    with pytest.raises(NotADirectory):
+        await vfs.child(await at(vfs, f"{BASELINE}/params.json"), "x")
+    with pytest.raises(IsADirectory):
+        await vfs.open(await at(vfs, BASELINE))
+    with pytest.raises(NoSuchEntry) as raised:
+        await at(vfs, "vision-lab/.git")
+    assert 0 < raised.value.lease <= LISTING
+
+
+async def test_times_are_those_of_comet(vfs: Vfs, wire: Wire) -> None:
+    """An experiment's end, a project's last update, an asset's creation."""
+    experiment = await at(vfs, BASELINE)
+    assert experiment.at.experiment is not None
+    assert vfs.glance(experiment).modified_ms == experiment.at.experiment["endTimeMillis"]
+    project = await at(vfs, "vision-lab/digits")
+    assert project.at.project is not None
+    assert vfs.glance(project).modified_ms == project.at.project["lastUpdated"]
+    asset = await at(vfs, f"{FOREST}/assets/folds.zip")
+    assert vfs.glance(asset).modified_ms == asset.at.item["createdAt"]
+
+
+async def test_only_the_named_workspaces_are_shown(wire: Wire) -> None:
+    """And they are not even listed: Comet does not list public ones."""
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api, ["tabular"]) as vfs:
+        assert list((await vfs.children(vfs.root))[0].nodes) == ["tabular"]
+        assert await names(vfs, "tabular") == ["Diabetes progression", "wine-cultivars"]
+    assert wire.asked == ["projects"]
+
+
+async def test_many_who_open_one_asset_download_it_once(vfs: Vfs, wire: Wire) -> None:
+    """Like answers, bodies are asked for once."""
+    node = await at(vfs, f"{FOREST}/assets/folds.zip")
+    async with trio.open_nursery() as readers:
+        for _ in range(20):
+            readers.start_soon(vfs.attributes, node)
+            readers.start_soon(read, vfs, f"{FOREST}/assets/folds.zip")
+    assert wire.asked.count("experiment/asset/get-asset") == 1
