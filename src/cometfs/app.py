@@ -108,11 +108,9 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
             for node in shown.values() if workspaces else ():
                 await vfs.children(node)
     except KeyRejected as error:
-        raise SetupError(
-            f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file ({error})"
-        ) from error
+        raise SetupError(f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file") from error
     except NotFound as error:
-        raise SetupError(f"no such workspace, or not for this key: check --workspace ({error})") from error
+        raise SetupError(f"{error}: check --workspace, and that this key may see it") from error
     except trio.TooSlowError as error:
         raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
     except Unreachable as error:
