@@ -16,7 +16,7 @@ from cometfs.comet.api import API
 from cometfs.lease import Lease
 from cometfs.render import objects, tables, text
 from cometfs.tree import names
-from cometfs.tree.node import At, Dir, Each, File, Row, Source, Stream
+from cometfs.tree.node import Asker, At, Dir, Each, File, Row, Source, Stream
 
 # -- How long answers hold ---------------------------------------------------------------------------------------------
 
@@ -73,13 +73,13 @@ def _project_id(at: At) -> str:
 
 def _of_experiment(name: str, ask: Any) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key."""
-    return Source(name, lambda api, at: ask(api, _key(at)), _experiment)
+    return Source(name, lambda asker, at: ask(asker.api, _key(at)), _experiment)
 
 
-WORKSPACES = Source("workspaces", lambda api, _at: api.workspaces(), _account)
-PROJECTS = Source("projects", lambda api, at: api.projects(at.workspace), _listing)
-NOTES = Source("project/notes", lambda api, at: api.project_notes(_project_id(at)), _account)
-EXPERIMENTS = Source("experiments", lambda api, at: api.experiments_by_project_id(_project_id(at)), _listing)
+WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), _account)
+PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), _listing)
+NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(_project_id(at)), _account)
+EXPERIMENTS = Source("experiments", lambda asker, at: asker.api.experiments_by_project_id(_project_id(at)), _listing)
 METADATA = _of_experiment("experiment/metadata", API.experiment_metadata)
 TAGS = _of_experiment("experiment/tags", API.experiment_tags)
 CODE = _of_experiment("experiment/code", API.experiment_code)
@@ -93,7 +93,7 @@ SUMMARY = _of_experiment("experiment/metrics/summary", API.experiment_metrics_su
 ASSETS = _of_experiment("experiment/asset/list", API.experiment_assets)
 METRIC = Source(
     "experiment/metrics/get-metric",
-    lambda api, at: api.experiment_metric_points(_key(at), at.item["name"]),
+    lambda asker, at: asker.api.experiment_metric_points(_key(at), at.item["name"]),
     _experiment,
 )
 ASSET = Stream(
@@ -223,7 +223,7 @@ WORKSPACE = Dir(
 def tree(workspaces: Sequence[str] = ()) -> Dir:
     """The root: the workspaces that the key can see, or just those named (Comet does not list public ones)."""
 
-    async def named(_api: API, _at: At) -> list[str]:
+    async def named(_asker: Asker, _at: At) -> list[str]:
         await trio.lowlevel.checkpoint()
         return list(workspaces)
 

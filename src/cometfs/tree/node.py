@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cometfs.cache.disk import Stream as Arriving
 from cometfs.comet.api import API
@@ -36,12 +36,22 @@ class At:
     """The row that stands for this place in the listing of a directory inside an experiment."""
 
 
+class Asker(Protocol):
+    """What a question is asked with: Comet itself, and the answers to other questions, which may be at hand."""
+
+    @property
+    def api(self) -> API: ...
+
+    async def answer(self, source: Source, at: At) -> Any:
+        """What `source` answers at a place, asked for only if it must be."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """One question to Comet. Its answer is kept under its name and the key of the place, never under a path."""
 
     name: str
-    ask: Callable[[API, At], Awaitable[Any]]
+    ask: Callable[[Asker, At], Awaitable[Any]]
     lease: Callable[[At], Lease]
 
     def key(self, at: At) -> Hashable:

@@ -140,7 +140,7 @@ class Vfs:
 
     def __init__(self, api: API, store: Store, bodies: Bodies, tree: Dir, born_ms: float) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970."""
-        self._api = api
+        self.api = api
         self._store = store
         self._bodies = bodies
         self.root = Node("", tree, At(api.root, born_ms))
@@ -200,7 +200,7 @@ class Vfs:
         if isinstance(entry.source, Stream):
             stream = entry.source
             key = stream.key(node.at)
-            return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self._api, node.at)), self._bodies)
+            return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self.api, node.at)), self._bodies)
         return Content(await self._render(node, entry))
 
     def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
@@ -231,8 +231,12 @@ class Vfs:
         held = self._store.peek(source.key(at))
         return held is not None and (held.error is not None or nothing(held.value))
 
+    async def answer(self, source: Source, at: At) -> Any:
+        """What `source` answers at a place, asked for only if it must be; what sources ask other sources with."""
+        return (await self._ask(source, at)).value
+
     async def _ask(self, source: Source, at: At) -> Held:
-        return await self._store.get(source.key(at), lambda: source.ask(self._api, at), source.lease(at))
+        return await self._store.get(source.key(at), lambda: source.ask(self, at), source.lease(at))
 
     async def _render(self, node: Node, entry: File) -> bytes:
         assert not isinstance(entry.source, Stream)
