@@ -325,7 +325,7 @@ class API:
         if names is None or len(names) > 1:
             try:
                 return await self._calls.ask(question, models.points)
-            except Unsupported:
+            except (Unsupported, NotFound):  # some servers have the same 404 for an endpoint that they lack
                 pass
         if names is None:
             names = [row["name"] for row in await self.experiment_metrics_summary(experiment_key)]
@@ -394,7 +394,7 @@ class API:
         question = _about(experiment_key, "asset/get-by-name", assetName=file_name, lacking="finding an asset by name")
         try:
             assets = await self._calls.ask(question, models.assets)
-        except Unsupported:
+        except (Unsupported, NotFound):  # some servers have the same 404 for an endpoint that they lack
             assets = [row for row in await self.experiment_assets(experiment_key) if row["fileName"] == file_name]
         if not assets:
             raise NotFound(f"Comet has no asset {file_name!r} of experiment {experiment_key!r}")
@@ -406,7 +406,7 @@ class API:
             body = b"".join([chunk async for chunk in stream])
         if return_type == "raw":
             return body
-        read = msgspec.json.decode if return_type == "json" else bytes.decode
+        read = models.logged_json if return_type == "json" else bytes.decode
         return await self._calls.understood(_asset(experiment_key, asset_id), body, read)
 
     def stream_asset(self, experiment_key: str, asset_id: str) -> AbstractAsyncContextManager[AssetStream]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -19,7 +19,6 @@ import trio
 from cometfs.comet.address import Address
 from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.question import Question, refusal, storage_refusal
-from cometfs.comet.shapes import Mismatch
 from cometfs.comet.transport import Reply, Transport
 from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable
 
@@ -36,6 +35,9 @@ BODIES = 24
 
 HOPS = 5
 """Redirects of one download."""
+
+PLAIN = {"Accept-Encoding": "identity"}
+"""Asks for the bytes themselves, so that Content-Length is their number."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -169,38 +171,36 @@ class Calls:
 
     # -- one try ---------------------------------------------------------------------------------------------------
 
-    async def _send(self, question: Question, headers: dict[str, str]) -> Reply:
-        headers["Authorization"] = self._api_key
-        body = b""
-        if question.body is not None:
-            headers["Content-Type"] = "application/json;charset=utf-8"
-            body = msgspec.json.encode(question.body)
+    async def _asked(self, question: Question, headers: Mapping[str, str]) -> Reply:
+        """Comet's own reply to `question`; only here does the key leave the house."""
+        url = self._address_of(question)
+        headers = {**headers, "Authorization": self._api_key}
+        if question.body is None:
+            return await self._sent(question, "GET", url, headers, query=question.query)
+        headers["Content-Type"] = "application/json;charset=utf-8"
+        return await self._sent(question, "POST", url, headers, body=msgspec.json.encode(question.body))
+
+    def _address_of(self, question: Question) -> str:
+        return self.address.rest + question.endpoint
+
+    async def _sent(self, question: Question, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Reply:
         try:
-            return await self._transport.send(
-                "GET" if question.body is None else "POST",
-                self.address.rest + question.endpoint,
-                query=question.query,
-                headers=headers,
-                body=body,
-            )
-        except Unreachable as exc:
+            return await self._transport.send(method, url, headers=headers, **rest)
+        except (Unreachable, Unintelligible) as exc:
             raise type(exc)(f"{exc} (asked {question})") from exc
 
     async def _answered(self, question: Question) -> bytes:
         """The body of the answer, when it is one."""
-        reply = await self._send(question, {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
-        try:
-            body = await self._read(question, reply)
-        finally:
-            await reply.aclose()
+        reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
+        body = await self._drained(question, reply)
         if reply.status != 200:
             raise self._refusal(question, reply, body)
         return body
 
     async def _followed(self, question: Question) -> Reply:
         """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
-        reply = await self._send(question, {"Accept-Encoding": "identity"})
-        url = self.address.rest
+        reply = await self._asked(question, PLAIN)
+        url = self._address_of(question)
         for hop in range(HOPS + 1):
             if reply.status == 200:
                 return reply
@@ -208,21 +208,17 @@ class Calls:
             if reply.status not in REDIRECTS:
                 raise storage_refusal(question, reply.status) if hop else self._refusal(question, reply, body)
             url = _target(question, url, reply.headers.get("location"))
-            reply = await self._transport.send("GET", url, headers={"Accept-Encoding": "identity"})
+            reply = await self._sent(question, "GET", url, PLAIN)
         await reply.aclose()
         raise Unintelligible(f"More than {HOPS} redirects came from {question}")
 
     async def _drained(self, question: Question, reply: Reply) -> bytes:
         try:
-            return await self._read(question, reply)
-        finally:
-            await reply.aclose()
-
-    async def _read(self, question: Question, reply: Reply) -> bytes:
-        try:
             return await reply.read()
         except (Unreachable, Unintelligible) as exc:
             raise type(exc)(f"{exc} (asked {question})") from exc
+        finally:
+            await reply.aclose()
 
     def _refusal(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
         if reply.status in REDIRECTS:
@@ -234,7 +230,7 @@ class Calls:
             if len(body) < LARGE:
                 return read(body)
             return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
-        except (Mismatch, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as exc:
             raise Unintelligible(f"The answer of {question} is not what it should be: {_reason(exc)}") from exc
 
 

@@ -8,12 +8,13 @@ Not here: how a form is applied (`shapes`), and which endpoint is asked (`api`).
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cometfs.comet.shapes import Row, Shape, as_number, as_text, value
+from cometfs.comet.shapes import Mismatch, Row, Shape, as_number, as_text, items, value
 
 
 class Project(TypedDict):
@@ -28,7 +29,7 @@ class Project(TypedDict):
     public: bool | None
     isPublic: bool | None
     numberOfExperiments: int | None
-    lastUpdated: int | None
+    lastUpdated: float | None
 
 
 class Experiment(TypedDict):
@@ -220,13 +221,13 @@ def _asset_id(link: Any) -> str | None:
 
 
 def _chart_metric(row: Row) -> None:
-    row["values"] = [as_number(found) for found in row.get("values") or ()]
+    row["values"] = [as_number(found) for found in items(row, "values")]
     for name in ("steps", "epochs", "timestamps", "durations"):
-        row[name] = row.get(name) or [None] * len(row["values"])
+        row[name] = items(row, name) or [None] * len(row["values"])
 
 
 def _chart(row: Row) -> None:
-    row["metrics"] = [CHART_METRIC.normal(metric) for metric in row.get("metrics") or ()]
+    row["metrics"] = [CHART_METRIC.normal(metric) for metric in items(row, "metrics")]
 
 
 PROJECT = Shape(Project, _project)
@@ -299,6 +300,13 @@ def image(experiment_key: str, asset: Asset) -> Image:
 
 def curve(asset: Asset, body: bytes) -> Curve:
     """The body of an asset of type ``curve``, named by its listing if it does not name itself."""
-    row = msgspec.json.decode(body, type=Row)
+    row = logged_json(body)
+    if not isinstance(row, dict):
+        raise Mismatch("a curve is no object")
     row["name"] = row.get("name") or asset["fileName"]
     return CURVE.normal(row | {"step": asset["step"], "assetId": asset["assetId"]})
+
+
+def logged_json(body: bytes) -> Any:
+    """What a JSON file that a user logged says; Python wrote it, so it may hold the words NaN and Infinity."""
+    return json.loads(body)

@@ -72,7 +72,7 @@ class Question:
         return " of ".join(found) or "this account"
 
     def __str__(self) -> str:
-        return f"{self.endpoint} for {self.subject}"
+        return f"{self.endpoint} for {self.subject}" if self.query else self.endpoint
 
 
 def refusal(question: Question, status: int, body: bytes, secret: str = "", retry_after: float = 0.0) -> CometFSError:

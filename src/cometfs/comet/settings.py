@@ -34,8 +34,6 @@ class Settings:
 
     api_key: str = field(repr=False)
     url: str
-    workspace: str | None = None
-    """The workspace that the settings name as the default one, if any."""
 
 
 def find_settings(
@@ -63,7 +61,7 @@ def find_settings(
         )
     told = _address_in(_sendable(key))
     address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or told or DEFAULT_URL
-    return Settings(key, address, surroundings.find("COMET_WORKSPACE"))
+    return Settings(key, address)
 
 
 class _Surroundings:

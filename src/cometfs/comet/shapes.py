@@ -48,8 +48,10 @@ class Shape(Generic[R]):
         kinds = {name: _kinds(hint) for name, hint in hints.items()}
         object.__setattr__(self, "_kinds", {name: kind for name, kind in kinds.items() if object not in kind})
 
-    def normal(self, row: Row) -> R:
+    def normal(self, row: Any) -> R:
         """`row` in its normal form. It may be changed in place."""
+        if not isinstance(row, dict):
+            raise Mismatch(f"{self.form.__name__}: no object, but {_called(row)}")
         self.respell(row)
         whole = self._blank | row
         for name, kinds in self._kinds.items():
@@ -95,6 +97,14 @@ def _kinds(hint: Any) -> tuple[type, ...]:
 
 def _called(found: Any) -> str:
     return "null or missing" if found is None else f"of type {type(found).__name__}"
+
+
+def items(row: Row, name: str) -> list[Any]:
+    """The list in a field of a row, empty where it is null or missing."""
+    found = row.get(name)
+    if not isinstance(found, list | None):
+        raise Mismatch(f"{name!r} is {_called(found)}")
+    return found or []
 
 
 def as_text(found: Any) -> str | None:

@@ -6,10 +6,12 @@ Not here: what is worth another try, deadlines and redirects (`calls`); what a s
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,6 +30,8 @@ CONNECT = 10.0
 
 KEEP = 30.0
 """Seconds that an unused connection is kept: less than servers and what stands before them keep theirs."""
+
+ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP)
 
 CLOSING = 1.0
 """Seconds that closing a connection may take, whatever the other side does."""
@@ -72,7 +76,10 @@ def _trouble(exc: Exception, cause: BaseException) -> str:
 
 
 def _reason(cause: BaseException) -> str:
-    return (cause.strerror or "").lower() if isinstance(cause, OSError) else ""
+    """What the system says went wrong; not `str()`, which may hold addresses and line numbers."""
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {(cause.reason or 'unknown fault').replace('_', ' ').lower()}"
+    return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else ""
 
 
 def _innermost(exc: BaseException) -> BaseException:
@@ -177,20 +184,16 @@ class Transport:
         await self._wire.aclose()
 
 
-class _Lane:
+@dataclass(frozen=True, eq=False)
+class Lane:
     """A connection to one origin, or the place for one: httpx's own pool, narrowed to a single connection.
 
     httpx's pool looks through all its connections and all waiting requests for each request and each reply, and so
     collapses above some eight requests at once; this way it has nothing to look through.
     """
 
-    def __init__(self, origin: str, proxy: str | None, verify: ssl.SSLContext) -> None:
-        self.origin = origin
-        self.wire = httpx.AsyncHTTPTransport(
-            verify=verify,
-            proxy=proxy,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP),
-        )
+    origin: str
+    wire: httpx.AsyncBaseTransport
 
 
 class Lanes(httpx.AsyncBaseTransport):
@@ -200,10 +203,10 @@ class Lanes(httpx.AsyncBaseTransport):
     idle and busy ones together are at most `width`.
     """
 
-    def __init__(self, width: int = LANES, lane: Callable[[str], _Lane] | None = None) -> None:
+    def __init__(self, width: int = LANES, lane: Callable[[str], Lane] | None = None) -> None:
         self._width = width
         self._free = trio.Semaphore(width)
-        self._idle: list[_Lane] = []
+        self._idle: list[Lane] = []
         self._new = lane or _Maker()
         self._closed = False
 
@@ -224,7 +227,7 @@ class Lanes(httpx.AsyncBaseTransport):
         response.stream = _LaneBody(response.stream, lambda: self._give_back(lane))
         return response
 
-    async def _take(self, origin: str) -> _Lane:
+    async def _take(self, origin: str) -> Lane:
         """An idle lane to `origin`, else a new one; in the place of the one unused for longest if there are many."""
         for index in reversed(range(len(self._idle))):
             if self._idle[index].origin == origin:
@@ -234,7 +237,7 @@ class Lanes(httpx.AsyncBaseTransport):
             await _discard(self._idle.pop(0))
         return lane
 
-    async def _give_back(self, lane: _Lane) -> None:
+    async def _give_back(self, lane: Lane) -> None:
         if self._closed:
             await _discard(lane)
         else:
@@ -254,11 +257,12 @@ class _Maker:
         self._verify: ssl.SSLContext | None = None
         self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def __call__(self, origin: str) -> _Lane:
+    def __call__(self, origin: str) -> Lane:
         proxy = proxy_for(origin)
         try:
             encrypted = origin.startswith("https:") or (proxy or "").startswith("https:")
-            return _Lane(origin, proxy, self._trusting() if encrypted else self._plain)
+            verify = self._trusting() if encrypted else self._plain
+            return Lane(origin, httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=ONE))
         except (ImportError, ValueError, httpx.InvalidURL) as exc:
             raise SetupError("The proxy that the environment names cannot be used; see HTTPS_PROXY, ALL_PROXY") from exc
 
@@ -287,6 +291,6 @@ class _LaneBody(httpx.AsyncByteStream):
             await self._give_back()
 
 
-async def _discard(lane: _Lane) -> None:
+async def _discard(lane: Lane) -> None:
     with trio.CancelScope(shield=True), trio.move_on_after(CLOSING):
         await lane.wire.aclose()

@@ -1,0 +1,341 @@
+"""What Comet answers, read: recorded answers, both spellings, missing and null fields, and what is not Comet at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cometfs.comet import models, series
+from cometfs.comet.shapes import Mismatch, Shape, as_number, as_text, value
+
+RECORDED = Path(__file__).parent.parent / "recorded"
+"""Answers of the real Comet from 2020, from the tests of its R SDK (MIT)."""
+
+
+def body(found: Any) -> bytes:
+    return json.dumps(found).encode()
+
+
+def recorded(name: str) -> bytes:
+    return (RECORDED / f"{name}.json").read_bytes()
+
+
+# -- recorded answers --------------------------------------------------------------------------------------------------
+
+
+def test_recorded_workspaces() -> None:
+    """A list of names."""
+    assert models.workspaces(recorded("workspaces")) == ["testuser-cometr"]
+
+
+def test_recorded_projects() -> None:
+    """Rows as they are, with the other spelling of `public` and what this server does not know."""
+    assert models.projects(recorded("projects-dafb61")) == [
+        {
+            "projectId": "ebfbbc1212004f92b618d50db41f27f3",
+            "projectName": "cometrtestproject",
+            "projectDescription": "cometrtestdescription",
+            "ownerUserName": "testuser-cometr",
+            "workspaceId": None,
+            "workspaceName": "testuser-cometr",
+            "public": True,
+            "isPublic": True,
+            "numberOfExperiments": 1,
+            "lastUpdated": 1587670596951,
+        }
+    ]
+
+
+def test_recorded_experiments() -> None:
+    """An old server's row: what it does not tell is None, `running` above all."""
+    (row,) = models.experiments(recorded("experiments-1280bb"))
+    assert (row["experimentKey"], row["experimentName"]) == ("c352827bcdcb45e3ad40d0decec0b43c", "testexperiment1")
+    assert (row["startTimeMillis"], row["endTimeMillis"]) == (1587671932216, 1587671932275)
+    assert (row["running"], row["hasCrashed"], row["archived"]) == (None, None, False)
+    assert row.keys() == get_type_hints(models.Experiment).keys()
+
+
+def test_recorded_chart_of_nothing() -> None:
+    """No experiment has any of it."""
+    assert models.charts(recorded("multi-metric-chart-df83ef-POST")) == {}
+
+
+RECORDED_SUMMARY = {
+    "name": "loss",
+    "valueMax": "1.0",
+    "valueMin": "8.63224093336612E-4",
+    "valueCurrent": "0.5",
+    "timestampMax": 1542823695820,
+    "timestampMin": 1542823695820,
+    "timestampCurrent": 1542823695820,
+    "runContextMax": "train",
+    "runContextMin": "train",
+    "runContextCurrent": "train",
+    "stepMax": 0,
+    "stepMin": 0,
+    "stepCurrent": 0,
+}
+
+
+def test_a_summary_is_passed_on_as_it_is() -> None:
+    """Values stay text, digit for digit; what is new in it stays, too."""
+    assert models.values(body({"values": [RECORDED_SUMMARY]})) == [RECORDED_SUMMARY]
+    newer = {**RECORDED_SUMMARY, "editable": False}
+    assert models.values(body({"values": [newer]})) == [newer]
+
+
+def test_a_point_is_passed_on_as_it_is() -> None:
+    """With its nulls and a 64-bit offset below zero."""
+    point = {
+        "metricName": "val_acc",
+        "metricValue": "0.91000000166893",
+        "timestamp": 1542738534731,
+        "step": 500,
+        "epoch": None,
+        "runContext": None,
+        "offset": -9223372036854775808,
+    }
+    assert models.points(body({"metrics": [point]})) == [point]
+
+
+# -- spellings and nulls -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "public"),
+    [({"public": True}, True), ({"isPublic": False}, False), ({}, None), ({"public": True, "isPublic": True}, True)],
+)
+def test_both_spellings_of_public_are_the_same(told: dict[str, bool], public: bool | None) -> None:
+    """And both are in the row, whichever came."""
+    row = models.PROJECT.read(body({"projectId": "p", "projectName": "n", **told}))
+    assert (row["public"], row["isPublic"]) == (public, public)
+
+
+def test_omitted_nulls_become_nulls() -> None:
+    """Old servers leave out what is null; all thirteen fields are there, all the same."""
+    (row,) = models.values(body({"values": [{"name": "a", "valueCurrent": "1"}]}))
+    assert dict(row) == {**dict.fromkeys(RECORDED_SUMMARY), "name": "a", "valueCurrent": "1"}
+
+
+def test_the_misspelt_context_is_the_context() -> None:
+    """`runConext` on the SDK's page."""
+    (row,) = models.assets(body({"assets": [{"assetId": "a", "runConext": "train"}]}))
+    assert row["runContext"] == "train"
+    assert "runConext" not in row
+
+
+def test_an_asset_without_an_id_has_it_from_its_link() -> None:
+    """As in the example of the SDK's page."""
+    link = "https://www.comet.com/api/rest/v2/experiment/asset/get-asset?experimentKey=someKey&assetId=6YZYszn9cO9mhDoY"
+    (row,) = models.assets(body({"assets": [{"fileName": "file.py", "link": link}]}))
+    assert row["assetId"] == "6YZYszn9cO9mhDoY"
+
+
+def test_the_command_line_with_the_key_is_left_out() -> None:
+    """`curlDownload` holds the API key."""
+    (row,) = models.assets(body({"assets": [{"assetId": "a", "curlDownload": "curl -H 'Authorization: secret'"}]}))
+    assert "secret" not in str(row)
+
+
+def test_values_that_are_no_text_become_text() -> None:
+    """As JSON writes them."""
+    (row,) = models.values(
+        body({"values": [{"name": "a", "valueMax": True, "valueMin": 0.1, "valueCurrent": [1, "x"]}]})
+    )
+    assert (row["valueMax"], row["valueMin"], row["valueCurrent"]) == ("true", "0.1", '[1,"x"]')
+
+
+@pytest.mark.parametrize(
+    ("read", "answers"),
+    [
+        (models.tags, [{"tags": None}, {"tags": []}, {}]),
+        (models.values, [{"values": None}, {"values": []}, {}]),
+        (models.points, [{"metrics": None}, {"metrics": []}, {}]),
+        (models.projects, [{"projects": []}]),
+        (models.experiments, [{"experiments": []}]),
+        (models.assets, [{"assets": []}, {"assets": None}]),
+    ],
+)
+def test_every_way_to_say_nothing_is_an_empty_list(read: Callable[[bytes], Any], answers: list[Any]) -> None:
+    """Null, missing where it may be, empty."""
+    assert [read(body(answer)) for answer in answers] == [[]] * len(answers)
+
+
+def test_every_way_to_have_no_text_is_none_but_the_empty_one() -> None:
+    """An empty text is one."""
+    assert [value(body(answer), "html", str) for answer in ({}, {"html": None}, {"html": ""})] == [None, None, ""]
+
+
+def test_numbers_of_a_chart_may_be_text_as_java_writes_it() -> None:
+    """One list of numbers comes out."""
+    told = {"metricName": "m", "values": [1, 0.5, "8.6E-4", "-Infinity", None], "steps": [0, 1, 2, 3, 4]}
+    chart = models.charts(body({"experiments": {"k": {"metrics": [told]}}}))["k"]
+    assert chart["experimentKey"] == "k"
+    assert chart["metrics"][0]["values"] == [1, 0.5, 8.6e-4, -math.inf, None]
+    assert chart["metrics"][0]["steps"] == [0, 1, 2, 3, 4]
+    assert chart["metrics"][0]["epochs"] == [None] * 5
+    assert models.charts(body({"experiments": {"k": {"metrics": None, "params": {"a": "1"}}}}))["k"]["metrics"] == []
+    assert models.charts(body({"experiments": None, "empty": True})) == {}
+
+
+def test_a_curve_is_named_by_its_listing_if_it_does_not_name_itself() -> None:
+    """And may hold NaN, which Python writes and JSON does not know."""
+    asset = models.ASSET.normal({"assetId": "a", "fileName": "listed", "step": 3})
+    curve = models.curve(asset, b'{"x": [1, 2], "y": [0.5, NaN]}')
+    assert (curve["name"], curve["step"], curve["assetId"], curve["x"]) == ("listed", 3, "a", [1, 2])
+    assert math.isnan(curve["y"][1])
+    assert models.curve(asset, b'{"x": [], "y": [], "name": "own"}')["name"] == "own"
+
+
+def test_an_image_has_the_form_of_the_page() -> None:
+    """Made from the listing; nothing of the key in it."""
+    asset = models.ASSET.normal({"assetId": "a", "fileName": "fig", "step": 3, "runContext": "c", "link": "l"})
+    row = models.image("k", asset)
+    assert row == {
+        "apiKey": None,
+        "runId": None,
+        "experimentKey": "k",
+        "projectId": None,
+        "figCounter": None,
+        "figName": "fig",
+        "step": 3,
+        "runContext": "c",
+        "fileName": "fig",
+        "imagePath": "l",
+        "assetId": "a",
+    }
+
+
+# -- what is not what it should be -------------------------------------------------------------------------------------
+
+READERS: list[Callable[[bytes], Any]] = [
+    models.workspaces,
+    models.projects,
+    models.experiments,
+    models.tags,
+    models.values,
+    models.points,
+    models.assets,
+    models.charts,
+    models.PROJECT.read,
+    models.EXPERIMENT.read,
+    models.SYSTEM.read,
+    models.GIT.read,
+    lambda found: models.curve(models.ASSET.normal({"assetId": "a"}), found),
+]
+
+FIELDS = ["workspaceNames", "projects", "experiments", "tags", "values", "metrics", "assets", "name", "metricName", "x"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("read", "answer"),
+    [
+        (models.workspaces, {}),
+        (models.workspaces, {"workspaceNames": [1]}),
+        (models.workspaces, []),
+        (models.projects, {}),
+        (models.projects, {"projects": {}}),
+        (models.projects, {"projects": [{"projectName": "no id"}]}),
+        (models.experiments, {"experiments": [{"experimentKey": None}]}),
+        (models.experiments, {"experiments": [{"experimentKey": "k", "startTimeMillis": "1"}]}),
+        (models.experiments, {"experiments": ["k"]}),
+        (models.values, {"values": [{"valueCurrent": "1"}]}),
+        (models.assets, {}),
+        (models.assets, {"assets": [{"fileName": "no id"}]}),
+        (models.charts, {"experiments": {"k": {"metrics": 5}}}),
+        (models.charts, {"experiments": {"k": {"metrics": [5]}}}),
+        (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": ["x"]}]}}}),
+    ],
+)
+def test_a_missing_or_mistyped_field_is_noticed(read: Callable[[bytes], Any], answer: Any) -> None:
+    """Rather than an empty directory."""
+    with pytest.raises((Mismatch, msgspec.ValidationError)):
+        read(body(answer))
+
+
+@given(st.sampled_from(READERS), JSON)
+def test_whatever_a_server_sends_is_read_or_refused(read: Callable[[bytes], Any], answer: Any) -> None:
+    """No reader fails in a way that the caller does not know."""
+    with suppress(ValueError, msgspec.MsgspecError):
+        read(body(answer))
+
+
+SHAPES: list[tuple[Shape[Any], dict[str, Any]]] = [
+    (models.PROJECT, {"projectId": "p", "projectName": "n"}),
+    (models.EXPERIMENT, {"experimentKey": "k"}),
+    (models.VALUE, {"name": "n"}),
+    (models.POINT, {"metricName": "m"}),
+    (models.ASSET, {"assetId": "a"}),
+    (models.SYSTEM, {}),
+    (models.GIT, {}),
+]
+
+
+@given(st.sampled_from(SHAPES), st.dictionaries(st.text(min_size=1).map(lambda name: "x" + name), JSON))
+def test_a_row_has_every_field_of_its_form_and_keeps_what_is_new(
+    shaped: tuple[Shape[Any], dict[str, Any]], extra: dict[str, Any]
+) -> None:
+    """And the normal form of a normal form is itself."""
+    shape, least = shaped
+    row = shape.normal({**least, **extra})
+    assert row.keys() == get_type_hints(shape.form).keys() | extra.keys()
+    assert {name: row[name] for name in extra} == extra
+    assert shape.normal(dict(row)) == row
+
+
+@given(st.floats() | st.integers(-(2**53), 2**53))
+def test_a_number_is_the_same_as_text_and_as_number(number: float) -> None:
+    """Python's own text of it is what Comet would send."""
+    back = as_number(str(number))
+    assert back is not None
+    assert back == number or math.isnan(number)
+
+
+def test_text_and_null_stay() -> None:
+    """Nothing is made of what is not there."""
+    assert [as_text(found) for found in (None, "", "1.0", 1)] == [None, "", "1.0", "1"]
+    assert as_number(None) is None
+
+
+# -- series ------------------------------------------------------------------------------------------------------------
+
+
+def point(text: str, step: float | None, timestamp: float | None = 0, offset: float | None = 0) -> models.Point:
+    return models.POINT.normal(
+        {"metricName": text[0], "metricValue": text, "step": step, "timestamp": timestamp, "offset": offset}
+    )
+
+
+def test_points_are_sorted_by_step_then_time_then_offset() -> None:
+    """Comet sends them in no order; those without a step come first, by time."""
+    points = [
+        point("f", 2),
+        point("e", 1, 5, -1),
+        point("d", 1, 5, -7),
+        point("c", 1, 2),
+        point("b", None, 9),
+        point("a", None, 3),
+    ]
+    assert [value for _, value in series.pairs(points, "step")] == list("abcdef")
+    assert series.pairs(points[:1], "timestamp") == [(0, "f")]
+    assert series.pairs(points[:1], "epoch") == [(None, "f")]
+
+
+def test_points_are_taken_apart_by_name() -> None:
+    """A name without points has an empty list; one that was not asked for is left out."""
+    points = [point("b1", 1), point("a0", 0), point("b0", 0), point("c", 0)]
+    assert series.by_name(points, ["a", "b", "z"], "step") == {"a": [(0, "a0")], "b": [(0, "b0"), (1, "b1")], "z": []}

@@ -1,0 +1,128 @@
+"""What the refusals of servers mean, by values: status, body, error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cometfs.comet.policy import Transient
+from cometfs.comet.question import Question, refusal, storage_refusal, without
+from cometfs.errors import (
+    CometFSError,
+    KeyRejected,
+    NotAllowed,
+    NotFound,
+    Throttled,
+    Unintelligible,
+    Unreachable,
+    Unsupported,
+)
+
+ASKED = Question("experiment/tags", {"experimentKey": "abc"})
+NEWER = Question("experiment/metrics/get-all", {"experimentKey": "abc"}, lacking="all metrics in one answer")
+STORE = Question("panel/store", lacking="a store")
+LIST = Question("workspaces")
+HTML = b"<html><h1>404 Not Found</h1></html>"
+
+
+def said(message: str = "no such", **more: Any) -> bytes:
+    return json.dumps({"msg": message, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "body", "kind"),
+    [
+        (ASKED, 401, said(), KeyRejected),
+        (ASKED, 402, said(), NotAllowed),
+        (ASKED, 403, said(), NotAllowed),
+        (ASKED, 404, said(), NotFound),
+        (ASKED, 404, b"", NotFound),
+        (ASKED, 400, said(), NotFound),
+        (ASKED, 400, said(sdk_error_code=90211), NotFound),
+        (ASKED, 400, said(sdk_error_code=90212), KeyRejected),
+        (ASKED, 400, said(sdk_error_code=90210), NotAllowed),
+        (ASKED, 400, said(sdk_error_code=34323), Unsupported),
+        (ASKED, 500, said(sdk_error_code=34323), Unsupported),
+        (ASKED, 400, said(sdk_error_code="90212"), NotFound),
+        (ASKED, 400, HTML, Unintelligible),
+        (ASKED, 404, HTML, Unsupported),
+        (ASKED, 404, b'{"timestamp": 1, "status": 404, "error": "Not Found"}', Unsupported),
+        (LIST, 400, said(), Unsupported),
+        (NEWER, 404, HTML, Unsupported),
+        (NEWER, 404, b"", Unsupported),
+        (NEWER, 404, said(sdk_error_code=90211), NotFound),
+        (STORE, 404, said(), Unsupported),
+        (STORE, 404, HTML, Unsupported),
+        (ASKED, 405, b"", Unsupported),
+        (ASKED, 501, b"", Unsupported),
+        (ASKED, 418, b"", Unsupported),
+        (ASKED, 407, b"", Unreachable),
+        (ASKED, 429, b"", Throttled),
+        (ASKED, 500, HTML, Transient),
+        (ASKED, 502, b"", Transient),
+        (ASKED, 503, b"", Transient),
+        (ASKED, 504, b"", Transient),
+        (ASKED, 507, b"", Unreachable),
+        (ASKED, 204, b"", Unintelligible),
+        (ASKED, 302, b"", Unintelligible),
+    ],
+)
+def test_a_refusal_has_its_error(question: Question, status: int, body: bytes, kind: type[CometFSError]) -> None:
+    """By Comet's own number where there is one, else by the status; a proxy's page is never "no such thing"."""
+    assert type(refusal(question, status, body)) is kind
+
+
+def test_a_refusal_names_what_was_asked_and_what_was_said() -> None:
+    """One sentence: thing, endpoint, status, the server's words on one line."""
+    question = Question("experiment/metrics/get-metric", {"experimentKey": "abc", "metricName": "loss"})
+    assert str(refusal(question, 404, said("no\n  such"))) == (
+        "Comet has no metric 'loss' of experiment 'abc' (experiment/metrics/get-metric answered 404: no such)"
+    )
+    place = Question("experiments", {"workspaceName": "w", "projectName": "p", "archived": "false"})
+    assert "project 'p' of workspace 'w'" in str(refusal(place, 403, b""))
+
+
+def test_a_server_without_a_store_is_told_so() -> None:
+    """In a sentence of its own."""
+    assert str(refusal(STORE, 404, b"")) == "This Comet server does not offer a store (panel/store answered 404)"
+
+
+def test_throttling_says_for_how_long() -> None:
+    """In seconds, for whoever asks next."""
+    error = refusal(ASKED, 429, b"", "key", 17.5)
+    assert isinstance(error, Throttled)
+    assert error.retry_after == 17.5
+
+
+@pytest.mark.parametrize("words", ["API key {} is not registered", "({})", "key={};", "{}"])
+def test_the_key_is_in_no_message(words: str) -> None:
+    """Though servers say it back; of a smart key neither the whole nor its first part."""
+    for key in ("0123456789abcdefghijklmno", "0123456789*eyJiYXNlVXJsIjoieCJ9"):
+        for told in (key, key.split("*")[0]):
+            assert told not in str(refusal(ASKED, 401, said(words.format(told)), key))
+
+
+def test_a_short_key_does_not_eat_words() -> None:
+    """Any text may be a key on a server of one's own."""
+    assert without("k", "k is no key") == "(the API key) is no key"
+
+
+def test_links_lose_their_query() -> None:
+    """What makes a presigned link open."""
+    words = "see https://bucket.example/a/b?X-Amz-Signature=secret&x=1 there"
+    assert "secret" not in str(refusal(ASKED, 403, said(words)))
+
+
+def test_a_long_answer_is_cut() -> None:
+    """A message stays a sentence."""
+    assert len(str(refusal(ASKED, 403, said("x" * 10_000)))) < 400
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, Transient), (418, Unreachable)]
+)
+def test_a_storage_does_not_judge_the_key(status: int, kind: type[CometFSError]) -> None:
+    """It never sees it."""
+    assert type(storage_refusal(ASKED, status)) is kind
