@@ -1,0 +1,116 @@
+"""A Comet that fails on demand: it stands before the embedded one and passes on what no fault is declared for.
+
+Not here: what the mount should make of a fault (test_faults.py).
+"""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.mounted.processes import PATIENCE, Comet
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, and a body of some type, of which the last `missing` bytes never come."""
+
+    status: int
+    body: bytes = b'{"msg": "injected", "code": 0}'
+    kind: str = "application/json"
+    missing: int = 0
+
+
+@dataclass
+class Faults:
+    """What fails now, by a part of the request's target; and what was asked so far."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    stalled: set[str] = field(default_factory=set)
+    released: threading.Event = field(default_factory=threading.Event)
+    arrivals: list[str] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def stall(self, part: str) -> None:
+        """Requests whose target has `part` wait until all are released."""
+        self.stalled.add(part)
+
+    def release(self) -> None:
+        self.stalled.clear()
+        self.released.set()
+
+    def arrived(self, target: str) -> None:
+        with self.changed:
+            self.arrivals.append(target)
+            self.changed.notify_all()
+
+    def await_arrivals(self, part: str, count: int = 1) -> None:
+        """Returns once `count` requests with `part` in their target have come."""
+        with self.changed:
+            came = self.changed.wait_for(lambda: sum(part in target for target in self.arrivals) >= count, PATIENCE)
+        assert came, f"{part} was not asked {count} times: {self.arrivals}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    faults: Faults
+    behind: str
+
+    def do_GET(self) -> None:
+        self.faults.arrived(self.path)
+        if any(part in self.path for part in self.faults.stalled):
+            self.faults.released.wait()
+            self.close_connection = True
+            return
+        declared = [answer for part, answer in self.faults.answers.items() if part in self.path]
+        self._reply(declared[0] if declared else self._passed_on())
+
+    def _passed_on(self) -> Answer:
+        request = urllib.request.Request(self.behind + self.path)
+        request.add_header("Authorization", self.headers.get("Authorization", ""))
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+                return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.read())
+
+    def _reply(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.close_connection = bool(answer.missing)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 200
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has gone away is no news here."""
+
+
+@contextmanager
+def faulty_comet(comet: Comet) -> Iterator[tuple[Comet, Faults]]:
+    """The same Comet at another address, behind declared faults, until the block ends."""
+    faults = Faults()
+    handler = type("Handler", (_Handler,), {"faults": faults, "behind": comet.url})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield replace(comet, url=f"http://127.0.0.1:{server.server_address[1]}"), faults
+        finally:
+            faults.release()
+            server.shutdown()
+            thread.join(PATIENCE)
