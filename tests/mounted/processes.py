@@ -24,7 +24,7 @@ from cometfs.local import sample_directory
 COMETFS = (sys.executable, "-W", "error", "-m", "cometfs")
 
 PATIENCE = 60.0
-"""Seconds after which a process that does not do what it should fails the test; nothing waits so long when all is well."""
+"""Seconds after which a process that does not do what it should fails the test; all being well nothing waits it out."""
 
 
 @dataclass
@@ -107,10 +107,10 @@ def running_mount(folder: Path, comet: Comet, *options: str, **environ: str) -> 
         mounted = Mounted(mountpoint, process, log, comet)
         try:
             _await_ready(ready, mounted)
-            Path(address).unlink()
             yield mounted
         finally:
             _end(mounted)
+            Path(address).unlink()
 
 
 def _await_ready(ready: socket.socket, mounted: Mounted) -> None:

@@ -123,12 +123,8 @@ def test_system_tells_the_machine_of_the_run(archives: list[Archive], places: di
     for archive in archives:
         for details in archive.of("system_details"):
             told = json.loads(_content(places[archive.key] / "system.json"))
-            assert (told["hostname"], told["user"], told["pid"]) == (
-                details["hostname"],
-                details["user"],
-                details["pid"],
-            )
-            assert told["pythonVersion"] == details["python_version"]
+            for field in ("hostname", "user", "pid", "os", "command"):
+                assert told[field] == details[field], field
 
 
 def test_metadata_and_url_are_those_of_the_experiment(archives: list[Archive], places: dict[str, Path]) -> None:
@@ -136,10 +132,8 @@ def test_metadata_and_url_are_those_of_the_experiment(archives: list[Archive], p
     for archive in archives:
         told = json.loads((places[archive.key] / "metadata.json").read_bytes())
         assert (told["workspaceName"], told["projectName"]) == archive.project
-        assert (told["startTimeMillis"], told["endTimeMillis"]) == (
-            archive.about["start_time"],
-            archive.about["stop_time"],
-        )
+        assert told["startTimeMillis"] == archive.about["start_time"]
+        assert told["endTimeMillis"] == archive.about["stop_time"]
         if "Name" in archive.others:
             assert told["experimentName"] == archive.others["Name"]
         link = (places[archive.key] / "url.txt").read_text()

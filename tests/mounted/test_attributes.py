@@ -1,0 +1,92 @@
+"""Modes, owners and times of the mounted sample, and that nothing of it can be changed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mounted.archives import Archive, folders, read_archives
+from tests.mounted.processes import Mounted
+
+
+def test_modes_and_owner_are_those_of_a_read_only_tree(warm: Mounted) -> None:
+    """Directories 0555, files 0444, all owned by who mounted."""
+    for path in (warm.path, *warm.path.rglob("*")):
+        status = path.lstat()
+        assert stat.S_IMODE(status.st_mode) == (0o555 if stat.S_ISDIR(status.st_mode) else 0o444), path
+        assert stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode), path
+        assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid()), path
+
+
+def _write(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+WRITES: dict[str, Callable[[Path], object]] = {
+    "open for writing": lambda path: (path / "project.json").open("r+b"),
+    "truncate": lambda path: os.truncate(path / "project.json", 0),
+    "create": lambda path: _write(path / "new.txt"),
+    "mkdir": lambda path: (path / "new").mkdir(),
+    "unlink": lambda path: (path / "project.json").unlink(),
+    "rmdir": lambda path: (path / "forest-200").rmdir(),
+    "rename": lambda path: (path / "project.json").rename(path / "other.json"),
+    "chmod": lambda path: (path / "project.json").chmod(0o644),
+    "utime": lambda path: os.utime(path / "project.json"),
+    "symlink": lambda path: (path / "link").symlink_to("project.json"),
+    "hard link": lambda path: (path / "link").hardlink_to(path / "project.json"),
+    "set an attribute": lambda path: os.setxattr(path / "project.json", "user.note", b"x"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_writing_anything_says_that_the_file_system_is_read_only(
+    write: Callable[[Path], object], warm: Mounted
+) -> None:
+    """Every way to change something ends in EROFS."""
+    with pytest.raises(OSError, match="Read-only") as error:
+        write(warm / "tabular/wine-cultivars")
+    assert error.value.errno == errno.EROFS
+
+
+@pytest.fixture(scope="module")
+def archives(warm: Mounted) -> list[Archive]:
+    return read_archives(warm.comet.archives)
+
+
+def milliseconds(path: Path) -> int:
+    return round(path.stat().st_mtime_ns / 1_000_000)
+
+
+def test_times_are_those_of_the_experiment(archives: list[Archive], warm: Mounted) -> None:
+    """A directory of an experiment was last changed when the experiment ended."""
+    for archive in archives:
+        assert milliseconds(warm.path / folders(archives)[archive.key]) == archive.about["stop_time"]
+
+
+def test_times_of_projects_are_their_last_update(warm: Mounted) -> None:
+    """A directory of a project has the time that Comet gives as its last update."""
+    for project in warm.path.glob("*/*"):
+        assert milliseconds(project) == json.loads((project / "project.json").read_bytes())["lastUpdated"]
+
+
+def test_times_of_assets_are_when_they_were_logged(archives: list[Archive], warm: Mounted) -> None:
+    """An asset's mtime is its createdAt, also in a folder and beside its equals."""
+    checked = 0
+    for archive in archives:
+        place = warm.path / folders(archives)[archive.key] / "assets"
+        names = [asset.name for asset in archive.assets]
+        for asset in archive.assets:
+            plain_name = re.fullmatch(r"[\w /.]*[\w ]", asset.name) and ".." not in asset.name
+            if asset.created and asset.named and plain_name and names.count(asset.name) == 1:
+                path = place / asset.name
+                if path.is_file():
+                    assert milliseconds(path) == asset.created, path
+                    checked += 1
+    assert checked > 20

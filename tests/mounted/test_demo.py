@@ -1,0 +1,143 @@
+"""`cometfs demo`: embedded Comet and mount together, until somebody stops it; nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mounted.processes import COMETFS, PATIENCE, is_mounted
+from tests.mounted.watching import Stage, await_that, clean_up
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(tmp_path)
+    (tmp_path / "mnt").mkdir()
+    yield found
+    clean_up(found, tmp_path / "mnt", tmp_path / "comet-demo")
+
+
+class Demo:
+    """A demo that runs, and what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process = process
+        self.output = output
+
+    def await_tour(self, path: Path) -> str:
+        """Its text, once it tells how to stop it."""
+        await_that(
+            lambda: self.process.poll() is not None or "Ctrl-C" in self.output.read_text(), "no tour was printed"
+        )
+        assert self.process.poll() is None, self.output.read_text()
+        assert is_mounted(path)
+        return self.output.read_text()
+
+
+def started_demo(stage: Stage, *arguments: str, prefix: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL) -> Demo:
+    output = stage.home / "tour.txt"
+    with output.open("wb") as tour:
+        process = subprocess.Popen(
+            [*prefix, *COMETFS, "demo", *arguments],
+            cwd=stage.home,
+            env=stage.environ,
+            stdin=stdin,
+            stdout=tour,
+            stderr=subprocess.STDOUT,
+            start_new_session=not prefix,
+        )
+    return Demo(process, output)
+
+
+@pytest.mark.parametrize("whom", ["the process", "the group"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_demo_ends_on_a_signal_and_leaves_nothing(number: signal.Signals, whom: str, stage: Stage) -> None:
+    """Status 0, unmounted, no process left; a mountpoint of its own making is removed."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    tour = demo.await_tour(path)
+    assert str(path) in tour or "~/comet-demo" in tour
+    assert (path / "tabular/wine-cultivars/forest-200/params.json").read_bytes()
+    if whom == "the group":
+        os.killpg(demo.process.pid, number)
+    else:
+        demo.process.send_signal(number)
+    assert demo.process.wait(PATIENCE) == 0, demo.output.read_text()
+    assert not is_mounted(path)
+    assert not path.exists()
+    assert "Traceback" not in demo.output.read_text()
+    stage.await_no_process()
+
+
+def test_demo_ends_on_ctrl_c_in_a_terminal(stage: Stage) -> None:
+    """A real terminal whose foreground job it is; a mountpoint that was there stays, empty."""
+    path = stage.home / "mnt"
+    ours, its = os.openpty()
+    try:
+        demo = started_demo(stage, str(path), prefix=("setsid", "--ctty"), stdin=its)
+        demo.await_tour(path)
+        os.write(ours, b"\x03")
+        assert demo.process.wait(PATIENCE) == 0, demo.output.read_text()
+    finally:
+        os.close(ours)
+        os.close(its)
+    assert not is_mounted(path)
+    assert list(path.iterdir()) == []
+    stage.await_no_process()
+
+
+def test_demo_ends_when_it_is_unmounted_from_outside(stage: Stage) -> None:
+    """No mount, no demo: Comet does not stay behind."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    demo.await_tour(path)
+    subprocess.run(["fusermount3", "-u", str(path)], check=True)
+    assert demo.process.wait(PATIENCE) == 0, demo.output.read_text()
+    stage.await_no_process()
+    assert not path.exists()
+
+
+def test_demo_ends_under_load(stage: Stage) -> None:
+    """A reader at work, with its working directory inside, changes nothing."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    demo.await_tour(path)
+    script = "while :; do grep -r accuracy . >/dev/null 2>&1; echo; done"
+    with subprocess.Popen(["sh", "-c", script], cwd=path, stdout=subprocess.PIPE, start_new_session=True) as reader:
+        try:
+            assert reader.stdout is not None
+            assert reader.stdout.read(1) == b"\n"
+            demo.process.terminate()
+            assert demo.process.wait(PATIENCE) == 0, demo.output.read_text()
+            assert not is_mounted(path)
+        finally:
+            os.killpg(reader.pid, signal.SIGKILL)
+    stage.await_no_process()
+
+
+def test_demo_needs_no_account_and_heeds_none(stage: Stage) -> None:
+    """Whatever key, address or configuration is there, the demo shows its own sample."""
+    (stage.home / ".comet.config").write_text("[comet]\napi_key = real\nurl_override = http://127.0.0.1:9/clientlib/\n")
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    demo.await_tour(path)
+    assert {entry.name for entry in path.iterdir()} == {"tabular", "vision-lab"}
+    demo.process.terminate()
+    assert demo.process.wait(PATIENCE) == 0
+    stage.await_no_process()
+
+
+def test_demo_refuses_a_mountpoint_that_is_a_file(stage: Stage) -> None:
+    """One sentence and status 1; no Comet stays behind."""
+    (stage.home / "file").write_text("mine")
+    said = stage.run("demo", stage.home / "file")
+    assert said.status == 1
+    assert "Traceback" not in said.complaint
+    assert str(stage.home / "file") in said.complaint
+    assert (stage.home / "file").read_text() == "mine"
+    stage.await_no_process()
