@@ -163,10 +163,12 @@ async def test_what_an_answer_at_hand_says_is_not_there_is_not_listed(vfs: Vfs, 
     assert {"params.json", "metrics", "code.py"} <= set(listed)
 
 
-async def test_what_was_listed_stays_while_the_listing_holds(vfs: Vfs) -> None:
-    """`cp -r`, then `diff -r`: a file that turned out to be empty is still there."""
+@pytest.mark.parametrize("pause", [0, 2 * LISTING, FINISHED - 1])
+async def test_what_was_listed_stays(vfs: Vfs, autojump_clock: trio.testing.MockClock, pause: float) -> None:
+    """`cp -r`, then `diff -r`, now or later: a file that turned out to be empty is still there."""
     before = await names(vfs, "tabular/Diabetes progression/ridge")
     assert await read(vfs, "tabular/Diabetes progression/ridge/report.html") == b""
+    await trio.sleep(pause)
     assert await names(vfs, "tabular/Diabetes progression/ridge") == before
 
 

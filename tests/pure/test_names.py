@@ -92,6 +92,13 @@ def test_an_asset_named_like_a_folder_gives_way() -> None:
     assert names.of_assets([("a", None, "1"), ("a/b", None, "2")]) == [("%61",), ("a", "b")]
 
 
+def test_dots_that_give_way_to_folders_of_dots_can_still_be_undone() -> None:
+    """An asset "." beside "./a": what gives way is spelt otherwise, and unescapes to the same."""
+    (dot,), (folder, _) = names.of_assets([(".", None, "1"), ("./a", None, "2")])
+    assert dot != folder
+    assert names.unescape(dot) == names.unescape(folder) == "."
+
+
 def test_a_name_that_collides_with_a_fixed_one_is_escaped() -> None:
     """An experiment called "notes.md" does not hide the project's notes."""
     assert names.apart_from({"notes.md"}, [("notes.md",), ("x",)]) == [("%6Eotes.md",), ("x",)]

@@ -28,6 +28,9 @@ BEST_READ = 128 << 10
 """st_blksize: what the kernel reads at once anyway."""
 
 
+_MODES = {"dir": stat.S_IFDIR | 0o555, "file": stat.S_IFREG | 0o444, "link": stat.S_IFLNK | 0o777}
+
+
 class Operations(pyfuse3.Operations):
     """What the kernel asks of a mounted tree."""
 
@@ -59,6 +62,10 @@ class Operations(pyfuse3.Operations):
         if self._handles.opened(place) is not None:
             return self._attributes(place, self._vfs.glance(place.node))
         return self._attributes(place, await self._vfs.attributes(place.node))
+
+    @handler
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
+        return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(self._inodes.at(inode).node)))
 
     @handler
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
@@ -122,14 +129,16 @@ class Operations(pyfuse3.Operations):
         size = opened.size if opened is not None else seen.size
         reply = EntryAttributes()
         reply.st_ino = inode.number
-        reply.st_mode = pyfuse3.ModeT(stat.S_IFDIR | 0o555 if seen.is_dir else stat.S_IFREG | 0o444)
+        reply.st_mode = pyfuse3.ModeT(_MODES[seen.kind])
         reply.st_nlink = 1
         reply.st_uid, reply.st_gid = self._owner
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         reply.st_blksize = BEST_READ
         reply.entry_timeout = min(LONGEST, lease)
         # A size that nobody knows yet is asked for again by whoever wants it.
-        reply.attr_timeout = 0.0 if size is None else min(LONGEST, max(seen.lease, OPEN if opened else 0.0))
+        reply.attr_timeout = (
+            0.0 if size is None or not seen.settled else min(LONGEST, max(seen.lease, OPEN if opened else 0.0))
+        )
         if size is not None:
             inode.told_size = size
         reply.st_size = inode.told_size

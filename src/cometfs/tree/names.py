@@ -138,7 +138,12 @@ def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, st
 
 
 def _escape_first(part: str) -> str:
-    return shorten(_percent(part[0]) + part[1:])
+    """`part` with its first plain character escaped; one of nothing but escapes has them in lower case."""
+    escapes = _ESCAPE.match(part)
+    at = escapes.end() if escapes else 0
+    if at == len(part):
+        return part.lower()
+    return shorten(part[:at] + _percent(part[at]) + part[at + 1 :])
 
 
 def _percent(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The words in which the tree is declared: questions (Source, Stream) and what is seen of answers (File, Dir, Each).
+"""The words in which the tree is declared: questions (Source, Stream) and what is seen of them (File, Dir, Link, Each).
 
 Not here: the tree itself (layout.py) and the engine that walks it (vfs.py).
 """
@@ -92,6 +92,22 @@ class File:
     """What the file holds, for the table in README.md."""
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
+    estimate: int | None = None
+    """For a file that takes many calls: the bytes that stat shows while nobody has opened it. Not 0: tar, rsync and cp
+    take a file of size 0 for empty without opening it; any other size they ask for again when they have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A symlink, always relative, to something below the same ancestor."""
+
+    name: str
+    """Empty for the links of an Each."""
+    up: int
+    """How many directories its own declared one lies below that ancestor."""
+    target: Callable[[At], str]
+    """The way from the ancestor to what it points to."""
+    about: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +119,11 @@ class Each:
     """A path for every row, in order: unique, and none a folder of another."""
     bind: Callable[[At, Any], At]
     """What is known at the child of a row."""
-    child: Callable[[Any], File | Dir]
+    child: Callable[[Any], File | Dir | Link]
     """What stands for a row."""
     label: str
     """How the children are called in the table in README.md."""
-    shown: tuple[File | Dir, ...] = ()
+    shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
 
 
@@ -117,7 +133,7 @@ class Dir:
 
     name: str
     """Empty for the directories of an Each."""
-    entries: tuple[File | Dir | Each, ...]
+    entries: tuple[File | Dir | Link | Each, ...]
     lease: Callable[[At], Lease]
     """How long a listing of it may be reused; the answers that it is made of may shorten that."""
     about: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cometfs.tree.layout import tree
-from cometfs.tree.node import Dir, Each, File, Stream
+from cometfs.tree.node import Dir, Each, File, Link, Stream
 
 HEAD = ("| path | what | the answer it comes from |", "|---|---|---|")
 
@@ -27,19 +27,20 @@ def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
             yield _of_file(child, within + child.name, "")
 
 
-def _of_each(each: Each, shown: File | Dir, above: str, within: str) -> Iterator[str]:
+def _of_each(each: Each, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
     if isinstance(shown, Dir):
         path = f"{above}{each.label}/"
         yield f"| **`{path}`** | {shown.about} | `{each.source.name}` |"
         yield from _rows(shown, path, "")
     else:
         # An asset that lies elsewhere is a file with a suffix of its own.
-        suffix = ".url" if shown.source is None else ""
+        suffix = ".url" if isinstance(shown, File) and shown.source is None else ""
         yield _of_file(shown, within + each.label + suffix, f"`{each.source.name}`")
 
 
-def _of_file(entry: File, path: str, listed_by: str) -> str:
-    asked = f"`{entry.source.name}`" if entry.source else ""
-    streamed = " (streamed)" if isinstance(entry.source, Stream) else ""
+def _of_file(entry: File | Link, path: str, listed_by: str) -> str:
+    source = entry.source if isinstance(entry, File) else None
+    asked = f"`{source.name}`" if source else ""
+    streamed = " (streamed)" if isinstance(source, Stream) else ""
     answers = ", then ".join(filter(None, (listed_by, asked + streamed)))
     return f"| `{path}` | {entry.about} | {answers or 'the listing above'} |"

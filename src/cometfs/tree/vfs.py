@@ -7,10 +7,10 @@ inodes and errnos (fuse/).
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import trio
 
@@ -21,12 +21,13 @@ from cometfs.comet.api import API
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names
-from cometfs.tree.node import At, Dir, Each, File, Source, Stream
-
-log = logging.getLogger(__name__)
+from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
+
+_REMEMBERED = Lease(24 * 3600.0)
+"""For how long a directory remembers what it has shown."""
 
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
@@ -37,10 +38,10 @@ class Node:
     """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place."""
 
     name: str
-    entry: File | Dir
+    entry: File | Dir | Link
     at: At
     within: names.Path = ()
-    """For a folder that a "/" in a name made: the way to it below its declared directory."""
+    """The folders, made by "/" in names, between its declared directory and itself; its own name too if it is one."""
 
     @property
     def identity(self) -> Hashable:
@@ -60,16 +61,21 @@ class Listing:
     folders: dict[str, Listing] = field(default_factory=dict)
 
 
+Kind = Literal["file", "dir", "link"]
+
+
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """What stat shows. Size and lease come from one snapshot."""
 
-    is_dir: bool
+    kind: Kind
     size: int | None
     """In bytes; None for a file that must be fetched before its size is known."""
     modified_ms: float
     lease: float
     """Seconds for which all this holds."""
+    settled: bool = True
+    """False for a size that is an estimate until the file is opened."""
 
 
 class Opened(Protocol):
@@ -179,13 +185,22 @@ class Vfs:
         """The attributes as far as they are known without asking anybody."""
         entry = node.entry
         if isinstance(entry, Dir):
-            return Attributes(True, 0, node.at.modified_ms, self._lease(node))
+            return Attributes("dir", 0, node.at.modified_ms, entry.lease(node.at))
+        if isinstance(entry, Link):
+            return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
         size, lease = self._known_size(node, entry)
-        return Attributes(False, size, node.at.modified_ms, lease)
+        return Attributes("file", size, node.at.modified_ms, lease)
+
+    def readlink(self, node: Node) -> str:
+        """Where a link points to, relative to the directory that it stands in."""
+        assert isinstance(node.entry, Link)
+        return "../" * (node.entry.up + len(node.within)) + node.entry.target(node.at)
 
     async def attributes(self, node: Node) -> Attributes:
         """The attributes, the size of a file included, which is fetched if it must be."""
         seen = self.glance(node)
+        if seen.size is None and isinstance(node.entry, File) and node.entry.estimate is not None:
+            return replace(seen, size=node.entry.estimate, settled=False)
         if seen.size is None:
             opened = await self.open(node)
             seen = replace(self.glance(node), size=opened.size)
@@ -195,7 +210,7 @@ class Vfs:
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
         entry = node.entry
-        if isinstance(entry, Dir):
+        if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
         if isinstance(entry.source, Stream):
             stream = entry.source
@@ -206,25 +221,40 @@ class Vfs:
     def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
         lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))
         listing = Listing()
-        fixed = [child for child in entry.entries if isinstance(child, File | Dir)]
+        fixed = [child for child in entry.entries if not isinstance(child, Each)]
+        omitted = self._omitted(entry, at, fixed)
         for child in fixed:
-            if not self._is_nothing(child, at):
+            if child.name not in omitted:
                 listing.nodes[child.name] = Node(child.name, child, at)
         taken = {child.name for child in fixed}
         for each, held in answers:
             for path, row in zip(names.apart_from(taken, each.names(held.value)), held.value, strict=True):
-                _graft(listing, path, Node(path[-1], each.child(row), each.bind(at, row)), entry, at)
+                _graft(listing, path, _leaf(path, each.child(row), each.bind(at, row)), entry, at)
         weight = _NODE_BYTES * (1 + len(fixed) + sum(len(held.value) for _, held in answers))
         return self._store.keep(key, listing, lease, weight)
 
-    def _is_nothing(self, entry: File | Dir, at: At) -> bool:
-        """Whether an answer at hand says that Comet has nothing for `entry`. The decision holds as long as the listing,
-        so that what `cp -r` has seen is still there for the `diff -r` that follows."""
+    def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> frozenset[str]:
+        """The names of `fixed` of which an answer at hand says that Comet has nothing.
+
+        What a listing has once shown the next ones show too, empty: a file that goes because somebody read it would
+        make `diff -r` complain of the copy that `cp -r` just made.
+        """
+        key = ("omitted", entry, at.key)
+        before = self._store.peek(key)
+        nothing = frozenset(child.name for child in fixed if self._is_nothing(child, at))
+        omitted = nothing if before is None else nothing & before.value
+        self._store.keep(key, omitted, _REMEMBERED, _NODE_BYTES)
+        return omitted
+
+    def _is_nothing(self, entry: File | Dir | Link, at: At) -> bool:
+        """Whether an answer at hand says that Comet has nothing for `entry`."""
         if isinstance(entry, Dir):
             sources = _eaches(entry)
             return bool(sources) and all(
                 self._answers_nothing(each.source, at, lambda rows: not rows) for each in sources
             )
+        if isinstance(entry, Link):
+            return False
         return isinstance(entry.source, Source) and self._answers_nothing(entry.source, at, entry.nothing)
 
     def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
@@ -255,23 +285,23 @@ class Vfs:
         return rendered
 
     def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
-        lease = self._lease(node)
         if entry.source is None:
-            return len(entry.render(node.at)), lease
+            return len(entry.render(node.at)), LISTING
         if isinstance(entry.source, Stream):
             body = self._bodies.peek(entry.source.key(node.at))
             told = entry.source.size(node.at)
-            return (told if body is None or body.size is None else body.size), lease
+            return (told if body is None or body.size is None else body.size), LISTING
         held = self._store.peek(("file", entry, node.at.key))
         return (None, 0.0) if held is None else (len(held.value), self._store.remaining(held))
-
-    def _lease(self, node: Node) -> float:
-        """How long what a listing told of `node` holds."""
-        return node.entry.lease(node.at) if isinstance(node.entry, Dir) else LISTING
 
 
 def _eaches(entry: Dir) -> list[Each]:
     return [child for child in entry.entries if isinstance(child, Each)]
+
+
+def _leaf(path: names.Path, entry: File | Dir | Link, at: At) -> Node:
+    # A link must know how deep it lies; for a directory the same words would mean a folder of its own listing.
+    return Node(path[-1], entry, at, path[:-1] if isinstance(entry, Link) else ())
 
 
 def _graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:
