@@ -6,6 +6,7 @@ Not here: what the mount shows (tree/) and how requests are answered (operations
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import shutil
@@ -123,6 +124,11 @@ def _fusermount(*arguments: str) -> None:
     raise SetupError(f"fusermount3 cannot unmount: {done.stderr.strip()}")
 
 
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """False for pyfuse3's complaint that a reply found nobody: whoever asked was killed, or the mount is gone."""
+    return not record.getMessage().endswith(f"failed with {os.strerror(errno.ENOENT)}")
+
+
 async def serve(
     vfs: Vfs,
     mountpoint: Path,
@@ -136,6 +142,7 @@ async def serve(
     `source` is what `df` and `mount` show; `deadline`: seconds that a request may take. Reports started when the mount
     answers. Raises SetupError where the kernel refuses the mount.
     """
+    logging.getLogger("pyfuse3").addFilter(_worth_saying)
     patience = Patience(deadline, ROOM)
     operations = Operations(vfs, patience)
     options = {"ro", "default_permissions", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
