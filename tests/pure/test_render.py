@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.render import objects, tables, text
+from cometfs.render.sieve import sieve
 
 
 def row(name: str, value: str | None) -> dict[str, Any]:
@@ -108,3 +109,75 @@ def test_an_object_of_nulls_says_nothing() -> None:
 def test_text_stays_byte_for_byte() -> None:
     """No newline is added, none is changed."""
     assert text.text("a\r\nb é") == "a\r\nb é".encode()
+
+
+def cells(body: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.decode())))
+
+
+def test_a_curve_is_its_points() -> None:
+    """In the order in which they were logged; a missing half is an empty cell."""
+    assert cells(tables.curve({"x": [0, 0.5, 1], "y": [1, 2]})) == [["x", "y"], ["0", "1"], ["0.5", "2"], ["1", ""]]
+
+
+def test_a_confusion_matrix_has_its_labels_on_both_sides() -> None:
+    """Rows are what was, columns what was predicted."""
+    answer = {"labels": ["cat", "dog"], "matrix": [[3, 1], [0, 4]], "rowLabel": "Actual", "columnLabel": "Predicted"}
+    assert cells(tables.confusion_matrix(answer)) == [
+        ["Actual \\ Predicted", "cat", "dog"],
+        ["cat", "3", "1"],
+        ["dog", "0", "4"],
+    ]
+
+
+def test_a_histogram_has_the_bins_that_comet_ml_counted_in() -> None:
+    """The values that comet_ml put into a bin lie between its ends."""
+    values = [-3.5, 0.0, 1e-5, 2.0, 2.0]
+    # What Histogram().to_json() of comet_ml 3.58.8 says of these values.
+    bins = {"offset": 0, "start": 1e-12, "stop": 1e20, "step": 1.1}
+    logged = {"version": 2, "index_values": [[470, 1], [775, 1], [945, 1], [1073, 2]], "values": None, **bins}
+    rows = cells(tables.histogram(logged))[1:]
+    for low, high, count in rows:
+        inside = [value for value in values if float(low) <= value < float(high)]
+        assert len(inside) == int(count), (low, high)
+    assert sum(int(count) for _, _, count in rows) == len(values)
+
+
+def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
+    """Steps that one lacks are empty cells; epochs, or the order, stand in for steps."""
+    steps = {"values": [1.0, 2.0], "steps": [0, 2], "epochs": [None, None]}
+    epochs = {"values": [5.0, 6.0], "steps": [None, None], "epochs": [1, 2]}
+    order = {"values": [7.0], "steps": [None], "epochs": [None]}
+    body = tables.chart([("a", steps), ("b, c", epochs), ("d", order), ("none", None)])
+    assert cells(body) == [
+        ["step", "a", "b, c", "d", "none"],
+        ["0", "1.0", "", "7.0", ""],
+        ["1", "", "5.0", "", ""],
+        ["2", "2.0", "6.0", "", ""],
+    ]
+
+
+def test_the_table_of_experiments_has_stable_columns() -> None:
+    """Fixed ones first, then parameters, others, metrics, each sorted; what one lacks is empty."""
+    rows = [{"key": "k1", "metric.loss.last": "0.5", "param.b": "1"}, {"key": "k2", "other.x": "y", "param.a": "2"}]
+    assert cells(tables.experiments(rows)) == [
+        ["key", "param.a", "param.b", "other.x", "metric.loss.last"],
+        ["k1", "", "1", "", "0.5"],
+        ["k2", "2", "", "y", ""],
+    ]
+
+
+def test_no_key_and_no_presigned_link_passes_the_sieve() -> None:
+    """Whatever level they stand on; what is no secret passes as it is."""
+    answer = {
+        "assets": [
+            {"assetId": "a", "curlDownload": "curl -H KEY", "s3Link": "https://s3/x", "apiKey": "KEY", "step": 1}
+        ],
+        "link": "https://store.example/o/1?X-Amz-Credential=C&X-Amz-Signature=abc&x=1",
+        "plain": "https://www.comet.com/api/asset/download?experimentKey=K&assetId=A",
+    }
+    assert sieve(answer) == {
+        "assets": [{"assetId": "a", "step": 1}],
+        "link": "https://store.example/o/1",
+        "plain": "https://www.comet.com/api/asset/download?experimentKey=K&assetId=A",
+    }

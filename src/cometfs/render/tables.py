@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from cometfs.render.text import text
@@ -17,12 +19,11 @@ def metric_points(points: Iterable[Point] | None) -> bytes:
 
     A null is an empty cell; points without a step come last. The value is Comet's own text of it.
     """
-    sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow(("step", "epoch", "timestamp_ms", "value"))
-    for point in sorted(points or (), key=_order):
-        writer.writerow((point["step"], point["epoch"], point["timestamp"], point["metricValue"]))
-    return text(sheet.getvalue())
+    rows = sorted(points or (), key=_order)
+    return _sheet(
+        ("step", "epoch", "timestamp_ms", "value"),
+        ((row["step"], row["epoch"], row["timestamp"], row["metricValue"]) for row in rows),
+    )
 
 
 def _order(point: Point) -> tuple[tuple[bool, float], ...]:
@@ -31,3 +32,88 @@ def _order(point: Point) -> tuple[tuple[bool, float], ...]:
 
 def _nulls_last(value: float | None) -> tuple[bool, float]:
     return (value is None, 0 if value is None else value)
+
+
+def curve(answer: Mapping[str, Any] | None) -> bytes:
+    """A logged curve (``{"x": [...], "y": [...]}``): x, y in its own order."""
+    answer = answer or {}
+    return _sheet(("x", "y"), zip_longest(answer.get("x") or (), answer.get("y") or ()))
+
+
+def confusion_matrix(answer: Mapping[str, Any] | None) -> bytes:
+    """A logged confusion matrix: a row per actual label, a column per predicted one, counts in the cells."""
+    answer = answer or {}
+    matrix = answer.get("matrix") or []
+    labels = [str(label) for label in answer.get("labels") or range(len(matrix))]
+    corner = f"{answer.get('rowLabel') or 'actual'} \\ {answer.get('columnLabel') or 'predicted'}"
+    return _sheet((corner, *labels), ((label, *counts) for label, counts in zip(labels, matrix, strict=False)))
+
+
+def histogram(answer: Mapping[str, Any] | None) -> bytes:
+    """A logged histogram: low, high, count of every bin that is not empty.
+
+    Bins are exponential around `offset` (comet_ml's Histogram): offset +- start * step**k, out to infinity.
+    """
+    answer = answer or {}
+    edges = answer.get("values") or _edges(
+        answer.get("offset", 0), answer.get("start", 1e-12), answer.get("stop", 1e20), answer.get("step", 1.1)
+    )
+    counts = answer.get("index_values") or ()
+    return _sheet(("low", "high", "count"), ((edges[i], edges[i + 1], count) for i, count in counts))
+
+
+def _edges(offset: float, start: float, stop: float, step: float) -> list[float]:
+    above: list[float] = []
+    distance = start
+    while offset + distance <= stop and step > 1:
+        above.append(distance)
+        distance *= step
+    return [-math.inf, *(offset - d for d in reversed(above)), offset, *(offset + d for d in above), math.inf]
+
+
+Lines = Sequence[tuple[str, Mapping[str, Any] | None]]
+"""Each experiment's directory name, and what a chart has of one metric: `steps`, `epochs`, `values` in parallel."""
+
+
+def chart(lines: Lines) -> bytes:
+    """One metric of many experiments: step, and a column per experiment, a row per step that any of them has.
+
+    Where an experiment logged no steps its epochs stand for them, else the order of logging. Of several values at one
+    step the last one stands.
+    """
+    columns = [dict(places(metric)) for _, metric in lines]
+    steps = sorted({step for column in columns for step in column})
+    head = ("step", *(name for name, _ in lines))
+    return _sheet(head, ((step, *(column.get(step) for column in columns)) for step in steps))
+
+
+def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:
+    """(step, value) of every point of a chart's metric, in the order of logging; see `chart`."""
+    if metric is None:
+        return []
+    values = metric["values"]
+    for field in ("steps", "epochs"):
+        where = metric.get(field) or []
+        if any(step is not None for step in where):
+            return [(step, value) for step, value in zip(where, values, strict=False) if step is not None]
+    return list(enumerate(values))
+
+
+def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """One row per experiment. A row maps column names to values; all columns of all rows, the fixed ones first.
+
+    The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order.
+    """
+    kinds = ("param.", "other.", "metric.")
+    found = dict.fromkeys(name for row in rows for name in row)
+    fixed = [name for name in found if not name.startswith(kinds)]
+    columns = [*fixed, *(name for kind in kinds for name in sorted(found) if name.startswith(kind))]
+    return _sheet(columns, ([row.get(name) for name in columns] for row in rows))
+
+
+def _sheet(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text(sheet.getvalue())
