@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterable
 
 
@@ -18,3 +20,11 @@ def lines(answer: Iterable[str] | None) -> bytes:
 def sorted_lines(answer: Iterable[str] | None) -> bytes:
     """One line each, sorted, so that two experiments can be compared."""
     return lines(sorted(answer or ()))
+
+
+def patch(answer: bytes | None) -> bytes:
+    """The patch in the zip that Comet answers; very old servers answer the text itself."""
+    if not (answer or b"").startswith(b"PK"):
+        return answer or b""
+    with zipfile.ZipFile(io.BytesIO(answer or b"")) as archive:
+        return b"".join(archive.read(name) for name in archive.namelist())

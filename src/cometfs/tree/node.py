@@ -15,6 +15,9 @@ from cometfs.comet.api import API
 from cometfs.lease import Lease
 from cometfs.tree.names import Path
 
+BEGINNING = 512
+"""Bytes at the beginning of a body that tell of which kind it is."""
+
 Row = Mapping[str, Any]
 """One object of a Comet answer, in the normal form of comet/models.py."""
 
@@ -44,6 +47,9 @@ class Asker(Protocol):
 
     async def answer(self, source: Source, at: At) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
+
+    async def beginning(self, stream: Stream, at: At) -> bytes:
+        """The first bytes of a body, at most `BEGINNING`; the body is kept, not fetched again by who reads it next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +98,8 @@ class File:
     """What the file holds, for the table in README.md."""
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
+    sdk: tuple[str, ...] = ()
+    """The methods of the SDK whose answers it shows."""
     estimate: int | None = None
     """For a file that takes many calls: the bytes that stat shows while nobody has opened it. Not 0: tar, rsync and cp
     take a file of size 0 for empty without opening it; any other size they ask for again when they have."""
@@ -103,7 +111,7 @@ class Link:
 
     name: str
     """Empty for the links of an Each."""
-    up: int
+    up: Callable[[At], int]
     """How many directories its own declared one lies below that ancestor."""
     target: Callable[[At], str]
     """The way from the ancestor to what it points to."""
@@ -125,6 +133,8 @@ class Each:
     """How the children are called in the table in README.md."""
     shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
+    rows: Callable[[Any], Sequence[Any]] = list
+    """The rows of the answer that have a child."""
 
 
 @dataclass(frozen=True, eq=False)

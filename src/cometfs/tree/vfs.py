@@ -21,7 +21,7 @@ from cometfs.comet.api import API
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names
-from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream
+from cometfs.tree.node import BEGINNING, At, Dir, Each, File, Link, Source, Stream
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -194,7 +194,7 @@ class Vfs:
     def readlink(self, node: Node) -> str:
         """Where a link points to, relative to the directory that it stands in."""
         assert isinstance(node.entry, Link)
-        return "../" * (node.entry.up + len(node.within)) + node.entry.target(node.at)
+        return "../" * (node.entry.up(node.at) + len(node.within)) + node.entry.target(node.at)
 
     async def attributes(self, node: Node) -> Attributes:
         """The attributes, the size of a file included, which is fetched if it must be."""
@@ -213,9 +213,7 @@ class Vfs:
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
         if isinstance(entry.source, Stream):
-            stream = entry.source
-            key = stream.key(node.at)
-            return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self.api, node.at)), self._bodies)
+            return await self._open_body(entry.source, node.at)
         return Content(await self._render(node, entry))
 
     def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
@@ -228,9 +226,10 @@ class Vfs:
                 listing.nodes[child.name] = Node(child.name, child, at)
         taken = {child.name for child in fixed}
         for each, held in answers:
-            for path, row in zip(names.apart_from(taken, each.names(held.value)), held.value, strict=True):
+            rows = each.rows(held.value)
+            for path, row in zip(names.apart_from(taken, each.names(rows)), rows, strict=True):
                 _graft(listing, path, _leaf(path, each.child(row), each.bind(at, row)), entry, at)
-        weight = _NODE_BYTES * (1 + len(fixed) + sum(len(held.value) for _, held in answers))
+        weight = _NODE_BYTES * (1 + len(fixed) + sum(len(each.rows(held.value)) for each, held in answers))
         return self._store.keep(key, listing, lease, weight)
 
     def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> frozenset[str]:
@@ -251,7 +250,8 @@ class Vfs:
         if isinstance(entry, Dir):
             sources = _eaches(entry)
             return bool(sources) and all(
-                self._answers_nothing(each.source, at, lambda rows: not rows) for each in sources
+                self._answers_nothing(each.source, at, lambda answer, rows=each.rows: not rows(answer))
+                for each in sources
             )
         if isinstance(entry, Link):
             return False
@@ -264,6 +264,18 @@ class Vfs:
     async def answer(self, source: Source, at: At) -> Any:
         """What `source` answers at a place, asked for only if it must be; what sources ask other sources with."""
         return (await self._ask(source, at)).value
+
+    async def beginning(self, stream: Stream, at: At) -> bytes:
+        """The first bytes of a body, which is kept for who reads it next."""
+        opened = await self._open_body(stream, at)
+        try:
+            return await opened.read(0, BEGINNING)
+        finally:
+            opened.close()
+
+    async def _open_body(self, stream: Stream, at: At) -> OpenedBody:
+        key = stream.key(at)
+        return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self.api, at)), self._bodies)
 
     async def _ask(self, source: Source, at: At) -> Held:
         return await self._store.get(source.key(at), lambda: source.ask(self, at), source.lease(at))

@@ -1,0 +1,243 @@
+"""The questions that the tree asks, what each must know, and how long its answer holds.
+
+A question is named after the endpoint that it costs. One that is made of other questions' answers costs nothing of its
+own, unless it says so. Not here: what is shown of the answers (layout.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs import lease
+from cometfs.comet.api import API
+from cometfs.errors import CometFSError
+from cometfs.lease import Lease
+from cometfs.tree import names
+from cometfs.tree.node import Asker, At, Row, Source, Stream
+
+PROJECT_NAMES = frozenset(
+    [
+        ".api",
+        "README.md",
+        "archived",
+        "charts",
+        "experiments.csv",
+        "notes.md",
+        "overview.html",
+        "project.json",
+        "url.txt",
+        "views",
+    ]
+)
+"""Names in a project's directory that no experiment can have; a test holds them to the declaration."""
+
+# -- How long answers hold ---------------------------------------------------------------------------------------------
+
+
+def account(_at: At) -> Lease:
+    return lease.ACCOUNT
+
+
+def listing(_at: At) -> Lease:
+    return lease.LISTING
+
+
+def experiment(at: At) -> Lease:
+    row = at.experiment or {}
+    return lease.of_experiment(row.get("running"))
+
+
+# -- What is known at a place ------------------------------------------------------------------------------------------
+
+
+def at_workspace(at: At, name: str) -> At:
+    return At(at.web, at.modified_ms, (name,), name)
+
+
+def at_project(at: At, row: Row) -> At:
+    return At(at.web, row["lastUpdated"] or at.modified_ms, (row["projectId"],), at.workspace, row)
+
+
+def at_experiment(at: At, row: Row) -> At:
+    ended = row["endTimeMillis"] or row["startTimeMillis"] or at.modified_ms
+    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row)
+
+
+def at_metric(at: At, row: Row) -> At:
+    return At(at.web, at.modified_ms, (*at.key, row["name"]), at.workspace, at.project, at.experiment, row)
+
+
+def at_asset(at: At, row: Row) -> At:
+    created = row["createdAt"] or at.modified_ms
+    return At(at.web, created, (*at.key, row["assetId"]), at.workspace, at.project, at.experiment, row)
+
+
+def key(at: At) -> str:
+    """The experiment's key."""
+    return str(at.experiment["experimentKey"]) if at.experiment else ""
+
+
+def project_id(at: At) -> str:
+    return str(at.project["projectId"]) if at.project else ""
+
+
+# -- The questions -----------------------------------------------------------------------------------------------------
+
+
+def about_experiment(name: str, ask: Any) -> Source:
+    """A question about one experiment: `ask` is the method of API that takes its key."""
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), experiment)
+
+
+WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account)
+PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing)
+NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account)
+EXPERIMENTS = Source("experiments", lambda asker, at: asker.api.experiments_by_project_id(project_id(at)), listing)
+METADATA = about_experiment("experiment/metadata", API.experiment_metadata)
+TAGS = about_experiment("experiment/tags", API.experiment_tags)
+CODE = about_experiment("experiment/code", API.experiment_code)
+OUTPUT = about_experiment("experiment/output", API.experiment_output)
+HTML = about_experiment("experiment/html", API.experiment_html)
+GRAPH = about_experiment("experiment/graph", API.experiment_graph)
+SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details)
+PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters)
+OTHERS = about_experiment("experiment/log-other", API.experiment_other)
+SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary)
+ASSETS = about_experiment("experiment/asset/list", API.experiment_assets)
+METRIC = Source(
+    "experiment/metrics/get-metric",
+    lambda asker, at: asker.api.experiment_metric_points(key(at), at.item["name"]),
+    experiment,
+)
+ASSET = Stream(
+    "experiment/asset/get-asset",
+    lambda api, at: api.stream_asset(key(at), at.item["assetId"]),
+    # A 0 may be the truth or a listing that does not know; asking tells which.
+    lambda at: at.item["fileSize"] or None,
+)
+GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata)
+PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch)
+IMAGE_ROWS = about_experiment("experiment/asset/list?type=image", API.experiment_images)
+CURVES = about_experiment("experiment/asset/list?type=curve", API.experiment_curves)
+POINTS = about_experiment("experiment/metrics/get-all", API.experiment_metric)
+PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing)
+ARCHIVED = Source(
+    "experiments?archived=true",
+    lambda asker, at: asker.api.experiments_by_project_id(project_id(at), archived=True),
+    listing,
+)
+ASSET_JSON = Source(
+    "experiment/asset/get-asset as JSON",
+    lambda asker, at: asker.api.experiment_asset(key(at), at.item["assetId"], "json"),
+    experiment,
+)
+
+
+async def _own_chart(asker: Asker, at: At) -> Any:
+    summary = await asker.answer(SUMMARY, at)
+    return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
+
+
+OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, experiment)
+
+
+# -- Questions made of others ------------------------------------------------------------------------------------------
+
+
+class Named(NamedTuple):
+    """An experiment of a project, with the name of its directory."""
+
+    directory: str
+    row: Row
+
+    @property
+    def state(self) -> str:
+        """ "running", "crashed" or "finished", in Comet's own order of precedence."""
+        if self.row["running"]:
+            return "running"
+        return "crashed" if self.row["hasCrashed"] else "finished"
+
+
+def directories(rows: Sequence[Row]) -> list[names.Path]:
+    """The names of experiments' directories in their project."""
+    found = names.of_experiments([(row["experimentName"] or "", row["experimentKey"]) for row in rows])
+    return names.apart_from(PROJECT_NAMES, found)
+
+
+async def _named(asker: Asker, at: At) -> list[Named]:
+    rows = await asker.answer(EXPERIMENTS, at)
+    return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
+
+
+NAMED = Source("experiments by directory", _named, listing)
+
+
+async def _with_state(asker: Asker, at: At) -> list[Named]:
+    async def known(one: Named) -> Named:
+        if one.row["running"] is not None:
+            return one
+        return Named(one.directory, await asker.answer(METADATA, at_experiment(at, one.row)))
+
+    return await each_of(await asker.answer(NAMED, at), known)
+
+
+STATES = Source("experiments with their state", _with_state, listing)
+"""Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
+
+
+async def each_of(items: Iterable[Any], ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
+    """What `ask` says of every item, in their order, asked at once; the client decides how many go out together.
+
+    The first error ends it all, and comes out as itself.
+    """
+    found: dict[int, Any] = {}
+    failed: list[CometFSError] = []
+
+    async def one(index: int, item: Any) -> None:
+        try:
+            found[index] = await ask(item)
+        except CometFSError as error:
+            failed.append(error)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for index, item in enumerate(items):
+            nursery.start_soon(one, index, item)
+    if failed:
+        raise failed[0]
+    return [found[index] for index in sorted(found)]
+
+
+class Picture(NamedTuple):
+    """A logged image, and the suffix that its name lacks."""
+
+    row: Row
+    suffix: str
+
+
+MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
+"""How files of images begin."""
+
+
+def suffix_of(beginning: bytes) -> str:
+    """The suffix that the first bytes of an image ask for; "" if they are of no known kind."""
+    for magic, suffix in MAGIC:
+        if beginning.startswith(magic):
+            return suffix
+    return ".svg" if b"<svg" in beginning or beginning.lstrip().startswith(b"<?xml") else ""
+
+
+async def _pictures(asker: Asker, at: At) -> list[Picture]:
+    async def named(row: Row) -> Picture:
+        if "." in (row["fileName"] or ""):
+            return Picture(row, "")
+        return Picture(row, suffix_of(await asker.beginning(ASSET, at_asset(at, row))))
+
+    return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
+
+
+PICTURES = Source("images with their suffix", _pictures, experiment)
+"""Costs the list of assets, and the download of each image whose name has no suffix."""

@@ -1,0 +1,78 @@
+"""The tree over the embedded Comet, in process, with a wire that counts, lies and fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from cometfs.app import open_vfs
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
+from cometfs.local import sample_directory
+from cometfs.local.app import make_app
+from cometfs.local.index import Index, open_directory
+from cometfs.tree.vfs import Node, Vfs
+
+BASELINE = "vision-lab/digits/mlp-baseline"
+FOREST = "tabular/wine-cultivars/forest-200"
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the embedded Comet: counts, and lies or fails where a test says so."""
+
+    def __init__(self, index: Index) -> None:
+        self._app = httpx.ASGITransport(make_app(index))
+        self.asked: list[str] = []
+        self.failing = False
+        self.edits: dict[str, Any] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        endpoint = request.url.path.removeprefix("/api/rest/v2/")
+        self.asked.append(endpoint)
+        if self.failing:
+            raise httpx.ConnectError("no route", request=request)
+        response = await self._app.handle_async_request(request)
+        if endpoint in self.edits:
+            answer = json.loads(await response.aread())
+            self.edits[endpoint](answer)
+            return httpx.Response(200, json=answer)
+        return response
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    return open_directory(sample_directory())
+
+
+@pytest.fixture
+def wire(index: Index) -> Wire:
+    return Wire(index)
+
+
+@pytest.fixture
+async def vfs(wire: Wire) -> AsyncIterator[Vfs]:
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as opened:
+        yield opened
+
+
+async def at(vfs: Vfs, path: str) -> Node:
+    node = vfs.root
+    for part in path.split("/"):
+        node, _ = await vfs.child(node, part)
+    return node
+
+
+async def read(vfs: Vfs, path: str) -> bytes:
+    opened = await vfs.open(await at(vfs, path))
+    try:
+        return bytes(await opened.read(0, opened.size))
+    finally:
+        opened.close()
+
+
+async def names(vfs: Vfs, path: str) -> list[str]:
+    return list((await vfs.children(await at(vfs, path)))[0].nodes)

@@ -1,0 +1,127 @@
+"""What the declaration shows of the sample, in process."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import posixpath
+
+from cometfs.tree.layout import PROJECT
+from cometfs.tree.node import Each
+from cometfs.tree.questions import PROJECT_NAMES
+from cometfs.tree.vfs import Vfs
+from tests.asgi.conftest import BASELINE, FOREST, Wire, at, names, read
+
+KNN = "tabular/wine-cultivars/knn-imported-from-old-tracker"
+
+
+def rows(body: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.decode())))
+
+
+def test_the_names_that_no_experiment_can_have_are_declared() -> None:
+    """What stands in a project's directory is reserved, so that no experiment changes its name for it."""
+    fixed = {entry.name for entry in PROJECT.entries if not isinstance(entry, Each)}
+    assert fixed <= PROJECT_NAMES
+
+
+async def test_typed_assets_are_tables(vfs: Vfs) -> None:
+    """Curves, confusion matrices and histograms as CSV, from the same list of assets."""
+    assert rows(await read(vfs, f"{BASELINE}/curves/roc-digit-3.csv"))[0] == ["x", "y"]
+    matrix = rows(await read(vfs, f"{BASELINE}/confusion-matrix/confusion-matrix.json.csv"))
+    assert len(matrix) == 11
+    assert {len(row) for row in matrix} == {11}
+    histogram = rows(await read(vfs, f"{BASELINE}/histograms/weights/layer-0-10.csv"))
+    assert histogram[0] == ["low", "high", "count"]
+    assert all(float(low) < float(high) and int(count) > 0 for low, high, count in histogram[1:])
+
+
+async def test_images_bear_their_step_and_a_suffix(vfs: Vfs) -> None:
+    """The suffix comes from the bytes where the name has none, and the bytes are fetched once."""
+    found = await names(vfs, f"{BASELINE}/images")
+    assert {"first-layer-10.png", "first-layer-300.png"} <= set(found)
+    assert next(name for name in found if name.startswith("confidence")).endswith(".svg")
+    assert (await read(vfs, f"{BASELINE}/images/first-layer-10.png")).startswith(b"\x89PNG")
+
+
+async def test_looking_into_images_fetches_only_those_without_a_suffix_and_only_once(vfs: Vfs, wire: Wire) -> None:
+    """Reading one afterwards costs nothing."""
+    found = await names(vfs, f"{BASELINE}/images")
+    asked = len(wire.asked)
+    await read(vfs, f"{BASELINE}/images/{next(name for name in found if name.startswith('confidence'))}")
+    assert len(wire.asked) == asked
+
+
+async def test_source_files_and_models_have_their_own_folders(vfs: Vfs) -> None:
+    """Absolute paths are made relative, models lie under their names."""
+    assert await read(vfs, f"{BASELINE}/source/home/ada/digits/train.py") == await read(vfs, f"{BASELINE}/code.py")
+    assert set(await names(vfs, f"{BASELINE}/models/digits-mlp")) == {"config.json", "model.joblib"}
+
+
+async def test_git_has_a_patch_only_where_there_is_one(vfs: Vfs) -> None:
+    """Taken out of its zip; absent from a clean tree."""
+    assert (await read(vfs, f"{BASELINE}/git/diff.patch")).startswith(b"diff --git")
+    assert json.loads(await read(vfs, f"{BASELINE}/git/metadata.json"))["branch"]
+    assert await names(vfs, "tabular/Diabetes progression/boosting-depth-5/git") == ["metadata.json"]
+
+
+async def test_every_view_leads_to_its_experiment(vfs: Vfs) -> None:
+    """Relative, and to a directory that is there."""
+    project = "vision-lab/digits"
+    directories = {name for name in await names(vfs, project) if "." not in name.removesuffix(".md") or "σ" in name}
+    for view in ("by-key", "finished"):
+        links = await names(vfs, f"{project}/views/{view}")
+        assert len(links) == 5
+        for link in links:
+            target = vfs.readlink(await at(vfs, f"{project}/views/{view}/{link}"))
+            assert posixpath.normpath(posixpath.join("views", view, target)) in directories
+    assert await names(vfs, f"{project}/views/running") == await names(vfs, f"{project}/views/crashed") == []
+    latest = vfs.readlink(await at(vfs, f"{project}/views/latest"))
+    assert posixpath.normpath(posixpath.join("views", latest)) in directories
+
+
+async def test_views_cost_the_one_listing(vfs: Vfs, wire: Wire) -> None:
+    """All of by-key, latest and the states, whatever the number of experiments."""
+    for view in ("", "/by-key", "/running", "/finished", "/crashed"):
+        await names(vfs, f"vision-lab/digits/views{view}")
+    assert wire.asked == ["workspaces", "projects", "experiments"]
+
+
+async def test_the_state_is_asked_for_where_the_listing_does_not_tell(vfs: Vfs, wire: Wire) -> None:
+    """As on older servers: the metadata of each experiment, when somebody looks."""
+
+    def forget(answer: dict[str, list[dict[str, object]]]) -> None:
+        for row in answer["experiments"]:
+            del row["running"], row["hasCrashed"]
+
+    wire.edits["experiments"] = forget
+    assert len(await names(vfs, "vision-lab/digits/views/finished")) == 5
+    assert wire.asked[3:] == ["experiment/metadata"] * 5
+
+
+async def test_archived_experiments_are_asked_for_only_when_somebody_looks(vfs: Vfs, wire: Wire) -> None:
+    """And stand apart from the others, in the same shape."""
+    await names(vfs, "vision-lab/digits")
+    assert wire.asked == ["workspaces", "projects", "experiments"]
+    assert await names(vfs, "vision-lab/digits/archived") == []
+    assert wire.asked[3:] == ["experiments"]
+
+
+async def test_raw_answers_are_whole_and_hold_no_key(vfs: Vfs) -> None:
+    """Every method of the SDK about an experiment; curlDownload, which holds the key, is gone."""
+    for name in await names(vfs, f"{FOREST}/.api"):
+        body = await read(vfs, f"{FOREST}/.api/{name}")
+        assert b"curlDownload" not in body
+        assert b"Authorization" not in body
+        json.loads(body or b"null")
+    assets = json.loads(await read(vfs, f"{FOREST}/.api/experiment_assets.json"))
+    assert {"assetId", "fileName", "type"} <= set(assets[0])
+
+
+async def test_addresses_lead_to_comets_pages(vfs: Vfs) -> None:
+    """Of a workspace, a project, an experiment."""
+    assert await read(vfs, "vision-lab/url.txt") == b"http://comet/vision-lab\n"
+    assert await read(vfs, "vision-lab/digits/url.txt") == b"http://comet/vision-lab/digits\n"
+    key = "50d3a93fdfbc7f162d0165d3174ee601"
+    assert await read(vfs, f"{BASELINE}/url.txt") == f"http://comet/vision-lab/digits/{key}\n".encode()
