@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cometfs import errors
 from cometfs.fuse.errnos import ERRNOS
+from cometfs.tree.layout import tree
 from cometfs.tree.table import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_table_of_the_tree_is_the_declaration() -> None:
     """`scripts/readme` writes it; this says when it was forgotten."""
-    assert f"-->\n{markdown()}<!-- end of the tree -->" in README
+    assert f"-->\n{markdown(tree())}<!-- end of the tree -->" in README
 
 
 def test_every_error_has_an_errno() -> None:

@@ -50,6 +50,7 @@ class Body:
         self.arrived = 0
         self.error: Exception | None = None
         self.readers = 0
+        self._begun = trio.current_time()
         self.arriving = True
         self.fetch = trio.CancelScope()
         self._changed = trio.Event()
@@ -57,6 +58,11 @@ class Body:
     @property
     def complete(self) -> bool:
         return self.size is not None and self.arrived >= self.size
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked for."""
+        return trio.current_time() - self._begun
 
     @property
     def left(self) -> int | None:

@@ -23,6 +23,8 @@ class Held:
     weight: int
     """What it costs to keep, in bytes, roughly."""
     error: Exception | None = None
+    arrived: float = 0.0
+    """When it arrived, on the same clock."""
 
     def unwrap(self) -> Any:
         """The value; raises the remembered error instead where there is one."""

@@ -40,7 +40,8 @@ class Store:
 
     def keep(self, key: Hashable, value: Any, lease: Lease, weight: int | None = None) -> Held:
         """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
-        held = Held(value, self._memory.clock() + lease, weigh(value) if weight is None else weight)
+        now = self._memory.clock()
+        held = Held(value, now + lease, weigh(value) if weight is None else weight, arrived=now)
         self._memory.put(key, held)
         return held
 
@@ -59,6 +60,10 @@ class Store:
             missing = Held(None, self._memory.clock() + MISSING, 64, error)
             self._memory.put(key, missing)
             return missing
+
+    def age(self, held: Held) -> float:
+        """Seconds since `held` arrived."""
+        return self._memory.clock() - held.arrived
 
     def remaining(self, held: Held) -> float:
         """Seconds for which `held` still holds, never negative."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ LONGEST = 300.0
 
 OPEN = 1.0
 """Seconds for which the attributes of an open file hold at least: its snapshot cannot change under its handles."""
+
+ATTRIBUTE = b"user.comet."
+"""How extended attributes begin that tell where a file comes from."""
 
 BLOCK = 512
 """What st_blocks counts in, in bytes."""
@@ -110,6 +114,22 @@ class Operations(pyfuse3.Operations):
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         self._inodes.forget(inode_list)
         self._handles.forget([number for number, _ in inode_list])
+
+    @handler
+    async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
+        if not name.startswith(b"user."):
+            # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
+            raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        found = self._vfs.provenance(self._inodes.at(inode).node)
+        word = os.fsdecode(name.removeprefix(ATTRIBUTE))
+        if not name.startswith(ATTRIBUTE) or word not in found:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        return os.fsencode(found[word])
+
+    @handler
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
+        found = self._vfs.provenance(self._inodes.at(inode).node)
+        return [pyfuse3.XAttrNameT(ATTRIBUTE + os.fsencode(word)) for word in found]
 
     @handler
     async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:

@@ -145,7 +145,8 @@ async def serve(
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
     patience = Patience(deadline, ROOM)
     operations = Operations(vfs, patience)
-    options = {"ro", "default_permissions", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    # Without default_permissions: it makes the kernel ask for attributes, and so for sizes, before every look at a file.
+    options = {"ro", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
     try:
         pyfuse3.init(operations, os.fspath(mountpoint), options)
     except RuntimeError as error:

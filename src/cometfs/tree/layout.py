@@ -13,11 +13,13 @@ from typing import Any
 
 import trio
 
-from cometfs.comet.api import API
+from cometfs.comet.api import VERSION
 from cometfs.render import objects, tables, text
 from cometfs.render.sieve import sieve
 from cometfs.tree import names, questions
+from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.node import Asker, At, Dir, Each, File, Link, Row, Source
+from cometfs.tree.provenance import page_of
 from cometfs.tree.questions import Named, Picture, account, experiment, listing
 
 # -- How an answer becomes bytes ---------------------------------------------------------------------------------------
@@ -32,12 +34,7 @@ def _packages(answer: Row | None) -> list[str]:
 
 
 def _url(at: At) -> bytes:
-    """The address of Comet's page of a workspace, a project or an experiment."""
-    project, row = at.project, at.experiment
-    if row is not None:
-        place = (row["workspaceName"] or at.workspace, row["projectName"], row["experimentKey"])
-        return text.lines([API.page(at.web, *place, archived=bool(row["archived"]))])
-    return text.lines(["/".join([at.web, at.workspace, *([str(project["projectName"])] if project else [])])])
+    return text.lines([page_of(at)])
 
 
 def _raw(answer: Any) -> bytes:
@@ -376,6 +373,7 @@ PROJECT = Dir(
             sdk=("project_metadata",),
         ),
         File("url.txt", None, _url, "its page at Comet"),
+        File("README.md", None, of_project, "what is here and what it costs to read"),
         File("notes.md", questions.NOTES, text.text, "the project's notes", sdk=("project_notes",)),
         Dir(
             ".api",
@@ -423,4 +421,8 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
 
     source = Source("workspaces", named, account) if workspaces else questions.WORKSPACES
     children = Each(source, names.of_words, questions.at_workspace, _always(WORKSPACE), "<workspace>", (WORKSPACE,))
-    return Dir("", (children,), account)
+    raw = Dir(".api", (_api("workspaces", source), _api("get_version", None, lambda _at: _raw(VERSION))), account)
+    readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
+    root = Dir("", (readme, raw, children), account)
+    guide = of_mount(root)
+    return root

@@ -17,6 +17,7 @@ from cometfs.errors import CometFSError
 from cometfs.lease import Lease
 from cometfs.tree import names
 from cometfs.tree.node import Asker, At, Row, Source, Stream
+from cometfs.tree.provenance import state_of
 
 PROJECT_NAMES = frozenset(
     [
@@ -154,11 +155,9 @@ class Named(NamedTuple):
     row: Row
 
     @property
-    def state(self) -> str:
-        """ "running", "crashed" or "finished", in Comet's own order of precedence."""
-        if self.row["running"]:
-            return "running"
-        return "crashed" if self.row["hasCrashed"] else "finished"
+    def state(self) -> str | None:
+        """See `state_of`."""
+        return state_of(self.row)
 
 
 def directories(rows: Sequence[Row]) -> list[names.Path]:

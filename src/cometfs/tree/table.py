@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cometfs.tree.layout import tree
 from cometfs.tree.node import Dir, Each, File, Link, Stream
 
 HEAD = ("| path | what | the answer it comes from |", "|---|---|---|")
 
 
-def markdown() -> str:
+def markdown(root: Dir) -> str:
     """The table: a row per kind of directory that an answer makes, below it its files."""
-    return "\n".join([*HEAD, *_rows(tree(), "", "")]) + "\n"
+    return "\n".join([*HEAD, *_rows(root, "", "")]) + "\n"
 
 
 def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:

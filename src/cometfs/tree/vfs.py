@@ -20,7 +20,7 @@ from cometfs.cache.store import Store
 from cometfs.comet.api import API
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
 from cometfs.lease import LISTING, Lease
-from cometfs.tree import names
+from cometfs.tree import names, provenance
 from cometfs.tree.node import BEGINNING, At, Dir, Each, File, Link, Source, Stream
 
 _NODE_BYTES = 400
@@ -206,6 +206,18 @@ class Vfs:
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
         return seen
+
+    def provenance(self, node: Node) -> dict[str, str]:
+        """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""
+        found = provenance.of_place(node.at)
+        entry = node.entry
+        if not isinstance(entry, File):
+            return found
+        if isinstance(entry.source, Stream):
+            body = self._bodies.peek(entry.source.key(node.at))
+            return found | provenance.of_file(entry, None if body is None else body.age)
+        held = self._store.peek(entry.source.key(node.at)) if entry.source else None
+        return found | provenance.of_file(entry, None if held is None else self._store.age(held))
 
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""

@@ -1,0 +1,71 @@
+"""README.md of the mount and of each project: what is here and what it costs, for people and for programs that explore.
+
+Not here: README.md of the repository.
+"""
+
+from __future__ import annotations
+
+from cometfs.tree.node import At, Dir
+from cometfs.tree.table import markdown
+
+_COSTS = """\
+Comet allows an API key about 15,000 calls an hour. Everything here is fetched when it is first wanted and kept:
+
+- `ls` of a directory of projects or experiments costs 1 call, whatever their number; `ls` in an experiment none.
+- A small file costs 1 call when it is read, or when `ls -l` wants its size; files of one answer share it.
+- An asset costs 1 call. A second read costs nothing: for an hour if the experiment has ended, 5 seconds if it runs.
+- `grep -r` over N experiments costs some 14 calls for each, and 1 for each metric and asset: name the files instead,
+  as in `grep lr */params.json`. `.api/` repeats what other files show: leave it out (`grep --exclude-dir=.api`).
+- Nothing can be written or broken here. An error is an errno, never an empty file."""
+
+_COMMANDS = (
+    ("ls", "what is here"),
+    ("cat */url.txt", "where it is at Comet"),
+    ("grep -H '\"lr\"' */params.json", "one parameter of all experiments: 1 call each"),
+    ("jq -c .loss */metrics.json", "last, min and max of a metric"),
+    ("diff A/params.json B/params.json", "what differs between two experiments"),
+    ("diff A/code.py B/code.py", "... in their code"),
+    ("tail -n 20 A/output.txt", "the end of what one printed"),
+    ("ls -l A/assets A/images", "what it logged, with sizes and times: 1 call"),
+    ("getfattr -d A/assets/FILE", "where a file comes from, and how old it is: no call"),
+    ("cp -r A /somewhere", "take one away, whole"),
+)
+"""Commands, to be run in a project's directory; A and B stand for experiments."""
+
+
+def of_mount(entry: Dir) -> bytes:
+    """README.md at the root, with the table of the whole tree."""
+    parts = [
+        "# A Comet account, mounted\n",
+        "`<workspace>/<project>/<experiment>/`: everything that Comet (comet.com) knows of an experiment, as files.\n",
+        "## What it costs to read\n",
+        _COSTS + "\n",
+        "## Commands worth knowing\n",
+        "In a project's directory:\n",
+        _commands(),
+        "## What is where\n",
+        markdown(entry),
+    ]
+    return "\n".join(parts).encode()
+
+
+def of_project(at: At) -> bytes:
+    """README.md in a project."""
+    project = at.project or {}
+    count = project.get("numberOfExperiments")
+    parts = [
+        f"# {project.get('projectName')}\n",
+        f"{project.get('projectDescription') or 'A project'}; {count if count is not None else 'some'} experiments.\n",
+        "One directory an experiment; those that share a name bear a piece of their key. `views/` has links",
+        "by key and by state, `archived/` what was put away, `.api/` Comet's own answers.\n",
+        "## What it costs to read\n",
+        _COSTS + "\n",
+        "## Commands worth knowing\n",
+        _commands(),
+    ]
+    return "\n".join(parts).encode("utf-8", "replace")
+
+
+def _commands() -> str:
+    width = max(len(command) for command, _ in _COMMANDS)
+    return "\n".join(["```sh", *(f"{command:<{width}}  # {about}" for command, about in _COMMANDS), "```", ""])
