@@ -177,12 +177,12 @@ def test_every_way_to_have_no_text_is_none_but_the_empty_one() -> None:
 
 def test_numbers_of_a_chart_may_be_text_as_java_writes_it() -> None:
     """One list of numbers comes out."""
-    told = {"metricName": "m", "values": [1, 0.5, "8.6E-4", "-Infinity", None], "steps": [0, 1, 2, 3, 4]}
+    told = {"metricName": "m", "values": [1, 0.5, "8.6E-4", "-Infinity", None, "word"], "steps": list(range(6))}
     chart = models.charts(body({"experiments": {"k": {"metrics": [told]}}}))["k"]
     assert chart["experimentKey"] == "k"
-    assert chart["metrics"][0]["values"] == [1, 0.5, 8.6e-4, -math.inf, None]
-    assert chart["metrics"][0]["steps"] == [0, 1, 2, 3, 4]
-    assert chart["metrics"][0]["epochs"] == [None] * 5
+    assert chart["metrics"][0]["values"] == [1, 0.5, 8.6e-4, -math.inf, None, None]
+    assert chart["metrics"][0]["steps"] == [0, 1, 2, 3, 4, 5]
+    assert chart["metrics"][0]["epochs"] == [None] * 6
     assert models.charts(body({"experiments": {"k": {"metrics": None, "params": {"a": "1"}}}}))["k"]["metrics"] == []
     assert models.charts(body({"experiments": None, "empty": True})) == {}
 
@@ -258,7 +258,7 @@ JSON = st.recursive(
         (models.assets, {"assets": [{"fileName": "no id"}]}),
         (models.charts, {"experiments": {"k": {"metrics": 5}}}),
         (models.charts, {"experiments": {"k": {"metrics": [5]}}}),
-        (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": ["x"]}]}}}),
+        (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": "x"}]}}}),
     ],
 )
 def test_a_missing_or_mistyped_field_is_noticed(read: Callable[[bytes], Any], answer: Any) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from cometfs.comet.address import Address
+from cometfs.comet.encodings import ACCEPTED
 from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.question import Question, refusal, storage_refusal
 from cometfs.comet.transport import Reply, Transport
@@ -191,7 +192,7 @@ class Calls:
 
     async def _answered(self, question: Question) -> bytes:
         """The body of the answer, when it is one."""
-        reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"})
+        reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
         body = await self._drained(question, reply)
         if reply.status != 200:
             raise self._refusal(question, reply, body)

@@ -146,7 +146,7 @@ class SystemDetails(TypedDict):
 
 
 class ChartMetric(TypedDict):
-    """A metric of a chart: lists of equal length. `values` are numbers, NaN and infinities included."""
+    """A metric of a chart: lists of equal length. `values` are numbers, NaN and infinities too; None for other text."""
 
     metricName: str
     values: list[float | None]

@@ -6,7 +6,6 @@ Not here: what is worth another try, deadlines and redirects (`calls`); what a s
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -18,18 +17,19 @@ import httpx
 import trio
 
 from cometfs import __version__
+from cometfs.comet.causes import innermost, reason
+from cometfs.comet.encodings import Damaged, Decoder, decoder
 from cometfs.comet.policy import Transient
 from cometfs.comet.proxies import proxy_for
 from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
 
 LANES = 32
-"""Connections at once."""
 
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""
 
 KEEP = 30.0
-"""Seconds that an unused connection is kept: less than servers and what stands before them keep theirs."""
+"""Seconds that an unused connection is kept: less than servers keep theirs."""
 
 ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP)
 
@@ -56,7 +56,7 @@ OURS: Mapping[type[Exception], type[CometFSError]] = {
 
 def ours(exc: Exception, host: str) -> CometFSError:
     """`exc` as one of our errors. Its text is not used: it may quote headers, and so the key."""
-    cause = _innermost(exc)
+    cause = innermost(exc)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Unreachable(f"The certificate of {host} is not trusted ({cause.verify_message})")
     kind = next(OURS[base] for base in type(exc).__mro__ if base in OURS)
@@ -68,27 +68,10 @@ def _trouble(exc: Exception, cause: BaseException) -> str:
         return "No address is known for the host name"
     if isinstance(exc, httpx.TimeoutException):
         return f"No connection within {CONNECT:g} s to"
-    if isinstance(exc, httpx.ConnectError | httpx.ProxyError):
-        return f"No connection ({_reason(cause)}) to" if _reason(cause) else "No connection to"
     if isinstance(exc, httpx.DecodingError | httpx.InvalidURL | httpx.UnsupportedProtocol):
         return "An unreadable answer from"
-    return f"The connection broke ({_reason(cause)}) to" if _reason(cause) else "The connection broke to"
-
-
-def _reason(cause: BaseException) -> str:
-    """What the system says went wrong; not `str()`, which may hold addresses and line numbers."""
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS: {(cause.reason or 'unknown fault').replace('_', ' ').lower()}"
-    return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else ""
-
-
-def _innermost(exc: BaseException) -> BaseException:
-    """The first cause: the system's own error beneath those of the libraries."""
-    while True:
-        inner = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else exc.__cause__ or exc.__context__
-        if inner is None:
-            return exc
-        exc = inner
+    what = "No connection" if isinstance(exc, httpx.ConnectError | httpx.ProxyError) else "The connection broke"
+    return f"{what} ({reason(cause)}) to" if reason(cause) else f"{what} to"
 
 
 @contextmanager
@@ -100,13 +83,18 @@ def _border(host: str) -> Iterator[None]:
 
 
 class Reply:
-    """Status and headers of an answer, and its body on the way. Whoever has one closes it."""
+    """Status and headers of an answer, and its body on the way. Whoever has one closes it.
+
+    `_ended` is True as soon as there is nothing more to be had: at the end, and after an error.
+    """
 
     def __init__(self, response: httpx.Response, host: str) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         self.status = response.status_code
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self._response, self._host = response, host
-        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._parts = aiter(response.stream)
+        self._decoder: Decoder | None = None
         self._begun = self._ended = False
 
     async def read(self) -> bytes:
@@ -117,20 +105,37 @@ class Reply:
         return b"".join(parts)
 
     async def chunk(self) -> bytes | None:
-        """The next bytes, never none; None at the end. After an error there is nothing more to be had."""
-        with _border(self._host):
-            while not self._ended:
-                self._begun = True
-                try:
-                    chunk = await anext(self._chunks)
-                except BaseException as exc:
-                    self._ended = True
-                    if not isinstance(exc, StopAsyncIteration):
-                        raise
-                    break
-                if chunk:
-                    return chunk
+        """The next bytes, decoded, never none; None at the end."""
+        while (part := await self._part()) is not None:
+            if found := self._decoded(part):
+                return found
+        self._decoded(None)
         return None
+
+    async def _part(self) -> bytes | None:
+        """The next bytes as they come over the wire; None at the end and after an error."""
+        if self._ended:
+            return None
+        self._begun = True
+        with _border(self._host):
+            try:
+                return await anext(self._parts)
+            except StopAsyncIteration:
+                self._ended = True
+                return None
+            except BaseException:
+                self._ended = True
+                raise
+
+    def _decoded(self, part: bytes | None) -> bytes:
+        try:
+            self._decoder = self._decoder or decoder(self.headers.get("content-encoding", ""))
+            if part is not None:
+                return self._decoder.feed(part)
+            self._decoder.finish()
+            return b""
+        except Damaged as exc:
+            raise Unintelligible(f"The answer of {self._host} cannot be read: {exc}") from exc
 
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body has not been read to its end."""
@@ -147,7 +152,7 @@ class Reply:
         """
         with trio.CancelScope() as scope:
             scope.cancel()
-            while await self.chunk() is not None:
+            while await self._part() is not None:
                 pass
 
 

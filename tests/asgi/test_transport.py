@@ -1,0 +1,393 @@
+"""The wire: lanes without a network, then real sockets of this machine, TLS included."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from cometfs import API
+from cometfs.comet.policy import RETRIES
+from cometfs.comet.transport import Lane, Lanes
+from cometfs.errors import DeadlineExceeded, SetupError, Unreachable
+
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
+"""Key and certificate of ``localhost``, signed by itself, made for these tests and trusted by nobody."""
+
+KEY = "0123456789abcdefghijklmno"
+NAMES = b'{"workspaceNames": ["a"]}'
+
+
+# -- lanes -------------------------------------------------------------------------------------------------------------
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """One lane's end: answers at once, unless the path says otherwise."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.closed = False
+        self.busy = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert not self.busy, "two requests in one lane"
+        assert not self.closed, "a request in a lane that is closed"
+        self.requests.append(request.url.path)
+        if request.url.path == "/stuck":
+            await trio.sleep_forever()
+        if request.url.path == "/broken":
+            raise httpx.ReadError("broken")
+        self.busy = True
+        return httpx.Response(200, stream=Body(self))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Body(httpx.AsyncByteStream):
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"x"
+
+    async def aclose(self) -> None:
+        self._wire.busy = False
+
+
+class Road:
+    """Lanes of `Wire`s."""
+
+    def __init__(self, width: int) -> None:
+        self.wires: list[Wire] = []
+        self.lanes = Lanes(width, self._lane)
+
+    def _lane(self, origin: str) -> Lane:
+        if origin == "http://refused":
+            raise SetupError("no")
+        self.wires.append(Wire())
+        return Lane(origin, self.wires[-1])
+
+    async def send(self, url: str) -> httpx.Response:
+        return await self.lanes.handle_async_request(httpx.Request("GET", url))
+
+    async def ask(self, url: str) -> None:
+        await (await self.send(url)).aclose()
+
+    @property
+    def open(self) -> int:
+        return sum(not wire.closed for wire in self.wires)
+
+
+async def test_a_lane_is_used_again_by_the_same_origin_only() -> None:
+    """Connections are kept; another host has its own."""
+    road = Road(4)
+    for url in ("http://a/1", "http://b/1", "http://a/2", "https://a/1", "http://a:81/1"):
+        await road.ask(url)
+    assert [wire.requests for wire in road.wires] == [["/1", "/2"], ["/1"], ["/1"], ["/1"]]
+
+
+async def test_the_lane_used_last_is_used_first() -> None:
+    """So that few connections stay warm and the others are let go."""
+    road = Road(4)
+    replies = [await road.send(f"http://a/{n}") for n in range(3)]
+    for reply in replies:
+        await reply.aclose()
+    for _ in range(5):
+        await road.ask("http://a/again")
+    assert [len(wire.requests) for wire in road.wires] == [1, 1, 6]
+
+
+async def test_there_are_never_more_lanes_than_allowed() -> None:
+    """The one that was unused for longest goes; a request without a lane waits."""
+    road = Road(2)
+    for host in "abcb":
+        await road.ask(f"http://{host}/")
+        assert road.open <= 2
+    assert [wire.closed for wire in road.wires] == [True, False, False]
+    held = [await road.send("http://a/"), await road.send("http://b/")]
+    with trio.move_on_after(0) as scope:
+        await road.send("http://c/")
+    assert scope.cancelled_caught
+    for reply in held:
+        await reply.aclose()
+    await road.ask("http://c/")
+    assert road.open <= 2
+
+
+async def test_a_request_waits_until_a_body_is_closed() -> None:
+    """A lane is busy until then; closing twice frees it once."""
+    road = Road(1)
+    reply = await road.send("http://a/1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(road.ask, "http://a/2")
+        await trio.testing.wait_all_tasks_blocked()
+        assert road.wires[0].requests == ["/1"]
+        await reply.aclose()
+        await reply.aclose()
+    assert road.wires[0].requests == ["/1", "/2"]
+    held = await road.send("http://a/3")
+    with trio.move_on_after(0) as scope:
+        await road.send("http://a/4")
+    assert scope.cancelled_caught
+    await held.aclose()
+
+
+async def test_a_lane_that_failed_is_not_used_again() -> None:
+    """After a fault, a cancelled request, a lane that could not be made: the place is free, the connection gone."""
+    road = Road(1)
+    with pytest.raises(httpx.ReadError):
+        await road.send("http://a/broken")
+    with trio.move_on_after(0):
+        await road.send("http://a/stuck")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(road.send, "http://a/stuck")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    with pytest.raises(SetupError):
+        await road.send("http://refused/")
+    await road.ask("http://a/good")
+    assert [wire.requests for wire in road.wires if not wire.closed] == [["/good"]]
+    assert road.open == 1
+
+
+async def test_closing_closes_every_lane() -> None:
+    """Idle ones at once, busy ones when their bodies are."""
+    road = Road(4)
+    held = await road.send("http://a/")
+    await road.ask("http://a/")
+    await road.lanes.aclose()
+    assert road.open == 1
+    await held.aclose()
+    assert road.open == 0
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------
+
+
+Talk = Callable[[trio.abc.Stream, int], Awaitable[None]]
+
+
+class Server:
+    """Speaks raw HTTP: `talk` gets every request that arrives, and the number of its connection."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.port = 0
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        self.connections += 1
+        number = self.connections
+        try:
+            while request := await self._request(stream):
+                self.requests.append(request)
+                await self._talk(stream, number)
+        except trio.BrokenResourceError:
+            pass  # what a client does that does not trust the certificate
+
+    async def _request(self, stream: trio.abc.Stream) -> bytes:
+        found = b""
+        while not found.endswith(b"\r\n\r\n"):
+            part = await stream.receive_some(4096)
+            if not part:
+                break
+            found += part
+        return found
+
+    @asynccontextmanager
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+        async with trio.open_nursery() as nursery:
+            if tls is None:
+                listeners = await nursery.start(partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1"))
+                self.port = listeners[0].socket.getsockname()[1]
+                yield f"http://127.0.0.1:{self.port}"
+            else:
+                serve = partial(trio.serve_ssl_over_tcp, self._serve, 0, tls, host="127.0.0.1", https_compatible=True)
+                self.port = (await nursery.start(serve))[0].transport_listener.socket.getsockname()[1]
+                yield f"https://localhost:{self.port}"
+            nursery.cancel_scope.cancel()
+
+
+def http(body: bytes, length: int | None = None, status: str = "200 OK", more: str = "") -> bytes:
+    size = len(body) if length is None else length
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n{more}\r\n".encode() + body
+    )
+
+
+def answering(*answers: bytes) -> Talk:
+    """Each answer in turn, the last for ever; an empty one closes the connection."""
+    left = list(answers)
+
+    async def talk(stream: trio.abc.Stream, _number: int) -> None:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if answer:
+            await stream.send_all(answer)
+        if not answer or b"Content-Length: 99\r\n" in answer:
+            await stream.aclose()
+            raise trio.BrokenResourceError
+
+    return talk
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waits before another try: real sockets do not know a mocked clock."""
+    monkeypatch.setattr("cometfs.comet.calls.backoff", lambda *_: 0.0)
+
+
+async def test_one_connection_serves_many_calls() -> None:
+    """As long as they come one after the other."""
+    server = Server(answering(http(NAMES)))
+    async with server.running() as url, API(KEY, url) as api:
+        for _ in range(5):
+            assert await api.workspaces() == ["a"]
+    assert (server.connections, len(server.requests)) == (1, 5)
+    assert f"authorization: {KEY}".encode() in server.requests[0].lower().replace(KEY.lower().encode(), KEY.encode())
+
+
+async def test_a_server_that_closes_between_calls_is_not_noticed(at_once: None) -> None:
+    """The next call has a new connection."""
+    server = Server(answering(http(NAMES), b"", http(NAMES)))
+    async with server.running() as url, API(KEY, url) as api:
+        assert [await api.workspaces() for _ in range(3)] == [["a"]] * 3
+
+
+async def test_a_download_cut_by_the_server_is_an_error() -> None:
+    """The connection is closed before Content-Length is reached."""
+    server = Server(answering(http(b"short", length=99)))
+    async with server.running() as url, API(KEY, url) as api, api.stream_asset("k", "a") as stream:
+        assert stream.size == 99
+        with pytest.raises(Unreachable):
+            async for _ in stream:
+                pass
+
+
+async def test_a_download_left_in_the_middle_leaves_nothing_behind() -> None:
+    """No warning of an unfinished generator, and the next call goes its way."""
+    big = http(bytes(10_000_000))
+    server = Server(answering(big, http(NAMES)))
+    async with server.running() as url, API(KEY, url) as api:
+        async with api.stream_asset("k", "a") as stream:
+            assert len(await anext(stream)) > 0
+        assert await api.workspaces() == ["a"]
+
+
+async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
+    """In the middle of the wait for an answer."""
+    asked = trio.Event()
+
+    async def talk(stream: trio.abc.Stream, number: int) -> None:
+        asked.set()
+        if number > 1:
+            await stream.send_all(http(NAMES))
+
+    server = Server(talk)
+    async with server.running() as url, API(KEY, url) as api:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(api.workspaces)
+            await asked.wait()
+            nursery.cancel_scope.cancel()
+        assert await api.workspaces() == ["a"]
+
+
+async def test_nothing_secret_is_logged_by_the_libraries(caplog: pytest.LogCaptureFixture) -> None:
+    """httpcore would write headers into its debug log."""
+    caplog.set_level(logging.DEBUG)
+    server = Server(answering(http(b"", status="302 Found", more="Location: /x?sig=presigned\r\n"), http(b"bytes")))
+    async with server.running() as url, API(KEY, url) as api:
+        assert await api.experiment_asset("k", "a") == b"bytes"
+    assert len(server.requests) == 2
+    assert KEY not in caplog.text
+    assert "presigned" not in caplog.text
+
+
+async def test_a_port_where_nobody_listens_is_unreachable(at_once: None) -> None:
+    """In one sentence that names the place and the system's reason."""
+    server = Server(answering(b""))
+    async with server.running() as url:
+        pass
+    async with API(KEY, url) as api:
+        with pytest.raises(Unreachable, match=rf"connection refused\) to 127.0.0.1:{server.port} \(asked workspaces\)"):
+            await api.workspaces()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tls: ssl.SSLContext) -> None:
+    """At once, with the reason, before the key is sent."""
+    server = Server(answering(http(NAMES)))
+    async with server.running(tls) as url, API(KEY, url) as api:
+        with pytest.raises(Unreachable, match=r"certificate of localhost:\d+ is not trusted"):
+            await api.workspaces()
+    assert server.requests == []
+    assert server.connections == 1 < 1 + RETRIES
+
+
+async def test_certificates_of_the_environment_are_trusted(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE, for servers of one's own; the host name still counts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    server = Server(answering(http(NAMES)))
+    async with server.running(tls) as url:
+        async with API(KEY, url) as api:
+            assert await api.workspaces() == ["a"]
+        async with API(KEY, url.replace("localhost", "127.0.0.1")) as api:
+            with pytest.raises(Unreachable, match="is not trusted"):
+                await api.workspaces()
+    assert len(server.requests) == 1
+
+
+async def test_certificates_that_cannot_be_read_are_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by the variable."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at/all.pem")
+    async with API(KEY, "https://localhost:1") as api:
+        with pytest.raises(SetupError, match="SSL_CERT_FILE"):
+            await api.workspaces()
+
+
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a host that is not this machine."""
+    proxy = Server(answering(http(NAMES)))
+    async with proxy.running() as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        async with API(KEY, "http://comet.example") as api:
+            assert await api.workspaces() == ["a"]
+    assert proxy.requests[0].startswith(b"GET http://comet.example/api/rest/v2/workspaces HTTP/1.1\r\n")
+
+
+async def test_a_proxy_that_cannot_be_used_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it."""
+    monkeypatch.setenv("http_proxy", "gopher://h")
+    async with API(KEY, "http://comet.example") as api:
+        with pytest.raises(SetupError, match="HTTPS_PROXY"):
+            await api.workspaces()
+
+
+async def test_a_server_that_says_nothing_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
+    """Deadlines hold on real sockets, too."""
+
+    async def silent(_stream: trio.abc.Stream, _number: int) -> None:
+        await trio.sleep_forever()
+
+    server = Server(silent)
+    async with server.running() as url, API(KEY, url, deadline=5.0) as api:
+        with pytest.raises(DeadlineExceeded):
+            await api.workspaces()
