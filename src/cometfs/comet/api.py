@@ -9,7 +9,8 @@ Every method answers with what the SDK's page shows, in the normal form of `mode
 - `Unsupported`: this server does not offer it
 - `Unintelligible`: an answer that its endpoint does not promise
 
-Not here: HTTP (`transport`), patience (`calls`), forms of answers (`models`).
+Not here: artifacts, registered models, queries (`workspace_api`); HTTP (`transport`), patience (`calls`), forms of
+answers (`models`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
 from cometfs.comet.shapes import value
 from cometfs.comet.transport import Transport
+from cometfs.comet.workspace_api import WorkspaceAPI
 from cometfs.errors import NotFound, Unintelligible, Unsupported
 
 __all__ = ["API", "AssetStream"]
@@ -56,7 +58,7 @@ STORE = "panel/store"
 """Where the store is read; it is written at ``write/`` the same. Comet's own place for it is not public."""
 
 
-class API:
+class API(WorkspaceAPI):
     """A Comet account.
 
     `api_key` and `url` are found where Comet's own clients find them when they are not given: COMET_API_KEY and
@@ -409,13 +411,17 @@ class API:
         read = models.logged_json if return_type == "json" else bytes.decode
         return await self._calls.understood(_asset(experiment_key, asset_id), body, read)
 
-    def stream_asset(self, experiment_key: str, asset_id: str) -> AbstractAsyncContextManager[AssetStream]:
+    def stream_asset(
+        self, experiment_key: str, asset_id: str, artifact_version_id: str | None = None
+    ) -> AbstractAsyncContextManager[AssetStream]:
         """The content of an asset as it arrives: an async context manager that gives an `AssetStream`.
 
         `size` is the number of bytes, None where the server does not tell; `async for` gives the bytes. A body that
         ends early is `Unreachable`, never just the end. Where Comet redirects to a storage, the key does not go there.
+        A file of an artifact needs `artifact_version_id`, and the key of the experiment that logged it; ``""`` where
+        none did.
         """
-        return self._calls.stream(_asset(experiment_key, asset_id))
+        return self._calls.stream(_asset(experiment_key, asset_id, artifact_version_id))
 
     # -- git -------------------------------------------------------------------------------------------------------
 
@@ -435,12 +441,25 @@ class API:
         """Keep `value` under `key`; ``{"msg": "Stored"}``.
 
         The store is sent whole, as the SDK does, but on top of what the server has at that moment, so that what others
-        stored is kept. Raises `Unsupported` where the server has no store.
+        stored is kept; what one client stores at once is stored one after the other. Raises `Unsupported` where the
+        server has no store.
         """
         async with self._storing:
-            text = msgspec.json.encode({**await self._stored(), key: value}).decode()
-            question = Question(f"write/{STORE}", body={"store": text}, lacking="a store")
-            return await self._calls.ask(question, lambda body: msgspec.json.decode(body, type=dict[str, Any]))
+            return await self._replace_store({**await self._stored(), key: value})
+
+    async def delete_from_store(self, key: str) -> bool:
+        """Keep nothing under `key` any more; whether there was something. As `store`, which can only put."""
+        async with self._storing:
+            held = await self._stored()
+            if key not in held:
+                return False
+            del held[key]
+            await self._replace_store(held)
+            return True
+
+    async def _replace_store(self, held: Mapping[str, Any]) -> dict[str, Any]:
+        question = Question(f"write/{STORE}", body={"store": msgspec.json.encode(held).decode()}, lacking="a store")
+        return await self._calls.ask(question, lambda body: msgspec.json.decode(body, type=dict[str, Any]))
 
     async def get_from_store(self, key: str) -> Any:
         """What is stored under `key`; None where nothing is."""
@@ -465,8 +484,11 @@ def _about(experiment_key: str, what: str, lacking: str = "", **more: str) -> Qu
     return Question(f"experiment/{what}", {"experimentKey": experiment_key, **more}, lacking=lacking)
 
 
-def _asset(experiment_key: str, asset_id: str) -> Question:
-    return _about(experiment_key, "asset/get-asset", assetId=asset_id, allow301="true")
+def _asset(experiment_key: str, asset_id: str, artifact_version_id: str | None = None) -> Question:
+    query = {"experimentKey": experiment_key, "assetId": asset_id, "allow301": "true"}
+    if artifact_version_id is not None:
+        query["artifactVersionId"] = artifact_version_id
+    return Question("experiment/asset/get-asset", {name: found for name, found in query.items() if found})
 
 
 def _named(rows: Sequence[Value], name: str) -> Value | None:

@@ -31,10 +31,13 @@ _SUBJECTS = (
     ("assetId", "asset"),
     ("assetName", "asset"),
     ("metricName", "metric"),
+    ("artifactName", "artifact"),
+    ("modelName", "model"),
     ("experimentKey", "experiment"),
     ("projectName", "project"),
     ("projectId", "project"),
     ("workspaceName", "workspace"),
+    ("workspace", "workspace"),
 )
 """How the parameters that name a thing are read out, the smallest thing first."""
 

@@ -1,0 +1,106 @@
+"""What `API.query_experiments` looks for: conditions as values, in the words of Comet's query builder. Pure.
+
+Not here: asking (`workspace_api`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ColumnSource = Literal["metadata", "metrics", "params", "log_other", "tag", "env_details"]
+"""Where a value comes from; `Column.source` has the same words."""
+
+Operator = Literal[
+    "equal",
+    "not_equal",
+    "less",
+    "less_or_equal",
+    "greater",
+    "greater_or_equal",
+    "between",
+    "not_between",
+    "contains",
+    "not_contains",
+    "begins_with",
+    "not_begins_with",
+    "ends_with",
+    "not_ends_with",
+    "is_null",
+    "is_not_null",
+    "is_empty",
+    "is_not_empty",
+]
+
+Operand = str | bool | float | tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition. `value` is compared with the column `name` of `source`; ``between`` takes two numbers.
+
+    `type` is the column's (`Column.type`): ``string``, ``double``, ``boolean``, ``datetime`` (``YYYY-MM-DD HH:MM:SS``,
+    UTC) or ``timenumber`` (seconds). Of a metric the last value counts.
+    """
+
+    source: ColumnSource
+    name: str
+    operator: Operator
+    value: Operand = None
+    type: str = "string"
+
+
+def tagged(tag: str) -> Condition:
+    """The experiment has this tag."""
+    return Condition("tag", tag, "equal", tag)
+
+
+def has_metric(name: str) -> Condition:
+    """The experiment logged this metric."""
+    return Condition("metrics", name, "is_not_null", type="double")
+
+
+def metric(name: str, operator: Operator, value: float | tuple[float, float]) -> Condition:
+    """The last value of a metric compares to `value` in this way."""
+    return Condition("metrics", name, operator, value, "double")
+
+
+def parameter(name: str, operator: Operator, value: Operand = None) -> Condition:
+    """A parameter compares to `value` in this way: as a number if `value` is one, else as text."""
+    return Condition("params", name, operator, value, _type_of(value))
+
+
+def other(name: str, operator: Operator, value: Operand = None) -> Condition:
+    """What was logged by ``log_other`` compares to `value` in this way."""
+    return Condition("log_other", name, operator, value, _type_of(value))
+
+
+def predicates(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+    """All `conditions` at once, as the body of ``project/query`` has them: one predicate for each source."""
+    by_source: dict[str, list[dict[str, Any]]] = {}
+    for one in conditions:
+        by_source.setdefault(one.source, []).append(_rule(one))
+    return [
+        {"source": source, "query": {"condition": "AND", "rules": rules, "valid": True}}
+        for source, rules in by_source.items()
+    ]
+
+
+def _type_of(value: Operand) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "double" if isinstance(value, int | float | tuple) else "string"
+
+
+def _rule(one: Condition) -> dict[str, Any]:
+    return {"id": one.name, "field": one.name, "type": one.type, "operator": one.operator, "value": _spelt(one.value)}
+
+
+def _spelt(value: Operand) -> Any:
+    """Comet's query builder has text for everything but nothing, and ``1`` and ``0`` for true and false."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, tuple):
+        return [str(bound) for bound in value]
+    return None if value is None else str(value)

@@ -1,0 +1,178 @@
+"""The forms of what a workspace has beside its experiments: columns of projects, artifacts, registered models.
+
+As in `models`: Comet's own fields, None where a server leaves one out, times in ms since 1970, sizes in bytes. None of
+these answers was ever recorded, so what is not needed to find a thing may be missing.
+
+Not here: which endpoint is asked (`workspace_api`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from cometfs.comet.models import ASSET, Asset
+from cometfs.comet.shapes import Row, Shape, as_text, items, value
+
+
+class Column(TypedDict):
+    """A name that a project's experiments use. `source`: ``metadata``, ``metrics``, ``params``, ``log_other``, ``tag``
+    or ``env_details``; `type`: ``string``, ``boolean``, ``double``, ``datetime`` or ``timenumber`` (seconds).
+    """
+
+    name: str
+    id: str | None
+    type: str | None
+    source: str
+
+
+class ArtifactVersion(TypedDict):
+    """A version in an `Artifact`. `alias` are names that point to it; `metadata` is JSON in a string."""
+
+    artifactVersionId: str
+    version: str
+    owner: str | None
+    metadata: str | None
+    createdFrom: Any
+    sizeInBytes: int | None
+    state: str | None
+    added: float | None
+    alias: list[str]
+    tags: list[str]
+    experimentKey: str | None
+
+
+class Artifact(TypedDict):
+    """An artifact. `versions` are all in details, and none where a listing leaves them out."""
+
+    artifactId: str
+    name: str
+    type: str | None
+    description: str | None
+    latestVersion: str | None
+    tags: list[str]
+    isPublic: bool | None
+    sizeInBytes: int | None
+    versions: list[ArtifactVersion]
+
+
+class ArtifactFile(TypedDict):
+    """A file of one version. `remote`: Comet has only its `link`."""
+
+    artifactId: str | None
+    artifactVersionId: str | None
+    assetId: str
+    fileName: str
+    fileSize: int | None
+    link: str | None
+    dir: str | None
+    type: str | None
+    metadata: Any
+    remote: bool | None
+
+
+class ExperimentModel(TypedDict):
+    """A model that an experiment logged."""
+
+    experimentModelId: str | None
+    experimentKey: str | None
+    modelName: str
+    registryRecords: list[Any]
+
+
+class ModelVersion(TypedDict):
+    """A version in the registry. `experimentModel` says which experiment logged it: ``experimentKey`` and so on."""
+
+    registryModelItemId: str | None
+    version: str
+    experimentModel: dict[str, Any] | None
+    comment: str | None
+    stages: list[str]
+    status: str | None
+    tags: list[str]
+    userName: str | None
+    createdAt: float | None
+    lastUpdated: float | None
+    assets: list[Asset]
+
+
+class RegisteredModel(TypedDict):
+    """A model of the registry. `versions` are all in details, and none where a listing leaves them out."""
+
+    registryModelId: str | None
+    modelName: str
+    description: str | None
+    isPublic: bool | None
+    userName: str | None
+    createdAt: float | None
+    lastUpdated: float | None
+    versions: list[ModelVersion]
+
+
+# -- other spellings ---------------------------------------------------------------------------------------------------
+
+
+def _lists(row: Row, *names: str) -> None:
+    for name in names:
+        row[name] = items(row, name)
+
+
+def _artifact_version(row: Row) -> None:
+    _lists(row, "alias", "tags")
+    row["metadata"] = as_text(row.get("metadata"))
+
+
+def _artifact(row: Row) -> None:
+    row.setdefault("name", row.get("artifactName"))
+    _lists(row, "tags")
+    row["versions"] = [ARTIFACT_VERSION.normal(version) for version in items(row, "versions")]
+
+
+def _experiment_model(row: Row) -> None:
+    _lists(row, "registryRecords")
+
+
+def _model_version(row: Row) -> None:
+    _lists(row, "stages", "tags")
+    row["assets"] = [ASSET.normal(asset) for asset in items(row, "assets")]
+
+
+def _registered_model(row: Row) -> None:
+    row.setdefault("modelName", row.get("registryModelName"))
+    row["versions"] = [MODEL_VERSION.normal(version) for version in items(row, "versions")]
+
+
+COLUMN = Shape(Column)
+ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version)
+ARTIFACT = Shape(Artifact, _artifact)
+ARTIFACT_FILE = Shape(ArtifactFile)
+EXPERIMENT_MODEL = Shape(ExperimentModel, _experiment_model)
+MODEL_VERSION = Shape(ModelVersion, _model_version)
+REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+def columns(body: bytes) -> list[Column]:
+    return COLUMN.rows(body, "columns", required=True)
+
+
+def experiment_keys(body: bytes) -> list[str]:
+    return value(body, "experimentKeys", list[str], required=True) or []
+
+
+def artifacts(body: bytes) -> list[Artifact]:
+    return ARTIFACT.rows(body, "artifacts", required=True)
+
+
+def artifact_files(body: bytes) -> list[ArtifactFile]:
+    return ARTIFACT_FILE.rows(body, "files", required=True)
+
+
+def experiment_models(body: bytes) -> list[ExperimentModel]:
+    return EXPERIMENT_MODEL.rows(body, "models")
+
+
+def registered_models(body: bytes) -> list[RegisteredModel]:
+    """A workspace without any is also answered by ``{}``."""
+    return REGISTERED_MODEL.rows(body, "registryModels")
