@@ -18,7 +18,7 @@ import trio
 from cometfs import API
 from cometfs.comet.calls import STALL
 from cometfs.comet.policy import CAP, COURTESY, RETRIES, UNTOLD
-from cometfs.comet.transport import OURS, Transport, ours
+from cometfs.comet.transport import OURS, Lane, Lanes, Transport, ours
 from cometfs.errors import (
     CometFSError,
     DeadlineExceeded,
@@ -533,7 +533,8 @@ async def test_downloads_leave_room_for_short_calls(autojump_clock: trio.testing
     async def handle(request: httpx.Request) -> httpx.Response:
         return download(1000.0) if request.url.path.endswith("get-asset") else ok(NAMES)
 
-    async with api(handle) as one, trio.open_nursery() as nursery:
+    lanes = Lanes(lane=lambda origin: Lane(origin, httpx.MockTransport(handle)))
+    async with API(KEY, "http://comet.example", transport=Transport(lanes)) as one, trio.open_nursery() as nursery:
         for _ in range(100):
             nursery.start_soon(received, one)
         await trio.testing.wait_all_tasks_blocked()
