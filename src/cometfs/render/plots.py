@@ -4,11 +4,11 @@ Not here: how points become lines that can be drawn (`curves`), which metrics ha
 called. matplotlib is an optional extra and slow to start, so it is imported when the first picture is drawn; ask
 `available()` whether there can be one.
 
-Why matplotlib: it writes SVG in this process, from Python alone, and is the best kept of all of them. To write a file,
-plotly needs kaleido and a whole Chromium, bokeh needs selenium and a browser; altair needs vl-convert, tens of megabytes
-of a JavaScript engine with Vega in it; pygal is light, but seldom released, and its pictures call for a script from the
-network. It is used through its objects (`Figure`, `FigureCanvasSVG`): pyplot keeps every figure in
-the process and looks for a display.
+Why matplotlib: it writes SVG in this process, from Python alone, and is the best kept of all of them. To write a
+file, plotly needs kaleido and a whole Chromium, bokeh needs selenium and a browser; altair needs vl-convert, a
+JavaScript engine with Vega in it; pygal is light, but seldom released, and its pictures call for a script from the
+network. It is used through its objects (`Figure`, `FigureCanvasSVG`): pyplot keeps every figure in the process and
+looks for a display.
 
 What users wrote never meets matplotlib, which would take `$` for mathematics, warn of letters that its font lacks and
 write control characters that no XML may hold: it lays out placeholders, and the words are put into the finished SVG.
@@ -160,8 +160,8 @@ def _dress(axes: Axes, drawn: Sequence[Curve], words: _Words, title: str) -> Non
     figure = axes.figure
     middle = axes.get_position()
     figure.text(
-        16 / WIDTH, (middle.y0 + middle.y1) / 2, words(shortened(title, 50)), size=_points(12), color=_INK,
-        rotation=90, ha="center", va="center",
+        20 / WIDTH, (middle.y0 + middle.y1) / 2, words(shortened(title, 50)), size=_points(12), color=_INK,
+        rotation=90, rotation_mode="anchor", ha="center", va="baseline",
     )  # fmt: skip
     if not drawn:
         axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, size=_points(14), color=_INK, ha="center")
