@@ -125,3 +125,89 @@ async def test_addresses_lead_to_comets_pages(vfs: Vfs) -> None:
     assert await read(vfs, "vision-lab/digits/url.txt") == b"http://comet/vision-lab/digits\n"
     key = "50d3a93fdfbc7f162d0165d3174ee601"
     assert await read(vfs, f"{BASELINE}/url.txt") == f"http://comet/vision-lab/digits/{key}\n".encode()
+
+
+async def test_the_table_of_a_project_says_what_the_files_of_its_experiments_say(vfs: Vfs) -> None:
+    """Every parameter, other and metric of every experiment, and its tags."""
+    body = await read(vfs, "vision-lab/digits/experiments.csv")
+    for row in csv.DictReader(io.StringIO(body.decode())):
+        place = f"vision-lab/digits/{row['directory']}"
+        assert row["tags"].split(";") == (await read(vfs, f"{place}/tags.txt")).decode().splitlines()
+        for prefix, name in (("param.", "params.json"), ("other.", "others.json")):
+            found = json.loads(await read(vfs, f"{place}/{name}"), parse_float=str, parse_int=str)
+            texts = {word: str(value).lower() if isinstance(value, bool) else value for word, value in found.items()}
+            assert {
+                word.removeprefix(prefix): cell for word, cell in row.items() if word.startswith(prefix) and cell
+            } == {word: value for word, value in texts.items() if value}
+        metrics = json.loads(await read(vfs, f"{place}/metrics.json"), parse_float=str, parse_int=str)
+        for name, summary in metrics.items():
+            assert [row[f"metric.{name}.{word}"] for word in ("last", "min", "max")] == [
+                summary[word] for word in ("last", "min", "max")
+            ]
+
+
+async def test_a_chart_has_every_point_of_every_experiment(vfs: Vfs) -> None:
+    """The values of an experiment's own metric, in its column."""
+    chart = list(csv.DictReader(io.StringIO((await read(vfs, "vision-lab/digits/charts/validate_loss.csv")).decode())))
+    metric = await read(vfs, f"{BASELINE}/metrics/validate_loss.csv")
+    own = {row["step"]: float(row["value"]) for row in csv.DictReader(io.StringIO(metric.decode()))}
+    assert {row["step"]: float(row["mlp-baseline"]) for row in chart if row["mlp-baseline"]} == own
+
+
+async def test_a_chart_costs_a_call_for_a_hundred_experiments(vfs: Vfs, wire: Wire) -> None:
+    """Not one for each; the best ones of the metric come from the same answer."""
+    await read(vfs, "vision-lab/digits/charts/validate_loss.csv")
+    assert await names(vfs, "vision-lab/digits/views/best/validate_loss") == ["max", "min"]
+    assert wire.asked[3:] == ["project/column-names", "experiments/multi-metric-chart"]
+
+
+async def test_the_best_views_lead_to_the_least_and_the_greatest(vfs: Vfs) -> None:
+    """By the metrics' own summaries; a "/" in a metric's name makes folders, which the links climb out of."""
+    for project, metric in (("vision-lab/digits", "validate_loss"), ("tabular/Diabetes progression", "val/rmse")):
+        values = {}
+        for name in await names(vfs, project):
+            if not (await at(vfs, project)).at.project or name not in await _experiments(vfs, project):
+                continue
+            summary = json.loads(await read(vfs, f"{project}/{name}/metrics.json"))
+            if metric in summary:
+                values[name] = (summary[metric]["min"], summary[metric]["max"])
+        for which, wanted in (
+            ("min", min(values, key=lambda name: values[name][0])),
+            ("max", max(values, key=lambda name: values[name][1])),
+        ):
+            place = f"views/best/{metric}"
+            target = vfs.readlink(await at(vfs, f"{project}/{place}/{which}"))
+            assert posixpath.normpath(posixpath.join(place, target)) == wanted
+
+
+async def _experiments(vfs: Vfs, project: str) -> set[str]:
+    links = await names(vfs, f"{project}/views/by-key")
+    found = [vfs.readlink(await at(vfs, f"{project}/views/by-key/{link}")) for link in links]
+    return {posixpath.basename(target) for target in found}
+
+
+async def test_views_by_tag_have_the_experiments_with_the_tag(vfs: Vfs, wire: Wire) -> None:
+    """One call for the tags, one for each that is looked into."""
+    assert "baseline" in await names(vfs, "vision-lab/digits/views/by-tag")
+    assert await names(vfs, "vision-lab/digits/views/by-tag/baseline") == ["mlp-baseline"]
+    assert wire.asked[3:] == ["project/column-names", "project/query"]
+    link = await at(vfs, "vision-lab/digits/views/by-tag/baseline/mlp-baseline")
+    assert vfs.readlink(link) == "../../../mlp-baseline"
+
+
+async def test_a_picture_is_drawn_of_every_metric(vfs: Vfs) -> None:
+    """Of one experiment and of all; stat does not draw it."""
+    for path in (f"{BASELINE}/plots/validate_loss.svg", "vision-lab/digits/charts/validate_loss.svg"):
+        seen = await vfs.attributes(await at(vfs, path))
+        assert not seen.settled
+        assert seen.size
+        assert b"<svg" in await read(vfs, path)
+
+
+async def test_stat_of_a_table_asks_nothing(vfs: Vfs, wire: Wire) -> None:
+    """`ls -l` of a project of thousands must not cost thousands of calls; the size is right once it is open."""
+    node = await at(vfs, "vision-lab/digits/experiments.csv")
+    assert (await vfs.attributes(node)).size
+    assert wire.asked == ["workspaces", "projects", "experiments"]
+    body = await read(vfs, "vision-lab/digits/experiments.csv")
+    assert (await vfs.attributes(node)).size == len(body)

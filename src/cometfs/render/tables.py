@@ -19,11 +19,15 @@ def metric_points(points: Iterable[Point] | None) -> bytes:
 
     A null is an empty cell; points without a step come last. The value is Comet's own text of it.
     """
-    rows = sorted(points or (), key=_order)
     return _sheet(
         ("step", "epoch", "timestamp_ms", "value"),
-        ((row["step"], row["epoch"], row["timestamp"], row["metricValue"]) for row in rows),
+        ((row["step"], row["epoch"], row["timestamp"], row["metricValue"]) for row in in_order(points or ())),
     )
+
+
+def in_order(points: Iterable[Point]) -> list[Point]:
+    """Points by step, then time, then offset; those without a step last."""
+    return sorted(points, key=_order)
 
 
 def _order(point: Point) -> tuple[tuple[bool, float], ...]:

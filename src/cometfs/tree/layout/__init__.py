@@ -1,0 +1,177 @@
+"""THE declaration: the whole tree of a mounted Comet, and only in this package.
+
+A new file is one `File` line. A new question is a `Source` line in questions.py, a method of `API` and a pure renderer.
+Here stand the root, workspaces and projects; experiment.py, views.py and shelf.py are what they hold. Not here: how the
+tree is walked (vfs.py) and how names are made (names.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from cometfs.comet.api import VERSION
+from cometfs.render import objects, text
+from cometfs.render import tables as csv
+from cometfs.tree import names, questions, shelves, tables
+from cometfs.tree.guide import of_mount, of_project
+from cometfs.tree.layout.experiment import EXPERIMENT
+from cometfs.tree.layout.shelf import shelf
+from cometfs.tree.layout.showing import (
+    ESTIMATE,
+    always,
+    api_file,
+    chart_svg,
+    of_extra,
+    overview_page,
+    url_text,
+    whole_answer,
+)
+from cometfs.tree.layout.views import VIEWS, metric_words
+from cometfs.tree.node import Asker, At, Dir, Each, File, Source
+from cometfs.tree.questions import account, listing
+
+CHART_CSV = File(
+    "",
+    tables.CHART,
+    lambda chart: csv.chart(chart.lines),
+    "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
+    sdk=("experiment_metrics_for_chart",),
+    estimate=ESTIMATE,
+)
+CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=ESTIMATE)
+
+
+# -- Projects and above ------------------------------------------------------------------------------------------------
+
+
+def _experiments(source: Source, label: str) -> Each:
+    return Each(source, questions.directories, questions.at_experiment, always(EXPERIMENT), label, (EXPERIMENT,))
+
+
+ARCHIVED = Dir(
+    "archived",
+    (
+        Each(
+            questions.ARCHIVED,
+            questions.directories,
+            questions.at_experiment,
+            always(EXPERIMENT),
+            "<experiment>, in the same shape",
+        ),
+    ),
+    listing,
+)
+
+PROJECT = Dir(
+    "",
+    (
+        File(
+            "project.json",
+            None,
+            lambda at: objects.pretty(at.project),
+            "description, owner, number of experiments",
+            sdk=("project_metadata",),
+        ),
+        File("url.txt", None, url_text, "its page at Comet"),
+        File("README.md", None, of_project, "what is here and what it costs to read"),
+        File("notes.md", questions.NOTES, text.text, "the project's notes", sdk=("project_notes",)),
+        File(
+            "experiments.csv",
+            tables.RECORDS,
+            lambda records: csv.experiments([tables.table_row(record) for record in records]),
+            "a row for each experiment: state, times, tags, parameters, others, metrics; 2 calls for each, once",
+            estimate=ESTIMATE,
+        ),
+        File(
+            "overview.html",
+            tables.OVERVIEW,
+            overview_page,
+            "a page for the browser: experiments to sort and filter, charts, links to the files",
+            estimate=ESTIMATE,
+        ),
+        Dir(
+            "charts",
+            (
+                Each(
+                    tables.COLUMNS,
+                    lambda words: names.of_metrics(words, ".csv"),
+                    tables.at_word,
+                    always(CHART_CSV),
+                    "<metric>.csv",
+                    (CHART_CSV,),
+                    metric_words,
+                ),
+                *of_extra(
+                    Each(
+                        tables.COLUMNS,
+                        lambda words: names.of_metrics(words, ".svg"),
+                        tables.at_word,
+                        always(CHART_SVG),
+                        "<metric>.svg",
+                        (CHART_SVG,),
+                        metric_words,
+                    )
+                ),
+            ),
+            listing,
+        ),
+        Dir(
+            ".api",
+            (
+                api_file("project_metadata", questions.PROJECT),
+                api_file("project_notes", questions.NOTES),
+                api_file("experiments_by_project_id", questions.EXPERIMENTS),
+                api_file("experiments_by_project_name", questions.EXPERIMENTS),
+            ),
+            listing,
+        ),
+        VIEWS,
+        ARCHIVED,
+        _experiments(questions.EXPERIMENTS, "<experiment>"),
+    ),
+    listing,
+    "a project",
+)
+
+
+WORKSPACE = Dir(
+    "",
+    (
+        File("url.txt", None, url_text, "its page at Comet"),
+        Dir(".api", (api_file("projects", questions.PROJECTS),), listing),
+        shelf(".artifacts", shelves.ARTIFACTS, shelves.ARTIFACT, shelves.ARTIFACT_FILES, "alias", "an artifact"),
+        shelf(".models", shelves.MODELS, shelves.MODEL, shelves.MODEL_FILES, "stages", "a registered model"),
+        Each(
+            questions.PROJECTS,
+            lambda rows: names.of_words([row["projectName"] for row in rows]),
+            questions.at_project,
+            always(PROJECT),
+            "<project>",
+            (PROJECT,),
+        ),
+    ),
+    listing,
+    "a workspace",
+)
+
+
+def tree(workspaces: Sequence[str] = ()) -> Dir:
+    """The root: the workspaces that the key can see, or just those named (Comet does not list public ones)."""
+
+    async def named(_asker: Asker, _at: At) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return list(workspaces)
+
+    source = Source("workspaces", named, account) if workspaces else questions.WORKSPACES
+    children = Each(source, names.of_words, questions.at_workspace, always(WORKSPACE), "<workspace>", (WORKSPACE,))
+    raw = Dir(
+        ".api",
+        (api_file("workspaces", source), api_file("get_version", None, lambda _at: whole_answer(VERSION))),
+        account,
+    )
+    readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
+    root = Dir("", (readme, raw, children), account)
+    guide = of_mount(root)
+    return root

@@ -1,0 +1,222 @@
+"""The directory of an experiment: the part of the layout that every experiment has, archived or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from cometfs.render import objects, text
+from cometfs.render import tables as csv
+from cometfs.tree import names, questions, shelves
+from cometfs.tree.layout.showing import (
+    ESTIMATE,
+    always,
+    api_file,
+    asset_names,
+    is_blank,
+    is_remote,
+    model_folder,
+    of_extra,
+    of_type,
+    packages,
+    picture_names,
+    plot_svg,
+    relative_names,
+    remote_names,
+    system_json,
+    url_text,
+    whole_answer,
+)
+from cometfs.tree.node import Dir, Each, File, Row
+from cometfs.tree.questions import experiment
+
+METRIC_CSV = File(
+    "",
+    questions.METRIC,
+    csv.metric_points,
+    "every point: step,epoch,timestamp_ms,value; a `/` makes folders",
+    sdk=("experiment_metric",),
+)
+ASSET_BYTES = File(
+    "",
+    questions.ASSET,
+    about="an asset, byte for byte; a `/` makes folders",
+    sdk=("experiment_asset", "experiment_asset_by_name"),
+)
+ASSET_LINK = File("", None, lambda at: text.lines([at.item["link"] or ""]), "the link of an asset that lies elsewhere")
+IMAGE_BYTES = File("", questions.ASSET, about="an image; the suffix comes from its bytes where the name has none")
+SOURCE_BYTES = File("", questions.ASSET, about="a logged source file, absolute paths made relative")
+MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
+CURVE_CSV = File("", questions.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
+MATRIX_CSV = File("", questions.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
+HISTOGRAM_CSV = File("", questions.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
+PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture", estimate=ESTIMATE)
+PATCH = File("", questions.PATCH, text.patch, "uncommitted changes")
+
+
+def _typed(
+    name: str, child: File, path_of: Callable[[Sequence[Row]], list[names.Path]], label: str, *types: str
+) -> Dir:
+    """A directory of the assets of some types."""
+    rows = of_type(*types)
+    each = Each(questions.ASSETS, path_of, questions.at_asset, always(child), label, (child,), rows)
+    return Dir(name, (each,), experiment)
+
+
+_csv = partial(asset_names, suffix=".csv")
+
+EXPERIMENT = Dir(
+    "",
+    (
+        File(
+            "metadata.json",
+            questions.METADATA,
+            objects.pretty,
+            "name, times, state, project, user",
+            sdk=("experiment_metadata", "experiment_name"),
+        ),
+        File("url.txt", None, url_text, "its page at Comet", sdk=("experiment_url",)),
+        File("tags.txt", questions.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
+        File("code.py", questions.CODE, text.text, "the script that created it", sdk=("experiment_code",)),
+        File("output.txt", questions.OUTPUT, text.text, "stdout and stderr", sdk=("experiment_output",)),
+        File("report.html", questions.HTML, text.text, "the logged HTML", sdk=("experiment_html",)),
+        File("graph.txt", questions.GRAPH, text.text, "the model's graph", sdk=("experiment_graph",)),
+        File(
+            "requirements.txt",
+            questions.SYSTEM,
+            lambda answer: text.sorted_lines(packages(answer)),
+            "installed Python packages",
+            nothing=lambda answer: not packages(answer),
+            sdk=("experiment_installed_packages",),
+        ),
+        File(
+            "system.json",
+            questions.SYSTEM,
+            system_json,
+            "machine, Python, command",
+            nothing=lambda answer: not system_json(answer),
+            sdk=("experiment_system_details",),
+        ),
+        File(
+            "params.json",
+            questions.PARAMETERS,
+            objects.named_values,
+            "parameter -> value, sorted",
+            sdk=("experiment_parameters",),
+        ),
+        File(
+            "others.json", questions.OTHERS, objects.named_values, "other -> value, sorted", sdk=("experiment_other",)
+        ),
+        File(
+            "metrics.json",
+            questions.SUMMARY,
+            objects.metric_summaries,
+            "metric -> last, min, max and their steps",
+            sdk=("experiment_metrics_summary",),
+        ),
+        Dir(
+            "metrics",
+            (
+                Each(
+                    questions.SUMMARY,
+                    lambda rows: names.of_metrics([row["name"] for row in rows], ".csv"),
+                    questions.at_metric,
+                    always(METRIC_CSV),
+                    "<metric>.csv",
+                    (METRIC_CSV,),
+                ),
+            ),
+            experiment,
+        ),
+        Dir(
+            "plots",
+            of_extra(
+                Each(
+                    questions.SUMMARY,
+                    lambda rows: names.of_metrics([row["name"] for row in rows], ".svg"),
+                    questions.at_metric,
+                    always(PLOT_SVG),
+                    "<metric>.svg",
+                    (PLOT_SVG,),
+                )
+            ),
+            experiment,
+        ),
+        Dir(
+            "assets",
+            (
+                Each(
+                    questions.ASSETS,
+                    remote_names,
+                    questions.at_asset,
+                    lambda row: ASSET_LINK if is_remote(row) else ASSET_BYTES,
+                    "<asset>",
+                    (ASSET_BYTES, ASSET_LINK),
+                ),
+            ),
+            experiment,
+        ),
+        Dir(
+            "images",
+            (
+                Each(
+                    questions.PICTURES,
+                    picture_names,
+                    lambda at, picture: questions.at_asset(at, picture.row),
+                    always(IMAGE_BYTES),
+                    "<name>-<step>.<ext>",
+                    (IMAGE_BYTES,),
+                ),
+            ),
+            experiment,
+        ),
+        _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
+        _typed("confusion-matrix", MATRIX_CSV, _csv, "<name>.csv", "confusion-matrix"),
+        _typed("histograms", HISTOGRAM_CSV, _csv, "<name>.csv", "histogram3d"),
+        _typed("models", MODEL_BYTES, partial(asset_names, inside=model_folder), "<model>/<file>", "model-element"),
+        _typed("source", SOURCE_BYTES, relative_names, "<path>", "source_code"),
+        File("artifacts.json", shelves.LINEAGE, whole_answer, "the artifacts that it logged and used"),
+        Dir(
+            "git",
+            (
+                File("metadata.json", questions.GIT, objects.pretty, "branch, commit, origin", nothing=is_blank),
+                Each(
+                    questions.PATCH,
+                    lambda rows: [("diff.patch",)] * len(rows),
+                    lambda at, _row: at,
+                    always(PATCH),
+                    "diff.patch",
+                    (PATCH,),
+                    rows=lambda answer: [answer] if answer else [],
+                ),
+            ),
+            experiment,
+        ),
+        Dir(
+            ".api",
+            (
+                api_file("experiment_metadata", questions.METADATA),
+                api_file("experiment_tags", questions.TAGS),
+                api_file("experiment_code", questions.CODE),
+                api_file("experiment_output", questions.OUTPUT),
+                api_file("experiment_html", questions.HTML),
+                api_file("experiment_graph", questions.GRAPH),
+                api_file("experiment_system_details", questions.SYSTEM),
+                api_file(
+                    "experiment_installed_packages", questions.SYSTEM, lambda answer: whole_answer(packages(answer))
+                ),
+                api_file("experiment_parameters", questions.PARAMETERS),
+                api_file("experiment_other", questions.OTHERS),
+                api_file("experiment_metrics_summary", questions.SUMMARY),
+                api_file("experiment_metric", questions.POINTS),
+                api_file("experiment_metrics_for_chart", questions.OWN_CHART),
+                api_file("experiment_assets", questions.ASSETS),
+                api_file("experiment_images", questions.IMAGE_ROWS),
+                api_file("experiment_curves", questions.CURVES),
+            ),
+            experiment,
+        ),
+    ),
+    experiment,
+    "an experiment, by its name (with a piece of its key where several share it)",
+)

@@ -1,0 +1,56 @@
+"""What a workspace keeps in versions: artifacts and registered models."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cometfs.tree import names, shelves
+from cometfs.tree.layout.showing import always, is_remote
+from cometfs.tree.node import Dir, Each, File, Link, Source
+from cometfs.tree.questions import listing
+
+VERSION_FILE = File("", shelves.FILE, about="a file of a version")
+
+
+def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, about: str) -> Dir:
+    """A directory of versioned things: `<name>/<version>/<file>`, with `marks` (aliases, stages) as links."""
+    held = Each(
+        files,
+        lambda rows: names.of_assets([(row["fileName"] or "", None, row["assetId"]) for row in rows]),
+        shelves.at_file,
+        always(VERSION_FILE),
+        "<file>",
+        (VERSION_FILE,),
+        lambda rows: [row for row in rows if not is_remote(row)],
+    )
+    version = Dir("", (held,), listing, "a version")
+    link = Link("", lambda _at: 0, lambda at: names.whole(at.item.row["version"]), f"the version with the {marks}")
+    thing = Dir(
+        "",
+        (
+            Each(
+                one,
+                lambda rows: names.of_words([row["version"] for row in rows]),
+                shelves.at_version,
+                always(version),
+                "<version>",
+                (version,),
+                lambda answer: answer["versions"],
+            ),
+            Each(
+                one,
+                lambda rows: names.of_words([mark for mark, _ in rows]),
+                lambda at, row: shelves.at_version(at, row[1]),
+                always(link),
+                f"<{marks}>",
+                (link,),
+                partial(shelves.marked, field=marks),
+            ),
+        ),
+        listing,
+        about,
+    )
+    each = Each(
+        whole, lambda rows: names.of_words(shelves.titles(rows)), shelves.at_name, always(thing), "<name>", (thing,)
+    )
+    return Dir(name, (each,), listing)

@@ -1,0 +1,136 @@
+"""How answers become bytes and how rows become paths: what the parts of the layout share. Pure functions.
+
+Not here: what stands where.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cometfs.render import objects, plots, text
+from cometfs.render import tables as csv
+from cometfs.render.overview import OverviewRow, overview_html
+from cometfs.render.sieve import sieve
+from cometfs.tree import names, tables
+from cometfs.tree.node import At, Each, File, Row, Source
+from cometfs.tree.provenance import page_of
+from cometfs.tree.questions import Picture
+
+# -- How an answer becomes bytes ---------------------------------------------------------------------------------------
+
+
+def system_json(answer: Row | None) -> bytes:
+    return objects.pretty(objects.without(answer, "experimentKey", "installedPackages"))
+
+
+def packages(answer: Row | None) -> list[str]:
+    return (answer or {}).get("installedPackages") or []
+
+
+def url_text(at: At) -> bytes:
+    return text.lines([page_of(at)])
+
+
+def whole_answer(answer: Any) -> bytes:
+    """A whole answer of the SDK, secrets removed."""
+    return objects.pretty(sieve(answer))
+
+
+def is_blank(answer: Row) -> bool:
+    return not any(answer.values())
+
+
+def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] = whole_answer) -> File:
+    """A whole answer of the SDK, under the method's name."""
+    return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
+
+
+ESTIMATE = 64 << 10
+"""What stat shows of a table or a picture that nobody has opened: making it would cost many calls."""
+
+
+def chart_svg(chart: tables.Chart) -> bytes:
+    return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
+
+
+def plot_svg(points: Sequence[Row]) -> bytes:
+    title = points[0]["metricName"] if points else ""
+    return plots.chart_svg(title, [(title, [(point["step"], point["metricValue"]) for point in csv.in_order(points)])])
+
+
+def overview_page(overview: tables.Overview) -> bytes:
+    metrics = overview.metrics if plots.available() else []
+    pictures = zip(metrics, names.of_metrics(metrics, ".svg"), strict=True)
+    rows = [overview_row(record) for record in overview.records]
+    return overview_html(overview.project, rows, [(metric, "/".join(("charts", *path))) for metric, path in pictures])
+
+
+def overview_row(record: tables.Record) -> OverviewRow:
+    row = record.named.row
+    return OverviewRow(
+        row["experimentName"] or row["experimentKey"],
+        record.named.directory,
+        row["experimentKey"],
+        record.named.state or "",
+        row["startTimeMillis"],
+        row["durationMillis"],
+        record.tags,
+        {name: str(value) for name, value in record.params.items() if value is not None},
+        {metric["name"]: metric["valueCurrent"] or "" for metric in record.summary},
+    )
+
+
+def of_extra(entry: Each) -> tuple[Each, ...]:
+    """Pictures, where the extra that draws them is installed."""
+    return (entry,) if plots.available() else ()
+
+
+# -- What stands for a row ---------------------------------------------------------------------------------------------
+
+
+def always(entry: Any) -> Callable[[Any], Any]:
+    return lambda _row: entry
+
+
+def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
+    return lambda rows: [row for row in rows if row["type"] in types]
+
+
+def asset_names(
+    rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: ""
+) -> list[names.Path]:
+    """Paths from asset rows: `suffix` is added to each name, `inside` gives the folder that it lies in."""
+    return names.of_assets(
+        [(inside(row) + (row["fileName"] or "") + suffix, row["step"], row["assetId"]) for row in rows]
+    )
+
+
+def is_remote(row: Row) -> bool:
+    return bool(row["remote"])
+
+
+def remote_names(rows: Sequence[Row]) -> list[names.Path]:
+    links = [{**row, "fileName": (row["fileName"] or "") + ".url"} if is_remote(row) else row for row in rows]
+    return asset_names(links)
+
+
+def model_folder(row: Row) -> str:
+    """The folder of a model's file, where its name does not begin with it: Comet says "models/<name>" of its place."""
+    folder = (row["dir"] or "").removeprefix("models/").strip("/") + "/"
+    return "" if (row["fileName"] or "").startswith(folder) else folder
+
+
+def relative_names(rows: Sequence[Row]) -> list[names.Path]:
+    return asset_names([{**row, "fileName": (row["fileName"] or "").lstrip("/")} for row in rows])
+
+
+def picture_names(pictures: Sequence[Picture]) -> list[names.Path]:
+    """`<name>-<step>.<ext>`, whether or not another image has the name."""
+    rows = []
+    for row, suffix in pictures:
+        stem, own = posixpath.splitext(row["fileName"] or row["assetId"])
+        step = "" if row["step"] is None else f"-{row['step']}"
+        rows.append((stem + step + (own or suffix), None, row["assetId"]))
+    return names.of_assets(rows)

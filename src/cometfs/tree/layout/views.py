@@ -1,0 +1,136 @@
+"""`views/` of a project: nothing but links to its experiments, each view at the cost of its one question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cometfs.tree import names, questions, tables
+from cometfs.tree.layout.showing import always
+from cometfs.tree.node import At, Dir, Each, Link, Row, Source
+from cometfs.tree.questions import Named, listing
+
+# -- Views: links to experiments of the project ------------------------------------------------------------------------
+
+
+def _directory(at: At) -> str:
+    return str(at.item)
+
+
+def _at_named(at: At, one: Named) -> At:
+    place = questions.at_experiment(at, one.row)
+    return At(place.web, place.modified_ms, place.key, at.workspace, at.project, one.row, one.directory)
+
+
+def _links(
+    source: Source,
+    label: str,
+    path_of: Callable[[Sequence[Named]], list[names.Path]],
+    about: str,
+    rows: Any = list,
+    up: int = 2,
+) -> Each:
+    """Links to experiments, from rows of `Named`; `up`: how deep their directory lies below the project's."""
+    link = Link("", lambda _at: up, _directory, about)
+    return Each(source, path_of, _at_named, always(link), label, (link,), rows)
+
+
+def _by_directory(rows: Sequence[Named]) -> list[names.Path]:
+    return [(one.directory,) for one in rows]
+
+
+def _latest(rows: Sequence[Named]) -> list[Named]:
+    started = [one for one in rows if one.row["startTimeMillis"] is not None]
+    return sorted(started, key=lambda one: (one.row["startTimeMillis"], one.row["experimentKey"]))[-1:]
+
+
+def _in_state(state: str) -> Dir:
+    rows: Callable[[Sequence[Named]], list[Named]] = lambda found: [one for one in found if one.state == state]  # noqa: E731
+    return Dir(
+        state, (_links(questions.STATES, "<experiment>", _by_directory, f"each {state} experiment", rows),), listing
+    )
+
+
+def metric_words(columns: Sequence[Row]) -> list[str]:
+    return tables.words_of("metrics", columns)
+
+
+TAG = Dir("", (_links(tables.TAGGED, "<experiment>", _by_directory, "each experiment with the tag", up=3),), listing)
+
+BEST_LINK = Link(
+    "",
+    # views/best/, and the folders that a "/" in the metric's name made.
+    lambda at: 2 + len(names.folders(str(at.key[1]))),
+    _directory,
+    "the experiment with the greatest or least value; costs what the metric's chart costs, which shares the answer",
+)
+BEST = Dir(
+    "",
+    (
+        Each(
+            tables.BEST,
+            lambda rows: [(best.which,) for best in rows],
+            lambda at, best: replace(_at_named(at, best.one), key=(*at.key, best.which)),
+            always(BEST_LINK),
+            "{max,min}",
+            (BEST_LINK,),
+        ),
+    ),
+    listing,
+)
+
+VIEWS = Dir(
+    "views",
+    (
+        Dir(
+            "by-key",
+            (
+                _links(
+                    questions.NAMED,
+                    "<key>",
+                    lambda rows: [names.folders(one.row["experimentKey"]) for one in rows],
+                    "each experiment by its key, which never changes",
+                ),
+            ),
+            listing,
+        ),
+        Dir(
+            "by-tag",
+            (
+                Each(
+                    tables.COLUMNS,
+                    names.of_words,
+                    tables.at_word,
+                    always(TAG),
+                    "<tag>",
+                    (TAG,),
+                    lambda columns: tables.words_of("tag", columns),
+                ),
+            ),
+            listing,
+        ),
+        Dir(
+            "best",
+            (
+                Each(
+                    tables.COLUMNS,
+                    lambda words: names.of_metrics(words, ""),
+                    tables.at_word,
+                    always(BEST),
+                    "<metric>",
+                    (BEST,),
+                    metric_words,
+                ),
+            ),
+            listing,
+        ),
+        _in_state("running"),
+        _in_state("finished"),
+        _in_state("crashed"),
+        _links(
+            questions.NAMED, "latest", lambda rows: [("latest",)] * len(rows), "the one started last", _latest, up=1
+        ),
+    ),
+    listing,
+)

@@ -1,0 +1,197 @@
+"""The questions about a whole project, made of as few calls as Comet offers, and what each costs.
+
+Not here: questions about one experiment (questions.py) and what is shown of the answers (layout.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from cometfs.comet.predicates import tagged
+from cometfs.tree import questions
+from cometfs.tree.node import Asker, At, Row, Source
+from cometfs.tree.questions import Named, each_of, listing, project_id
+
+TOGETHER = 100
+"""Experiments in one call for charts: Comet documents no limit, its own clients ask for few."""
+
+COLUMNS = Source("project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing)
+
+
+def of_project(at: At) -> At:
+    """The place of the project in which `at` lies."""
+    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project)
+
+
+def at_word(at: At, word: str) -> At:
+    """The place of a name within a project: a metric's, a tag's."""
+    return At(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word)
+
+
+def words_of(source: str, columns: Sequence[Row]) -> list[str]:
+    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
+    return sorted({column["name"] for column in columns if column["source"] == source})
+
+
+async def _by_directory(asker: Asker, at: At) -> list[Named]:
+    return sorted(await asker.answer(questions.NAMED, of_project(at)))
+
+
+async def _tagged(asker: Asker, at: At) -> list[Named]:
+    name = at.project["projectName"] if at.project else ""
+    keys = set(await asker.api.query_experiments(at.workspace, name, tagged(at.item)))
+    return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
+
+
+TAGGED = Source("project/query by tag", _tagged, listing)
+"""One call a tag, whatever the number of experiments."""
+
+
+class Chart(NamedTuple):
+    """One metric of all experiments of a project, by directory; None for one that has no such metric."""
+
+    metric: str
+    lines: list[tuple[str, Mapping[str, Any] | None]]
+
+
+async def _chart(asker: Asker, at: At) -> Chart:
+    named = await _by_directory(asker, at)
+    found: dict[str, Any] = {}
+    for answer in await each_of(list(_batches(named)), lambda keys: _charted(asker, keys, [at.item], ())):
+        found |= answer
+    lines = [(one.directory, _metric(found.get(one.row["experimentKey"]))) for one in named]
+    return Chart(at.item, lines)
+
+
+CHART = Source("experiments/multi-metric-chart", _chart, listing)
+"""One call for every 100 experiments."""
+
+
+async def _charted(asker: Asker, keys: list[str], metrics: Sequence[str], params: Sequence[str]) -> Mapping[str, Any]:
+    return await asker.api.experiment_metrics_for_chart(keys, metrics, params)
+
+
+def _metric(chart: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    metrics = chart["metrics"] if chart else []
+    return metrics[0] if metrics else None
+
+
+def _batches(named: Sequence[Named]) -> Iterator[list[str]]:
+    for start in range(0, len(named), TOGETHER):
+        yield [one.row["experimentKey"] for one in named[start : start + TOGETHER]]
+
+
+class Best(NamedTuple):
+    """The experiment that has the least or the greatest value of a metric."""
+
+    which: str
+    one: Named
+
+
+async def _best(asker: Asker, at: At) -> list[Best]:
+    chart = await asker.answer(CHART, at)
+    named = {one.directory: one for one in await _by_directory(asker, at)}
+    spans = [(_span(metric), directory) for directory, metric in chart.lines if metric and _span(metric)]
+    if not spans:
+        return []
+    least = min(spans, key=lambda pair: (pair[0][0], pair[1]))[1]
+    greatest = min(spans, key=lambda pair: (-pair[0][1], pair[1]))[1]
+    return [Best("max", named[greatest]), Best("min", named[least])]
+
+
+BEST = Source("experiments/multi-metric-chart for the best", _best, listing)
+"""The chart's calls, which the chart's own file shares. Of equals the first by name."""
+
+
+def _span(metric: Mapping[str, Any]) -> tuple[float, ...]:
+    """Least and greatest finite value; empty where there is none."""
+    values = [value for value in metric["values"] if isinstance(value, int | float) and math.isfinite(value)]
+    return (min(values), max(values)) if values else ()
+
+
+class Record(NamedTuple):
+    """All of an experiment that a table of its project shows."""
+
+    named: Named
+    tags: list[str]
+    params: Mapping[str, Any]
+    others: Sequence[Row]
+    summary: Sequence[Row]
+
+
+async def _records(asker: Asker, at: At) -> list[Record]:
+    states = sorted(await asker.answer(questions.STATES, at))
+    columns = await asker.answer(COLUMNS, at)
+    params: dict[str, Any] = {}
+    names = words_of("params", columns)
+    for answer in await each_of(list(_batches(states)) if names else [], lambda keys: _charted(asker, keys, (), names)):
+        params |= {key: chart["params"] or {} for key, chart in answer.items()}
+    tags = await _tags(asker, at, words_of("tag", columns))
+
+    async def record(one: Named) -> Record:
+        place, key = questions.at_experiment(at, one.row), one.row["experimentKey"]
+        others = await asker.answer(questions.OTHERS, place)
+        return Record(one, tags.get(key, []), params.get(key, {}), others, await asker.answer(questions.SUMMARY, place))
+
+    return await each_of(states, record)
+
+
+RECORDS = Source("experiments, with parameters by multi-metric-chart, others and summaries", _records, listing)
+"""One call for the columns, one for every 100 experiments (parameters), one a tag, and two for every experiment, which
+their own files share (others, summary of metrics: no call has them of several)."""
+
+
+class Overview(NamedTuple):
+    """A project at a glance: itself, its experiments and the names of their metrics."""
+
+    project: Row
+    records: list[Record]
+    metrics: list[str]
+
+
+async def _overview(asker: Asker, at: At) -> Overview:
+    records = await asker.answer(RECORDS, at)
+    return Overview(at.project or {}, records, words_of("metrics", await asker.answer(COLUMNS, at)))
+
+
+OVERVIEW = Source("what experiments.csv is made of", _overview, listing)
+"""Costs what the table costs, which shares the answers."""
+
+
+async def _tags(asker: Asker, at: At, tags: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for tag, named in zip(tags, await each_of(tags, lambda tag: asker.answer(TAGGED, at_word(at, tag))), strict=True):
+        for one in named:
+            found.setdefault(one.row["experimentKey"], []).append(tag)
+    return found
+
+
+def table_row(record: Record) -> dict[str, Any]:
+    """A record as a row of experiments.csv: column name to value."""
+    row = record.named.row
+    found: dict[str, Any] = {
+        "key": row["experimentKey"],
+        "name": row["experimentName"],
+        "directory": record.named.directory,
+        "state": record.named.state,
+        "archived": str(bool(row["archived"])).lower(),
+        "user": row["userName"],
+        "start": _moment(row["startTimeMillis"]),
+        "end": _moment(row["endTimeMillis"]),
+        "duration_s": None if row["durationMillis"] is None else row["durationMillis"] / 1000,
+        "tags": ";".join(record.tags),
+    }
+    found |= {f"param.{name}": value for name, value in record.params.items()}
+    found |= {f"other.{other['name']}": other["valueCurrent"] for other in record.others}
+    for metric in record.summary:
+        for word, field in (("last", "Current"), ("min", "Min"), ("max", "Max")):
+            found[f"metric.{metric['name']}.{word}"] = metric["value" + field]
+    return found
+
+
+def _moment(ms: float | None) -> str | None:
+    """ISO 8601 in UTC, which DuckDB and pandas read as a time."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
