@@ -13,7 +13,8 @@ import pytest
 from cometfs.errors import SetupError
 from cometfs.local import content, replies
 from cometfs.local.archive import open_archive
-from cometfs.local.index import Experiment, Index, open_directory
+from cometfs.local.index import Index, open_directory
+from cometfs.local.project import Experiment
 
 KEY = "0123456789abcdef0123456789abcdef"
 

@@ -6,9 +6,10 @@ What ``serve``, ``demo`` and the tests run. From the inside out:
     archive    bytes of an archive's members, read when asked for
     record     what an experiment logged, as an index of its lines; `scan` and `feeding` make it
     content    the parts of a record that are read from disk
+    project    projects and experiments; `beside` is what is said of them, `artifacts` and `registry` what they made
     index      a directory: workspaces, projects, experiments
     replies    the shapes in which Comet answers
-    endpoints  one function per question
+    endpoints  one function per question; `querying` and `comparing` find experiments
     app        all of it as an ASGI application; `server` puts that on a socket
 
 Not here: anything about files that are mounted. The two halves of cometfs meet on the wire only, and this one knows

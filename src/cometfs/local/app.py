@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cometfs.local import downloads
+from cometfs.local import downloads, registry_endpoints
 from cometfs.local.asking import Ask, Refusal
 from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
@@ -49,7 +49,7 @@ def make_app(
     if access_log is not None:
         layers.insert(0, Middleware(AccessLog, path=access_log))
     app = Starlette(
-        routes=[*_open_routes(), *_rest_routes(index, PanelStore())],
+        routes=[*_open_routes(), *_rest_routes(index, PanelStore(index.directory))],
         middleware=layers,
         exception_handlers={Refusal: _refuse, HTTPException: _unknown, Exception: _failed},
     )
@@ -76,7 +76,10 @@ def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
         *(route(path, _at_once(index, panels, endpoint)) for path, endpoint in IN_MEMORY.items()),
         *(route(path, _in_thread(index, panels, endpoint)) for path, endpoint in FROM_DISK.items()),
         *(route(path, _in_thread(index, panels, endpoint), "POST") for path, endpoint in POSTED.items()),
-        route("experiment/asset/get-asset", _asset(index, panels)),
+        route("experiment/asset/get-asset", _bytes(index, panels, downloads.asset)),
+        route("experiment/model/download", _bytes(index, panels, downloads.model)),
+        route("registry-model/item/download", _bytes(index, panels, downloads.registered_model)),
+        route("registry-model/item/{item}/metadata", _item_metadata(index, panels)),
         route("experiment/git/patch", _patch(index, panels)),
     ]
 
@@ -103,9 +106,18 @@ def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
     return handle
 
 
-def _asset(index: Index, panels: PanelStore) -> Handler:
+def _bytes(index: Index, panels: PanelStore, answer: Callable[[Ask], Response]) -> Handler:
     async def handle(request: Request) -> Response:
-        return downloads.asset(await _ask(index, panels, request))
+        return answer(await _ask(index, panels, request))
+
+    return handle
+
+
+def _item_metadata(index: Index, panels: PanelStore) -> Handler:
+    """The one endpoint that has a name of something in its path."""
+
+    async def handle(request: Request) -> Response:
+        return _json(registry_endpoints.item_metadata(await _ask(index, panels, request), request.path_params["item"]))
 
     return handle
 

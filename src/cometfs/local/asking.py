@@ -9,13 +9,14 @@ Not here: HTTP (`app`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from cometfs.local.index import Experiment, Index, Project
+from cometfs.local.index import Index
 from cometfs.local.panels import PanelStore
+from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
 
 NO_SUCH_EXPERIMENT = 90211
@@ -23,6 +24,9 @@ KEY_NOT_REGISTERED = 90212
 NO_SUCH_WORKSPACE = 90219
 NO_EXPERIMENT_KEY = 90998
 NO_PROJECT_NAME = 98219
+NO_SUCH_MODEL = 42008
+NO_SUCH_ARTIFACT = 624522
+NO_SUCH_ARTIFACT_VERSION = 624523
 """Comet's own error numbers, as its clients know them."""
 
 
@@ -85,9 +89,9 @@ class Ask:
         """What the experiment of ``experimentKey`` logged."""
         return self.experiment().record
 
-    def workspace(self) -> str:
-        """The name in ``workspaceName``, which must be a workspace."""
-        name = self.text("workspaceName")
+    def workspace(self, parameter: str = "workspaceName") -> str:
+        """The name in ``workspaceName``, or in another parameter; it must be a workspace."""
+        name = self.text(parameter)
         if name not in self.index.workspaces():
             raise Refusal(404, f"workspace {name} does not exist", NO_SUCH_WORKSPACE)
         return name
@@ -106,6 +110,10 @@ class Ask:
         if found is None:
             raise Refusal(404, f"project {identity} does not exist")
         return found
+
+    def about(self, query: Mapping[str, str]) -> Ask:
+        """The same request with another query: for endpoints whose body says what others say in their query."""
+        return replace(self, query=query)
 
     def json(self, shape: type[Any]) -> Any:
         """The body, as a value of `shape`."""

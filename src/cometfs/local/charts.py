@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from cometfs.local import content
-from cometfs.local.index import Experiment, Index
+from cometfs.local.index import Index
+from cometfs.local.project import Experiment
 from cometfs.local.record import Record
 from cometfs.local.values import number_of, text_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cometfs.local.index import Project
+from cometfs.local.project import Project
 from cometfs.local.record import Record
 from cometfs.local.values import number_of
 
@@ -31,6 +31,24 @@ METADATA = {
     "start_server_timestamp": "datetime",
 }
 """What Comet itself knows of every experiment, and of which type that is."""
+
+
+ENVIRONMENT = (
+    "command",
+    "executable",
+    "hostname",
+    "ip",
+    "machine",
+    "os",
+    "osRelease",
+    "osType",
+    "pid",
+    "processor",
+    "pythonVersion",
+    "pythonVersionVerbose",
+    "user",
+)
+"""Details of the machine that experiments can be found by; all are text."""
 
 
 def columns(project: Project, archived: bool) -> list[dict[str, Any]]:
@@ -56,6 +74,8 @@ def _used(record: Record) -> Iterator[tuple[str, str, str]]:
         yield "log_other", name, _type_of(value.text)
     for name in record.tags:
         yield "tag", name, "boolean"
+    for name in ENVIRONMENT if "system" in record.lines else ():
+        yield "env_details", name, "string"
 
 
 def _type_of(text: str) -> str:

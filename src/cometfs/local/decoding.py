@@ -32,7 +32,7 @@ KINDS: dict[str, type[m.Payload]] = {
     "ws_msg": Legacy,
     "cloud_details": m.Ignored,
     "log_dependency": m.Ignored,
-    "register_model": m.Ignored,
+    "register_model": m.RegisterModel,
 }
 """Every type of message that comet_ml's schemas name, and what its payload is."""
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from cometfs.local import content, replies
+from cometfs.local import artifact_endpoints, content, querying, registry_endpoints, replies
 from cometfs.local.asking import Ask, Refusal
 from cometfs.local.charts import ChartQuestion, chart
 from cometfs.local.columns import columns
-from cometfs.local.feeding import derived_id
-from cometfs.local.index import Experiment
+from cometfs.local.comparing import Unknown
+from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Asset
 
 Endpoint = Callable[[Ask], Any]
@@ -90,30 +90,30 @@ def _asset_rows(ask: Ask, assets: Iterable[Asset]) -> Any:
     return {"assets": [replies.asset_row(experiment, asset, ask.base_url, ask.key) for asset in assets]}
 
 
-def _models(ask: Ask) -> Any:
-    experiment = ask.experiment()
-    names = sorted({asset.model for asset in experiment.record.assets.values() if asset.model is not None})
-    return {
-        "models": [
-            {
-                "experimentModelId": derived_id("model", experiment.key, name),
-                "experimentKey": experiment.key,
-                "modelName": name,
-                "registryRecords": [],
-            }
-            for name in names
-        ]
-    }
-
-
-def _model_assets(ask: Ask) -> Any:
-    name = ask.text("modelName")
-    return _asset_rows(ask, (asset for asset in ask.record().assets.values() if asset.model == name))
-
-
 def _system_details(ask: Ask) -> Any:
     experiment = ask.experiment()
     return {"experimentKey": experiment.key} | content.system_details(experiment.record)
+
+
+def _query(ask: Ask) -> Any:
+    asked: querying.Query = ask.json(querying.Query)
+    found = _found(ask.about(asked.place()).project(), asked.tree(), asked.archived)
+    return {"experimentKeys": [one.key for one in found]}
+
+
+def _search(ask: Ask) -> Any:
+    asked: querying.Search = ask.json(querying.Search)
+    project = ask.about({"projectId": asked.project_id or ""}).project()
+    found = _found(project, asked.rules_tree or querying.Rule(rules=[]), bool(asked.deleted))
+    size, page = asked.limit or PAGE_SIZE, asked.page or 1
+    return {"experiments": [replies.experiment_row(one) for one in found[(page - 1) * size : page * size]]}
+
+
+def _found(project: Project, tree: querying.Rule, archived: bool) -> list[Experiment]:
+    try:
+        return querying.found(project, tree, archived)
+    except Unknown as exc:
+        raise Refusal(400, str(exc)) from exc
 
 
 class _StoreText(msgspec.Struct):
@@ -121,7 +121,11 @@ class _StoreText(msgspec.Struct):
 
 
 def _save_store(ask: Ask) -> Any:
-    ask.panels.save(ask.json(_StoreText).store)
+    text = ask.json(_StoreText).store
+    try:
+        ask.panels.save(text)
+    except OSError as exc:
+        raise Refusal(507, f"the store cannot be written: {exc.strerror}") from exc
     return {"msg": "Stored"}
 
 
@@ -140,8 +144,23 @@ IN_MEMORY: dict[str, Endpoint] = {
     "experiment/log-other": lambda ask: {"values": replies.other_rows(ask.experiment())},
     "experiment/asset/list": _assets,
     "experiment/asset/get-by-name": _assets_by_name,
-    "experiment/model": _models,
-    "experiment/model/asset/list": _model_assets,
+    "experiment/model": registry_endpoints.models,
+    "experiment/model/asset/list": registry_endpoints.assets,
+    "registry-model": registry_endpoints.registered,
+    "registry-model/count": registry_endpoints.count,
+    "registry-model/details": registry_endpoints.details,
+    "registry-model/compact-details": registry_endpoints.compact,
+    "registry-model/items": registry_endpoints.items,
+    "registry-model/item/details": registry_endpoints.item_details,
+    "registry-model/item/download-instructions": registry_endpoints.instructions,
+    "registry-model/latest_version": registry_endpoints.latest,
+    "registry-model/notes": registry_endpoints.notes,
+    "registry-model/allowed_status_values": lambda _: {"allowedStatus": registry_endpoints.ALLOWED_STATUS},
+    "artifacts/get-all": artifact_endpoints.all_of_workspace,
+    "artifacts/get": artifact_endpoints.details,
+    "artifacts/version": artifact_endpoints.version,
+    "artifacts/version/files": artifact_endpoints.files,
+    "get/artifacts": artifact_endpoints.lineage,
     "panel/store": lambda ask: {"store": ask.panels.load()},
 }
 
@@ -157,6 +176,8 @@ FROM_DISK: dict[str, Endpoint] = {
 }
 
 POSTED: dict[str, Endpoint] = {
+    "project/query": _query,
+    "experiments/search": _search,
     "experiments/multi-metric-chart": lambda ask: chart(ask.index, ask.json(ChartQuestion)),
     "write/panel/store": _save_store,
 }

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from cometfs.local import messages as m
-from cometfs.local.record import Asset, Part, Record, Series
+from cometfs.local.record import Asset, Part, Record, Registration, Series
 from cometfs.local.values import Logged, Summary, shown_name, text_of
 
 INVENTED = "auto-generated-in-the-backend"
@@ -113,6 +113,10 @@ def _remote_model(record: Record, part: Part, number: int, payload: m.RemoteMode
         _add(record, asset)
 
 
+def _register_model(record: Record, _: Part, __: int, payload: m.RegisterModel) -> None:
+    record.registrations.append(Registration(payload, record.last_seen))
+
+
 def _scene(record: Record, part: Part, number: int, payload: m.Scene) -> None:
     """A 3-D image: its picture is the asset itself, its points and boxes are assets of type ``asset-item``."""
     scene_id = payload.asset_id or derived_id(str(number), payload.name)
@@ -174,6 +178,7 @@ _HANDLERS: dict[type[m.Payload], _Handler] = {
     m.FileUpload: _file_upload,
     m.RemoteFile: _remote_file,
     m.RemoteModel: _remote_model,
+    m.RegisterModel: _register_model,
     m.Scene: _scene,
     m.Output: _lines_of("output"),
     m.Html: _lines_of("html"),

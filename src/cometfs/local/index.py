@@ -11,13 +11,17 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cometfs.errors import SetupError
+from cometfs.local import sample_directory
 from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
+from cometfs.local.artifacts import Artifacts, read_artifacts
+from cometfs.local.beside import PROJECTS, read_projects
 from cometfs.local.feeding import derived_id
+from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
+from cometfs.local.registry import Registry
 from cometfs.local.scan import Heading, read_heading, read_record
 
 LOG = logging.getLogger("cometfs.local")
@@ -29,39 +33,21 @@ DEFAULT_PROJECT = "general"
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-@dataclass(slots=True)
-class Project:
-    """A project; its id depends on its names only."""
-
-    id: str
-    workspace: str
-    name: str
-    description: str = ""
-    notes: str | None = None
-    public: bool = False
-    experiments: list[Experiment] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """A record under a key and a name; `name` is None when the run was given none."""
-
-    key: str
-    name: str | None
-    project: Project
-    record: Record
-
-
 class Index:
     """Everything that is served, found by name or key. Experiments are in the order of their start."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         self.projects: dict[str, Project] = {}
         self.experiments: dict[str, Experiment] = {}
+        self.artifacts = Artifacts([])
+        self.registry = Registry()
+        self.directory = directory
+        """Where the server may keep what it is given; None for nowhere."""
 
     def workspaces(self) -> list[str]:
         """Names of workspaces, sorted; a user always has one, so an empty index has the default one."""
-        return sorted({project.workspace for project in self.projects.values()}) or [DEFAULT_WORKSPACE]
+        used = {project.workspace for project in self.projects.values()}
+        return sorted(used | self.artifacts.workspaces() | self.registry.workspaces()) or [DEFAULT_WORKSPACE]
 
     def projects_of(self, workspace: str) -> list[Project]:
         """The projects of a workspace by name; none when there is no such workspace."""
@@ -91,17 +77,31 @@ def open_directory(directory: Path, replicate: int = 1) -> Index:
     """The index of all archives in `directory`: ``*.zip``, and folders of the same shape.
 
     Each is served `replicate` times: once as it is, and as copies whose keys and names are derived from its own. What
-    cannot be read is skipped with a warning that names it. Raises SetupError when there is no such directory.
+    is beside them, ``projects.json`` and the folder ``artifacts``, is served too. What cannot be read is skipped with a
+    warning that names it. Raises SetupError when there is no such directory.
     """
     try:
         paths = sorted(path for path in directory.iterdir() if _may_be_archive(path))
     except OSError as exc:
         raise SetupError(f"cannot read the archives' directory {directory}: {exc.strerror}") from exc
-    index = Index()
+    index = Index(None if directory == sample_directory() else directory)
     groups = _by_key(_opened(paths))
     for key, parts in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
         _add_replicas(index, key, parts, replicate)
+    index.registry = Registry(index.experiments.values())
+    index.artifacts = read_artifacts(directory)
+    _tell_of_projects(index, directory)
     return index
+
+
+def _tell_of_projects(index: Index, directory: Path) -> None:
+    for (workspace, name), about in read_projects(directory).items():
+        project = index.project(workspace, name)
+        if project is None:
+            LOG.warning("%s: there is no project %s/%s", directory / PROJECTS, workspace, name)
+        else:
+            project.notes, project.public = about.notes, about.public
+            project.description = about.description or ""
 
 
 def _may_be_archive(path: Path) -> bool:

@@ -179,6 +179,22 @@ class RemoteModel(Payload):
     remote_assets: list[RemoteAsset] = []
 
 
+class RegisterModel(Payload):
+    """A model of the run becomes a version of one in the workspace's registry."""
+
+    model_name: str
+    registry_name: str | None = None
+    workspace: str | None = None
+    version: str | None = None
+    public: bool | None = None
+    description: str | None = None
+    comment: str | None = None
+    status: str | None = None
+    tags: list[str] | None = None
+    stages: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+
+
 class SceneItem(msgspec.Struct):
     file_path: str
     file_name: str
@@ -197,4 +213,4 @@ class Scene(Payload):
 
 
 class Ignored(Payload):
-    """A known kind that nothing is read from: clouds, dependencies, registrations of models."""
+    """A known kind that nothing is read from: clouds, dependencies."""

@@ -1,24 +1,74 @@
 """The store of panels: one JSON text that a client replaces as a whole.
 
 Comet's own endpoint for it is not public; this server's is ``panel/store`` to read and ``write/panel/store`` to write.
-For now the text lives as long as the server.
+The text is kept in ``store.json`` beside the archives, and only in memory where that cannot be written.
 
 Not here: what the text says. It is the client's.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
+from threading import Lock
+
+LOG = logging.getLogger("cometfs.local")
+
+FILE = "store.json"
+
+EMPTY = "{}"
+
 
 class PanelStore:
-    """The text, ``{}`` at first."""
+    """The text, ``{}`` at first.
 
-    def __init__(self) -> None:
-        self._text = "{}"
+    `directory` is where its file is; None keeps it in memory. What `save` has returned from is on the disk, whole:
+    whoever is killed in between leaves the old text or the new one.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._saving = Lock()
+        self._text = EMPTY if directory is None else _read(directory / FILE)
 
     def load(self) -> str:
         """The text that was saved last."""
         return self._text
 
     def save(self, text: str) -> None:
-        """Replace the text."""
-        self._text = text
+        """Replace the text. Raises OSError when the disk does not take it; the old text is kept then. Blocks."""
+        with self._saving:
+            if self._directory is not None and not os.access(self._directory, os.W_OK):
+                LOG.info("%s cannot be written: the store is kept in memory, until this server ends", self._directory)
+                self._directory = None
+            if self._directory is not None:
+                _write(self._directory, text.encode())
+            self._text = text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return EMPTY
+    except UnicodeDecodeError as exc:
+        aside = path.with_name(FILE + ".broken")
+        LOG.warning("%s: no text, so it was put aside as %s; %s", path, aside.name, exc)
+        path.replace(aside)
+        return EMPTY
+
+
+def _write(directory: Path, content: bytes) -> None:
+    """The file appears as a whole or not at all; a leftover of a killed server is overwritten."""
+    fresh = directory / f".{FILE}.new"
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(directory / FILE)
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -22,7 +22,7 @@ from itertools import groupby
 
 from cometfs.local.archive import MESSAGES, Archive
 from cometfs.local.decoding import decode
-from cometfs.local.messages import Number, Payload
+from cometfs.local.messages import Number, Payload, RegisterModel
 from cometfs.local.values import Logged, Summary
 
 
@@ -68,6 +68,14 @@ class Series:
     lines: array[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """That a model was put into the registry, and when (epoch milliseconds)."""
+
+    asked: RegisterModel
+    timestamp: int | None
+
+
 @dataclass(slots=True)
 class Record:
     """Everything that the archives of one key say; all names are shown names (with the context in front).
@@ -87,6 +95,7 @@ class Record:
     others: dict[str, Logged] = field(default_factory=dict)
     metrics: dict[str, Series] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
+    registrations: list[Registration] = field(default_factory=list)
     lines: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
     file_path: str | None = None
     user: str | None = None

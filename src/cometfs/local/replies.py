@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cometfs.local.index import Experiment, Project
+from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Asset, Record
 from cometfs.local.values import Logged
 
