@@ -2,9 +2,9 @@
 
 The page is self-contained: markup, style and script are three files beside this module, put into one; its policy
 (`Content-Security-Policy`) lets it run that script, use that style and show pictures that lie beside it, nothing else.
-Links and pictures are relative paths, so that it works from a mount, from a copy of it and from an archive. All rows are
-markup, not data for the script: they can be searched, printed and read without it. What users wrote is escaped in two
-places, `_text` and `_href`.
+Links and pictures are relative paths, so that it works from a mount, from a copy of it and from an archive. All rows
+are markup: the first in the table, which needs no script, the others in a template, because a browser takes ten seconds
+to lay out 5,000 rows of 50 columns. What users wrote is escaped in two places, `_text` and `_href`.
 
 Not here: which metrics have charts, where experiments lie and what the page is called; it knows the names of an
 experiment's files only as a default (`FILES`).
@@ -32,7 +32,10 @@ FILES = ("metadata.json", "params.json", "metrics.json", "output.txt")
 """The files of an experiment that its row links to."""
 
 CELLS = 300_000
-"""Most cells of the table: a browser still lays them out in seconds. Columns that would exceed it are left out."""
+"""Most cells of the table, about 10 MB of page. Columns that would exceed it are left out."""
+
+AT_ONCE = 200
+"""Rows that are in the table before the script runs."""
 
 MANY = 20
 """So many columns of parameters and metrics there are, however many experiments."""
@@ -132,13 +135,16 @@ def _table(rows: Sequence[OverviewRow]) -> str:
     if not rows:
         return "<p>No experiments yet.</p>"
     columns, omitted = _columns(rows)
-    body = "\n".join(f"<tr>{_row(row, columns)}</tr>" for row in rows)
+    lines = [f"<tr>{_row(row, columns)}</tr>\n" for row in rows]
+    body, rest = "".join(lines[:AT_ONCE]), "".join(lines[AT_ONCE:])
+    without = f"<noscript><p>Without scripts: the first {AT_ONCE} of {len(rows):,}.</p></noscript>\n"
+    hidden = f'<template id="rest">\n{rest}</template>\n{without}' if rest else ""
     note = f'<p class="soft">{_counted(omitted, "more column")} in experiments.csv.</p>' if omitted else ""
     return (
         '<div class="bar"><input id="filter" type="search" placeholder="Filter: every word, in any column" '
         'aria-label="Filter experiments"><output id="count" class="soft" for="filter"></output></div>\n'
         '<div class="frame" tabindex="0" role="region" aria-label="Experiments">\n<table id="experiments">\n'
-        f"<thead><tr>{_headers(columns)}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n{note}"
+        f"<thead><tr>{_headers(columns)}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n{hidden}{note}"
     )
 
 
