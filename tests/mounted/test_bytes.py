@@ -75,7 +75,7 @@ def test_every_experiment_has_the_directory_that_its_name_gives_it(
 ) -> None:
     """Equal names bear the key, no name is the key, `/` and names of fixed files are escaped; nothing else is there."""
     for project in {place.parent for place in places.values()}:
-        found = {path.name for path in project.iterdir()} - {"project.json", "notes.md"}
+        found = {path.name for path in project.iterdir() if path.is_dir()} - {".api", "archived", "charts", "views"}
         assert found == {place.name for place in places.values() if place.parent == project}
     names = {place.name for place in places.values()}
     assert {"mlp-wide-76e61c8b", "mlp-wide-80a71956", "%6Eotes.md"} <= names
@@ -87,7 +87,7 @@ def test_every_experiment_has_the_directory_that_its_name_gives_it(
 
 def test_root_has_the_workspaces_and_each_its_projects(archives: list[Archive], warm: Mounted) -> None:
     """Two workspaces and three projects, no more; a project's file tells its own name and size."""
-    found = {(project.parent.name, project.name) for project in warm.path.glob("*/*")}
+    found = {(project.parent.name, project.name) for project in warm.path.glob("[!.]*/[!.]*") if project.is_dir()}
     assert found == {archive.project for archive in archives}
     for workspace, project in found:
         told = json.loads((warm / workspace / project / "project.json").read_bytes())
