@@ -13,6 +13,7 @@ experiment's files only as a default (`FILES`).
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,7 @@ def _cell(values: Mapping[str, str], column: _Column) -> str:
 
 
 def _duration(milliseconds: float | None) -> str:
-    if milliseconds is None:
+    if milliseconds is None or not math.isfinite(milliseconds):
         return "<td></td>"
     return f'<td data-v="{milliseconds}">{_spoken(milliseconds / 1000)}</td>'
 
