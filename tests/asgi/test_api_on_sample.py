@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import io
 import math
 import zipfile
@@ -102,10 +103,12 @@ async def test_the_account_is_what_the_archives_say(api: API) -> None:
     """Workspaces, projects and experiments, the same whichever way they are asked for."""
     assert len(await api.workspaces()) >= 2
     assert len(await projects(api)) >= 3
+    told = json.loads((SAMPLE / "projects.json").read_text())
     for project in await projects(api):
+        notes = told.get(f"{project['workspaceName']}/{project['projectName']}", {}).get("notes")
         assert project.keys() == get_type_hints(models.Project).keys()
         assert await api.project_metadata(project["projectId"]) == project
-        assert await api.project_notes(project["projectId"]) is None
+        assert await api.project_notes(project["projectId"]) == notes
         rows = await api.experiments_by_project_id(project["projectId"])
         assert len(rows) == project["numberOfExperiments"]
         by_name = await api.experiments_by_project_name(str(project["workspaceName"]), project["projectName"])

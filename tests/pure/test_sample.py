@@ -341,3 +341,29 @@ def test_one_run_failed_and_says_how(sample: list[Experiment]) -> None:
     """The one that diverged carries its error."""
     errors = [experiment.about["customer_error_message"] for experiment in sample]
     assert [error for error in errors if error] == ["FloatingPointError: mse is nan after 260 steps"]
+
+
+# What lies beside the archives
+
+
+def test_notes_belong_to_projects_of_the_sample(sample: list[Experiment]) -> None:
+    """Some projects have notes and a description, some have none; none is told of that is not there."""
+    there = {f"{one.about['workspace']}/{one.about['project_name']}" for one in sample}
+    told = json.loads((SAMPLE / "projects.json").read_text())
+    assert told.keys() < there
+    assert all(about["notes"] and about["description"] for about in told.values())
+
+
+def test_artifacts_have_versions_and_aliases_of_experiments(sample: list[Experiment]) -> None:
+    """Two artifacts of two versions each, files in folders, aliases, and experiments of the sample that made them."""
+    keys = {one.key for one in sample}
+    workspaces = {one.about["workspace"] for one in sample}
+    abouts = sorted(SAMPLE.glob("artifacts/*/*/artifact.json"))
+    assert {path.parts[-3] for path in abouts} == workspaces
+    for path in abouts:
+        versions = json.loads(path.read_text())["versions"]
+        assert sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir()) == sorted(versions)
+        assert len(versions) == 2
+        assert all(version["aliases"] and version["experimentKey"] in {*keys, None} for version in versions.values())
+        assert any(file.is_file() for file in path.parent.glob("*/*/*"))
+    assert sum(file.stat().st_size for file in SAMPLE.glob("artifacts/**/*") if file.is_file()) < 10_000
