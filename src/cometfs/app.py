@@ -43,13 +43,13 @@ SAMPLE_KEY = "demo"
 
 
 @asynccontextmanager
-async def open_vfs(api: API, workspaces: Sequence[str] = ()) -> AsyncIterator[Vfs]:
+async def open_vfs(api: API, workspaces: Sequence[str] = (), *, rw: bool = False) -> AsyncIterator[Vfs]:
     """A mounted Comet without a face, over an API that is open. Its loads end with the block."""
     async with trio.open_nursery() as loads:
         bodies = Bodies(loads, SPOOL, spool_directory())
         try:
             store = Store(Memory(MEMORY), Flights(loads))
-            yield Vfs(api, store, bodies, tree(workspaces), time.time() * 1000)
+            yield Vfs(api, store, bodies, tree(workspaces), time.time() * 1000, rw=rw)
         finally:
             loads.cancel_scope.cancel()
     bodies.close()
@@ -64,7 +64,7 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     async with (
         _until_signal(),
         API(api_key=settings.api_key, url=settings.url) as api,
-        open_vfs(api, settings.workspaces) as vfs,
+        open_vfs(api, settings.workspaces, rw=settings.rw) as vfs,
     ):
         await _check(vfs, api.root, settings.workspaces)
         await _serve(vfs, settings, api.root, ready)

@@ -53,6 +53,7 @@ def main() -> None:
 @click.option("--url", help="Address of the Comet server, for on-premise installations.")
 @click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
 @click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
+@click.option("--rw", is_flag=True, help="Let the store (.cometfs/store) be written to; all else is only read anyway.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
 @click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
@@ -62,6 +63,7 @@ def mount(
     url: str | None,
     api_key_file: Path | None,
     workspaces: tuple[str, ...],
+    rw: bool,
     foreground: bool,
     deadline: float,
     log_level: str,
@@ -74,7 +76,7 @@ def mount(
     from cometfs.fuse import session
 
     settings = config.mount_settings(
-        mountpoint, url=url, api_key_file=api_key_file, workspaces=workspaces, deadline=deadline
+        mountpoint, url=url, api_key_file=api_key_file, workspaces=workspaces, deadline=deadline, rw=rw
     )
     session.prepare(settings.mountpoint)
     _log_to_stderr(log_level)

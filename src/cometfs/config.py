@@ -29,6 +29,8 @@ class MountSettings:
     workspaces: tuple[str, ...] = ()
     """Show just these; empty: all that the key can see."""
     deadline: float = DEADLINE
+    rw: bool = False
+    """Whether the store can be written to; everything else is only read in any case."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -55,10 +57,11 @@ def mount_settings(
     api_key_file: Path | None = None,
     workspaces: Sequence[str] = (),
     deadline: float = DEADLINE,
+    rw: bool = False,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
-    return MountSettings(absolute(mountpoint), found.api_key, found.url, tuple(workspaces), deadline)
+    return MountSettings(absolute(mountpoint), found.api_key, found.url, tuple(workspaces), deadline, rw)
 
 
 def absolute(mountpoint: Path) -> Path:

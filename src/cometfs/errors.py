@@ -15,6 +15,12 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── NoSuchEntry           a directory has no entry of that name
     ├── NotADirectory         a file where a directory was wanted
     ├── IsADirectory          a directory where a file was wanted
+    ├── ReadOnly              a write to what only shows what Comet has
+    ├── NotPermitted          what a directory for values cannot hold: directories, links, devices
+    ├── Exists                a name that must be new is taken
+    ├── BadName               a name that no key has
+    ├── BadText               a value that is no text
+    ├── TooBig                a value bigger than any the store can hold
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
     ├── Busy                  too many requests wait already
@@ -81,6 +87,30 @@ class NotADirectory(CometFSError):
 
 class IsADirectory(CometFSError):
     """A directory was used as a file."""
+
+
+class ReadOnly(CometFSError):
+    """A write to something that only shows what Comet has."""
+
+
+class NotPermitted(CometFSError):
+    """Something was to be made in a writable directory that it cannot hold: a directory, a link, a device."""
+
+
+class Exists(CometFSError):
+    """There is an entry already of a name that must be new."""
+
+
+class BadName(CometFSError):
+    """A file was to be made under a name that no key of the store is shown under."""
+
+
+class BadText(CometFSError):
+    """A value to store is not UTF-8."""
+
+
+class TooBig(CometFSError):
+    """A value to store has more bytes than a value can have."""
 
 
 class OutOfSpace(CometFSError):

@@ -133,7 +133,7 @@ async def test_times_are_those_of_comet(vfs: Vfs, wire: Wire) -> None:
 async def test_only_the_named_workspaces_are_shown(wire: Wire) -> None:
     """And they are not even listed: Comet does not list public ones."""
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api, ["tabular"]) as vfs:
-        assert list((await vfs.children(vfs.root))[0].nodes) == ["README.md", ".api", "tabular"]
+        assert list((await vfs.children(vfs.root))[0].nodes) == ["README.md", ".api", ".cometfs", "tabular"]
         assert (await names(vfs, "tabular"))[-2:] == ["Diabetes progression", "wine-cultivars"]
     assert wire.asked == ["projects"]
 

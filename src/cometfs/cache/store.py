@@ -45,6 +45,10 @@ class Store:
         self._memory.put(key, held)
         return held
 
+    def drop(self, key: Hashable) -> None:
+        """Forgets what is held under `key`: there is reason to doubt it."""
+        self._memory.drop(key)
+
     async def get(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease) -> Held:
         """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""
         held = self._memory.get(key)

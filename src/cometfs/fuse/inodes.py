@@ -81,6 +81,20 @@ class Inodes:
             if inode.lookups <= 0:
                 self._drop(inode)
 
+    def part(self, parent: Inode, name: str) -> None:
+        """`name` stands for nothing any more; its inode lives on for who has it open."""
+        if parent.children is not None:
+            parent.children.pop(name, None)
+
+    def move(self, parent: Inode, name: str, new_parent: Inode, node: Node) -> None:
+        """What `name` stood for is called as `node` is now, and is `node`; what was called so before is parted."""
+        self.part(new_parent, node.name)
+        inode = (parent.children or {}).get(name)
+        self.part(parent, name)
+        if inode is not None:
+            inode.node, inode.parent = node, new_parent
+            new_parent.children = {**(new_parent.children or {}), node.name: inode}
+
     def _drop(self, inode: Inode) -> None:
         del self._by_number[inode.number]
         siblings = inode.parent.children if inode.parent else None

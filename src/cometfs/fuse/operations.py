@@ -149,7 +149,7 @@ class Operations(pyfuse3.Operations):
         size = opened.size if opened is not None else seen.size
         reply = EntryAttributes()
         reply.st_ino = inode.number
-        reply.st_mode = pyfuse3.ModeT(_MODES[seen.kind])
+        reply.st_mode = pyfuse3.ModeT(_MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0))
         reply.st_nlink = 1
         reply.st_uid, reply.st_gid = self._owner
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)

@@ -16,13 +16,25 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import pyfuse3
 import trio
 
-from cometfs.errors import Busy, CometFSError, DeadlineExceeded, Interrupted, NoSuchEntry
+from cometfs.errors import (
+    Busy,
+    CometFSError,
+    DeadlineExceeded,
+    Exists,
+    Interrupted,
+    NoSuchEntry,
+    NotPermitted,
+    ReadOnly,
+)
 from cometfs.fuse.errnos import errno_of
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
+
+QUIET = (NoSuchEntry, Interrupted, Exists, NotPermitted, ReadOnly)
+"""What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
 FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
 """Signals by which somebody wants a process to end. Others (a resized window, a timer) must not break a read."""
@@ -118,7 +130,7 @@ def handler(
                 return await handle(self, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
-        except (NoSuchEntry, Interrupted) as error:
+        except QUIET as error:
             raise pyfuse3.FUSEError(errno_of(error)) from None
         except CometFSError as error:
             log.warning("%s: %s", handle.__name__, error)

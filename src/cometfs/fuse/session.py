@@ -20,6 +20,7 @@ import trio
 from cometfs.errors import SetupError
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.requests import Patience
+from cometfs.fuse.writable import WritableOperations
 from cometfs.tree.vfs import Vfs
 
 SUBTYPE = "cometfs"
@@ -107,7 +108,7 @@ def clear(mountpoint: Path) -> None:
 def unmount(mountpoint: Path) -> None:
     """Unmounts a mount of ours, dead or alive, in use or not. Raises SetupError where there is none.
 
-    Nothing is written here, so nothing can be lost: who has a file open reads it to its end, and the daemon ends then.
+    Nothing is lost: who has a file open reads or writes it to its end, and the daemon ends then.
     """
     mount = mount_at(mountpoint)
     if mount is None:
@@ -144,9 +145,9 @@ async def serve(
     """
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
     patience = Patience(deadline, ROOM)
-    operations = Operations(vfs, patience)
-    # Without default_permissions: it makes the kernel ask for attributes, and so for sizes, before every look at a file.
-    options = {"ro", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    operations = WritableOperations(vfs, patience) if vfs.rw else Operations(vfs, patience)
+    # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
+    options = {"rw" if vfs.rw else "ro", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
     try:
         pyfuse3.init(operations, os.fspath(mountpoint), options)
     except RuntimeError as error:

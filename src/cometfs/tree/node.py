@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cometfs.cache.disk import Stream as Arriving
 from cometfs.comet.api import API
@@ -79,6 +79,45 @@ class Stream:
         return (self.name, *at.key)
 
 
+class Stored(NamedTuple):
+    """One file of a writable directory: its key, its bytes, and when it last changed if that is known."""
+
+    key: str
+    value: bytes
+    modified_ms: float | None
+
+
+class Answered(NamedTuple):
+    """What a writable directory holds, as of the moment (`trio.current_time`) at which that was asked for."""
+
+    began: float
+    values: dict[str, bytes]
+    """By key."""
+    times: dict[str, float]
+    """When those changed of which that is known, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """How the files of a directory are written, in a mount that may be written to; elsewhere it changes nothing.
+
+    Such a directory stands at one place of the tree, all its files are written so, and the place of each is its
+    directory's with the file's own key added.
+    """
+
+    source: Source
+    """Answers with the directory's `Answered`."""
+    save: Callable[[API, str, bytes], Awaitable[None]]
+    """Returns when Comet has the value of a key. Raises BadText for one that Comet cannot hold."""
+    remove: Callable[[API, str], Awaitable[None]]
+    name_of: Callable[[str], str]
+    """The file's name for a key."""
+    key_of: Callable[[str], str]
+    """The inverse; raises BadName for a name that no key has."""
+    scratch: Callable[[str], bool]
+    """Whether a key is only an editor's: kept as long as the mount lives, and never sent."""
+
+
 def says_nothing(answer: Any) -> bool:
     """Whether an answer means that Comet has nothing: null, an empty text, an empty list."""
     return answer is None or answer == "" or answer == []
@@ -103,6 +142,8 @@ class File:
     estimate: int | None = None
     """For a file that takes many calls: the bytes that stat shows while nobody has opened it. Not 0: tar, rsync and cp
     take a file of size 0 for empty without opening it; any other size they ask for again when they have."""
+    writer: Writer | None = None
+    """How it is written; its item is a `Stored` then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,3 +188,5 @@ class Dir:
     lease: Callable[[At], Lease]
     """How long a listing of it may be reused; the answers that it is made of may shorten that."""
     about: str = ""
+    writer: Writer | None = None
+    """How files are made in it and taken out."""

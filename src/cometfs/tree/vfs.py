@@ -21,7 +21,8 @@ from cometfs.comet.api import API
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names, provenance
-from cometfs.tree.node import BEGINNING, At, Dir, Each, File, Link, Source, Stream
+from cometfs.tree.drafts import Desk
+from cometfs.tree.node import BEGINNING, Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -76,6 +77,7 @@ class Attributes:
     """Seconds for which all this holds."""
     settled: bool = True
     """False for a size that is an estimate until the file is opened."""
+    writable: bool = False
 
 
 class Opened(Protocol):
@@ -144,9 +146,12 @@ class OpenedBody:
 class Vfs:
     """A mounted Comet: nodes in, children, attributes and bytes out."""
 
-    def __init__(self, api: API, store: Store, bodies: Bodies, tree: Dir, born_ms: float) -> None:
-        """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970."""
+    def __init__(self, api: API, store: Store, bodies: Bodies, tree: Dir, born_ms: float, *, rw: bool = False) -> None:
+        """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
+        is declared writable is so."""
         self.api = api
+        self.rw = rw
+        self._desks: dict[Writer, Desk] = {}
         self._store = store
         self._bodies = bodies
         self.root = Node("", tree, At(api.root, born_ms))
@@ -159,12 +164,13 @@ class Vfs:
         entry = node.entry
         if not isinstance(entry, Dir):
             raise NotADirectory(f"{node.name} is a file")
-        key = ("listing", entry, node.at.key)
+        desk = self.desk(node)
+        key = ("listing", entry, node.at.key, desk and desk.revision)
         held = self._store.peek(key)
         if held is None:
             answers = [(each, await self._ask(each.source, node.at)) for each in _eaches(entry)]
             # Somebody else may have built it while this one waited.
-            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers)
+            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers, desk)
         listing: Listing = held.value
         for part in node.within:
             folder = listing.folders.get(part)
@@ -184,8 +190,13 @@ class Vfs:
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without asking anybody."""
         entry = node.entry
+        desk = self.desk(node)
         if isinstance(entry, Dir):
-            return Attributes("dir", 0, node.at.modified_ms, entry.lease(node.at))
+            modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
+            return Attributes("dir", 0, modified_ms, entry.lease(node.at), writable=desk is not None)
+        if desk is not None:
+            now = desk.latest(node.at.item)
+            return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0, writable=True)
         if isinstance(entry, Link):
             return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
         size, lease = self._known_size(node, entry)
@@ -224,11 +235,15 @@ class Vfs:
         entry = node.entry
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
+        if desk := self.desk(node):
+            return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
             return await self._open_body(entry.source, node.at)
         return Content(await self._render(node, entry))
 
-    def _keep_listing(self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
+    def _keep_listing(
+        self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]], desk: Desk | None
+    ) -> Held:
         lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))
         listing = Listing()
         fixed = [child for child in entry.entries if not isinstance(child, Each)]
@@ -238,7 +253,7 @@ class Vfs:
                 listing.nodes[child.name] = Node(child.name, child, at)
         taken = {child.name for child in fixed}
         for each, held in answers:
-            rows = each.rows(held.value)
+            rows = each.rows(held.value if desk is None else desk.over(held.value))
             for path, row in zip(names.apart_from(taken, each.names(rows)), rows, strict=True):
                 _graft(listing, path, _leaf(path, each.child(row), each.bind(at, row)), entry, at)
         weight = _NODE_BYTES * (1 + len(fixed) + sum(len(each.rows(held.value)) for each, held in answers))
@@ -260,7 +275,7 @@ class Vfs:
     def _is_nothing(self, entry: File | Dir | Link, at: At) -> bool:
         """Whether an answer at hand says that Comet has nothing for `entry`."""
         if isinstance(entry, Dir):
-            sources = _eaches(entry)
+            sources = [] if entry.writer else _eaches(entry)
             return bool(sources) and all(
                 self._answers_nothing(each.source, at, lambda answer, rows=each.rows: not rows(answer))
                 for each in sources
@@ -272,6 +287,31 @@ class Vfs:
     def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
         held = self._store.peek(source.key(at))
         return held is not None and (held.error is not None or nothing(held.value))
+
+    def desk(self, node: Node) -> Desk | None:
+        """The writing in a writable directory, of itself or one of its files; None for what is only read."""
+        writer = None if isinstance(node.entry, Link) else node.entry.writer
+        if not self.rw or writer is None:
+            return None
+        if writer not in self._desks:
+            asked_at = _directory_of(node)
+            self._desks[writer] = Desk(writer, self.api, lambda: self._store.drop(writer.source.key(asked_at)))
+        return self._desks[writer]
+
+    async def answered(self, node: Node) -> Answered:
+        """What Comet has for a writable directory, of itself or one of its files."""
+        assert not isinstance(node.entry, Link)
+        assert node.entry.writer is not None
+        found: Answered = (await self._ask(node.entry.writer.source, _directory_of(node))).value
+        return found
+
+    def made(self, directory: Node, name: str) -> Node:
+        """The node of a file of a writable directory, whether or not there is one. Raises BadName."""
+        assert isinstance(directory.entry, Dir)
+        assert directory.entry.writer is not None
+        row = Stored(directory.entry.writer.key_of(name), b"", None)
+        (each,) = _eaches(directory.entry)
+        return _leaf((name,), each.child(row), each.bind(directory.at, row))
 
     async def answer(self, source: Source, at: At) -> Any:
         """What `source` answers at a place, asked for only if it must be; what sources ask other sources with."""
@@ -317,6 +357,10 @@ class Vfs:
             return (told if body is None or body.size is None else body.size), LISTING
         held = self._store.peek(("file", entry, node.at.key))
         return (None, 0.0) if held is None else (len(held.value), self._store.remaining(held))
+
+
+def _directory_of(node: Node) -> At:
+    return node.at if node.is_dir else replace(node.at, key=node.at.key[:-1])
 
 
 def _eaches(entry: Dir) -> list[Each]:

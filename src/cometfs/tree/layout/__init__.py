@@ -14,7 +14,7 @@ import trio
 from cometfs.comet.api import VERSION
 from cometfs.render import objects, text
 from cometfs.render import tables as csv
-from cometfs.tree import names, questions, shelves, tables
+from cometfs.tree import names, questions, shelves, stored, tables
 from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.layout.experiment import EXPERIMENT
 from cometfs.tree.layout.shelf import shelf
@@ -172,6 +172,7 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         account,
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
-    root = Dir("", (readme, raw, children), account)
+    mount = Dir(".cometfs", (stored.DIRECTORY,), account)
+    root = Dir("", (readme, raw, mount, children), account)
     guide = of_mount(root)
     return root

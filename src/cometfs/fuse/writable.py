@@ -1,0 +1,205 @@
+"""The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
+
+Nothing is pushed to the kernel but "ask for the attributes again", which is safe anywhere: what the kernel writes it
+knows itself. Not here: what may be written (tree/writing.py), and when a draft is stored (tree/drafts.py).
+"""
+
+# ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, cast
+
+import pyfuse3
+from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
+
+from cometfs.fuse.callers import still_holds
+from cometfs.fuse.inodes import Inode
+from cometfs.fuse.operations import Operations, _invalidate_attributes
+from cometfs.fuse.requests import Patience, handler
+from cometfs.tree.drafts import Draft
+from cometfs.tree.vfs import Node, Vfs
+from cometfs.tree.writing import Writing
+
+NOREPLACE = 1
+"""renameat2: the new name must be free."""
+
+
+class WritableOperations(Operations):
+    """What the kernel asks of a mounted tree a part of which is writable."""
+
+    def __init__(self, vfs: Vfs, patience: Patience) -> None:
+        super().__init__(vfs, patience)
+        self._writing = Writing(vfs)
+        self._writers: dict[int, tuple[Inode, int]] = {}
+        """The file and the process that opened it, by handle, of those that were opened to write."""
+
+    @handler
+    async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
+        place = self._inodes.at(inode)
+        writes = flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
+        if writes:
+            self._writing.check(place.node)
+        reply = await super().open(inode, flags, ctx)
+        if writes:
+            self._writers[reply.fh] = (place, ctx.pid)
+            if flags & os.O_TRUNC:
+                self._draft(reply.fh).resize(0)
+            # The kernel's own idea of the size may be one that could not be stored.
+            _invalidate_attributes(place)
+        return reply
+
+    @handler
+    async def create(
+        self, parent_inode: InodeT, name: bytes, mode: int, flags: int, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        parent = self._inodes.at(parent_inode)
+        node, draft = await self._writing.create(parent.node, os.fsdecode(name), new=bool(flags & os.O_EXCL))
+        inode = self._inodes.child(parent, node)
+        self._inodes.remember(inode)
+        handle, _ = await self._handles.open(inode, _already(draft))
+        self._writers[handle] = (inode, ctx.pid)
+        return FileInfo(fh=handle, keep_cache=False), self._attributes(inode, self._vfs.glance(node), 0.0)
+
+    @handler
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        return self._draft(fh).write(off, buf)
+
+    @handler
+    async def flush(self, fh: FileHandleT) -> None:
+        """Its errno is close's."""
+        if fh not in self._writers:
+            return
+        inode, pid = self._writers[fh]
+        draft = self._draft(fh)
+        if draft.dirty and not (draft.bare and still_holds(pid, inode.number, inode.node.name)):
+            await self._store(inode, draft)
+
+    @handler
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        if fh in self._writers:
+            await self._store(self._writers[fh][0], self._draft(fh))
+
+    @handler
+    async def release(self, fh: FileHandleT) -> None:
+        """After the last close: nobody hears of an error any more but the log."""
+        if fh not in self._writers:
+            self._handles.release(fh)
+            return
+        inode, _ = self._writers.pop(fh)
+        draft = self._draft(fh)
+        try:
+            # A mapped file is written after it was closed.
+            if draft.dirty and not draft.failed:
+                await self._store(inode, draft)
+        finally:
+            if all(other is not inode for other, _ in self._writers.values()):
+                draft.give_up()
+            self._handles.release(fh)
+
+    @handler
+    async def setattr(
+        self, inode: InodeT, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None, ctx: RequestContext
+    ) -> EntryAttributes:
+        """A new size. Owner, mode and times are taken without effect: `cp -p`, `sed -i` and editors cannot do without,
+        and the store has none."""
+        place = self._inodes.at(inode)
+        self._writing.check(place.node)
+        if fields.update_size:
+            await self._resize(place, attr.st_size)
+        return self._attributes(place, self._vfs.glance(place.node))
+
+    @handler
+    async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        parent = self._inodes.at(parent_inode)
+        await self._writing.remove(parent.node, os.fsdecode(name))
+        self._inodes.part(parent, os.fsdecode(name))
+
+    @handler
+    async def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: bytes,
+        parent_inode_new: InodeT,
+        name_new: bytes,
+        flags: int,
+        ctx: RequestContext,
+    ) -> None:
+        old, new = self._inodes.at(parent_inode_old), self._inodes.at(parent_inode_new)
+        self._writing.check(old.node)
+        if flags & ~NOREPLACE:
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        name, new_name = os.fsdecode(name_old), os.fsdecode(name_new)
+        moved = await self._writing.rename(old.node, name, new.node, new_name, new=bool(flags & NOREPLACE))
+        self._inodes.move(old, name, new, moved)
+
+    @handler
+    async def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
+        self._refuse(parent_inode)
+
+    @handler
+    async def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        self._refuse(parent_inode)
+
+    @handler
+    async def mknod(
+        self, parent_inode: InodeT, name: bytes, mode: int, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        self._refuse(parent_inode)
+
+    @handler
+    async def symlink(self, parent_inode: InodeT, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
+        self._refuse(parent_inode)
+
+    @handler
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: bytes, ctx: RequestContext
+    ) -> EntryAttributes:
+        self._refuse(new_parent_inode)
+
+    @handler
+    async def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        self._refuse_attribute(inode)
+
+    @handler
+    async def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        self._refuse_attribute(inode)
+
+    @handler
+    async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
+        if mode & os.W_OK:
+            self._writing.check(self._inodes.at(inode).node)
+        return True
+
+    async def _store(self, inode: Inode, draft: Draft) -> None:
+        try:
+            await draft.save()
+        finally:
+            _invalidate_attributes(inode)
+
+    async def _resize(self, place: Inode, size: int) -> None:
+        opened = self._handles.opened(place)
+        if isinstance(opened, Draft) and any(inode is place for inode, _ in self._writers.values()):
+            opened.resize(size)
+        else:
+            await self._writing.resize(place.node, size)
+
+    def _draft(self, handle: int) -> Draft:
+        return cast(Draft, self._handles.file(handle))
+
+    def _refuse(self, parent: InodeT) -> NoReturn:
+        self._writing.refuse(self._inodes.at(parent).node)
+
+    def _refuse_attribute(self, inode: InodeT) -> NoReturn:
+        self._writing.check(self._inodes.at(inode).node)
+        raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+
+
+def _already(draft: Draft) -> Callable[[Node], Awaitable[Draft]]:
+    async def begin(_node: Node) -> Draft:
+        return draft
+
+    return begin
