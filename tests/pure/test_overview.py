@@ -67,7 +67,7 @@ class Page(HTMLParser):
         if tag in ("td", "th"):
             self.rows[-1].append("")
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, _: str) -> None:
         self._inside = ""
 
     def handle_data(self, data: str) -> None:

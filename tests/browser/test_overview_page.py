@@ -1,0 +1,189 @@
+"""The page of a project in a real browser: it sorts, filters, shows its charts, runs nothing of users, asks nobody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from cometfs.render.overview import AT_ONCE, OverviewRow, overview_html
+from cometfs.render.plots import chart_svg
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+    from selenium.webdriver.remote.webelement import WebElement
+
+CSS = "css selector"
+CONTROL, BACKSPACE, ENTER = "\ue009", "\ue003", "\ue007"
+"""Keys, as WebDriver writes them."""
+
+NASTY = "<script>document.title='ran'</script><img src=x onerror=alert(1)>"
+ACCURACY = {"a": "10", "b": "9.5", "c": "NaN", "d": "", "e": "1e3", "f": "-Infinity", "g": "high", NASTY: "-2"}
+METRIC = "train/acc #1?"
+
+
+class Page:
+    """The page as a person sees it."""
+
+    def __init__(self, browser: WebDriver) -> None:
+        self.browser = browser
+
+    def every(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(CSS, selector)
+
+    def names(self) -> list[str]:
+        """The rows that are in the table, from above."""
+        return [cell.text for cell in self.every("#experiments tbody th")]
+
+    def header(self, name: str) -> WebElement:
+        (found,) = (cell for cell in self.every("#experiments thead th") if cell.text == name)
+        return found
+
+    def sort(self, name: str) -> list[str]:
+        self.header(name).find_element(CSS, "button").click()
+        return self.names()
+
+    def filter(self, words: str) -> tuple[list[str], str]:
+        field = self.every("#filter")[0]
+        field.send_keys(CONTROL, "a", CONTROL, BACKSPACE, words)
+        return self.names(), self.every("#count")[0].text
+
+    def run(self, script: str) -> Any:
+        return self.browser.execute_script(script)  # type: ignore[no-untyped-call, unused-ignore]
+
+
+Opening = Callable[[list[OverviewRow]], Page]
+
+
+@pytest.fixture
+def opened(chromium: WebDriver, directory: Path) -> Iterator[Opening]:
+    """Opens a page of rows. After the test: no message in the console, and no request to anything but files."""
+
+    def opening(rows: list[OverviewRow]) -> Page:
+        chart = f"charts/{METRIC.replace('/', '_')}.svg"
+        directory.joinpath(chart).write_bytes(chart_svg(METRIC, [("a", [(0, "1"), (1, "2")])]))
+        place = directory / "overview.html"
+        project = {"workspaceName": "ada", "projectName": NASTY, "projectDescription": NASTY}
+        place.write_bytes(overview_html(project, rows, [(METRIC, chart)]))
+        chromium.get(place.as_uri())
+        return Page(chromium)
+
+    chromium.get_log("browser"), chromium.get_log("performance")  # type: ignore[no-untyped-call, unused-ignore]
+    yield opening
+    assert chromium.get_log("browser") == []  # type: ignore[no-untyped-call, unused-ignore]
+    assert {urlsplit(url).scheme for url in requested(chromium)} <= {"file", "data"}
+
+
+def requested(browser: WebDriver) -> list[str]:
+    """Every address that the browser asked for since the log was read last."""
+    entries = browser.get_log("performance")  # type: ignore[no-untyped-call, unused-ignore]
+    said = [json.loads(entry["message"])["message"] for entry in entries]
+    return [event["params"]["request"]["url"] for event in said if event["method"] == "Network.requestWillBeSent"]
+
+
+def experiments() -> list[OverviewRow]:
+    """One of each kind of accuracy; two optimizers, one model."""
+    return [
+        OverviewRow(
+            name, f"dir {name}".replace("/", "%2F"), f"key-{name}", "finished", 1.5e12 + index, 1e3 * (9 - index),
+            ("baseline", "v2") if name in "ab" else (),
+            {"optimizer": "SGD" if name in "ac" else "adam", "model": "vit"}, {"acc": value},
+        )
+        for index, (name, value) in enumerate(ACCURACY.items())
+    ]  # fmt: skip
+
+
+def test_a_column_sorts_by_number_and_back_with_nothing_last(opened: Opening) -> None:
+    """Numbers before words; NaN, then empty cells, last in both directions."""
+    page = opened(experiments())
+    assert page.sort("acc") == ["f", NASTY, "b", "a", "e", "g", "c", "d"]
+    assert page.header("acc").get_attribute("aria-sort") == "ascending"
+    assert page.sort("acc") == ["g", "e", "a", "b", NASTY, "f", "c", "d"]
+    assert page.header("acc").get_attribute("aria-sort") == "descending"
+
+
+def test_durations_sort_by_how_long_they_are(opened: Opening) -> None:
+    """And only one column is said to be sorted."""
+    page = opened(experiments())
+    page.sort("acc")
+    assert page.sort("duration") == list(reversed(ACCURACY))
+    assert len(page.every("[aria-sort]")) == 1
+
+
+def test_a_column_sorts_by_keyboard(opened: Opening) -> None:
+    """A header is a button."""
+    page = opened(experiments())
+    page.header("acc").find_element(CSS, "button").send_keys(ENTER)
+    assert page.names()[0] == "f"
+
+
+def test_a_filter_shows_rows_that_have_every_word_in_any_cell(opened: Opening) -> None:
+    """Whatever the case; the count is told, and an empty filter shows all."""
+    page = opened(experiments())
+    assert page.filter("sgd") == (["a", "c"], "2 of 8")
+    assert page.filter("BASELINE adam") == (["b"], "1 of 8")
+    assert page.filter("nothing-has-this") == ([], "0 of 8")
+    assert page.filter("") == (list(ACCURACY), "8 of 8")
+
+
+def test_a_filtered_table_sorts_and_stays_filtered(opened: Opening) -> None:
+    """The two do not undo each other."""
+    page = opened(experiments())
+    page.filter("adam")
+    assert page.sort("acc") == ["f", NASTY, "b", "e", "g", "d"]
+    assert page.filter("") == (["f", NASTY, "b", "a", "e", "g", "c", "d"], "8 of 8")
+
+
+def test_a_chart_is_visible(opened: Opening) -> None:
+    """Though its name needs encoding, and lies in a directory whose name does."""
+    (picture,) = opened(experiments()).every("img")
+    drawn = "arguments[0].scrollIntoView(); return arguments[0].decode().then(() => arguments[0].naturalWidth)"
+    width = picture.parent.execute_script(drawn, picture)
+    assert width == 1000
+    assert picture.is_displayed()
+
+
+def test_a_name_that_is_a_script_stays_text(opened: Opening) -> None:
+    """In the title, the description, a row: it neither runs nor becomes an element."""
+    page = opened(experiments())
+    assert NASTY in page.names()
+    assert page.every("h1")[0].text == f"ada/{NASTY}"
+    assert page.browser.title == f"ada/{NASTY}"
+    assert (len(page.every("script")), len(page.every("img"))) == (1, 1)
+
+
+def test_a_link_leads_to_the_experiments_directory(opened: Opening, directory: Path) -> None:
+    """Beside the page, by its real name."""
+    page = opened(experiments())
+    links = [link.get_attribute("href") or "" for link in page.every("tbody th a")]
+    assert [unquote(urlsplit(link).path) for link in links] == [f"{directory}/{row.path}/" for row in experiments()]
+
+
+def test_the_policy_is_in_force(chromium: WebDriver, opened: Opening) -> None:
+    """A script that gets into the page after all does not run, and the console says why."""
+    page = opened(experiments())
+    added = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
+    assert page.run(added + "return window.ran") is None
+    (said,) = chromium.get_log("browser")  # type: ignore[no-untyped-call, unused-ignore]
+    assert "Content Security Policy" in said["message"]
+
+
+def test_of_many_rows_those_that_are_scrolled_to_are_in_the_table(opened: Opening) -> None:
+    """All are sorted and found, few are laid out."""
+    rows = [
+        OverviewRow(f"run-{n}", f"run-{n}", f"{n:032x}", metrics={"acc": str(n * 7919 % 3000)}) for n in range(3000)
+    ]
+    page = opened(rows)
+    count = "return document.querySelector('#experiments tbody').rows.length"
+    assert page.run(count) == AT_ONCE
+    page.run("const f = document.querySelector('.frame'); f.scrollTop = f.scrollHeight")
+    page.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.run(count) == 2 * AT_ONCE
+    assert page.filter("run-2999") == (["run-2999"], "1 of 3,000")
+    page.filter("")
+    page.header("acc").find_element(CSS, "button").click()
+    assert [cell.text for cell in page.every("#experiments tbody tr:first-child th")] == ["run-0"]
