@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
 import io
+import json
 import math
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -29,6 +29,7 @@ class PanelStore:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
+        self._told = False
         self._saving = Lock()
         self._text = EMPTY if directory is None else _read(directory / FILE)
 
@@ -39,11 +40,11 @@ class PanelStore:
     def save(self, text: str) -> None:
         """Replace the text. Raises OSError when the disk does not take it; the old text is kept then. Blocks."""
         with self._saving:
-            if self._directory is not None and not os.access(self._directory, os.W_OK):
-                LOG.info("%s cannot be written: the store is kept in memory, until this server ends", self._directory)
-                self._directory = None
-            if self._directory is not None:
+            if self._directory is not None and os.access(self._directory, os.W_OK):
                 _write(self._directory, text.encode())
+            elif not self._told:
+                LOG.info("the store is kept in memory, until this server ends: there is no directory to write it to")
+                self._told = True
             self._text = text
 
 
