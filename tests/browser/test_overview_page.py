@@ -53,7 +53,7 @@ class Page:
         return self.names(), self.every("#count")[0].text
 
     def run(self, script: str) -> Any:
-        return self.browser.execute_script(script)  # type: ignore[no-untyped-call, unused-ignore]
+        return self.browser.execute_script(script)
 
 
 Opening = Callable[[list[OverviewRow]], Page]
@@ -72,15 +72,15 @@ def opened(chromium: WebDriver, directory: Path) -> Iterator[Opening]:
         chromium.get(place.as_uri())
         return Page(chromium)
 
-    chromium.get_log("browser"), chromium.get_log("performance")  # type: ignore[no-untyped-call, unused-ignore]
+    chromium.get_log("browser"), chromium.get_log("performance")
     yield opening
-    assert chromium.get_log("browser") == []  # type: ignore[no-untyped-call, unused-ignore]
+    assert chromium.get_log("browser") == []
     assert {urlsplit(url).scheme for url in requested(chromium)} <= {"file", "data"}
 
 
 def requested(browser: WebDriver) -> list[str]:
     """Every address that the browser asked for since the log was read last."""
-    entries = browser.get_log("performance")  # type: ignore[no-untyped-call, unused-ignore]
+    entries = browser.get_log("performance")
     said = [json.loads(entry["message"])["message"] for entry in entries]
     return [event["params"]["request"]["url"] for event in said if event["method"] == "Network.requestWillBeSent"]
 
@@ -168,7 +168,7 @@ def test_the_policy_is_in_force(chromium: WebDriver, opened: Opening) -> None:
     page = opened(experiments())
     added = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
     assert page.run(added + "return window.ran") is None
-    (said,) = chromium.get_log("browser")  # type: ignore[no-untyped-call, unused-ignore]
+    (said,) = chromium.get_log("browser")
     assert "Content Security Policy" in said["message"]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from cometfs import errors
+from cometfs import API, errors
 from cometfs.fuse.errnos import ERRNOS
 from cometfs.tree.layout import tree
+from cometfs.tree.node import Dir, Each, File
 from cometfs.tree.table import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +37,24 @@ def test_imports_go_down_only() -> None:
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+SDK = Path(__file__).parents[2] / "tests/recorded/sdk-methods.txt"
+
+
+def test_every_method_of_the_sdk_has_a_file() -> None:
+    """Those of Comet's JavaScript SDK, in snake_case; the store's three are the files of .cometfs/store/."""
+    shown = set(methods(tree()))
+    wanted = {name for name in vars(API) if not name.startswith("_")}
+    assert set(SDK.read_text().split()) <= wanted
+    assert set(SDK.read_text().split()) <= shown
+
+
+def methods(entry: Dir) -> Iterator[str]:
+    for child in entry.entries:
+        shown = child.shown if isinstance(child, Each) else (child,)
+        for one in shown:
+            if isinstance(one, Dir):
+                yield from methods(one)
+            elif isinstance(one, File):
+                yield from one.sdk

@@ -21,8 +21,8 @@ MOST_OF_ALL = 100_000
 """Points of a picture, about 2 MB of SVG: many lines are thinned more than one."""
 
 FEWEST_OF_LINE = 100
-HUGE, TINY = 1e300, 1e-300
-"""Beyond these, margins of axes would overflow: what is greater is a gap, what is smaller is a zero."""
+HUGE, TINY = 1e200, 1e-200
+"""Beyond these, margins and ticks of axes overflow: what is greater is a gap, what is smaller is a zero."""
 
 DECADES = 3
 _GAP = math.nan

@@ -193,5 +193,5 @@ def table_row(record: Record) -> dict[str, Any]:
 
 
 def _moment(ms: float | None) -> str | None:
-    """ISO 8601 in UTC, which DuckDB and pandas read as a time."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    """ISO 8601, in UTC without saying so: a zone would make DuckDB want another package to show it."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -95,7 +95,7 @@ def always(entry: Any) -> Callable[[Any], Any]:
 
 
 def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
-    return lambda rows: [row for row in rows if row["type"] in types]
+    return lambda rows: [row for row in rows if row["type"] in types and not is_remote(row)]
 
 
 def asset_names(
