@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cometfs.render.overview import AT_ONCE, FILES, MANY, OverviewRow, overview_html
+from cometfs.render.overview import AT_ONCE, FILES, MANY, SHORT, OverviewRow, overview_html
 
 PROJECT = {"workspaceName": "ada", "projectName": "vision"}
 TAGS = (
@@ -193,7 +193,7 @@ def test_times_are_utc_and_durations_are_said_as_people_do() -> None:
 def test_what_is_long_is_cut_and_told_whole_in_a_tip() -> None:
     """A parameter may hold a whole configuration."""
     found = page(experiment("a", params={"cfg": "x" * 500}), experiment("b"))
-    assert found.rows[1][5] == "x" * 60 + "…"
+    assert found.rows[1][5] == "x" * SHORT + "…"
     assert [cell["title"] for cell in found.every("td") if "title" in cell] == ["x" * 500]
 
 

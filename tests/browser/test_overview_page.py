@@ -72,16 +72,21 @@ def opened(chromium: WebDriver, directory: Path) -> Iterator[Opening]:
         chromium.get(place.as_uri())
         return Page(chromium)
 
-    chromium.get_log("browser"), chromium.get_log("performance")
+    logged(chromium, "browser"), logged(chromium, "performance")
     yield opening
-    assert chromium.get_log("browser") == []
+    assert logged(chromium, "browser") == []
     assert {urlsplit(url).scheme for url in requested(chromium)} <= {"file", "data"}
+
+
+def logged(browser: WebDriver, kind: str) -> list[dict[str, Any]]:
+    """What the browser logged since it was asked last."""
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
 
 
 def requested(browser: WebDriver) -> list[str]:
     """Every address that the browser asked for since the log was read last."""
-    entries = browser.get_log("performance")
-    said = [json.loads(entry["message"])["message"] for entry in entries]
+    said = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
     return [event["params"]["request"]["url"] for event in said if event["method"] == "Network.requestWillBeSent"]
 
 
@@ -168,7 +173,7 @@ def test_the_policy_is_in_force(chromium: WebDriver, opened: Opening) -> None:
     page = opened(experiments())
     added = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
     assert page.run(added + "return window.ran") is None
-    (said,) = chromium.get_log("browser")
+    (said,) = logged(chromium, "browser")
     assert "Content Security Policy" in said["message"]
 
 

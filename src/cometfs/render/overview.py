@@ -41,7 +41,7 @@ AT_ONCE = 200
 MANY = 20
 """So many columns of parameters and metrics there are, however many experiments."""
 
-SHORT, LONG = 60, 1_000
+SHORT, LONG = 40, 1_000
 """Letters of a cell, and of the tip that tells the whole of what is longer."""
 
 
@@ -179,8 +179,10 @@ def _header(name: str, kind: str = "") -> str:
 
 def _row(row: OverviewRow, columns: Iterable[_Column]) -> str:
     state = f' class="{row.state}"' if row.state in ("running", "finished", "crashed") else ""
+    name = row.name or row.key
+    tip = f' title="{_text(name)}"' if len(name) > SHORT else ""
     cells = [
-        f'<th scope="row"><a href="{_href(row.path)}/">{_text(row.name or row.key)}</a></th>',
+        f'<th scope="row"{tip}><a href="{_href(row.path)}/">{_text(name)}</a></th>',
         f"<td{state}>{_text(row.state)}</td>",
         f"<td>{_moment(row.started_ms)}</td>",
         _duration(row.duration_ms),
