@@ -569,3 +569,19 @@ async def test_the_sample_is_never_written(tmp_path: Path) -> None:
         assert await save(client, '{"k": 1}') == 200
         assert await answer(client, "panel/store") == {"store": '{"k": 1}'}
     assert not (sample_directory() / "store.json").exists()
+
+
+# -- whole metrics -----------------------------------------------------------------------------------------------------
+
+
+async def test_whole_metrics_are_files_for_who_asks_for_their_type(directory: Path) -> None:
+    """They are not among all assets; of names that are changed alike there is one."""
+    append(directory, KEYS[2], metric("a/b", 1), metric("a_b", 2), metric("a/b", "NaN"))
+    query = {"experimentKey": KEYS[2]}
+    async with asking(directory) as client:
+        rows = (await answer(client, "experiment/asset/list", **query, type="ASSET_TYPE_FULL_METRIC"))["assets"]
+        assert [row["fileName"] for row in rows] == ["a_b_0.csv.zip", "acc_0.csv.zip"]
+        assert (await answer(client, "experiment/asset/list", **query))["assets"] == []
+        body = await client.get(REST + "experiment/asset/get-asset", params=query | {"assetId": rows[0]["assetId"]})
+    with zipfile.ZipFile(io.BytesIO(body.content)) as archive:
+        assert archive.read("a_b_0.csv") == b"value,timestamp,step,epoch\n1.0,,1,\nnan,,1,\n"

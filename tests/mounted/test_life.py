@@ -40,7 +40,7 @@ def daemon(stage: Stage, comet: Comet) -> Path:
 
 def test_mount_returns_when_it_answers_and_prints_nothing(daemon: Path, stage: Stage) -> None:
     """One daemon, detached, under the mountpoint at once."""
-    assert {path.name for path in daemon.iterdir()} == {"tabular", "vision-lab"}
+    assert {path.name for path in daemon.iterdir()} >= {"tabular", "vision-lab"}
     assert mounts_at(daemon) == 1
     (process,) = stage.processes()
     assert os.getsid(process) != os.getsid(0)
@@ -178,7 +178,7 @@ def test_service_manager_is_told_of_readiness_and_of_the_end(abstract: bool, sta
         command = [*COMETFS, "mount", "--foreground", str(stage.home / "mnt"), "--url", comet.url]
         with subprocess.Popen(command, env=environ) as process:
             assert "READY=1" in _told(manager, "READY=1")
-            assert {path.name for path in (stage.home / "mnt").iterdir()} == {"tabular", "vision-lab"}
+            assert {path.name for path in (stage.home / "mnt").iterdir()} >= {"tabular", "vision-lab"}
             process.terminate()
             assert "READY=1" not in _told(manager, "STOPPING=1")
             assert process.wait(PATIENCE) == 0

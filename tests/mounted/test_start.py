@@ -147,7 +147,7 @@ def test_dead_mount_of_ours_is_cleaned_up_and_mounted_over(looked_at: bool, stag
         said = stage.run("mount", mounted.path, "--url", comet.url, COMET_API_KEY="k")
         assert said == Said(0, "", "")
         assert mounts_at(mounted.path) == 1
-        assert {path.name for path in mounted.path.iterdir()} == {"tabular", "vision-lab"}
+        assert {path.name for path in mounted.path.iterdir()} >= {"tabular", "vision-lab"}
         assert stage.run("umount", mounted.path) == Said(0, "", "")
         assert not is_mounted(mounted.path)
     stage.await_no_process()
@@ -179,7 +179,7 @@ def test_workspace_option_shows_just_those(stage: Stage, comet: Comet) -> None:
 def test_workspaces_that_are_named_are_not_listed_by_comet(stage: Stage, comet: Comet) -> None:
     """Both given, in any order: both there."""
     with running_mount(stage.home, comet, "--workspace", "vision-lab", "--workspace", "tabular") as mounted:
-        assert {path.name for path in mounted.path.iterdir()} == {"tabular", "vision-lab"}
+        assert {path.name for path in mounted.path.iterdir()} >= {"tabular", "vision-lab"}
 
 
 def test_key_comes_from_a_file(stage: Stage) -> None:
