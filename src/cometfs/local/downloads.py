@@ -5,12 +5,12 @@ Not here: lists of them (`endpoints`).
 
 from __future__ import annotations
 
+import io
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
-from io import SEEK_END
 from shutil import copyfileobj
 from typing import BinaryIO, cast
 
@@ -18,7 +18,7 @@ import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from cometfs.local import registry_endpoints
+from cometfs.local import full_metrics, registry_endpoints
 from cometfs.local.asking import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, Ask, Refusal
 from cometfs.local.content import CHUNK
 from cometfs.local.record import Asset
@@ -35,10 +35,18 @@ def asset(ask: Ask) -> Response:
     identity = ask.text("assetId")
     found = ask.record().assets.get(identity)
     if found is None:
-        raise Refusal(404, f"asset {identity} does not exist")
+        return _full_metric(ask, identity)
     if found.member is None:
         raise Refusal(400, f"asset {identity} is remote: only its link is known")
     return _of_asset(found, found.member)
+
+
+def _full_metric(ask: Ask, identity: str) -> Response:
+    experiment = ask.experiment()
+    metric = full_metrics.metric_of(experiment, identity)
+    if metric is None:
+        raise Refusal(404, f"asset {identity} does not exist")
+    return Download(f"all of {metric}", lambda: io.BytesIO(full_metrics.packed(experiment, metric)))
 
 
 def _artifact_file(ask: Ask) -> Response:
@@ -137,7 +145,7 @@ class Download(Response):
 
 
 def _measured(file: BinaryIO) -> int:
-    size = file.seek(0, SEEK_END)
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     return size
 

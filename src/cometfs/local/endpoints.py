@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.local import artifact_endpoints, content, querying, registry_endpoints, replies
+from cometfs.local import artifact_endpoints, content, full_metrics, querying, registry_endpoints, replies
 from cometfs.local.asking import Ask, Refusal
 from cometfs.local.charts import ChartQuestion, chart
 from cometfs.local.columns import columns
@@ -74,6 +74,8 @@ def _all_points(ask: Ask) -> Any:
 
 def _assets(ask: Ask) -> Any:
     wanted = ask.query.get("type") or "all"
+    if wanted == full_metrics.TYPE:
+        return {"assets": full_metrics.rows(ask.experiment(), ask.base_url)}
     wanted = "image" if wanted == "visualization" else wanted
     found = ask.record().assets.values()
     return _asset_rows(ask, (asset for asset in found if wanted in ("all", asset.type)))
