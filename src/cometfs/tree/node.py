@@ -128,7 +128,7 @@ class File:
     """A file: a name, a question and a renderer."""
 
     name: str
-    """Empty for the files of an Each, which are named by their rows."""
+    """For the files of an Each, which are named by their rows: what the table in README.md adds to the label."""
     source: Source | Stream | None
     """None: rendered from what is known at the place."""
     render: Callable[[Any], bytes] = bytes

@@ -28,13 +28,11 @@ def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
 
 def _of_each(each: Each, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
     if isinstance(shown, Dir):
-        path = f"{above}{each.label}/"
+        path = f"{above}{within}{each.label}/"
         yield f"| **`{path}`** | {shown.about} | `{each.source.name}` |"
         yield from _rows(shown, path, "")
     else:
-        # An asset that lies elsewhere is a file with a suffix of its own.
-        suffix = ".url" if isinstance(shown, File) and shown.source is None else ""
-        yield _of_file(shown, within + each.label + suffix, f"`{each.source.name}`")
+        yield _of_file(shown, within + each.label + shown.name, f"`{each.source.name}`")
 
 
 def _of_file(entry: File | Link, path: str, listed_by: str) -> str:

@@ -43,7 +43,9 @@ ASSET_BYTES = File(
     about="an asset, byte for byte; a `/` makes folders",
     sdk=("experiment_asset", "experiment_asset_by_name"),
 )
-ASSET_LINK = File("", None, lambda at: text.lines([at.item["link"] or ""]), "the link of an asset that lies elsewhere")
+ASSET_LINK = File(
+    ".url", None, lambda at: text.lines([at.item["link"] or ""]), "the link of an asset that lies elsewhere"
+)
 IMAGE_BYTES = File("", questions.ASSET, about="an image; the suffix comes from its bytes where the name has none")
 SOURCE_BYTES = File("", questions.ASSET, about="a logged source file, absolute paths made relative")
 MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
