@@ -5,6 +5,7 @@ Not here: README.md of the repository.
 
 from __future__ import annotations
 
+from cometfs.render import plots
 from cometfs.tree.node import At, Dir
 from cometfs.tree.table import markdown
 
@@ -17,6 +18,10 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - `grep -r` over N experiments costs some 14 calls for each, and 1 for each metric and asset: name the files instead,
   as in `grep lr */params.json`. `.api/` repeats what other files show: leave it out (`grep --exclude-dir=.api`).
 - Nothing can be written or broken here. An error is an errno, never an empty file."""
+
+_NO_PICTURES = """\
+Pictures of metrics (`plots/`, `charts/*.svg`) need matplotlib where the mount runs: `pip install 'cometfs[plots]'`.
+"""
 
 _COMMANDS = (
     ("ls", "what is here"),
@@ -40,6 +45,7 @@ def of_mount(entry: Dir) -> bytes:
         "`<workspace>/<project>/<experiment>/`: everything that Comet (comet.com) knows of an experiment, as files.\n",
         "## What it costs to read\n",
         _COSTS + "\n",
+        *([] if plots.available() else [_NO_PICTURES]),
         "## Commands worth knowing\n",
         "In a project's directory:\n",
         _commands(),
@@ -60,6 +66,7 @@ def of_project(at: At) -> bytes:
         "by key and by state, `archived/` what was put away, `.api/` Comet's own answers.\n",
         "## What it costs to read\n",
         _COSTS + "\n",
+        *([] if plots.available() else [_NO_PICTURES]),
         "## Commands worth knowing\n",
         _commands(),
     ]

@@ -130,19 +130,21 @@ EXPERIMENT = Dir(
             ),
             experiment,
         ),
-        Dir(
-            "plots",
-            of_extra(
-                Each(
-                    questions.SUMMARY,
-                    lambda rows: names.of_metrics([row["name"] for row in rows], ".svg"),
-                    questions.at_metric,
-                    always(PLOT_SVG),
-                    "<metric>.svg",
-                    (PLOT_SVG,),
-                )
-            ),
-            experiment,
+        *of_extra(
+            Dir(
+                "plots",
+                (
+                    Each(
+                        questions.SUMMARY,
+                        lambda rows: names.of_metrics([row["name"] for row in rows], ".svg"),
+                        questions.at_metric,
+                        always(PLOT_SVG),
+                        "<metric>.svg",
+                        (PLOT_SVG,),
+                    ),
+                ),
+                experiment,
+            )
         ),
         Dir(
             "assets",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from cometfs.render import objects, plots, text
 from cometfs.render import tables as csv
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.sieve import sieve
 from cometfs.tree import names, tables
-from cometfs.tree.node import At, Each, File, Row, Source
+from cometfs.tree.node import At, Dir, Each, File, Row, Source
 from cometfs.tree.provenance import page_of
 from cometfs.tree.questions import Picture
 
@@ -47,6 +47,8 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
     return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
 
 
+E = TypeVar("E", Each, Dir)
+
 ESTIMATE = 64 << 10
 """What stat shows of a table or a picture that nobody has opened: making it would cost many calls."""
 
@@ -57,7 +59,7 @@ def chart_svg(chart: tables.Chart) -> bytes:
 
 def plot_svg(points: Sequence[Row]) -> bytes:
     title = points[0]["metricName"] if points else ""
-    return plots.chart_svg(title, [(title, [(point["step"], point["metricValue"]) for point in csv.in_order(points)])])
+    return plots.chart_svg(title, [("", [(point["step"], point["metricValue"]) for point in csv.in_order(points)])])
 
 
 def overview_page(overview: tables.Overview) -> bytes:
@@ -82,7 +84,7 @@ def overview_row(record: tables.Record) -> OverviewRow:
     )
 
 
-def of_extra(entry: Each) -> tuple[Each, ...]:
+def of_extra(entry: E) -> tuple[E, ...]:
     """Pictures, where the extra that draws them is installed."""
     return (entry,) if plots.available() else ()
 
