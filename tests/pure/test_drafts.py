@@ -1,0 +1,131 @@
+"""An open file that is being written, and the desk that it lies on, over a Comet that is a dict."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import trio
+
+from cometfs.comet.api import API
+from cometfs.errors import BadName, BadText, Exists, NoSuchEntry, TooBig, Unreachable
+from cometfs.tree import stored
+from cometfs.tree.drafts import BIGGEST, Desk
+from cometfs.tree.node import Answered
+
+
+class Comet:
+    """What is stored, and whether storing fails."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = dict(values)
+        self.failing = False
+        self.doubts = 0
+        self.desk = Desk(stored.WRITER, cast(API, self), self.doubt, lambda: 7.0)
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    async def store(self, key: str, value: str) -> Any:
+        await trio.lowlevel.checkpoint()
+        if self.failing:
+            raise Unreachable("no network")
+        self.values[key] = value
+
+    async def delete_from_store(self, key: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self.values.pop(key, None) is not None
+
+    @property
+    def answered(self) -> Answered:
+        return Answered(trio.current_time(), {key: value.encode() for key, value in self.values.items()}, {})
+
+
+@pytest.mark.parametrize("key", ["a", "a/b", "", "%", "%41", "..", "é\n", "a%2Fb", ".k.swp"])
+def test_a_key_and_its_name_are_each_others_inverse(key: str) -> None:
+    """Whatever the key, short of names that are too long."""
+    assert stored.key_of(stored.name_of(key)) == key
+
+
+@pytest.mark.parametrize("name", ["%41", "%FF", "a\nb", "\udcff"])
+def test_a_name_that_would_be_shown_otherwise_is_refused(name: str) -> None:
+    """So that what was made is found under the name that it was given."""
+    with pytest.raises(BadName):
+        stored.key_of(name)
+
+
+async def test_a_draft_is_stored_once_when_it_is_saved() -> None:
+    """Written at any offset, cut, lengthened; a gap is zeros."""
+    comet = Comet(k="old")
+    draft = comet.desk.open("k", comet.answered)
+    assert draft.write(5, b"x") == 1
+    draft.resize(7)
+    assert (draft.dirty, comet.values) == (True, {"k": "old"})
+    await draft.save()
+    assert (draft.dirty, comet.values) == (False, {"k": "old\0\0x\0"})
+
+
+@pytest.mark.logs("'k' is not stored: no network")
+async def test_what_cannot_be_stored_stays_dirty_and_is_taken_back() -> None:
+    """The old value is what the next one who opens it sees."""
+    comet = Comet(k="old")
+    comet.failing = True
+    draft = comet.desk.open("k", comet.answered)
+    draft.write(0, b"new")
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            await draft.save()
+    assert comet.doubts == 2
+    draft.give_up()
+    draft.close()
+    assert comet.desk.open("k", comet.answered).value == b"old"
+
+
+@pytest.mark.logs("no UTF-8 at byte 0")
+async def test_what_is_no_text_or_too_big_is_refused() -> None:
+    """At the save and at the write."""
+    comet = Comet()
+    draft = comet.desk.create("k", comet.answered, new=True)
+    draft.write(0, b"\xff")
+    with pytest.raises(BadText):
+        await draft.save()
+    with pytest.raises(TooBig):
+        draft.write(BIGGEST, b"x")
+    assert comet.values == {}
+
+
+async def test_an_answer_that_was_asked_before_a_write_does_not_undo_it() -> None:
+    """A younger one does."""
+    comet = Comet(k="old")
+    before = comet.answered
+    await comet.desk.put("k", b"new")
+    assert comet.desk.over(before).values == {"k": b"new"}
+    comet.values["k"] = "newer"
+    younger = Answered(trio.current_time() + 1, comet.answered.values, {})
+    assert comet.desk.over(younger).values == {"k": b"newer"}
+
+
+async def test_a_swap_file_is_never_sent() -> None:
+    """It lives here, whatever its bytes, until it is removed."""
+    comet = Comet()
+    draft = comet.desk.create(".k.swp", comet.answered, new=True)
+    draft.write(0, b"\xff\x00")
+    await draft.save()
+    draft.close()
+    assert comet.desk.over(comet.answered).values == {".k.swp": b"\xff\x00"}
+    await comet.desk.remove(".k.swp", comet.answered)
+    assert comet.desk.over(comet.answered).values == comet.values == {}
+
+
+async def test_moving_and_removing_follow_the_names() -> None:
+    """Over what is there, unless it must be new; what was removed is stored no more."""
+    comet = Comet(a="1", b="2")
+    with pytest.raises(Exists):
+        await comet.desk.rename("a", "b", comet.answered, new=True)
+    gone = comet.desk.open("b", comet.answered)
+    await comet.desk.rename("a", "b", comet.answered, new=False)
+    gone.write(0, b"late")
+    await gone.save()
+    assert comet.values == {"b": "1"}
+    with pytest.raises(NoSuchEntry):
+        await comet.desk.remove("a", comet.answered)
