@@ -106,7 +106,8 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
         with trio.fail_after(START):
             shown = (await vfs.children(vfs.root))[0].nodes
             for node in shown.values() if workspaces else ():
-                await vfs.children(node)
+                if node.at.workspace:
+                    await vfs.children(node)
     except KeyRejected as error:
         raise SetupError(f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file") from error
     except NotFound as error:

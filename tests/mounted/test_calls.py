@@ -146,11 +146,13 @@ def test_reading_the_tree_twice_asks_once(cold: Mounted) -> None:
     before = len(cold.comet.requests())
     found = run("grep", "-rc", "accuracy", cold.path)
     _flushed(cold.comet)
-    asked = [(request["path"], request["query"]) for request in cold.comet.requests()[before:]]
+    # The log has no bodies, so it cannot tell one POST (a chart, a query) from another.
+    asked = [(one["path"], one["query"]) for one in cold.comet.requests()[before:] if one["method"] == "GET"]
     assert max(Counter(asked).values()) == 1
     with counted(cold.comet) as again:
         assert run("grep", "-rc", "accuracy", cold.path) == found
-    assert not again
+    # What the store holds holds for seconds only: others write to it.
+    assert set(again) <= {"panel/store"}
 
 
 def test_hundred_processes_reading_one_cold_file_make_one_call(tmp_path: Path) -> None:

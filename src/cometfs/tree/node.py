@@ -15,9 +15,6 @@ from cometfs.comet.api import API
 from cometfs.lease import Lease
 from cometfs.tree.names import Path
 
-BEGINNING = 512
-"""Bytes at the beginning of a body that tell of which kind it is."""
-
 Row = Mapping[str, Any]
 """One object of a Comet answer, in the normal form of comet/models.py."""
 
@@ -48,8 +45,8 @@ class Asker(Protocol):
     async def answer(self, source: Source, at: At) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
 
-    async def beginning(self, stream: Stream, at: At) -> bytes:
-        """The first bytes of a body, at most `BEGINNING`; the body is kept, not fetched again by who reads it next."""
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +136,9 @@ class File:
     """Whether an answer at hand means that there is no such file."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
-    estimate: int | None = None
-    """For a file that takes many calls: the bytes that stat shows while nobody has opened it. Not 0: tar, rsync and cp
-    take a file of size 0 for empty without opening it; any other size they ask for again when they have."""
+    estimate: Callable[[At], int | None] = lambda _at: None
+    """Where making the file takes too many calls for a look at its size: the bytes that stat shows while nobody has
+    opened it. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
     writer: Writer | None = None
     """How it is written; its item is a `Stored` then."""
 
@@ -188,5 +185,7 @@ class Dir:
     lease: Callable[[At], Lease]
     """How long a listing of it may be reused; the answers that it is made of may shorten that."""
     about: str = ""
+    hides: bool = False
+    """Whether it is left out of a listing where answers at hand say that nothing is in it."""
     writer: Writer | None = None
     """How files are made in it and taken out."""

@@ -13,7 +13,8 @@ import trio
 
 from cometfs import lease
 from cometfs.comet.api import API
-from cometfs.errors import CometFSError
+from cometfs.comet.models import logged_json
+from cometfs.errors import CometFSError, Unintelligible
 from cometfs.lease import Lease
 from cometfs.tree import names
 from cometfs.tree.node import Asker, At, Row, Source, Stream
@@ -122,7 +123,6 @@ ASSET = Stream(
 GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata)
 PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch)
 IMAGE_ROWS = about_experiment("experiment/asset/list?type=image", API.experiment_images)
-CURVES = about_experiment("experiment/asset/list?type=curve", API.experiment_curves)
 POINTS = about_experiment("experiment/metrics/get-all", API.experiment_metric)
 PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing)
 ARCHIVED = Source(
@@ -130,11 +130,31 @@ ARCHIVED = Source(
     lambda asker, at: asker.api.experiments_by_project_id(project_id(at), archived=True),
     listing,
 )
-ASSET_JSON = Source(
-    "experiment/asset/get-asset as JSON",
-    lambda asker, at: asker.api.experiment_asset(key(at), at.item["assetId"], "json"),
-    experiment,
-)
+
+
+async def _asset_json(asker: Asker, at: At) -> Any:
+    body = await asker.body(ASSET, at)
+    try:
+        return logged_json(body)
+    except (ValueError, RecursionError) as error:
+        raise Unintelligible(
+            f"the asset {at.item['fileName']!r} of experiment {key(at)} is no JSON: {error}"
+        ) from error
+
+
+ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment)
+"""The asset itself, which `assets/` shares."""
+
+
+async def _curves(asker: Asker, at: At) -> list[Any]:
+    async def logged(row: Row) -> Any:
+        found = await asker.answer(ASSET_JSON, at_asset(at, row))
+        return {**found, "step": row["step"], "assetId": row["assetId"]}
+
+    return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "curve"], logged)
+
+
+CURVES = Source("curves", _curves, experiment)
 
 
 async def _own_chart(asker: Asker, at: At) -> Any:
@@ -217,6 +237,9 @@ class Picture(NamedTuple):
     suffix: str
 
 
+BEGINNING = 512
+"""Bytes at the beginning of a body that tell of which kind it is."""
+
 MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 """How files of images begin."""
 
@@ -233,7 +256,7 @@ async def _pictures(asker: Asker, at: At) -> list[Picture]:
     async def named(row: Row) -> Picture:
         if "." in (row["fileName"] or ""):
             return Picture(row, "")
-        return Picture(row, suffix_of(await asker.beginning(ASSET, at_asset(at, row))))
+        return Picture(row, suffix_of(await asker.body(ASSET, at_asset(at, row), BEGINNING)))
 
     return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cometfs.tree.node import Asker, At, Row, Source, Stream
-from cometfs.tree.questions import about_experiment, listing
+from cometfs.tree.questions import ASSET, about_experiment, listing
 
 
 class Version(NamedTuple):
@@ -42,7 +42,8 @@ def at_version(at: At, row: Row) -> At:
 
 def at_file(at: At, row: Row) -> At:
     """The place of one of a version's files."""
-    return At(at.web, at.modified_ms, (*at.key, row["assetId"]), at.workspace, item=Held(row, at.item))
+    # The key of any other asset of that experiment: a model's file is one, and is fetched once for both its places.
+    return At(at.web, at.modified_ms, (at.item.experiment_key, row["assetId"]), at.workspace, item=Held(row, at.item))
 
 
 ARTIFACTS = Source("artifacts/get-all", lambda asker, at: asker.api.artifacts(at.workspace), listing)
@@ -91,4 +92,4 @@ def _begin(api: Any, at: At) -> Any:
     return api.stream_asset(logged, held.row["assetId"], held.version.row.get("artifactVersionId"))
 
 
-FILE = Stream("experiment/asset/get-asset of a version", _begin, _size)
+FILE = Stream(ASSET.name, _begin, _size)

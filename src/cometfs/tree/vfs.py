@@ -22,7 +22,7 @@ from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names, provenance
 from cometfs.tree.drafts import Desk
-from cometfs.tree.node import BEGINNING, Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
+from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -210,8 +210,8 @@ class Vfs:
     async def attributes(self, node: Node) -> Attributes:
         """The attributes, the size of a file included, which is fetched if it must be."""
         seen = self.glance(node)
-        if seen.size is None and isinstance(node.entry, File) and node.entry.estimate is not None:
-            return replace(seen, size=node.entry.estimate, settled=False)
+        if seen.size is None and isinstance(node.entry, File) and (estimate := node.entry.estimate(node.at)):
+            return replace(seen, size=estimate, settled=False)
         if seen.size is None:
             opened = await self.open(node)
             seen = replace(self.glance(node), size=opened.size)
@@ -276,7 +276,7 @@ class Vfs:
         """Whether an answer at hand says that Comet has nothing for `entry`."""
         if isinstance(entry, Dir):
             sources = [] if entry.writer else _eaches(entry)
-            return bool(sources) and all(
+            return entry.hides and all(
                 self._answers_nothing(each.source, at, lambda answer, rows=each.rows: not rows(answer))
                 for each in sources
             )
@@ -317,11 +317,11 @@ class Vfs:
         """What `source` answers at a place, asked for only if it must be; what sources ask other sources with."""
         return (await self._ask(source, at)).value
 
-    async def beginning(self, stream: Stream, at: At) -> bytes:
-        """The first bytes of a body, which is kept for who reads it next."""
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept for who reads it next."""
         opened = await self._open_body(stream, at)
         try:
-            return await opened.read(0, BEGINNING)
+            return await opened.read(0, opened.size if most is None else most)
         finally:
             opened.close()
 

@@ -19,10 +19,10 @@ from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.layout.experiment import EXPERIMENT
 from cometfs.tree.layout.shelf import shelf
 from cometfs.tree.layout.showing import (
-    ESTIMATE,
     always,
     api_file,
     chart_svg,
+    estimate,
     of_extra,
     overview_page,
     url_text,
@@ -38,9 +38,9 @@ CHART_CSV = File(
     lambda chart: csv.chart(chart.lines),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
-    estimate=ESTIMATE,
+    estimate=estimate,
 )
-CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=ESTIMATE)
+CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=estimate)
 
 
 # -- Projects and above ------------------------------------------------------------------------------------------------
@@ -82,14 +82,14 @@ PROJECT = Dir(
             tables.RECORDS,
             lambda records: csv.experiments([tables.table_row(record) for record in records]),
             "a row for each experiment: state, times, tags, parameters, others, metrics; 2 calls for each, once",
-            estimate=ESTIMATE,
+            estimate=estimate,
         ),
         File(
             "overview.html",
             tables.OVERVIEW,
             overview_page,
             "a page for the browser: experiments to sort and filter, charts, links to the files",
-            estimate=ESTIMATE,
+            estimate=estimate,
         ),
         Dir(
             "charts",

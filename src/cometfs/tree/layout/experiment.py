@@ -9,7 +9,6 @@ from cometfs.render import objects, text
 from cometfs.render import tables as csv
 from cometfs.tree import names, questions, shelves
 from cometfs.tree.layout.showing import (
-    ESTIMATE,
     always,
     api_file,
     asset_names,
@@ -52,7 +51,7 @@ MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
 CURVE_CSV = File("", questions.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
 MATRIX_CSV = File("", questions.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
 HISTOGRAM_CSV = File("", questions.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
-PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture", estimate=ESTIMATE)
+PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture")
 PATCH = File("", questions.PATCH, text.patch, "uncommitted changes")
 
 
@@ -62,7 +61,7 @@ def _typed(
     """A directory of the assets of some types."""
     rows = of_type(*types)
     each = Each(questions.ASSETS, path_of, questions.at_asset, always(child), label, (child,), rows)
-    return Dir(name, (each,), experiment)
+    return Dir(name, (each,), experiment, hides=True)
 
 
 _csv = partial(asset_names, suffix=".csv")
@@ -129,6 +128,7 @@ EXPERIMENT = Dir(
                 ),
             ),
             experiment,
+            hides=True,
         ),
         *of_extra(
             Dir(
@@ -144,6 +144,7 @@ EXPERIMENT = Dir(
                     ),
                 ),
                 experiment,
+                hides=True,
             )
         ),
         Dir(
@@ -159,6 +160,7 @@ EXPERIMENT = Dir(
                 ),
             ),
             experiment,
+            hides=True,
         ),
         Dir(
             "images",
@@ -173,6 +175,7 @@ EXPERIMENT = Dir(
                 ),
             ),
             experiment,
+            hides=True,
         ),
         _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
         _typed("confusion-matrix", MATRIX_CSV, _csv, "<name>.csv", "confusion-matrix"),

@@ -49,8 +49,17 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
 
 E = TypeVar("E", Each, Dir)
 
+FEW = 30
+"""Experiments of a project whose tables are made even for a look at their size."""
+
 ESTIMATE = 64 << 10
-"""What stat shows of a table or a picture that nobody has opened: making it would cost many calls."""
+"""The bytes that stat shows of the tables of a bigger project: `ls -l` must not cost calls by the hundred."""
+
+
+def estimate(at: At) -> int | None:
+    """The size of a table of a project while nobody has opened it; None where it is worth making."""
+    count = (at.project or {}).get("numberOfExperiments")
+    return None if count is not None and count <= FEW else ESTIMATE
 
 
 def chart_svg(chart: tables.Chart) -> bytes:
