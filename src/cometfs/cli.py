@@ -16,6 +16,9 @@ from cometfs.errors import CometFSError
 
 P = ParamSpec("P")
 
+PLACE = click.Path(path_type=Path, readable=False)
+"""A mountpoint. click must not look whether it can be read: a dead mount cannot, and is cleared away."""
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -49,7 +52,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", type=PLACE)
 @click.option("--url", help="Address of the Comet server, for on-premise installations.")
 @click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
 @click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
@@ -88,7 +91,7 @@ def mount(
 
 
 @main.command()
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", type=PLACE)
 @_plain_errors
 def umount(mountpoint: Path) -> None:
     """Unmount MOUNTPOINT; its daemon ends by itself."""
@@ -125,7 +128,7 @@ def serve(
 
 
 @main.command()
-@click.argument("mountpoint", required=False, type=click.Path(path_type=Path))
+@click.argument("mountpoint", required=False, type=PLACE)
 @_plain_errors
 def demo(mountpoint: Path | None) -> None:
     """Mount a sample Comet at MOUNTPOINT (default: ~/comet-demo): no account, no network. Ends with Ctrl-C."""
