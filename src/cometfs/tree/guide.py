@@ -17,8 +17,8 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - An asset costs 1 call. A second read costs nothing: for an hour if the experiment has ended, 5 seconds if it runs.
 - `grep -r` over N experiments costs some 14 calls for each, and 1 for each metric and asset: name the files instead,
   as in `grep lr */params.json`. `.api/` repeats what other files show: leave it out (`grep --exclude-dir=.api`).
-- Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`. An error is an errno,
-  never an empty file."""
+- Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
+- An error is an errno, never an empty file."""
 
 _NO_PICTURES = """\
 Pictures of metrics (`plots/`, `charts/*.svg`) need matplotlib where the mount runs: `pip install 'cometfs[plots]'`.
