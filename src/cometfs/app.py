@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from cometfs.cache.flight import Flights
 from cometfs.cache.memory import Memory
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
-from cometfs.config import MountSettings, ServeSettings, spool_directory
-from cometfs.daemon import tell_systemd
+from cometfs.config import MountSettings, ServeSettings, lock_file, spool_directory
+from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
 from cometfs.local import sample_directory, server
@@ -61,12 +61,26 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     Raises SetupError if it cannot start.
     """
     session.prepare(settings.mountpoint)
+    with ExitStack() as claimed:
+        claimed.enter_context(claim(lock_file(settings.mountpoint), settings.mountpoint))
+
+        def mounted() -> None:
+            # The mount itself keeps others away from here on.
+            claimed.close()
+            ready()
+
+        await _mount(settings, mounted)
+
+
+async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     async with (
         _until_signal(),
         API(api_key=settings.api_key, url=settings.url) as api,
         open_vfs(api, settings.workspaces, rw=settings.rw) as vfs,
     ):
         await _check(vfs, api.root, settings.workspaces)
+        # The place was free when this began; asking Comet may have taken a while.
+        session.prepare(settings.mountpoint)
         await _serve(vfs, settings, api.root, ready)
 
 

@@ -135,10 +135,12 @@ def demo(mountpoint: Path | None) -> None:
     from rich.console import Console
 
     from cometfs import app, config, tour
+    from cometfs.fuse import session
     from cometfs.local import sample_directory
 
     _log_to_stderr("warning")
     place = config.absolute(mountpoint or Path("~/comet-demo"))
+    session.clear(place)
     made = not place.exists()
     if made:
         place.mkdir(parents=True)

@@ -86,6 +86,11 @@ def log_file(mountpoint: Path) -> Path:
     return platformdirs.user_log_path("cometfs", ensure_exists=True) / f"{name}.log"
 
 
+def lock_file(mountpoint: Path) -> Path:
+    """What a process holds locked while it mounts there."""
+    return log_file(mountpoint).with_suffix(".lock")
+
+
 def spool_directory() -> Path:
     """Where downloads lie while they are wanted; only unnamed files, so it always looks empty."""
     path = platformdirs.user_cache_path("cometfs") / "spool"

@@ -5,11 +5,13 @@ Not here: what the process does (app.py).
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,6 +77,20 @@ def _redirect(log_path: Path) -> None:
         os.dup2(source, descriptor)
     os.close(null)
     os.close(target)
+
+
+@contextmanager
+def claim(path: Path, mountpoint: Path) -> Iterator[None]:
+    """Holds the lock at `path` while the body runs; the kernel lets go of it when the process dies, however it does.
+
+    Raises SetupError where another process holds it: two that mount on one place at once would stack their mounts.
+    """
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(f"another cometfs is mounting on {mountpoint} right now: wait for it") from None
+        yield
 
 
 def tell_systemd(state: str) -> None:

@@ -91,7 +91,9 @@ def running_comet(folder: Path, *options: str, archives: Path | None = None) -> 
 
 
 @contextmanager
-def running_mount(folder: Path, comet: Comet, *options: str, **environ: str) -> Iterator[Mounted]:
+def running_mount(
+    folder: Path, comet: Comet, *options: str, before: tuple[str, ...] = (), **environ: str
+) -> Iterator[Mounted]:
     """`cometfs mount --foreground` at `folder`/mnt, ready, until the block ends; nothing stays mounted."""
     mountpoint = folder / "mnt"
     mountpoint.mkdir(exist_ok=True)
@@ -101,7 +103,7 @@ def running_mount(folder: Path, comet: Comet, *options: str, **environ: str) -> 
         ready.bind(address)
         ready.settimeout(PATIENCE)
         environment = {**os.environ, "COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, **environ}
-        command = [*COMETFS, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
+        command = [*before, *COMETFS, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
         process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=stderr, text=True))
         mounted = Mounted(mountpoint, process, log, comet)

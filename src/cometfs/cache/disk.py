@@ -21,6 +21,9 @@ from cometfs.errors import OutOfSpace, Unreachable
 CHUNK = 1 << 20
 """Bytes gathered before one write: a trip to a thread costs 0.1 ms, which 1 MiB hides."""
 
+IDLE = 256
+"""Bodies that are kept for nobody, at most: each holds a file descriptor."""
+
 NEARLY_DONE = 8 << 20
 """A download with no more than this many bytes to go is finished even when nobody waits for it any more."""
 
@@ -134,7 +137,7 @@ class Bodies:
         """The body under `key` with its size known, begun if it is not at hand; `release` it when done."""
         body = self._kept.get(key)
         if body is None or body.error is not None or body.fetch.cancel_called:
-            body = self._kept[key] = Body(self._folder)
+            body = self._kept[key] = self._begin_body()
             self._loads.start_soon(self._fetch, key, body, begin)
         self._kept.move_to_end(key)
         body.readers += 1
@@ -144,6 +147,14 @@ class Bodies:
             self.release(key, body)
             raise
         return body
+
+    def _begin_body(self) -> Body:
+        try:
+            if self._folder is not None:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Body(self._folder)
+        except OSError as error:
+            raise OutOfSpace(f"no place for a download: {error}") from error
 
     def release(self, key: Hashable, body: Body) -> None:
         """One reader fewer; an unwanted download with much left to do is given up."""
@@ -190,8 +201,8 @@ class Bodies:
     def _make_room(self) -> None:
         idle = [(key, body) for key, body in self._kept.items() if not body.readers and not body.arriving]
         total = sum(body.arrived for _, body in idle)
-        for key, body in idle:
-            if total <= self._budget:
+        for count, (key, body) in zip(range(len(idle), 0, -1), idle, strict=True):
+            if total <= self._budget and count <= IDLE:
                 return
             total -= body.arrived
             self._drop(key, body)

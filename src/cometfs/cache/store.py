@@ -24,7 +24,10 @@ def weigh(value: Any) -> int:
     """The bytes that keeping `value` costs, roughly; exact for bytes and texts."""
     if isinstance(value, bytes | str):
         return len(value) + 64
-    return len(msgspec.json.encode(value)) * _DECODED + 64
+    try:
+        return len(msgspec.json.encode(value)) * _DECODED + 64
+    except (UnicodeEncodeError, TypeError):
+        return len(repr(value)) * _DECODED + 64  # a lone surrogate, which no JSON can hold
 
 
 class Store:
@@ -48,6 +51,10 @@ class Store:
     def drop(self, key: Hashable) -> None:
         """Forgets what is held under `key`: there is reason to doubt it."""
         self._memory.drop(key)
+
+    async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
+        """What `load` returns, for all who ask while it runs; it keeps what is worth keeping itself."""
+        return await self._flights.join(key, load)
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease) -> Held:
         """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""

@@ -46,15 +46,15 @@ class Handles:
     def opened(self, inode: Inode) -> Opened | None:
         """The snapshot that the open handles of `inode` share, if there are any."""
         shared = self._open.get(inode.number)
-        return None if shared is None else shared.opened
+        return None if shared is None or shared.opened.broken else shared.opened
 
     async def open(self, inode: Inode, begin: Callable[[Node], Awaitable[Opened]]) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on the shared snapshot or a new one, and whether the kernel's pages of the inode are still right."""
         shared = self._open.get(inode.number)
-        if shared is None:
+        if shared is None or shared.opened.broken:
             opened = await begin(inode.node)
             shared = self._open.get(inode.number)
-            if shared is not None:
+            if shared is not None and not shared.opened.broken:
                 opened.close()  # somebody else was faster; all share the first one's
             else:
                 shared = self._open[inode.number] = _Open(inode, opened)
@@ -80,7 +80,8 @@ class Handles:
             return
         shared.handles -= 1
         if shared.handles == 0:
-            del self._open[shared.inode.number]
+            if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
+                del self._open[shared.inode.number]
             shared.opened.close()
 
     def open_dir(self, opened: OpenDir) -> pyfuse3.FileHandleT:

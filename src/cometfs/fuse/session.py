@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import re
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -130,6 +131,12 @@ def _worth_saying(record: logging.LogRecord) -> bool:
     return not record.getMessage().endswith(f"failed with {os.strerror(errno.ENOENT)}")
 
 
+def _allow_files() -> None:
+    """Takes as many file descriptors as this process may have: downloads and connections hold some each."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def serve(
     vfs: Vfs,
     mountpoint: Path,
@@ -144,6 +151,7 @@ async def serve(
     answers. Raises SetupError where the kernel refuses the mount.
     """
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
+    _allow_files()
     patience = Patience(deadline, ROOM)
     operations = WritableOperations(vfs, patience) if vfs.rw else Operations(vfs, patience)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.

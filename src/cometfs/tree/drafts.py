@@ -56,6 +56,10 @@ class Draft:
         return len(self._bytes)
 
     @property
+    def broken(self) -> bool:
+        return False
+
+    @property
     def version(self) -> object:
         """Never twice the same: what the kernel keeps of a file that may be written is not to be trusted."""
         return object()

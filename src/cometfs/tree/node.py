@@ -134,6 +134,8 @@ class File:
     """What the file holds, for the table in README.md."""
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
+    slow: bool = False
+    """Whether rendering takes so long that it must not keep other requests waiting."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
     estimate: Callable[[At], int | None] = lambda _at: None

@@ -207,17 +207,24 @@ STATES = Source("experiments with their state", _with_state, listing)
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
 
 
+ABREAST = 8
+"""Questions of one table that are asked at once: the other connections are for who waits for something else."""
+
+
 async def each_of(items: Iterable[Any], ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
-    """What `ask` says of every item, in their order, asked at once; the client decides how many go out together.
+    """What `ask` says of every item, in their order, `ABREAST` at a time.
 
     The first error ends it all, and comes out as itself.
     """
     found: dict[int, Any] = {}
     failed: list[CometFSError] = []
 
+    abreast = trio.CapacityLimiter(ABREAST)
+
     async def one(index: int, item: Any) -> None:
         try:
-            found[index] = await ask(item)
+            async with abreast:
+                found[index] = await ask(item)
         except CometFSError as error:
             failed.append(error)
             nursery.cancel_scope.cancel()

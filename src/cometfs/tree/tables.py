@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cometfs.comet.predicates import tagged
+from cometfs.errors import NotFound
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Row, Source
 from cometfs.tree.questions import Named, each_of, listing, project_id
@@ -131,12 +132,15 @@ async def _records(asker: Asker, at: At) -> list[Record]:
         params |= {key: chart["params"] or {} for key, chart in answer.items()}
     tags = await _tags(asker, at, words_of("tag", columns))
 
-    async def record(one: Named) -> Record:
+    async def record(one: Named) -> Record | None:
         place, key = questions.at_experiment(at, one.row), one.row["experimentKey"]
-        others = await asker.answer(questions.OTHERS, place)
-        return Record(one, tags.get(key, []), params.get(key, {}), others, await asker.answer(questions.SUMMARY, place))
+        try:
+            others, summary = await asker.answer(questions.OTHERS, place), await asker.answer(questions.SUMMARY, place)
+        except NotFound:
+            return None  # deleted since the listing: its row goes, not the table
+        return Record(one, tags.get(key, []), params.get(key, {}), others, summary)
 
-    return await each_of(states, record)
+    return [found for found in await each_of(states, record) if found is not None]
 
 
 RECORDS = Source("experiments, with parameters by multi-metric-chart, others and summaries", _records, listing)
@@ -192,6 +196,12 @@ def table_row(record: Record) -> dict[str, Any]:
     return found
 
 
+_YEAR_9999 = 253_370_764_800_000
+"""Milliseconds: what lies beyond, or before 1970, is no time of an experiment."""
+
+
 def _moment(ms: float | None) -> str | None:
     """ISO 8601, in UTC without saying so: a zone would make DuckDB want another package to show it."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    if ms is None or not 0 <= ms < _YEAR_9999:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -11,6 +11,7 @@ import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
+from zipfile import BadZipFile
 
 import trio
 
@@ -18,7 +19,7 @@ from cometfs.cache.disk import Bodies, Body
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
-from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory
+from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names, provenance
 from cometfs.tree.drafts import Desk
@@ -91,6 +92,10 @@ class Opened(Protocol):
     def version(self) -> Hashable:
         """Equal for two opened files of a node iff their bytes are equal."""
 
+    @property
+    def broken(self) -> bool:
+        """Whether some of the bytes will never come: whoever opens the file next must begin anew."""
+
     async def read(self, offset: int, length: int) -> bytes | memoryview:
         """Exactly the bytes asked for, fewer only at the end."""
 
@@ -111,6 +116,10 @@ class Content:
     @property
     def version(self) -> Hashable:
         return hash(self.data)
+
+    @property
+    def broken(self) -> bool:
+        return False
 
     async def read(self, offset: int, length: int) -> memoryview:
         return memoryview(self.data)[offset : offset + length]
@@ -135,6 +144,10 @@ class OpenedBody:
     @property
     def version(self) -> Hashable:
         return (self.key, id(self.body))
+
+    @property
+    def broken(self) -> bool:
+        return self.body.error is not None
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self.body.read(offset, length)
@@ -286,7 +299,8 @@ class Vfs:
 
     def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
         held = self._store.peek(source.key(at))
-        return held is not None and (held.error is not None or nothing(held.value))
+        # A remembered "no such thing" holds for seconds, a listing much longer: it decides nothing here.
+        return held is not None and held.error is None and nothing(held.value)
 
     def desk(self, node: Node) -> Desk | None:
         """The writing in a writable directory, of itself or one of its files; None for what is only read."""
@@ -339,14 +353,22 @@ class Vfs:
         key = ("file", entry, node.at.key)
         held = self._store.peek(key)
         if held is None:
-            answer = await self._ask(entry.source, node.at)
-            if answer.weight > _HEAVY:
-                data = await trio.to_thread.run_sync(entry.render, answer.value)
-            else:
-                data = entry.render(answer.value)
-            held = self._store.keep(key, data, Lease(self._store.remaining(answer)))
+            source, at = entry.source, node.at
+            held = await self._store.once(("render", *key), lambda: self._make(key, entry, source, at))
         rendered: bytes = held.value
         return rendered
+
+    async def _make(self, key: Hashable, entry: File, source: Source, at: At) -> Held:
+        """Renders an answer, once for all who want the file, and out of the way where that takes time."""
+        answer = await self._ask(source, at)
+        try:
+            if answer.weight > _HEAVY or entry.slow:
+                data = await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
+            else:
+                data = entry.render(answer.value)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
+            raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
+        return self._store.keep(key, data, Lease(self._store.remaining(answer)))
 
     def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
         if entry.source is None:

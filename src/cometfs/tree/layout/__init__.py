@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import trio
 
 from cometfs.comet.api import VERSION
-from cometfs.render import objects, text
 from cometfs.render import tables as csv
+from cometfs.render import text
 from cometfs.tree import names, questions, shelves, stored, tables
 from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.layout.experiment import EXPERIMENT
@@ -39,8 +39,9 @@ CHART_CSV = File(
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
     estimate=estimate,
+    slow=True,
 )
-CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=estimate)
+CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=estimate, slow=True)
 
 
 # -- Projects and above ------------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ PROJECT = Dir(
         File(
             "project.json",
             None,
-            lambda at: objects.pretty(at.project),
+            lambda at: whole_answer(at.project),
             "description, owner, number of experiments",
             sdk=("project_metadata",),
         ),
@@ -83,6 +84,7 @@ PROJECT = Dir(
             lambda records: csv.experiments([tables.table_row(record) for record in records]),
             "a row for each experiment: state, times, tags, parameters, others, metrics; 2 calls for each, once",
             estimate=estimate,
+            slow=True,
         ),
         File(
             "overview.html",
@@ -90,6 +92,7 @@ PROJECT = Dir(
             overview_page,
             "a page for the browser: experiments to sort and filter, charts, links to the files",
             estimate=estimate,
+            slow=True,
         ),
         Dir(
             "charts",

@@ -7,6 +7,7 @@ from functools import partial
 
 from cometfs.render import objects, text
 from cometfs.render import tables as csv
+from cometfs.render.sieve import sieve
 from cometfs.tree import names, questions, shelves
 from cometfs.tree.layout.showing import (
     always,
@@ -43,7 +44,7 @@ ASSET_BYTES = File(
     sdk=("experiment_asset", "experiment_asset_by_name"),
 )
 ASSET_LINK = File(
-    ".url", None, lambda at: text.lines([at.item["link"] or ""]), "the link of an asset that lies elsewhere"
+    ".url", None, lambda at: text.lines([sieve(at.item["link"] or "")]), "the link of an asset that lies elsewhere"
 )
 IMAGE_BYTES = File("", questions.ASSET, about="an image; the suffix comes from its bytes where the name has none")
 SOURCE_BYTES = File("", questions.ASSET, about="a logged source file, absolute paths made relative")
@@ -51,7 +52,7 @@ MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
 CURVE_CSV = File("", questions.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
 MATRIX_CSV = File("", questions.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
 HISTOGRAM_CSV = File("", questions.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
-PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture")
+PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture", slow=True)
 PATCH = File("", questions.PATCH, text.patch, "uncommitted changes")
 
 
@@ -72,7 +73,7 @@ EXPERIMENT = Dir(
         File(
             "metadata.json",
             questions.METADATA,
-            objects.pretty,
+            whole_answer,
             "name, times, state, project, user",
             sdk=("experiment_metadata", "experiment_name"),
         ),
@@ -186,7 +187,7 @@ EXPERIMENT = Dir(
         Dir(
             "git",
             (
-                File("metadata.json", questions.GIT, objects.pretty, "branch, commit, origin", nothing=is_blank),
+                File("metadata.json", questions.GIT, whole_answer, "branch, commit, origin", nothing=is_blank),
                 Each(
                     questions.PATCH,
                     lambda rows: [("diff.patch",)] * len(rows),

@@ -22,7 +22,7 @@ from cometfs.tree.questions import Picture
 
 
 def system_json(answer: Row | None) -> bytes:
-    return objects.pretty(objects.without(answer, "experimentKey", "installedPackages"))
+    return whole_answer(objects.without(answer, "experimentKey", "installedPackages"))
 
 
 def packages(answer: Row | None) -> list[str]:
