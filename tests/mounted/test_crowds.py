@@ -26,11 +26,11 @@ def test_two_mounts_that_start_at_once_do_not_stack(tmp_path: Path) -> None:
 
 def test_more_assets_than_file_descriptors_can_be_read(tmp_path: Path) -> None:
     """What was downloaded is kept only as far as the process has descriptors to spare."""
-    with running_comet(tmp_path, "--replicate", "12") as comet:
+    with running_comet(tmp_path, "--replicate", "20") as comet:
         limits = "resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))"
         limited = f"import resource, os, sys; {limits}; os.execv(sys.argv[1], sys.argv[1:])"
         with running_mount(tmp_path, comet, before=(COMETFS[0], "-c", limited)) as mounted:
             found = mounted.path.glob("tabular/wine-cultivars/*/assets/*")
             read = [path.read_bytes() for path in found if path.is_file()]
-            assert len(read) > 300
+            assert len(read) > 500
             assert mounted.log.read_text() == ""
