@@ -146,3 +146,15 @@ async def test_many_who_open_one_asset_download_it_once(vfs: Vfs, wire: Wire) ->
             readers.start_soon(vfs.attributes, node)
             readers.start_soon(read, vfs, f"{FOREST}/assets/folds.zip")
     assert wire.asked.count("experiment/asset/get-asset") == 1
+
+
+async def test_what_is_made_of_answers_holds_no_longer_than_they(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A view that is first looked at when the listing is nearly due does not outlive it."""
+    await names(vfs, "vision-lab/digits")
+    await trio.sleep(LISTING - 1)
+    await names(vfs, "vision-lab/digits/views/by-key")
+    await trio.sleep(2)
+    await names(vfs, "vision-lab/digits/views/by-key")
+    assert wire.asked.count("experiments") == 2

@@ -56,17 +56,23 @@ class Store:
         """What `load` returns, for all who ask while it runs; it keeps what is worth keeping itself."""
         return await self._flights.join(key, load)
 
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease) -> Held:
-        """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""
+    async def get(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease | Callable[[], Lease]) -> Held:
+        """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises.
+
+        A `lease` that is a function is asked when the load has ended: what it was made of may hold for less.
+        """
         held = self._memory.get(key)
         if held is None:
             held = await self._flights.join(key, lambda: self._load(key, load, lease))
         held.unwrap()
         return held
 
-    async def _load(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease) -> Held:
+    async def _load(
+        self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease | Callable[[], Lease]
+    ) -> Held:
         try:
-            return self.keep(key, await load(), lease)
+            value = await load()
+            return self.keep(key, value, lease() if callable(lease) else lease)
         except NotFound as error:
             missing = Held(None, self._memory.clock() + MISSING, 64, error)
             self._memory.put(key, missing)

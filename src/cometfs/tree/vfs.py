@@ -327,10 +327,6 @@ class Vfs:
         (each,) = _eaches(directory.entry)
         return _leaf((name,), each.child(row), each.bind(directory.at, row))
 
-    async def answer(self, source: Source, at: At) -> Any:
-        """What `source` answers at a place, asked for only if it must be; what sources ask other sources with."""
-        return (await self._ask(source, at)).value
-
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""
         opened = await self._open_body(stream, at)
@@ -344,7 +340,13 @@ class Vfs:
         return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self.api, at)), self._bodies)
 
     async def _ask(self, source: Source, at: At) -> Held:
-        return await self._store.get(source.key(at), lambda: source.ask(self, at), source.lease(at))
+        asking = _Asking(self, source.lease(at))
+        return await self._store.get(source.key(at), lambda: source.ask(asking, at), lambda: asking.lease)
+
+    async def answer_within(self, source: Source, at: At) -> tuple[Any, float]:
+        """What `source` answers, and the seconds for which that still holds."""
+        held = await self._ask(source, at)
+        return held.value, self._store.remaining(held)
 
     async def _render(self, node: Node, entry: File) -> bytes:
         assert not isinstance(entry.source, Stream)
@@ -383,6 +385,27 @@ class Vfs:
 
 def _directory_of(node: Node) -> At:
     return node.at if node.is_dir else replace(node.at, key=node.at.key[:-1])
+
+
+class _Asking:
+    """What one question is asked with: an answer that is made of others holds no longer than any of them."""
+
+    def __init__(self, vfs: Vfs, lease: Lease) -> None:
+        self._vfs = vfs
+        self.lease = lease
+        """Seconds for which the answer holds, as far as is known."""
+
+    @property
+    def api(self) -> API:
+        return self._vfs.api
+
+    async def answer(self, source: Source, at: At) -> Any:
+        value, remaining = await self._vfs.answer_within(source, at)
+        self.lease = Lease(min(self.lease, remaining))
+        return value
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        return await self._vfs.body(stream, at, most)
 
 
 def _eaches(entry: Dir) -> list[Each]:
