@@ -188,7 +188,7 @@ def test_dead_server_is_an_error_and_its_return_needs_no_remount(tmp_path: Path)
         address = first.url.removeprefix("http://")
         with running_comet(tmp_path / "two", "--bind", address):
             assert _await_success("cat", mounted / FOREST / "output.txt").startswith(b"oob")
-            assert _await_success("ls", mounted / "vision-lab") == b"digits\n"
+            assert _await_success("ls", mounted / "vision-lab") == b"digits\nurl.txt\n"
 
 
 def _await_success(*command: str | Path) -> bytes:
