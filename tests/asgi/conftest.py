@@ -15,7 +15,8 @@ from cometfs.comet.transport import Transport
 from cometfs.local import sample_directory
 from cometfs.local.app import make_app
 from cometfs.local.index import Index, open_directory
-from cometfs.tree.vfs import Node, Vfs
+from cometfs.tree.place import Node
+from cometfs.tree.vfs import Vfs
 
 BASELINE = "vision-lab/digits/mlp-baseline"
 FOREST = "tabular/wine-cultivars/forest-200"

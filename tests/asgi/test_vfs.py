@@ -14,7 +14,8 @@ from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING
 from cometfs.tree.node import Dir, File
-from cometfs.tree.vfs import Node, Vfs
+from cometfs.tree.place import Node
+from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, names, read
 
 

@@ -20,7 +20,7 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.requests import Patience, handler, is_dying
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
-from cometfs.tree.vfs import Content, Node
+from cometfs.tree.place import Content, Node
 
 
 def a_lease(_at: At) -> Lease:

@@ -13,7 +13,7 @@ import pyfuse3
 
 from cometfs.errors import Stale
 from cometfs.fuse.inodes import Inode
-from cometfs.tree.vfs import Node, Opened
+from cometfs.tree.place import Node, Opened
 
 
 class _Open:

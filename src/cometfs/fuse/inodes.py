@@ -11,7 +11,7 @@ from typing import cast
 import pyfuse3
 
 from cometfs.errors import Stale
-from cometfs.tree.vfs import Node
+from cometfs.tree.place import Node
 
 
 class Inode:

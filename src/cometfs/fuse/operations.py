@@ -14,7 +14,8 @@ from cometfs.errors import NoSuchEntry
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.requests import Patience, handler
-from cometfs.tree.vfs import Attributes, Vfs
+from cometfs.tree.place import Attributes
+from cometfs.tree.vfs import Vfs
 
 LONGEST = 300.0
 """Seconds for which the kernel may at most keep entries and attributes: at 0, every read(2) costs a getattr."""

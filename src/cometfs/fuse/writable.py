@@ -21,7 +21,8 @@ from cometfs.fuse.inodes import Inode
 from cometfs.fuse.operations import Operations, _invalidate_attributes
 from cometfs.fuse.requests import Patience, handler
 from cometfs.tree.drafts import Draft
-from cometfs.tree.vfs import Node, Vfs
+from cometfs.tree.place import Node
+from cometfs.tree.vfs import Vfs
 from cometfs.tree.writing import Writing
 
 NOREPLACE = 1

@@ -1,21 +1,21 @@
 """The engine: walks the declared tree, asks the store, and answers in words that no kernel taught it.
 
 One flow: a face asks for children, attributes or an open file of a `Node`; the engine finds the declaration that stands
-there and asks the store for its source's answer, which asks Comet if it must. Not here: the declaration (layout.py),
-inodes and errnos (fuse/).
+there and asks the store for its source's answer, which asks Comet if it must. Not here: the declaration (layout/), the
+values that go in and out (place.py), inodes and errnos (fuse/).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any
 from zipfile import BadZipFile
 
 import trio
 
-from cometfs.cache.disk import Bodies, Body
+from cometfs.cache.disk import Bodies
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
@@ -24,6 +24,7 @@ from cometfs.lease import LISTING, Lease
 from cometfs.tree import names, provenance
 from cometfs.tree.drafts import Desk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
+from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, OpenedBody, graft, leaf
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -33,127 +34,6 @@ _REMEMBERED = Lease(24 * 3600.0)
 
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place."""
-
-    name: str
-    entry: File | Dir | Link
-    at: At
-    within: names.Path = ()
-    """The folders, made by "/" in names, between its declared directory and itself; its own name too if it is one."""
-
-    @property
-    def identity(self) -> Hashable:
-        """Equal for two nodes iff they stand for the same thing, however it is named now."""
-        return (self.entry, self.at.key, self.within)
-
-    @property
-    def is_dir(self) -> bool:
-        return isinstance(self.entry, Dir)
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made."""
-
-    nodes: dict[str, Node] = field(default_factory=dict)
-    folders: dict[str, Listing] = field(default_factory=dict)
-
-
-Kind = Literal["file", "dir", "link"]
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What stat shows. Size and lease come from one snapshot."""
-
-    kind: Kind
-    size: int | None
-    """In bytes; None for a file that must be fetched before its size is known."""
-    modified_ms: float
-    lease: float
-    """Seconds for which all this holds."""
-    settled: bool = True
-    """False for a size that is an estimate until the file is opened."""
-    writable: bool = False
-
-
-class Opened(Protocol):
-    """An open file: one version of its bytes, whatever happens meanwhile."""
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-
-    @property
-    def version(self) -> Hashable:
-        """Equal for two opened files of a node iff their bytes are equal."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether some of the bytes will never come: whoever opens the file next must begin anew."""
-
-    async def read(self, offset: int, length: int) -> bytes | memoryview:
-        """Exactly the bytes asked for, fewer only at the end."""
-
-    def close(self) -> None:
-        """To be called once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The bytes of a rendered file."""
-
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    @property
-    def version(self) -> Hashable:
-        return hash(self.data)
-
-    @property
-    def broken(self) -> bool:
-        return False
-
-    async def read(self, offset: int, length: int) -> memoryview:
-        return memoryview(self.data)[offset : offset + length]
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedBody:
-    """A downloaded body, open."""
-
-    key: Hashable
-    body: Body
-    bodies: Bodies
-
-    @property
-    def size(self) -> int:
-        assert self.body.size is not None  # Bodies.open waited for it
-        return self.body.size
-
-    @property
-    def version(self) -> Hashable:
-        return (self.key, id(self.body))
-
-    @property
-    def broken(self) -> bool:
-        return self.body.error is not None
-
-    async def read(self, offset: int, length: int) -> bytes:
-        return await self.body.read(offset, length)
-
-    def close(self) -> None:
-        self.bodies.release(self.key, self.body)
 
 
 class Vfs:
@@ -268,7 +148,7 @@ class Vfs:
         for each, held in answers:
             rows = each.rows(held.value if desk is None else desk.over(held.value))
             for path, row in zip(names.apart_from(taken, each.names(rows)), rows, strict=True):
-                _graft(listing, path, _leaf(path, each.child(row), each.bind(at, row)), entry, at)
+                graft(listing, path, leaf(path, each.child(row), each.bind(at, row)), entry, at)
         weight = _NODE_BYTES * (1 + len(fixed) + sum(len(each.rows(held.value)) for each, held in answers))
         return self._store.keep(key, listing, lease, weight)
 
@@ -325,7 +205,7 @@ class Vfs:
         assert directory.entry.writer is not None
         row = Stored(directory.entry.writer.key_of(name), b"", None)
         (each,) = _eaches(directory.entry)
-        return _leaf((name,), each.child(row), each.bind(directory.at, row))
+        return leaf((name,), each.child(row), each.bind(directory.at, row))
 
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""
@@ -384,7 +264,7 @@ class Vfs:
 
 
 def _directory_of(node: Node) -> At:
-    return node.at if node.is_dir else replace(node.at, key=node.at.key[:-1])
+    return node.at if isinstance(node.entry, Dir) else replace(node.at, key=node.at.key[:-1])
 
 
 class _Asking:
@@ -410,18 +290,3 @@ class _Asking:
 
 def _eaches(entry: Dir) -> list[Each]:
     return [child for child in entry.entries if isinstance(child, Each)]
-
-
-def _leaf(path: names.Path, entry: File | Dir | Link, at: At) -> Node:
-    # A link must know how deep it lies; for a directory the same words would mean a folder of its own listing.
-    return Node(path[-1], entry, at, path[:-1] if isinstance(entry, Link) else ())
-
-
-def _graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:
-    """Puts `node` at `path`, making the folders on the way."""
-    for depth, part in enumerate(path[:-1], 1):
-        if part not in listing.folders:
-            listing.folders[part] = Listing()
-            listing.nodes[part] = Node(part, entry, at, path[:depth])
-        listing = listing.folders[part]
-    listing.nodes[path[-1]] = node

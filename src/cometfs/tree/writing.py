@@ -10,7 +10,8 @@ from typing import NamedTuple, NoReturn
 from cometfs.errors import NotPermitted, ReadOnly
 from cometfs.tree.drafts import Desk, Draft
 from cometfs.tree.node import Answered
-from cometfs.tree.vfs import Node, Vfs
+from cometfs.tree.place import Node
+from cometfs.tree.vfs import Vfs
 
 
 class _Place(NamedTuple):

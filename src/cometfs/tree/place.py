@@ -1,0 +1,146 @@
+"""What the engine answers with: nodes, listings, attributes, open files. Values; nothing here asks anybody.
+
+Not here: how they come about (vfs.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from cometfs.cache.disk import Bodies, Body
+from cometfs.tree import names
+from cometfs.tree.node import At, Dir, File, Link
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place."""
+
+    name: str
+    entry: File | Dir | Link
+    at: At
+    within: names.Path = ()
+    """The folders, made by "/" in names, between its declared directory and itself; its own name too if it is one."""
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two nodes iff they stand for the same thing, however it is named now."""
+        return (self.entry, self.at.key, self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    folders: dict[str, Listing] = field(default_factory=dict)
+
+
+Kind = Literal["file", "dir", "link"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stat shows. Size and lease come from one snapshot."""
+
+    kind: Kind
+    size: int | None
+    """In bytes; None for a file that must be fetched before its size is known."""
+    modified_ms: float
+    lease: float
+    """Seconds for which all this holds."""
+    settled: bool = True
+    """False for a size that is an estimate until the file is opened."""
+    writable: bool = False
+
+
+class Opened(Protocol):
+    """An open file: one version of its bytes, whatever happens meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    @property
+    def version(self) -> Hashable:
+        """Equal for two opened files of a node iff their bytes are equal."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether some of the bytes will never come: whoever opens the file next must begin anew."""
+
+    async def read(self, offset: int, length: int) -> bytes | memoryview:
+        """Exactly the bytes asked for, fewer only at the end."""
+
+    def close(self) -> None:
+        """To be called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a rendered file."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @property
+    def version(self) -> Hashable:
+        return hash(self.data)
+
+    @property
+    def broken(self) -> bool:
+        return False
+
+    async def read(self, offset: int, length: int) -> memoryview:
+        return memoryview(self.data)[offset : offset + length]
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """A downloaded body, open."""
+
+    key: Hashable
+    body: Body
+    bodies: Bodies
+
+    @property
+    def size(self) -> int:
+        assert self.body.size is not None  # Bodies.open waited for it
+        return self.body.size
+
+    @property
+    def version(self) -> Hashable:
+        return (self.key, id(self.body))
+
+    @property
+    def broken(self) -> bool:
+        return self.body.error is not None
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self.body.read(offset, length)
+
+    def close(self) -> None:
+        self.bodies.release(self.key, self.body)
+
+
+def leaf(path: names.Path, entry: File | Dir | Link, at: At) -> Node:
+    # A link must know how deep it lies; for a directory the same words would mean a folder of its own listing.
+    return Node(path[-1], entry, at, path[:-1] if isinstance(entry, Link) else ())
+
+
+def graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:
+    """Puts `node` at `path`, making the folders on the way."""
+    for depth, part in enumerate(path[:-1], 1):
+        if part not in listing.folders:
+            listing.folders[part] = Listing()
+            listing.nodes[part] = Node(part, entry, at, path[:depth])
+        listing = listing.folders[part]
+    listing.nodes[path[-1]] = node
