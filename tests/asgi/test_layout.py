@@ -6,7 +6,14 @@ import csv
 import io
 import json
 import posixpath
+import zipfile
+from pathlib import Path
 
+from cometfs.app import open_vfs
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
+from cometfs.local import sample_directory
+from cometfs.local.index import open_directory
 from cometfs.tree.layout import PROJECT
 from cometfs.tree.node import Each
 from cometfs.tree.questions import PROJECT_NAMES
@@ -216,3 +223,21 @@ async def test_stat_of_a_table_of_a_big_project_asks_nothing(vfs: Vfs, wire: Wir
     assert wire.asked == ["workspaces", "projects", "experiments"]
     body = await read(vfs, "vision-lab/digits/experiments.csv")
     assert (await vfs.attributes(node)).size == len(body)
+
+
+async def test_an_archived_experiment_stands_apart_in_the_same_shape(tmp_path: Path) -> None:
+    """Not among the others, not in their table; whole below archived/."""
+    key = "a8ade3907ffd2629b4d41c6f812db19b"
+    for name in (key, "9e763c52d9940cdfba157abe2ef2c5a4"):
+        with zipfile.ZipFile(sample_directory() / f"{name}.zip") as archive:
+            archive.extractall(tmp_path / name)
+    heading = tmp_path / key / "experiment.json"
+    heading.write_text(json.dumps(json.loads(heading.read_text()) | {"archived": True}))
+    wire = Wire(open_directory(tmp_path))
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        project = "tabular/wine-cultivars"
+        assert await names(vfs, f"{project}/views/by-key") == ["9e763c52d9940cdfba157abe2ef2c5a4"]
+        assert await names(vfs, f"{project}/archived") == ["%6Eotes.md"]
+        assert "params.json" in await names(vfs, f"{project}/archived/%6Eotes.md")
+        assert b"/archive/" in await read(vfs, f"{project}/archived/%6Eotes.md/url.txt")
+        assert key.encode() not in await read(vfs, f"{project}/experiments.csv")

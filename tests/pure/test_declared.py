@@ -48,6 +48,7 @@ def test_every_method_of_the_sdk_has_a_file() -> None:
     wanted = {name for name in vars(API) if not name.startswith("_")}
     assert set(SDK.read_text().split()) <= wanted
     assert set(SDK.read_text().split()) <= shown
+    assert all(f"`{name}`" in markdown(tree()) for name in SDK.read_text().split())
 
 
 def methods(entry: Dir) -> Iterator[str]:

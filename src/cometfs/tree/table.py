@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cometfs.tree.node import Dir, Each, File, Link, Stream
 
-HEAD = ("| path | what | the answer it comes from |", "|---|---|---|")
+HEAD = ("| path | what | the answer it comes from | method of the SDK |", "|---|---|---|---|")
 
 
 def markdown(root: Dir) -> str:
@@ -29,7 +29,7 @@ def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
 def _of_each(each: Each, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
     if isinstance(shown, Dir):
         path = f"{above}{within}{each.label}/"
-        yield f"| **`{path}`** | {shown.about} | `{each.source.name}` |"
+        yield f"| **`{path}`** | {shown.about} | `{each.source.name}` | |"
         yield from _rows(shown, path, "")
     else:
         yield _of_file(shown, within + each.label + shown.name, f"`{each.source.name}`")
@@ -40,4 +40,5 @@ def _of_file(entry: File | Link, path: str, listed_by: str) -> str:
     asked = f"`{source.name}`" if source else ""
     streamed = " (streamed)" if isinstance(source, Stream) else ""
     answers = ", then ".join(filter(None, (listed_by, asked + streamed)))
-    return f"| `{path}` | {entry.about} | {answers or 'the listing above'} |"
+    methods = ", ".join(f"`{name}`" for name in entry.sdk) if isinstance(entry, File) else ""
+    return f"| `{path}` | {entry.about} | {answers or 'the listing above'} | {methods} |"
