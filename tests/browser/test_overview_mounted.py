@@ -1,0 +1,51 @@
+"""overview.html as a person opens it: from a mount of the sample, in a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
+
+from tests.browser.test_overview_page import CSS, Page
+from tests.mounted.processes import Mounted, running_comet, running_mount
+
+
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or not shutil.which("fusermount3"):
+        pytest.skip("no mounted page: /dev/fuse or fusermount3 is missing here")
+    folder = tmp_path_factory.mktemp("mounted")
+    with running_comet(folder) as comet, running_mount(folder, comet) as running:
+        yield running
+
+
+def test_the_page_of_a_mounted_project_filters_and_shows_its_charts(chromium: WebDriver, mounted: Mounted) -> None:
+    """Its rows are the project's experiments, its pictures those of charts/."""
+    project = mounted / "vision-lab/digits"
+    chromium.get((project / "overview.html").as_uri())
+    page = Page(chromium)
+    assert len(page.names()) == 5
+    assert "mlp-baseline" in page.names()
+    assert page.filter("mlp-wide")[0] == ["mlp-wide", "mlp-wide"]
+    charts = chromium.find_elements(CSS, "img")
+    assert len(charts) > 2
+    chromium.execute_script("arguments[0].scrollIntoView()", charts[0])
+    shown = "return new Promise(done => { const i = arguments[0]; const ok = () => done(i.naturalWidth);"
+    shown += " if (i.complete) ok(); else i.onload = i.onerror = ok; })"
+    assert chromium.execute_script(shown, charts[0]) > 0
+
+
+def test_links_of_the_page_lead_to_files_of_the_mount(chromium: WebDriver, mounted: Mounted) -> None:
+    """Every relative link, of experiments with "/", "%" and letters of other scripts in their names too."""
+    project = mounted / "vision-lab/digits"
+    chromium.get((project / "overview.html").as_uri())
+    links = [link.get_attribute("href") or "" for link in chromium.find_elements(CSS, "#experiments a")]
+    assert len(links) > 5
+    base = project.as_uri()
+    for link in links:
+        assert link.startswith(base)
+        chromium.get(link)
+        assert "ERR_FILE_NOT_FOUND" not in chromium.page_source, link
