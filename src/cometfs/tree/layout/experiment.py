@@ -28,6 +28,7 @@ from cometfs.tree.layout.showing import (
     whole_answer,
 )
 from cometfs.tree.node import Dir, Each, File, Row
+from cometfs.tree.provenance import page_of
 from cometfs.tree.questions import experiment
 
 METRIC_CSV = File(
@@ -66,6 +67,12 @@ def _typed(
 
 
 _csv = partial(asset_names, suffix=".csv")
+
+
+def name_of(row: Row) -> str:
+    """The name of an experiment, or its key where it has none."""
+    return str(row["experimentName"] or row["experimentKey"])
+
 
 EXPERIMENT = Dir(
     "",
@@ -204,6 +211,8 @@ EXPERIMENT = Dir(
             ".api",
             (
                 api_file("experiment_metadata", questions.METADATA),
+                api_file("experiment_url", None, lambda at: whole_answer(page_of(at))),
+                api_file("experiment_name", questions.METADATA, lambda row: whole_answer(name_of(row))),
                 api_file("experiment_tags", questions.TAGS),
                 api_file("experiment_code", questions.CODE),
                 api_file("experiment_output", questions.OUTPUT),
