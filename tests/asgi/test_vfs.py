@@ -159,3 +159,17 @@ async def test_what_is_made_of_answers_holds_no_longer_than_they(
     await trio.sleep(2)
     await names(vfs, "vision-lab/digits/views/by-key")
     assert wire.asked.count("experiments") == 2
+
+
+async def test_bytes_that_change_get_a_new_time(vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock) -> None:
+    """rsync and make would miss an edit of equal length otherwise; what is only asked again keeps its time."""
+    node = await at(vfs, f"{BASELINE}/tags.txt")
+    await vfs.attributes(node)
+    before = vfs.glance(node).modified_ms
+    await trio.sleep(FINISHED + 1)
+    await vfs.attributes(node)
+    assert vfs.glance(node).modified_ms == before
+    wire.edits["experiment/tags"] = lambda answer: answer.update(tags=["baseline", "mlq"])
+    await trio.sleep(FINISHED + 1)
+    assert await read(vfs, f"{BASELINE}/tags.txt") == b"baseline\nmlq\n"
+    assert vfs.glance(node).modified_ms > before

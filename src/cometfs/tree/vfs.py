@@ -8,9 +8,10 @@ values that go in and out (place.py), inodes and errnos (fuse/).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import trio
@@ -34,6 +35,13 @@ _REMEMBERED = Lease(24 * 3600.0)
 
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
+
+
+class _Dated(NamedTuple):
+    """The bytes that a rendered file had last, and when they changed: in ms since 1970, 0 for never."""
+
+    digest: int
+    changed_ms: float
 
 
 class Vfs:
@@ -93,7 +101,8 @@ class Vfs:
         if isinstance(entry, Link):
             return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
         size, lease = self._known_size(node, entry)
-        return Attributes("file", size, node.at.modified_ms, lease)
+        dated = self._store.peek(("dated", entry, node.at.key))
+        return Attributes("file", size, max(node.at.modified_ms, dated.value.changed_ms if dated else 0.0), lease)
 
     def readlink(self, node: Node) -> str:
         """Where a link points to, relative to the directory that it stands in."""
@@ -250,7 +259,17 @@ class Vfs:
                 data = entry.render(answer.value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
             raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
+        self._date(("dated", entry, at.key), hash(data))
         return self._store.keep(key, data, Lease(self._store.remaining(answer)))
+
+    def _date(self, key: Hashable, digest: int) -> None:
+        """Remembers when the bytes of a file were first seen to differ: Comet dates experiments, not edits of them."""
+        before = self._store.peek(key)
+        if before is None:
+            changed_ms = 0.0
+        else:
+            changed_ms = before.value.changed_ms if before.value.digest == digest else time.time() * 1000
+        self._store.keep(key, _Dated(digest, changed_ms), _REMEMBERED, _NODE_BYTES)
 
     def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
         if entry.source is None:
