@@ -149,9 +149,13 @@ ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experimen
 async def _curves(asker: Asker, at: At) -> list[Any]:
     async def logged(row: Row) -> Any:
         found = await asker.answer(ASSET_JSON, at_asset(at, row))
+        if not isinstance(found, dict):
+            raise Unintelligible(f"the curve {row['fileName']!r} of experiment {key(at)} is no object")
         return {**found, "step": row["step"], "assetId": row["assetId"]}
 
-    return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "curve"], logged)
+    return await each_of(
+        [row for row in await asker.answer(ASSETS, at) if row["type"] == "curve" and not row["remote"]], logged
+    )
 
 
 CURVES = Source("curves", _curves, experiment)
