@@ -26,6 +26,7 @@ from cometfs.fuse import session
 from cometfs.local import sample_directory, server
 from cometfs.local.app import make_app
 from cometfs.local.index import open_directory
+from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
 from cometfs.tree.vfs import Vfs
 
@@ -49,7 +50,8 @@ async def open_vfs(api: API, workspaces: Sequence[str] = (), *, rw: bool = False
         bodies = Bodies(loads, SPOOL, spool_directory())
         try:
             store = Store(Memory(MEMORY), Flights(loads))
-            yield Vfs(api, store, bodies, tree(workspaces), time.time() * 1000, rw=rw)
+            answers = Answers(api, store, bodies, loads)
+            yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
         finally:
             loads.cancel_scope.cancel()
     bodies.close()

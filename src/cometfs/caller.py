@@ -18,5 +18,7 @@ class Caller(NamedTuple):
     """Whether nobody waits yet: it is fetched because somebody probably will."""
 
 
-CALLER: ContextVar[Caller] = ContextVar("CALLER", default=Caller())
+NOBODY = Caller()
+
+CALLER: ContextVar[Caller] = ContextVar("CALLER", default=NOBODY)
 """Tasks inherit it from where they are started, so a load is counted to who asked for it first."""

@@ -17,7 +17,10 @@ LISTING = Lease(60.0)
 """Projects of a workspace, experiments of a project: new ones appear while people work."""
 
 FINISHED = Lease(3600.0)
-"""An experiment that has ended: late edits (a tag, a note) still happen, data does not come any more."""
+"""What people still edit of an experiment that has ended: tags, others, reports, assets that are added late."""
+
+SEALED = Lease(24 * 3600.0)
+"""What only the run itself wrote, of an experiment that has ended: looked at again once a day, in case."""
 
 RUNNING = Lease(5.0)
 """An experiment that may still be logging, or one of which the server does not say."""
@@ -26,6 +29,9 @@ MISSING = Lease(30.0)
 """Comet's answer that there is no such thing."""
 
 
-def of_experiment(running: bool | None) -> Lease:
-    """The lease of an experiment's answers; `running` is None when the listing does not tell (older servers)."""
-    return FINISHED if running is False else RUNNING
+def of_experiment(running: bool | None, ended: Lease = FINISHED) -> Lease:
+    """The lease of an experiment's answers; `running` is None when the listing does not tell (older servers).
+
+    `ended`: what it is once the experiment has ended, as long as its row in the listing stays the same.
+    """
+    return ended if running is False else RUNNING

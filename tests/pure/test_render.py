@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.render import objects, tables, text
+from cometfs.render.points import of_points, sheet
 from cometfs.render.sieve import sieve
 
 
@@ -62,19 +63,19 @@ def test_params_are_json_sorted_one_a_line(values: dict[str, str]) -> None:
 def test_metric_points_are_sorted_by_step_then_time_then_offset() -> None:
     """However the server ordered them; nulls are empty cells and come last."""
     points = [point(None, 5), point(2, 9), point(2, 9, offset=-1, value="NaN"), point(1.5, 1), point(2, 8)]
-    assert tables.metric_points(points).decode().splitlines() == [
+    assert sheet(of_points(points)).decode().splitlines() == [
         "step,epoch,timestamp_ms,value",
-        "1.5,,1,1.0",
-        "2,,8,1.0",
+        "1.5,,1,1",
+        "2,,8,1",
         "2,,9,NaN",
-        "2,,9,1.0",
-        ",,5,1.0",
+        "2,,9,1",
+        ",,5,1",
     ]
 
 
 def test_a_value_with_commas_and_quotes_survives_csv() -> None:
     """Texts logged as metrics are quoted as RFC 4180 says."""
-    body = tables.metric_points([point(0, 0, value='["a", 1]')]).decode()
+    body = sheet(of_points([point(0, 0, value='["a", 1]')])).decode()
     assert list(csv.reader(io.StringIO(body)))[1][3] == '["a", 1]'
 
 
@@ -151,9 +152,9 @@ def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
     body = tables.chart([("a", steps), ("b, c", epochs), ("d", order), ("none", None)])
     assert cells(body) == [
         ["step", "a", "b, c", "d", "none"],
-        ["0", "1.0", "", "7.0", ""],
-        ["1", "", "5.0", "", ""],
-        ["2", "2.0", "6.0", "", ""],
+        ["0", "1", "", "7", ""],
+        ["1", "", "5", "", ""],
+        ["2", "2", "6", "", ""],
     ]
 
 

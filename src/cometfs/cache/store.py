@@ -1,82 +1,159 @@
-"""Answers under keys: from memory while their lease holds, else loaded once for all who ask.
+"""Answers under keys: from memory while their lease holds, else from disk, else loaded once for all who ask.
 
-Not here: what the keys mean and how an answer is asked for (tree/).
+Not here: what the keys mean and how an answer is asked for (tree/), and how the disk keeps them (keeper.py).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from cometfs.cache.flight import Flights
 from cometfs.cache.memory import Held, Memory
 from cometfs.errors import NotFound
-from cometfs.lease import MISSING, Lease
+from cometfs.lease import MISSING, RUNNING, Lease
 
-# A decoded answer takes about this many times the bytes of its JSON (measured with sys.getsizeof over listings of
-# experiments and metric points: 4 to 7).
+# A decoded answer takes about this many times the bytes that it is encoded in (measured with sys.getsizeof over
+# listings of experiments and metric points: 4 to 7).
 _DECODED = 6
 
 
-def weigh(value: Any) -> int:
-    """The bytes that keeping `value` costs, roughly; exact for bytes and texts."""
+def encoded(value: Any) -> bytes | None:
+    """The value as bytes that `decoded` reads; None for what cannot be written so (a lone surrogate, a class)."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except (UnicodeEncodeError, TypeError, OverflowError):
+        return None
+
+
+def decoded(written: bytes) -> Any:
+    """The inverse of `encoded`; tuples come back as lists."""
+    return msgspec.msgpack.decode(written)
+
+
+def weigh(value: Any, written: bytes | None = None) -> int:
+    """The bytes that keeping `value` costs, roughly; exact for bytes and texts. `written`: its encoding, if made."""
     if isinstance(value, bytes | str):
         return len(value) + 64
-    try:
-        return len(msgspec.json.encode(value)) * _DECODED + 64
-    except (UnicodeEncodeError, TypeError):
-        return len(repr(value)) * _DECODED + 64  # a lone surrogate, which no JSON can hold
+    written = encoded(value) if written is None else written
+    return (len(repr(value)) if written is None else len(written)) * _DECODED + 64
+
+
+class Kept(Protocol):
+    """An answer on disk; times in seconds since 1970."""
+
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def arrived(self) -> float: ...
+    @property
+    def expires(self) -> float: ...
+
+
+class Shelf(Protocol):
+    """Where answers last longer than the process."""
+
+    def recall(self, key: Hashable) -> Kept | None:
+        """What is kept under `key` and holds, found in microseconds."""
+
+    def keep(self, key: Hashable, value: bytes, arrived: float, expires: float) -> None:
+        """Takes it, to be written soon."""
+
+    def forget(self, key: Hashable) -> None:
+        """Drops it."""
+
+
+class Load(NamedTuple):
+    """How an answer is had that is not at hand."""
+
+    load: Callable[[], Awaitable[Any]]
+    lease: Lease | Callable[[], Lease]
+    """A function is asked when the load has ended: what it was made of may hold for less."""
+    lasting: bool = False
+    """Whether the answer goes to disk."""
 
 
 class Store:
     """The one place where answers are kept. A load that says NotFound is kept too, as a short-lived "there is none"."""
 
-    def __init__(self, memory: Memory, flights: Flights) -> None:
+    def __init__(
+        self, memory: Memory, flights: Flights, shelf: Shelf | None = None, wall: Callable[[], float] = time.time
+    ) -> None:
+        """`shelf`: None to keep nothing longer than the process; `wall`: seconds since 1970."""
         self._memory = memory
         self._flights = flights
+        self._shelf = shelf
+        self._wall = wall
 
     def peek(self, key: Hashable) -> Held | None:
-        """What is held under `key` now, without asking anybody."""
+        """What is held in memory under `key` now."""
         return self._memory.get(key)
 
-    def keep(self, key: Hashable, value: Any, lease: Lease, weight: int | None = None) -> Held:
+    def recall(self, key: Hashable) -> Held | None:
+        """What is held under `key`, in memory or on disk, without asking anybody."""
+        held = self._memory.get(key)
+        if held is not None or self._shelf is None:
+            return held
+        kept = self._shelf.recall(key)
+        if kept is None:
+            return None
+        # A clock that was set back must not make an answer hold longer than it was meant to.
+        now, left = self._wall(), min(kept.expires - self._wall(), kept.expires - kept.arrived)
+        value = decoded(kept.value)
+        return self._hold(key, value, left, max(0.0, now - kept.arrived), weigh(value, kept.value))
+
+    def keep(
+        self, key: Hashable, value: Any, lease: Lease, weight: int | None = None, *, lasting: bool = False
+    ) -> Held:
         """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
-        now = self._memory.clock()
-        held = Held(value, now + lease, weigh(value) if weight is None else weight, arrived=now)
-        self._memory.put(key, held)
-        return held
+        written = encoded(value) if lasting or weight is None else None
+        if lasting and written is not None and self._shelf is not None and lease > RUNNING:
+            self._shelf.keep(key, written, self._wall(), self._wall() + lease)
+        return self._hold(key, value, lease, 0.0, weigh(value, written) if weight is None else weight)
 
     def drop(self, key: Hashable) -> None:
         """Forgets what is held under `key`: there is reason to doubt it."""
         self._memory.drop(key)
+        if self._shelf is not None:
+            self._shelf.forget(key)
 
     async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
         """What `load` returns, for all who ask while it runs; it keeps what is worth keeping itself."""
         return await self._flights.join(key, load)
 
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease | Callable[[], Lease]) -> Held:
-        """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises.
-
-        A `lease` that is a function is asked when the load has ended: what it was made of may hold for less.
-        """
-        held = self._memory.get(key)
+    async def get(
+        self,
+        key: Hashable,
+        load: Callable[[], Awaitable[Any]],
+        lease: Lease | Callable[[], Lease],
+        *,
+        lasting: bool = False,
+    ) -> Held:
+        """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""
+        held = self.recall(key)
         if held is None:
-            held = await self._flights.join(key, lambda: self._load(key, load, lease))
+            held = await self._flights.join(key, lambda: self._load(key, Load(load, lease, lasting)))
         held.unwrap()
         return held
 
-    async def _load(
-        self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease | Callable[[], Lease]
-    ) -> Held:
+    async def _load(self, key: Hashable, how: Load) -> Held:
         try:
-            value = await load()
-            return self.keep(key, value, lease() if callable(lease) else lease)
+            value = await how.load()
+            lease = how.lease() if callable(how.lease) else how.lease
+            return self.keep(key, value, lease, lasting=how.lasting)
         except NotFound as error:
             missing = Held(None, self._memory.clock() + MISSING, 64, error)
             self._memory.put(key, missing)
             return missing
+
+    def _hold(self, key: Hashable, value: Any, lease: float, age: float, weight: int) -> Held:
+        now = self._memory.clock()
+        held = Held(value, now + lease, weight, arrived=now - age)
+        self._memory.put(key, held)
+        return held
 
     def age(self, held: Held) -> float:
         """Seconds since `held` arrived."""

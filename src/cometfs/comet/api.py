@@ -82,6 +82,7 @@ class API(WorkspaceAPI):
         settings = find_settings(api_key, url)
         self._calls = Calls(parse_address(settings.url), settings.api_key, transport or Transport(), deadline=deadline)
         self._storing = trio.Lock()
+        self._lacks_every_point = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -321,12 +322,23 @@ class API(WorkspaceAPI):
         points = await self._all_points(experiment_key, metric_name) if metric_name else []
         return series.by_name(points, metric_name, interval)
 
+    async def experiment_every_point(self, experiment_key: str) -> list[Point]:
+        """The points of all metrics, in no order, in one call. Servers before 3.20.60 have none for that: Unsupported
+        (once one has said so, without asking it again)."""
+        if self._lacks_every_point:
+            raise Unsupported("this server does not offer all metrics in one answer")
+        question = _about(experiment_key, "metrics/get-all", lacking="all metrics in one answer")
+        try:
+            return await self._calls.ask(question, models.points)
+        except Unsupported:
+            self._lacks_every_point = True
+            raise
+
     async def _all_points(self, experiment_key: str, names: Sequence[str] | None = None) -> list[Point]:
         """Points of all metrics, in one call; of those named, in one each, where the server is too old for that."""
-        question = _about(experiment_key, "metrics/get-all", lacking="all metrics in one answer")
         if names is None or len(names) > 1:
             try:
-                return await self._calls.ask(question, models.points)
+                return await self.experiment_every_point(experiment_key)
             except (Unsupported, NotFound):  # some servers have the same 404 for an endpoint that they lack
                 pass
         if names is None:

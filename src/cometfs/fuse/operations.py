@@ -66,7 +66,8 @@ class Operations(pyfuse3.Operations):
         place = self._inodes.at(inode)
         if self._handles.opened(place) is not None:
             return self._attributes(place, self._vfs.glance(place.node))
-        return self._attributes(place, await self._vfs.attributes(place.node))
+        directory = place.parent.node if place.parent else None
+        return self._attributes(place, await self._vfs.attributes(place.node, directory))
 
     @handler
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
@@ -94,6 +95,7 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         place = self._inodes.at(inode)
         listing, lease = await self._vfs.children(place.node)
+        self._vfs.listed(place.node)
         return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), lease))
 
     @handler

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cometfs.render.numbers import spelt
 from cometfs.render.text import text
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -40,6 +41,11 @@ def named_values(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
     return _object((row["name"], literal(row["valueCurrent"])) for row in rows or ())
 
 
+def values_by_name(values: Mapping[str, Any]) -> bytes:
+    """Name -> Comet's text of the value, as an object; keys sorted, one a line."""
+    return _object((name, literal(value)) for name, value in values.items())
+
+
 def metric_summaries(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
     """Metric summaries as an object: name -> last, min, max and the steps of the three."""
     return _object((row["name"], _summary(row)) for row in rows or ())
@@ -48,7 +54,7 @@ def metric_summaries(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
 def _summary(row: Mapping[str, Any]) -> str:
     fields = []
     for word, field in (("last", "Current"), ("min", "Min"), ("max", "Max")):
-        fields.append(f'"{word}": {literal(row["value" + field])}')
+        fields.append(f'"{word}": {literal(spelt(row["value" + field]))}')
         fields.append(f'"{word}_step": {literal(row["step" + field])}')
     return "{" + ", ".join(fields) + "}"
 

@@ -9,33 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from cometfs.render.numbers import spelt
 from cometfs.render.text import text
-
-Point = Mapping[str, Any]
-
-
-def metric_points(points: Iterable[Point] | None) -> bytes:
-    """Every point of a metric: step, epoch, timestamp_ms, value; sorted by step, then time, then offset.
-
-    A null is an empty cell; points without a step come last. The value is Comet's own text of it.
-    """
-    return _sheet(
-        ("step", "epoch", "timestamp_ms", "value"),
-        ((row["step"], row["epoch"], row["timestamp"], row["metricValue"]) for row in in_order(points or ())),
-    )
-
-
-def in_order(points: Iterable[Point]) -> list[Point]:
-    """Points by step, then time, then offset; those without a step last."""
-    return sorted(points, key=_order)
-
-
-def _order(point: Point) -> tuple[tuple[bool, float], ...]:
-    return tuple(_nulls_last(point[field]) for field in ("step", "timestamp", "offset"))
-
-
-def _nulls_last(value: float | None) -> tuple[bool, float]:
-    return (value is None, 0 if value is None else value)
 
 
 def curve(answer: Mapping[str, Any] | None) -> bytes:
@@ -88,7 +63,7 @@ def chart(lines: Lines) -> bytes:
     columns = [dict(places(metric)) for _, metric in lines]
     steps = sorted({step for column in columns for step in column})
     head = ("step", *(name for name, _ in lines))
-    return _sheet(head, ((step, *(column.get(step) for column in columns)) for step in steps))
+    return _sheet(head, ((spelt(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
 
 
 def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:

@@ -34,6 +34,8 @@ class At:
     experiment: Row | None = None
     item: Any = None
     """The row that stands for this place in the listing of a directory inside an experiment."""
+    version: str = ""
+    """Of what has ended: changes with its row in the listing, and what was answered about it before holds no more."""
 
 
 class Asker(Protocol):
@@ -45,8 +47,44 @@ class Asker(Protocol):
     async def answer(self, source: Source, at: At) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
 
+    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
+
+        Places of which Comet knows nothing any more are left out.
+        """
+
+    def at_hand(self, source: Source, at: At) -> Any:
+        """What `source` has answered at a place, None where nobody asked or it holds no more; asks nobody."""
+
+    def fill(self, source: Source, at: At, answer: Any) -> None:
+        """Keeps what `source` would answer at a place, which another answer told as well."""
+
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
+
+
+class Found(NamedTuple):
+    """What a source would answer at a place, as a batch told it."""
+
+    source: Source
+    at: At
+    answer: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """How several experiments of a project, ended and not archived, are asked about in one call.
+
+    What it tells must be what each single call tells, to the byte: an experiment of which the batch could lose
+    something is left out, and asked by itself.
+    """
+
+    name: str
+    ask: Callable[[Asker, Sequence[At]], Awaitable[list[Found]]]
+    first: int
+    """Experiments in the first call about a project, when nobody knows how much it brings."""
+    most: int = 256
+    """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +94,13 @@ class Source:
     name: str
     ask: Callable[[Asker, At], Awaitable[Any]]
     lease: Callable[[At], Lease]
+    batch: Batch | None = None
+    kept: bool = True
+    """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
 
     def key(self, at: At) -> Hashable:
         """Where the answer for `at` is kept."""
-        return (self.name, *at.key)
+        return (self.name, at.version, *at.key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +113,8 @@ class Stream:
     """The size in bytes that the listing tells, None where it tells none that can be trusted."""
 
     def key(self, at: At) -> Hashable:
-        """Where the body for `at` is kept."""
-        return (self.name, *at.key)
+        """Where the body for `at` is kept: another size in the listing means another body."""
+        return (self.name, self.size(at), *at.key)
 
 
 class Stored(NamedTuple):

@@ -6,14 +6,16 @@ own, unless it says so. Not here: what is shown of the answers (layout.py).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import trio
 
 from cometfs import lease
 from cometfs.comet.api import API
-from cometfs.comet.models import logged_json
+from cometfs.comet.models import image, logged_json
 from cometfs.errors import CometFSError, Unintelligible
 from cometfs.lease import Lease
 from cometfs.tree import names
@@ -52,6 +54,12 @@ def experiment(at: At) -> Lease:
     return lease.of_experiment(row.get("running"))
 
 
+def sealed(at: At) -> Lease:
+    """Of what nobody but the run itself writes."""
+    row = at.experiment or {}
+    return lease.of_experiment(row.get("running"), lease.SEALED)
+
+
 # -- What is known at a place ------------------------------------------------------------------------------------------
 
 
@@ -65,16 +73,32 @@ def at_project(at: At, row: Row) -> At:
 
 def at_experiment(at: At, row: Row) -> At:
     ended = row["endTimeMillis"] or row["startTimeMillis"] or at.modified_ms
-    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row)
+    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version_of(row))
 
 
-def at_metric(at: At, row: Row) -> At:
-    return At(at.web, at.modified_ms, (*at.key, row["name"]), at.workspace, at.project, at.experiment, row)
+def version_of(row: Row) -> str:
+    """Changes when the row of an ended experiment says that something about it did; "" for one that may be running.
+
+    While it runs the row changes all the time, and its answers hold for seconds anyway.
+    """
+    if row["running"] is not False:
+        return ""
+    told = [row[field] for field in ("startTimeMillis", "endTimeMillis", "durationMillis", "hasCrashed", "archived")]
+    return f"{zlib.crc32(repr((told, row['experimentName'], row['projectId'])).encode()):08x}"
+
+
+def at_metric(at: At, name: str) -> At:
+    return replace(at, key=(*at.key, name), item=name)
+
+
+def of_experiment(at: At) -> At:
+    """The place of the experiment in which `at` lies."""
+    return replace(at, key=(key(at),), item=None)
 
 
 def at_asset(at: At, row: Row) -> At:
     created = row["createdAt"] or at.modified_ms
-    return At(at.web, created, (*at.key, row["assetId"]), at.workspace, at.project, at.experiment, row)
+    return replace(at, modified_ms=created, key=(*at.key, row["assetId"]), item=row)
 
 
 def key(at: At) -> str:
@@ -89,47 +113,61 @@ def project_id(at: At) -> str:
 # -- The questions -----------------------------------------------------------------------------------------------------
 
 
-def about_experiment(name: str, ask: Any) -> Source:
+def about_experiment(name: str, ask: Any, holds: Callable[[At], Lease] = experiment) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key."""
-    return Source(name, lambda asker, at: ask(asker.api, key(at)), experiment)
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds)
 
 
 WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account)
 PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing)
 NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account)
-EXPERIMENTS = Source("experiments", lambda asker, at: asker.api.experiments_by_project_id(project_id(at)), listing)
+
+
+async def _experiments(asker: Asker, at: At) -> list[Any]:
+    return in_order(await asker.api.experiments_by_project_id(project_id(at)))
+
+
+def in_order(rows: Sequence[Any]) -> list[Any]:
+    """Experiments by name: Comet promises no order, and a shell's `*` and `grep -r` then walk the same way."""
+    return sorted(rows, key=lambda row: (row["experimentName"] or row["experimentKey"], row["experimentKey"]))
+
+
+EXPERIMENTS = Source("experiments", _experiments, listing)
 METADATA = about_experiment("experiment/metadata", API.experiment_metadata)
 TAGS = about_experiment("experiment/tags", API.experiment_tags)
-CODE = about_experiment("experiment/code", API.experiment_code)
-OUTPUT = about_experiment("experiment/output", API.experiment_output)
+CODE = about_experiment("experiment/code", API.experiment_code, sealed)
+OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed)
 HTML = about_experiment("experiment/html", API.experiment_html)
-GRAPH = about_experiment("experiment/graph", API.experiment_graph)
-SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details)
-PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters)
+GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed)
+SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed)
+PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters, sealed)
 OTHERS = about_experiment("experiment/log-other", API.experiment_other)
-SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary)
+SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary, sealed)
 ASSETS = about_experiment("experiment/asset/list", API.experiment_assets)
-METRIC = Source(
-    "experiment/metrics/get-metric",
-    lambda asker, at: asker.api.experiment_metric_points(key(at), at.item["name"]),
-    experiment,
-)
 ASSET = Stream(
     "experiment/asset/get-asset",
     lambda api, at: api.stream_asset(key(at), at.item["assetId"]),
     # A 0 may be the truth or a listing that does not know; asking tells which.
     lambda at: at.item["fileSize"] or None,
 )
-GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata)
-PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch)
-IMAGE_ROWS = about_experiment("experiment/asset/list?type=image", API.experiment_images)
-POINTS = about_experiment("experiment/metrics/get-all", API.experiment_metric)
+GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed)
+PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed)
 PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing)
-ARCHIVED = Source(
-    "experiments?archived=true",
-    lambda asker, at: asker.api.experiments_by_project_id(project_id(at), archived=True),
-    listing,
-)
+
+
+async def _image_rows(asker: Asker, at: At) -> list[Any]:
+    return [image(key(at), row) for row in await asker.answer(ASSETS, at) if row["type"] == "image"]
+
+
+IMAGE_ROWS = Source("images among the assets", _image_rows, experiment, kept=False)
+"""Comet's own list of images is that of assets of this type: no call of its own."""
+
+
+async def _archived(asker: Asker, at: At) -> list[Any]:
+    return in_order(await asker.api.experiments_by_project_id(project_id(at), archived=True))
+
+
+ARCHIVED = Source("experiments?archived=true", _archived, listing)
 
 
 async def _asset_json(asker: Asker, at: At) -> Any:
@@ -142,7 +180,7 @@ async def _asset_json(asker: Asker, at: At) -> Any:
         ) from error
 
 
-ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment)
+ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment, kept=False)
 """The asset itself, which `assets/` shares."""
 
 
@@ -158,7 +196,7 @@ async def _curves(asker: Asker, at: At) -> list[Any]:
     )
 
 
-CURVES = Source("curves", _curves, experiment)
+CURVES = Source("curves", _curves, experiment, kept=False)
 
 
 async def _own_chart(asker: Asker, at: At) -> Any:
@@ -166,7 +204,7 @@ async def _own_chart(asker: Asker, at: At) -> Any:
     return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
 
 
-OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, experiment)
+OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed)
 
 
 # -- Questions made of others ------------------------------------------------------------------------------------------
@@ -195,7 +233,7 @@ async def _named(asker: Asker, at: At) -> list[Named]:
     return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
 
 
-NAMED = Source("experiments by directory", _named, listing)
+NAMED = Source("experiments by directory", _named, listing, kept=False)
 
 
 async def _with_state(asker: Asker, at: At) -> list[Named]:
@@ -207,7 +245,7 @@ async def _with_state(asker: Asker, at: At) -> list[Named]:
     return await each_of(await asker.answer(NAMED, at), known)
 
 
-STATES = Source("experiments with their state", _with_state, listing)
+STATES = Source("experiments with their state", _with_state, listing, kept=False)
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
 
 
@@ -215,15 +253,17 @@ ABREAST = 8
 """Questions of one table that are asked at once: the other connections are for who waits for something else."""
 
 
-async def each_of(items: Iterable[Any], ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
-    """What `ask` says of every item, in their order, `ABREAST` at a time.
+async def each_of(
+    items: Iterable[Any], ask: Callable[[Any], Awaitable[Any]], abreast_at_most: int = ABREAST
+) -> list[Any]:
+    """What `ask` says of every item, in their order, so many at a time.
 
     The first error ends it all, and comes out as itself.
     """
     found: dict[int, Any] = {}
     failed: list[CometFSError] = []
 
-    abreast = trio.CapacityLimiter(ABREAST)
+    abreast = trio.CapacityLimiter(abreast_at_most)
 
     async def one(index: int, item: Any) -> None:
         try:
@@ -272,5 +312,5 @@ async def _pictures(asker: Asker, at: At) -> list[Picture]:
     return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
 
 
-PICTURES = Source("images with their suffix", _pictures, experiment)
+PICTURES = Source("images with their suffix", _pictures, experiment, kept=False)
 """Costs the list of assets, and the download of each image whose name has no suffix."""

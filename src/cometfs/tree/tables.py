@@ -11,30 +11,19 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cometfs.comet.predicates import tagged
-from cometfs.errors import NotFound
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Row, Source
-from cometfs.tree.questions import Named, each_of, listing, project_id
+from cometfs.tree.others import others_of
+from cometfs.tree.questions import Named, each_of, listing
+from cometfs.tree.together import COLUMNS, EXTENTS, PARAMS, of_project, words_of
 
 TOGETHER = 100
 """Experiments in one call for charts: Comet documents no limit, its own clients ask for few."""
-
-COLUMNS = Source("project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing)
-
-
-def of_project(at: At) -> At:
-    """The place of the project in which `at` lies."""
-    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project)
 
 
 def at_word(at: At, word: str) -> At:
     """The place of a name within a project: a metric's, a tag's."""
     return At(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word)
-
-
-def words_of(source: str, columns: Sequence[Row]) -> list[str]:
-    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
-    return sorted({column["name"] for column in columns if column["source"] == source})
 
 
 async def _by_directory(asker: Asker, at: At) -> list[Named]:
@@ -47,7 +36,7 @@ async def _tagged(asker: Asker, at: At) -> list[Named]:
     return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
 
 
-TAGGED = Source("project/query by tag", _tagged, listing)
+TAGGED = Source("project/query by tag", _tagged, listing, kept=False)
 """One call a tag, whatever the number of experiments."""
 
 
@@ -103,7 +92,7 @@ async def _best(asker: Asker, at: At) -> list[Best]:
     return [Best("max", named[greatest]), Best("min", named[least])]
 
 
-BEST = Source("experiments/multi-metric-chart for the best", _best, listing)
+BEST = Source("experiments/multi-metric-chart for the best", _best, listing, kept=False)
 """The chart's calls, which the chart's own file shares. Of equals the first by name."""
 
 
@@ -119,33 +108,29 @@ class Record(NamedTuple):
     named: Named
     tags: list[str]
     params: Mapping[str, Any]
-    others: Sequence[Row]
-    summary: Sequence[Row]
+    others: Mapping[str, Any]
+    metrics: Mapping[str, Sequence[Any]]
+    """Last, least and greatest value of each, as text."""
 
 
 async def _records(asker: Asker, at: At) -> list[Record]:
     states = sorted(await asker.answer(questions.STATES, at))
     columns = await asker.answer(COLUMNS, at)
-    params: dict[str, Any] = {}
-    names = words_of("params", columns)
-    for answer in await each_of(list(_batches(states)) if names else [], lambda keys: _charted(asker, keys, (), names)):
-        params |= {key: chart["params"] or {} for key, chart in answer.items()}
+    places = [questions.at_experiment(at, one.row) for one in states]
+    params, metrics = await asker.answers(PARAMS, places), await asker.answers(EXTENTS, places)
+    others = await others_of(asker, at, places, columns)
     tags = await _tags(asker, at, words_of("tag", columns))
-
-    async def record(one: Named) -> Record | None:
-        place, key = questions.at_experiment(at, one.row), one.row["experimentKey"]
-        try:
-            others, summary = await asker.answer(questions.OTHERS, place), await asker.answer(questions.SUMMARY, place)
-        except NotFound:
-            return None  # deleted since the listing: its row goes, not the table
-        return Record(one, tags.get(key, []), params.get(key, {}), others, summary)
-
-    return [found for found in await each_of(states, record) if found is not None]
+    # One that was deleted since the listing is missing somewhere: its row goes, not the table.
+    return [
+        Record(one, tags.get(str(place.key[0]), []), params[place.key], others[place.key], metrics[place.key])
+        for one, place in zip(states, places, strict=True)
+        if place.key in params and place.key in metrics and place.key in others
+    ]
 
 
-RECORDS = Source("experiments, with parameters by multi-metric-chart, others and summaries", _records, listing)
-"""One call for the columns, one for every 100 experiments (parameters), one a tag, and two for every experiment, which
-their own files share (others, summary of metrics: no call has them of several)."""
+RECORDS = Source("experiments, with parameters, others and metrics", _records, listing, kept=False)
+"""One call for the columns, one a tag, batches for parameters and metrics (together.py), and what others.py says. In a
+project of a few, and of what is running, one for each experiment and question, which their own files share."""
 
 
 class Overview(NamedTuple):
@@ -161,7 +146,7 @@ async def _overview(asker: Asker, at: At) -> Overview:
     return Overview(at.project or {}, records, words_of("metrics", await asker.answer(COLUMNS, at)))
 
 
-OVERVIEW = Source("what experiments.csv is made of", _overview, listing)
+OVERVIEW = Source("what experiments.csv is made of", _overview, listing, kept=False)
 """Costs what the table costs, which shares the answers."""
 
 
@@ -189,10 +174,9 @@ def table_row(record: Record) -> dict[str, Any]:
         "tags": ";".join(record.tags),
     }
     found |= {f"param.{name}": value for name, value in record.params.items()}
-    found |= {f"other.{other['name']}": other["valueCurrent"] for other in record.others}
-    for metric in record.summary:
-        for word, field in (("last", "Current"), ("min", "Min"), ("max", "Max")):
-            found[f"metric.{metric['name']}.{word}"] = metric["value" + field]
+    found |= {f"other.{name}": value for name, value in record.others.items()}
+    for name, extent in record.metrics.items():
+        found |= {f"metric.{name}.{word}": value for word, value in zip(("last", "min", "max"), extent, strict=True)}
     return found
 
 

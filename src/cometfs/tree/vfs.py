@@ -16,16 +16,14 @@ from zipfile import BadZipFile
 
 import trio
 
-from cometfs.cache.disk import Bodies
 from cometfs.cache.memory import Held
-from cometfs.cache.store import Store
-from cometfs.comet.api import API
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
 from cometfs.lease import LISTING, Lease
 from cometfs.tree import names, provenance
+from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
-from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, OpenedBody, graft, leaf
+from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, graft, leaf
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -33,29 +31,35 @@ _NODE_BYTES = 400
 _REMEMBERED = Lease(24 * 3600.0)
 """For how long a directory remembers what it has shown."""
 
+_GOING_THROUGH = Lease(10.0)
+"""For how long somebody who listed a directory is taken to go through it."""
+
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
 
 
 class _Dated(NamedTuple):
-    """The bytes that a rendered file had last, and when they changed: in ms since 1970, 0 for never."""
+    """The bytes that a file had last: how many, of which version, until when that holds (`trio.current_time`), and when
+    they changed: in ms since 1970, 0 for never."""
 
     digest: int
     changed_ms: float
+    size: int
+    version: str
+    expires: float
 
 
 class Vfs:
     """A mounted Comet: nodes in, children, attributes and bytes out."""
 
-    def __init__(self, api: API, store: Store, bodies: Bodies, tree: Dir, born_ms: float, *, rw: bool = False) -> None:
+    def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so."""
-        self.api = api
         self.rw = rw
         self._desks: dict[Writer, Desk] = {}
-        self._store = store
-        self._bodies = bodies
-        self.root = Node("", tree, At(api.root, born_ms))
+        self._answers = answers
+        self._store = answers.store
+        self.root = Node("", tree, At(answers.api.root, born_ms))
 
     async def children(self, node: Node) -> tuple[Listing, float]:
         """The complete listing of a directory and the seconds for which it holds.
@@ -66,10 +70,10 @@ class Vfs:
         if not isinstance(entry, Dir):
             raise NotADirectory(f"{node.name} is a file")
         desk = self.desk(node)
-        key = ("listing", entry, node.at.key, desk and desk.revision)
+        key = self._listing_key(node)
         held = self._store.peek(key)
         if held is None:
-            answers = [(each, await self._ask(each.source, node.at)) for each in _eaches(entry)]
+            answers = [(each, await self._answers.wanted(each.source, node.at)) for each in _eaches(entry)]
             # Somebody else may have built it while this one waited.
             held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers, desk)
         listing: Listing = held.value
@@ -79,6 +83,10 @@ class Vfs:
                 raise NoSuchEntry(f"the folder {'/'.join(node.within)!r} is gone", 0.0)
             listing = folder
         return listing, self._store.remaining(held)
+
+    def _listing_key(self, node: Node) -> Hashable:
+        desk = self.desk(node)
+        return ("listing", node.entry, node.at.version, node.at.key, desk and desk.revision)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
@@ -109,16 +117,38 @@ class Vfs:
         assert isinstance(node.entry, Link)
         return "../" * (node.entry.up(node.at) + len(node.within)) + node.entry.target(node.at)
 
-    async def attributes(self, node: Node) -> Attributes:
-        """The attributes, the size of a file included, which is fetched if it must be."""
+    async def attributes(self, node: Node, directory: Node | None = None) -> Attributes:
+        """The attributes, the size of a file included, which is fetched if it must be; `directory`: where it stands."""
         seen = self.glance(node)
         if seen.size is None and isinstance(node.entry, File) and (estimate := node.entry.estimate(node.at)):
             return replace(seen, size=estimate, settled=False)
         if seen.size is None:
+            if directory is not None:
+                self._warm_siblings(directory)
             opened = await self.open(node)
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
         return seen
+
+    def listed(self, directory: Node) -> None:
+        """Somebody goes through a directory: if he asks for the size of one file, he will ask for that of all."""
+        self._store.keep(("listed", directory.identity), True, _GOING_THROUGH, _NODE_BYTES)
+
+    def _warm_siblings(self, directory: Node) -> None:
+        """Asks at once, and once, what must be asked to tell the sizes in a directory that somebody goes through."""
+        key = ("listed", directory.identity)
+        listing = self._store.peek(self._listing_key(directory))
+        if listing is None or self._store.peek(key) is None:
+            return
+        self._store.drop(key)
+        wanted = {}
+        for node in listing.value.nodes.values():
+            entry = node.entry
+            if not isinstance(entry, File) or not isinstance(entry.source, Source) or entry.estimate(node.at):
+                continue
+            if self.glance(node).size is None:
+                wanted[entry.source.key(node.at)] = (entry.source, node.at)
+        self._answers.warmer.warm(list(wanted.values()))
 
     def provenance(self, node: Node) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""
@@ -127,9 +157,9 @@ class Vfs:
         if not isinstance(entry, File):
             return found
         if isinstance(entry.source, Stream):
-            body = self._bodies.peek(entry.source.key(node.at))
+            body = self._answers.bodies.peek(entry.source.key(node.at))
             return found | provenance.of_file(entry, None if body is None else body.age)
-        held = self._store.peek(entry.source.key(node.at)) if entry.source else None
+        held = self._answers.peek(entry.source, node.at) if entry.source else None
         return found | provenance.of_file(entry, None if held is None else self._store.age(held))
 
     async def open(self, node: Node) -> Opened:
@@ -140,7 +170,7 @@ class Vfs:
         if desk := self.desk(node):
             return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
-            return await self._open_body(entry.source, node.at)
+            return await self._answers.open_body(entry.source, node.at)
         return Content(await self._render(node, entry))
 
     def _keep_listing(
@@ -187,7 +217,7 @@ class Vfs:
         return isinstance(entry.source, Source) and self._answers_nothing(entry.source, at, entry.nothing)
 
     def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
-        held = self._store.peek(source.key(at))
+        held = self._answers.peek(source, at)
         # A remembered "no such thing" holds for seconds, a listing much longer: it decides nothing here.
         return held is not None and held.error is None and nothing(held.value)
 
@@ -198,14 +228,14 @@ class Vfs:
             return None
         if writer not in self._desks:
             asked_at = _directory_of(node)
-            self._desks[writer] = Desk(writer, self.api, lambda: self._store.drop(writer.source.key(asked_at)))
+            self._desks[writer] = Desk(writer, self._answers.api, lambda: self._store.drop(writer.source.key(asked_at)))
         return self._desks[writer]
 
     async def answered(self, node: Node) -> Answered:
         """What Comet has for a writable directory, of itself or one of its files."""
         assert not isinstance(node.entry, Link)
         assert node.entry.writer is not None
-        found: Answered = (await self._ask(node.entry.writer.source, _directory_of(node))).value
+        found: Answered = (await self._answers.ask(node.entry.writer.source, _directory_of(node))).value
         return found
 
     def made(self, directory: Node, name: str) -> Node:
@@ -216,32 +246,13 @@ class Vfs:
         (each,) = _eaches(directory.entry)
         return leaf((name,), each.child(row), each.bind(directory.at, row))
 
-    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
-        """A body, or its first `most` bytes; it is kept for who reads it next."""
-        opened = await self._open_body(stream, at)
-        try:
-            return await opened.read(0, opened.size if most is None else most)
-        finally:
-            opened.close()
-
-    async def _open_body(self, stream: Stream, at: At) -> OpenedBody:
-        key = stream.key(at)
-        return OpenedBody(key, await self._bodies.open(key, lambda: stream.begin(self.api, at)), self._bodies)
-
-    async def _ask(self, source: Source, at: At) -> Held:
-        asking = _Asking(self, source.lease(at))
-        return await self._store.get(source.key(at), lambda: source.ask(asking, at), lambda: asking.lease)
-
-    async def answer_within(self, source: Source, at: At) -> tuple[Any, float]:
-        """What `source` answers, and the seconds for which that still holds."""
-        held = await self._ask(source, at)
-        return held.value, self._store.remaining(held)
-
     async def _render(self, node: Node, entry: File) -> bytes:
         assert not isinstance(entry.source, Stream)
         if entry.source is None:
             return entry.render(node.at)
-        key = ("file", entry, node.at.key)
+        if entry.render is bytes:
+            return await self._plain(entry, entry.source, node.at)
+        key = ("file", entry, node.at.version, node.at.key)
         held = self._store.peek(key)
         if held is None:
             source, at = entry.source, node.at
@@ -251,7 +262,7 @@ class Vfs:
 
     async def _make(self, key: Hashable, entry: File, source: Source, at: At) -> Held:
         """Renders an answer, once for all who want the file, and out of the way where that takes time."""
-        answer = await self._ask(source, at)
+        answer = await self._answers.wanted(source, at)
         try:
             if answer.weight > _HEAVY or entry.slow:
                 data = await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
@@ -259,52 +270,47 @@ class Vfs:
                 data = entry.render(answer.value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
             raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
-        self._date(("dated", entry, at.key), hash(data))
+        self._date(entry, at, data, answer)
         return self._store.keep(key, data, Lease(self._store.remaining(answer)))
 
-    def _date(self, key: Hashable, digest: int) -> None:
-        """Remembers when the bytes of a file were first seen to differ: Comet dates experiments, not edits of them."""
+    async def _plain(self, entry: File, source: Source, at: At) -> bytes:
+        """An answer that is the file itself."""
+        answer = await self._answers.wanted(source, at)
+        data: bytes = answer.value
+        self._date(entry, at, data, answer)
+        return data
+
+    def _date(self, entry: File, at: At, data: bytes, answer: Held) -> None:
+        """Remembers the size of a file, which outlives its bytes, and when these were first seen to differ: Comet dates
+        experiments, not edits of them."""
+        key = ("dated", entry, at.key)
         before = self._store.peek(key)
+        digest = hash(data)
         if before is None:
             changed_ms = 0.0
         else:
             changed_ms = before.value.changed_ms if before.value.digest == digest else time.time() * 1000
-        self._store.keep(key, _Dated(digest, changed_ms), _REMEMBERED, _NODE_BYTES)
+        dated = _Dated(digest, changed_ms, len(data), at.version, answer.expires)
+        self._store.keep(key, dated, _REMEMBERED, _NODE_BYTES)
 
     def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
         if entry.source is None:
             return len(entry.render(node.at)), LISTING
         if isinstance(entry.source, Stream):
-            body = self._bodies.peek(entry.source.key(node.at))
+            body = self._answers.bodies.peek(entry.source.key(node.at))
             told = entry.source.size(node.at)
             return (told if body is None or body.size is None else body.size), LISTING
-        held = self._store.peek(("file", entry, node.at.key))
-        return (None, 0.0) if held is None else (len(held.value), self._store.remaining(held))
+        if entry.render is bytes and (held := self._answers.peek(entry.source, node.at)) is not None:
+            return (None, 0.0) if held.error else (len(held.value), self._store.remaining(held))
+        dated = self._store.peek(("dated", entry, node.at.key))
+        if dated is None or dated.value.version != node.at.version:
+            return None, 0.0
+        left = dated.value.expires - trio.current_time()
+        return (dated.value.size, left) if left > 0 else (None, 0.0)
 
 
 def _directory_of(node: Node) -> At:
     return node.at if isinstance(node.entry, Dir) else replace(node.at, key=node.at.key[:-1])
-
-
-class _Asking:
-    """What one question is asked with: an answer that is made of others holds no longer than any of them."""
-
-    def __init__(self, vfs: Vfs, lease: Lease) -> None:
-        self._vfs = vfs
-        self.lease = lease
-        """Seconds for which the answer holds, as far as is known."""
-
-    @property
-    def api(self) -> API:
-        return self._vfs.api
-
-    async def answer(self, source: Source, at: At) -> Any:
-        value, remaining = await self._vfs.answer_within(source, at)
-        self.lease = Lease(min(self.lease, remaining))
-        return value
-
-    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
-        return await self._vfs.body(stream, at, most)
 
 
 def _eaches(entry: Dir) -> list[Each]:

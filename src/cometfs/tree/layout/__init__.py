@@ -14,7 +14,7 @@ import trio
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
 from cometfs.render import text
-from cometfs.tree import names, questions, shelves, stored, tables
+from cometfs.tree import names, questions, shelves, stored, tables, together
 from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.layout.experiment import EXPERIMENT
 from cometfs.tree.layout.shelf import shelf
@@ -23,6 +23,7 @@ from cometfs.tree.layout.showing import (
     api_file,
     chart_svg,
     estimate,
+    notes_estimate,
     of_extra,
     overview_page,
     url_text,
@@ -77,12 +78,19 @@ PROJECT = Dir(
         ),
         File("url.txt", None, url_text, "its page at Comet"),
         File("README.md", None, of_project, "what is here and what it costs to read"),
-        File("notes.md", questions.NOTES, text.text, "the project's notes", sdk=("project_notes",)),
+        File(
+            "notes.md",
+            questions.NOTES,
+            text.text,
+            "the project's notes",
+            sdk=("project_notes",),
+            estimate=notes_estimate,
+        ),
         File(
             "experiments.csv",
             tables.RECORDS,
             lambda records: csv.experiments([tables.table_row(record) for record in records]),
-            "a row for each experiment: state, times, tags, parameters, others, metrics; 2 calls for each, once",
+            "a row for each experiment: state, times, tags, parameters, others, metrics; asked in batches",
             estimate=estimate,
             slow=True,
         ),
@@ -98,7 +106,7 @@ PROJECT = Dir(
             "charts",
             (
                 Each(
-                    tables.COLUMNS,
+                    together.COLUMNS,
                     lambda words: names.of_metrics(words, ".csv"),
                     tables.at_word,
                     always(CHART_CSV),
@@ -108,7 +116,7 @@ PROJECT = Dir(
                 ),
                 *of_extra(
                     Each(
-                        tables.COLUMNS,
+                        together.COLUMNS,
                         lambda words: names.of_metrics(words, ".svg"),
                         tables.at_word,
                         always(CHART_SVG),

@@ -8,7 +8,7 @@ from functools import partial
 from cometfs.render import objects, text
 from cometfs.render import tables as csv
 from cometfs.render.sieve import sieve
-from cometfs.tree import names, questions, shelves
+from cometfs.tree import names, questions, shelves, together
 from cometfs.tree.layout.showing import (
     always,
     api_file,
@@ -33,8 +33,8 @@ from cometfs.tree.questions import experiment
 
 METRIC_CSV = File(
     "",
-    questions.METRIC,
-    csv.metric_points,
+    together.METRIC,
+    bytes,
     "every point: step,epoch,timestamp_ms,value; a `/` makes folders",
     sdk=("experiment_metric",),
 )
@@ -53,7 +53,7 @@ MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
 CURVE_CSV = File("", questions.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
 MATRIX_CSV = File("", questions.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
 HISTOGRAM_CSV = File("", questions.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
-PLOT_SVG = File("", questions.METRIC, plot_svg, "the metric as a picture", slow=True)
+PLOT_SVG = File("", together.PLOTTED, plot_svg, "the metric as a picture", slow=True)
 PATCH = File("", questions.PATCH, text.patch, "uncommitted changes")
 
 
@@ -108,8 +108,8 @@ EXPERIMENT = Dir(
         ),
         File(
             "params.json",
-            questions.PARAMETERS,
-            objects.named_values,
+            together.PARAMS,
+            objects.values_by_name,
             "parameter -> value, sorted",
             sdk=("experiment_parameters",),
         ),
@@ -127,8 +127,8 @@ EXPERIMENT = Dir(
             "metrics",
             (
                 Each(
-                    questions.SUMMARY,
-                    lambda rows: names.of_metrics([row["name"] for row in rows], ".csv"),
+                    together.METRIC_NAMES,
+                    lambda words: names.of_metrics(words, ".csv"),
                     questions.at_metric,
                     always(METRIC_CSV),
                     "<metric>.csv",
@@ -143,8 +143,8 @@ EXPERIMENT = Dir(
                 "plots",
                 (
                     Each(
-                        questions.SUMMARY,
-                        lambda rows: names.of_metrics([row["name"] for row in rows], ".svg"),
+                        together.METRIC_NAMES,
+                        lambda words: names.of_metrics(words, ".svg"),
                         questions.at_metric,
                         always(PLOT_SVG),
                         "<metric>.svg",
@@ -225,7 +225,7 @@ EXPERIMENT = Dir(
                 api_file("experiment_parameters", questions.PARAMETERS),
                 api_file("experiment_other", questions.OTHERS),
                 api_file("experiment_metrics_summary", questions.SUMMARY),
-                api_file("experiment_metric", questions.POINTS),
+                api_file("experiment_metric", together.POINTS),
                 api_file("experiment_metrics_for_chart", questions.OWN_CHART),
                 api_file("experiment_assets", questions.ASSETS),
                 api_file("experiment_images", questions.IMAGE_ROWS),

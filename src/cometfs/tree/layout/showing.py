@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from cometfs.render import objects, plots, text
+from cometfs.render import objects, plots, points, text
 from cometfs.render import tables as csv
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.sieve import sieve
@@ -17,6 +17,7 @@ from cometfs.tree import names, tables
 from cometfs.tree.node import At, Dir, Each, File, Row, Source
 from cometfs.tree.provenance import page_of
 from cometfs.tree.questions import Picture
+from cometfs.tree.together import Plotted
 
 # -- How an answer becomes bytes ---------------------------------------------------------------------------------------
 
@@ -62,13 +63,21 @@ def estimate(at: At) -> int | None:
     return None if count is not None and count <= FEW else ESTIMATE
 
 
+NOTES = 4 << 10
+"""The bytes that stat shows of the notes of a project that has more than a few experiments, until they are opened."""
+
+
+def notes_estimate(at: At) -> int | None:
+    """The same for a project's notes: `ls -l` of a project of thousands costs no call more than `ls`."""
+    return None if estimate(at) is None else NOTES
+
+
 def chart_svg(chart: tables.Chart) -> bytes:
     return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
 
 
-def plot_svg(points: Sequence[Row]) -> bytes:
-    title = points[0]["metricName"] if points else ""
-    return plots.chart_svg(title, [("", [(point["step"], point["metricValue"]) for point in csv.in_order(points)])])
+def plot_svg(plotted: Plotted) -> bytes:
+    return plots.chart_svg(plotted.name, [("", points.read(plotted.sheet))])
 
 
 def overview_page(overview: tables.Overview) -> bytes:
@@ -89,7 +98,7 @@ def overview_row(record: tables.Record) -> OverviewRow:
         row["durationMillis"],
         record.tags,
         {name: str(value) for name, value in record.params.items() if value is not None},
-        {metric["name"]: metric["valueCurrent"] or "" for metric in record.summary},
+        {name: last or "" for name, (last, _low, _high) in record.metrics.items()},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cometfs.tree import names, questions, tables
+from cometfs.tree import names, questions, tables, together
 from cometfs.tree.layout.showing import always
 from cometfs.tree.node import At, Dir, Each, Link, Row, Source
 from cometfs.tree.questions import Named, listing
@@ -53,7 +53,7 @@ def _in_state(state: str) -> Dir:
 
 
 def metric_words(columns: Sequence[Row]) -> list[str]:
-    return tables.words_of("metrics", columns)
+    return together.words_of("metrics", columns)
 
 
 TAG = Dir("", (_links(tables.TAGGED, "<experiment>", _by_directory, "each experiment with the tag", up=3),), listing)
@@ -99,13 +99,13 @@ VIEWS = Dir(
             "by-tag",
             (
                 Each(
-                    tables.COLUMNS,
+                    together.COLUMNS,
                     names.of_words,
                     tables.at_word,
                     always(TAG),
                     "<tag>",
                     (TAG,),
-                    lambda columns: tables.words_of("tag", columns),
+                    lambda columns: together.words_of("tag", columns),
                 ),
             ),
             listing,
@@ -114,7 +114,7 @@ VIEWS = Dir(
             "best",
             (
                 Each(
-                    tables.COLUMNS,
+                    together.COLUMNS,
                     lambda words: names.of_metrics(words, ""),
                     tables.at_word,
                     always(BEST),

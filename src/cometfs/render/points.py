@@ -1,0 +1,97 @@
+"""The points of a metric in one normal form, whichever of Comet's answers they came from, and their sheet (CSV).
+
+Three answers have points: ``get-metric`` and ``get-all`` as rows, ``multi-metric-chart`` as parallel lists of numbers.
+A chart tells no order of logging, nothing of values that are no numbers, and no more than 15,000 points of a metric;
+where that could make a difference `of_chart` says so, and the metric is asked for by itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from cometfs.render.numbers import number_of, spelt
+from cometfs.render.text import text
+
+CHART_LIMIT = 15_000
+"""Points of a metric in a chart at most (Comet's documentation); a metric that has as many may have more."""
+
+HEAD = ("step", "epoch", "timestamp_ms", "value")
+
+Row = tuple[Any, Any, Any, Any]
+"""What HEAD says: numbers or None, and the value as text."""
+
+
+def of_points(points: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Rows of one metric, sorted by step (without one: last), then time, then order of logging."""
+    found = sorted(points, key=lambda point: _rank(point["step"], point["timestamp"], point["offset"]))
+    return [(row["step"], row["epoch"], row["timestamp"], spelt(row["metricValue"])) for row in found]
+
+
+def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:
+    """The same rows from a chart's metric; None where the chart may have lost something of them."""
+    columns = [metric[name] for name in ("steps", "epochs", "timestamps", "values")]
+    if len({len(column) for column in columns}) != 1 or len(columns[0]) >= CHART_LIMIT:
+        return None
+    if None in metric["values"] or None in metric["timestamps"]:
+        return None
+    found = sorted(zip(*columns, strict=True), key=lambda row: _rank(row[0], row[2]))
+    for one, other in pairwise(found):
+        if one[0] == other[0] and one[2] == other[2] and one != other:
+            return None  # which of the two was logged first is not told
+    return [(step, epoch, when, spelt(value)) for step, epoch, when, value in found]
+
+
+def _rank(*numbers: float | None) -> tuple[tuple[bool, float], ...]:
+    return tuple((number is None, 0 if number is None else number) for number in numbers)
+
+
+def sheet(rows: Iterable[Row]) -> bytes:
+    """The rows as CSV with a head; a null is an empty cell."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEAD)
+    writer.writerows((spelt(step), spelt(epoch), spelt(when), value) for step, epoch, when, value in rows)
+    return text(out.getvalue())
+
+
+def read(written: bytes) -> list[tuple[float | None, str]]:
+    """(step, value) of every row of a sheet."""
+    rows = csv.reader(io.StringIO(written.decode("utf-8", "surrogateescape"), newline=""))
+    next(rows, None)
+    return [(number_of(row[0]), row[3]) for row in rows]
+
+
+class Extent(NamedTuple):
+    """The last, the least and the greatest value of a metric, as text."""
+
+    last: str | None
+    low: str | None
+    high: str | None
+
+
+def extent(rows: Sequence[Row]) -> Extent | None:
+    """What a summary would say of these rows; None where that cannot be told from them: no points, values that are no
+    numbers, NaN (of which no summary says whether it counts).
+
+    The last is the latest; of several within one millisecond that of the greatest step.
+    """
+    numbers = [number_of(row[3]) for row in rows]
+    if (
+        not rows
+        or any(number is None or math.isnan(number) for number in numbers)
+        or any(row[2] is None for row in rows)
+    ):
+        return None
+    last = max(range(len(rows)), key=lambda index: (rows[index][2], index))
+    known = [number for number in numbers if number is not None]
+    return Extent(rows[last][3], spelt(min(known)), spelt(max(known)))
+
+
+def extent_of_summary(row: Mapping[str, Any]) -> Extent:
+    """The same from a row of ``metrics/summary``."""
+    return Extent(spelt(row["valueCurrent"]), spelt(row["valueMin"]), spelt(row["valueMax"]))

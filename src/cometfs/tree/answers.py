@@ -1,0 +1,126 @@
+"""Answers to the questions of the tree: at hand, asked for once, or asked for many experiments together.
+
+Not here: what is asked ahead of its readers (warming.py), and what is shown of answers (vfs.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import trio
+
+from cometfs.cache.disk import Bodies
+from cometfs.cache.memory import Held
+from cometfs.cache.store import Store
+from cometfs.comet.api import API
+from cometfs.errors import NotFound
+from cometfs.lease import Lease
+from cometfs.tree.node import Asker, At, Source, Stream
+from cometfs.tree.place import OpenedBody
+from cometfs.tree.questions import each_of
+from cometfs.tree.warming import Warmer
+
+
+class Answers:
+    """What is known, and what must be asked to know more."""
+
+    def __init__(
+        self, api: API, store: Store, bodies: Bodies, loads: trio.Nursery, spare: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those."""
+        self.api = api
+        self.store = store
+        self.bodies = bodies
+        self.warmer = Warmer(self, loads, spare)
+
+    def peek(self, source: Source, at: At) -> Held | None:
+        """What is in memory; asks nobody."""
+        return self.store.peek(source.key(at))
+
+    async def wanted(self, source: Source, at: At) -> Held:
+        """The answer, for a reader: what he wants next may be fetched ahead. Raises what Comet's answer raises."""
+        self.warmer.notice(source, at, waited=self.store.recall(source.key(at)) is None)
+        return await self.ask(source, at)
+
+    async def ask(self, source: Source, at: At) -> Held:
+        """The answer, at hand or asked for. Raises what Comet's answer raises."""
+        key = source.key(at)
+        if self.store.peek(key) is None:
+            await self.warmer.landed(source, at)
+        asking = _Asking(self, source.lease(at))
+        return await self.store.get(
+            key, lambda: source.ask(asking, at), lambda: asking.lease, lasting=source.kept and _lasts(source, at)
+        )
+
+    async def together(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        """See `Asker.answers`."""
+        await self.warmer.together(source, places)
+        found: dict[tuple[Hashable, ...], Any] = {}
+
+        async def one(at: At) -> None:
+            try:
+                found[at.key] = (await self.ask(source, at)).value
+            except NotFound:
+                return  # deleted since the listing
+
+        await each_of(places, one)
+        return found
+
+    def asker(self) -> Asker:
+        """What a question is asked with that nobody waits for."""
+        return _Asking(self, Lease(math.inf))
+
+    def fill(self, source: Source, at: At, answer: Any) -> Held:
+        """Keeps an answer that came with another."""
+        return self.store.keep(source.key(at), answer, source.lease(at), lasting=source.kept and _lasts(source, at))
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept for who reads it next."""
+        opened = await self.open_body(stream, at)
+        try:
+            return await opened.read(0, opened.size if most is None else most)
+        finally:
+            opened.close()
+
+    async def open_body(self, stream: Stream, at: At) -> OpenedBody:
+        """A body, open, its size known."""
+        key = stream.key(at)
+        return OpenedBody(key, await self.bodies.open(key, lambda: stream.begin(self.api, at)), self.bodies)
+
+
+def _lasts(_source: Source, at: At) -> bool:
+    """Whether an answer may outlive the process: not of what may be running, which has no version."""
+    return at.experiment is None or bool(at.version)
+
+
+class _Asking:
+    """What one question is asked with: an answer that is made of others holds no longer than any of them."""
+
+    def __init__(self, answers: Answers, lease: Lease) -> None:
+        self._answers = answers
+        self.lease = lease
+        """Seconds for which the answer holds, as far as is known."""
+
+    @property
+    def api(self) -> API:
+        return self._answers.api
+
+    async def answer(self, source: Source, at: At) -> Any:
+        held = await self._answers.ask(source, at)
+        self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
+        return held.value
+
+    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        return await self._answers.together(source, places)
+
+    def at_hand(self, source: Source, at: At) -> Any:
+        held = self._answers.peek(source, at)
+        return None if held is None else held.value
+
+    def fill(self, source: Source, at: At, answer: Any) -> None:
+        self._answers.fill(source, at, answer)
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        return await self._answers.body(stream, at, most)

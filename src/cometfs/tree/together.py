@@ -1,0 +1,207 @@
+"""Parameters and metrics: the questions that Comet answers for many experiments in one call, and for one alone.
+
+A file has the same bytes whichever way it came. The batch (``experiments/multi-metric-chart``) is taken for experiments
+that have ended and are not archived; an experiment is asked by itself where the batch could lose something:
+
+- it is not in the answer, or has more than `HEAVY` bytes of points
+- a metric of it has 15,000 points or more, two at the same step and millisecond, or a value that is no number
+- for last, least and greatest value: also where one is NaN
+
+The names that a batch asks for are those of ``project/column-names``. Whoever asks for a batch holds it against what
+single calls have told before (answers.py). Not here: when a batch is asked for (answers.py, readahead.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs.comet.api import API
+from cometfs.errors import NotFound, Unsupported
+from cometfs.render import points
+from cometfs.tree import questions
+from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
+from cometfs.tree.questions import about_experiment, key, listing, project_id, sealed
+
+HEAVY = 1 << 20
+"""Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
+metric of many."""
+
+IN_THREAD = 20_000
+"""Points from which on an answer is put into its normal form in a thread (about 30 ms of work)."""
+
+COLUMNS = Source("project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing)
+
+
+def of_project(at: At) -> At:
+    """The place of the project in which `at` lies."""
+    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project)
+
+
+def words_of(source: str, columns: Sequence[Row]) -> list[str]:
+    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
+    return sorted({column["name"] for column in columns if column["source"] == source})
+
+
+async def _words(asker: Asker, places: Sequence[At], source: str) -> list[str]:
+    return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
+
+
+# -- Parameters --------------------------------------------------------------------------------------------------------
+
+
+async def _params(asker: Asker, at: At) -> dict[str, Any]:
+    return {row["name"]: row["valueCurrent"] for row in await asker.answer(questions.PARAMETERS, at)}
+
+
+async def _params_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+    names = await _words(asker, places, "params")
+    if not names:
+        return []
+    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
+    told = ((at, charts.get(key(at))) for at in places)
+    return [Found(PARAMS, at, chart["params"]) for at, chart in told if chart and chart["params"]]
+
+
+PARAMS = Source(
+    "parameters", _params, sealed, Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64)
+)
+"""Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
+
+
+# -- Metrics -----------------------------------------------------------------------------------------------------------
+
+EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed)
+
+
+async def _points(asker: Asker, at: At) -> Any:
+    try:
+        return await asker.answer(EVERY_POINT, at)
+    except (Unsupported, NotFound):
+        return await asker.api.experiment_metric(key(at))
+
+
+POINTS = Source("points of all metrics", _points, sealed, kept=False)
+"""1 call; on servers before 3.20.60 one for each metric."""
+
+
+async def _names(asker: Asker, at: At) -> list[str]:
+    return sorted({row["name"] for row in await asker.answer(questions.SUMMARY, at)})
+
+
+async def _sheet(asker: Asker, at: At) -> bytes:
+    """One metric as CSV. The first of an experiment is asked for alone, the second brings all."""
+    whole = questions.of_experiment(at)
+    if asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None:
+        asker.fill(_WANTED, whole, at.item)
+        return await _one_sheet(asker, at)
+    try:
+        sheets = await asker.answer(SHEETS, whole)
+    except (Unsupported, NotFound):
+        return await _one_sheet(asker, at)
+    return sheets.get(at.item) or points.sheet(())
+
+
+async def _one_sheet(asker: Asker, at: At) -> bytes:
+    return points.sheet(points.of_points(await asker.api.experiment_metric_points(key(at), at.item)))
+
+
+async def _sheets(asker: Asker, at: At) -> dict[str, bytes]:
+    rows = await asker.answer(EVERY_POINT, at)
+    found: dict[str, bytes] = await _aside(_sheets_of, rows, count=len(rows))
+    for name, sheet in found.items():
+        asker.fill(METRIC, questions.at_metric(at, name), sheet)
+    return found
+
+
+def _sheets_of(rows: Sequence[Row]) -> dict[str, bytes]:
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row["metricName"], []).append(row)
+    return {name: points.sheet(points.of_points(of_one)) for name, of_one in by_name.items()}
+
+
+async def _nothing(_asker: Asker, _at: At) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+_WANTED = Source("the metric that was wanted first", _nothing, sealed, kept=False)
+"""Never asked, only filled: whether another metric of the experiment was read before."""
+
+SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False)
+
+
+async def _extents(asker: Asker, at: At) -> dict[str, list[Any]]:
+    return {row["name"]: list(points.extent_of_summary(row)) for row in await asker.answer(questions.SUMMARY, at)}
+
+
+class _Told(NamedTuple):
+    """What a batch tells of one experiment's metrics."""
+
+    sheets: dict[str, bytes]
+    extents: dict[str, list[Any]]
+    names: list[str]
+
+
+async def _metrics_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+    names = await _words(asker, places, "metrics")
+    if not names:
+        return []
+    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)
+    count = sum(len(metric["values"]) for chart in charts.values() for metric in chart["metrics"])
+    told = await _aside(lambda: {one: _told(chart) for one, chart in charts.items()}, count=count)
+    return [found for at in places if key(at) in told for found in _found(at, told[key(at)])]
+
+
+def _told(chart: Mapping[str, Any]) -> _Told:
+    rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
+    sheets = {name: points.sheet(found) for name, found in rows.items() if found is not None}
+    extents = {name: points.extent(found) for name, found in rows.items() if found is not None}
+    known = {name: list(extent) for name, extent in extents.items() if extent is not None}
+    return _Told(sheets, known, sorted(rows))
+
+
+def _found(at: At, told: _Told) -> list[Found]:
+    if not told.names or sum(map(len, told.sheets.values())) > HEAVY:
+        return []
+    found = [Found(METRIC_NAMES, at, told.names)]
+    found += [Found(METRIC, questions.at_metric(at, name), sheet) for name, sheet in told.sheets.items()]
+    if len(told.extents) == len(told.names):
+        found.append(Found(EXTENTS, at, told.extents))
+    return found
+
+
+async def _aside(work: Any, *arguments: Any, count: int) -> Any:
+    """What `work` returns, done in a thread where it takes long."""
+    if count < IN_THREAD:
+        return work(*arguments)
+    return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
+
+
+METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
+
+METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY)
+"""Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
+
+METRIC = Source("experiment/metrics/get-metric", _sheet, sealed)
+"""A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
+
+
+EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY)
+"""Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
+
+
+class Plotted(NamedTuple):
+    """A metric's name and points, for its picture."""
+
+    name: str
+    sheet: bytes
+
+
+async def _plotted(asker: Asker, at: At) -> Plotted:
+    return Plotted(at.item, await asker.answer(METRIC, at))
+
+
+PLOTTED = Source("a metric with its name", _plotted, sealed, kept=False)
