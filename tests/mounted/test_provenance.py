@@ -23,7 +23,13 @@ def test_attributes_tell_key_address_state_and_source(cold: Mounted) -> None:
     url = f"{cold.comet.url}/vision-lab/digits/{key}"
     assert attributes(cold, BASELINE) == {"key": key, "url": url, "state": "finished"}
     params = attributes(cold, f"{BASELINE}/params.json")
-    assert params == {"key": key, "url": url, "state": "finished", "source": "experiment/parameters", "cached": "false"}
+    assert params == {
+        "key": key,
+        "url": url,
+        "state": "finished",
+        "source": "experiment/parameters by name",
+        "cached": "false",
+    }
     (cold / f"{BASELINE}/params.json").read_bytes()
     params = attributes(cold, f"{BASELINE}/params.json")
     assert params["cached"] == "true"

@@ -15,6 +15,7 @@ import duckdb
 import pandas
 import pytest
 
+from cometfs.render.numbers import spelt
 from tests.mounted.processes import Mounted
 
 READ_ALL = """
@@ -94,8 +95,9 @@ def test_metrics_say_what_comets_own_client_says(warm: Mounted, told: dict[str, 
     for key, place in experiments(warm):
         summary = json.loads((place / "metrics.json").read_text(), parse_float=str, parse_int=str)
         for name, row in told[key]["metrics"].items():
+            # The same doubles, in the one spelling that all files have.
             assert [summary[name][word] for word in ("last", "min", "max")] == [
-                row[word] for word in ("valueCurrent", "valueMin", "valueMax")
+                spelt(row[word]) for word in ("valueCurrent", "valueMin", "valueMax")
             ]
         points = json.loads((place / ".api/experiment_metric.json").read_text())
         seen = [[row["metricName"], row["step"], row["metricValue"]] for row in points]

@@ -75,9 +75,9 @@ def test_a_spelling_reads_as_the_same_double(value: float) -> None:
     ("told", "shown"),
     [
         ("8.63E-4", "0.000863"),
-        (1.0, "1"),
-        ("1", "1"),
-        (-0.0, "0"),
+        (1.0, "1.0"),
+        ("1", "1.0"),
+        (-0.0, "-0.0"),
         ("NaN", "NaN"),
         (-math.inf, "-Infinity"),
         ("1_000", "1_000"),
@@ -86,7 +86,7 @@ def test_a_spelling_reads_as_the_same_double(value: float) -> None:
     ],
 )
 def test_what_a_value_looks_like(told: Any, shown: Any) -> None:
-    """Whole numbers without a point; what is no number as it is."""
+    """What is no number as it is."""
     assert spelt(told) == shown
 
 
@@ -115,12 +115,12 @@ def test_the_extent_of_points_is_what_a_summary_says() -> None:
     """Last by time, of the same millisecond by step; none where NaN or words are among them."""
     rows = points.of_chart(chart([3.0, 1.0, 2.0, 9.0], timestamps=[0, 7, 7, 5]))
     assert rows is not None
-    assert points.extent(rows) == ("2", "1", "9")
+    assert points.extent(rows) == ("2.0", "1.0", "9.0")
     assert points.extent([]) is None
     assert points.extent([(0, None, 0, "NaN")]) is None
     assert points.extent([(0, None, 0, "word")]) is None
     summary = {"valueCurrent": "2.0", "valueMin": "1E0", "valueMax": "9"}
-    assert points.extent_of_summary(summary) == ("2", "1", "9")
+    assert points.extent_of_summary(summary) == ("2.0", "1.0", "9.0")
 
 
 def test_a_sheet_can_be_read_again() -> None:

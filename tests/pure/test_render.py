@@ -65,11 +65,11 @@ def test_metric_points_are_sorted_by_step_then_time_then_offset() -> None:
     points = [point(None, 5), point(2, 9), point(2, 9, offset=-1, value="NaN"), point(1.5, 1), point(2, 8)]
     assert sheet(of_points(points)).decode().splitlines() == [
         "step,epoch,timestamp_ms,value",
-        "1.5,,1,1",
-        "2,,8,1",
+        "1.5,,1,1.0",
+        "2,,8,1.0",
         "2,,9,NaN",
-        "2,,9,1",
-        ",,5,1",
+        "2,,9,1.0",
+        ",,5,1.0",
     ]
 
 
@@ -152,9 +152,9 @@ def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
     body = tables.chart([("a", steps), ("b, c", epochs), ("d", order), ("none", None)])
     assert cells(body) == [
         ["step", "a", "b, c", "d", "none"],
-        ["0", "1", "", "7", ""],
-        ["1", "", "5", "", ""],
-        ["2", "2", "6", "", ""],
+        ["0", "1.0", "", "7.0", ""],
+        ["1", "", "5.0", "", ""],
+        ["2", "2.0", "6.0", "", ""],
     ]
 
 

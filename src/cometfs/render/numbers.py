@@ -14,7 +14,7 @@ _EXACT = 2.0**53
 
 
 def spelt(value: Any) -> Any:
-    """The text of a metric's value: the shortest that reads as the same double; whole ones without a point.
+    """The text of a metric's value: the shortest that reads as the same double, always with a point or an exponent.
 
     ``NaN``, ``Infinity`` and ``-Infinity`` as Comet has them; text that is no number and None as they are.
     """
@@ -23,7 +23,14 @@ def spelt(value: Any) -> Any:
         return value
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-    return str(int(number)) if number.is_integer() and abs(number) < _EXACT else repr(number)
+    return repr(number)
+
+
+def placed(value: Any) -> Any:
+    """The text of a step, an epoch or a time in ms: whole ones without a point, whether Comet sent one or not."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    return value
 
 
 def number_of(value: Any) -> float | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from cometfs.render.numbers import number_of, spelt
+from cometfs.render.numbers import number_of, placed, spelt
 from cometfs.render.text import text
 
 CHART_LIMIT = 15_000
@@ -55,7 +55,7 @@ def sheet(rows: Iterable[Row]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEAD)
-    writer.writerows((spelt(step), spelt(epoch), spelt(when), value) for step, epoch, when, value in rows)
+    writer.writerows((placed(step), placed(epoch), placed(when), value) for step, epoch, when, value in rows)
     return text(out.getvalue())
 
 

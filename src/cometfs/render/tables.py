@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from cometfs.render.numbers import spelt
+from cometfs.render.numbers import placed, spelt
 from cometfs.render.text import text
 
 
@@ -63,7 +63,7 @@ def chart(lines: Lines) -> bytes:
     columns = [dict(places(metric)) for _, metric in lines]
     steps = sorted({step for column in columns for step in column})
     head = ("step", *(name for name, _ in lines))
-    return _sheet(head, ((spelt(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
+    return _sheet(head, ((placed(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
 
 
 def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:

@@ -66,7 +66,10 @@ async def _params_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
 
 
 PARAMS = Source(
-    "parameters", _params, sealed, Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64)
+    "experiment/parameters by name",
+    _params,
+    sealed,
+    Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
 )
 """Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
 
