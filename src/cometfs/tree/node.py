@@ -95,6 +95,8 @@ class Source:
     ask: Callable[[Asker, At], Awaitable[Any]]
     lease: Callable[[At], Lease]
     batch: Batch | None = None
+    after: Source | None = None
+    """What must be known of an experiment before it is worth asking this ahead: it may bring the answer."""
     kept: bool = True
     """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
 

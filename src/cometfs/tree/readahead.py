@@ -22,7 +22,7 @@ REACH = 4
 """Places that two neighbours may be apart: some siblings lack the file, a shell sorts otherwise than we do."""
 
 FIRST = 4
-"""Siblings in the first window."""
+"""Siblings in the first window, where each costs a call."""
 
 IDLE = 60.0
 """Seconds after which a family begins anew."""
@@ -68,14 +68,15 @@ class _Stream:
 
 
 class _Family:
-    __slots__ = ("asked", "seen", "start", "streams", "swept", "wasted")
+    __slots__ = ("asked", "seen", "shy", "streams", "swept", "wasted")
 
     def __init__(self) -> None:
         self.asked = 0.0
         self.streams: list[_Stream] = []
         self.seen: set[int] = set()
         self.swept = False
-        self.start = FIRST
+        self.shy = 0
+        """How often the first window is halved."""
         self.wasted = 0
 
 
@@ -85,11 +86,14 @@ class Readahead:
     def __init__(self) -> None:
         self._families: OrderedDict[Hashable, _Family] = OrderedDict()
 
-    def asked(self, family: Hashable, place: int, count: int, *, waited: bool, most: int, now: float) -> Sequence[int]:
+    def asked(
+        self, family: Hashable, place: int, count: int, *, waited: bool, most: int, now: float, first: int = FIRST
+    ) -> Sequence[int]:
         """The places to warm now, nearest first, maybe none; never one twice in a walk.
 
         `family`: which siblings' which question; `place`: of the sibling asked for among `count`; `waited`: its answer
-        was not at hand; `most`: the widest window that makes sense; `now` in seconds.
+        was not at hand; `most`: the widest window that makes sense; `now` in seconds;
+        `first`: the window to begin with, more than a few where all of it costs one call.
         """
         known = self._family(family, now)
         stream = next((one for one in known.streams if one.takes(place)), None)
@@ -98,7 +102,7 @@ class Readahead:
         elif not _advance(stream, place):
             return ()
         if stream.step and known.wasted < PATIENCE:
-            return _next(known, stream, count, waited, most)
+            return _next(known, stream, count, most, stream.window * (2 if waited else 1) or first >> known.shy)
         return _sweep(known, place, count, waited)
 
     def _family(self, name: Hashable, now: float) -> _Family:
@@ -118,7 +122,7 @@ class Readahead:
             gone = known.streams.pop()
             if gone.unused() * 2 > gone.window:
                 known.wasted += 1
-                known.start = max(1, gone.window // 2)
+                known.shy += 1
             elif gone.window:
                 known.wasted = 0
         return stream
@@ -142,13 +146,13 @@ def _advance(stream: _Stream, place: int) -> bool:
     return True
 
 
-def _next(known: _Family, stream: _Stream, count: int, waited: bool, most: int) -> Sequence[int]:
+def _next(known: _Family, stream: _Stream, count: int, most: int, width: int) -> Sequence[int]:
     left = (stream.front - stream.last) * stream.step
     if stream.window and left * 2 > stream.window:
         return ()
     if stream.window:
-        known.wasted = 0
-    stream.window = min(most, stream.window * (2 if waited else 1) if stream.window else known.start)
+        known.wasted = known.shy = 0
+    stream.window = max(1, min(most, width))
     first = stream.front + stream.step
     last = stream.front + stream.step * stream.window
     found = range(first, min(last + 1, count)) if stream.step > 0 else range(first, max(last - 1, -1), -1)

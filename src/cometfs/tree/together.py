@@ -188,7 +188,7 @@ METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of
 METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY)
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source("experiment/metrics/get-metric", _sheet, sealed)
+METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 

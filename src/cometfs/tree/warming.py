@@ -20,7 +20,7 @@ from cometfs.cache.store import Store
 from cometfs.errors import CometFSError
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
-from cometfs.tree.readahead import Readahead
+from cometfs.tree.readahead import FIRST, Readahead
 from cometfs.tree.together import of_project
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,15 @@ class Warmer:
         family = (line.project.key, batch.name if batch else source.name, *at.key[1:])
         most = self._most(line, batch) if batch else ABREAST
         now = trio.current_time()
-        ahead = self._policy.asked(family, place, len(line.rows), waited=waited, most=most, now=now)
+        ahead = self._policy.asked(
+            family,
+            place,
+            len(line.rows),
+            waited=waited,
+            most=most,
+            now=now,
+            first=min(most, batch.first) if batch else FIRST,
+        )
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * WITNESSES)).append(at)
         if ahead and self._spare():
@@ -134,7 +142,11 @@ class Warmer:
         if batched:
             self._loads.start_soon(self._batched, source, line, [at for at in missing if self._is_missing(source, at)])
         else:
-            self._loads.start_soon(self._singly, [(source, at) for at in missing[:ABREAST]])
+            self._loads.start_soon(self._singly, [(source, at) for at in missing if self._is_due(source, at)])
+
+    def _is_due(self, source: Source, at: At) -> bool:
+        """Whether what may bring the answer by the way has come without it."""
+        return source.after is None or self._told(source.after, questions.of_experiment(at)) is not None
 
     def _is_missing(self, source: Source, at: At) -> bool:
         """Whether a batch may be asked for this answer, and nobody has or is about to."""
@@ -184,6 +196,9 @@ class Warmer:
 
     def _agree(self, source: Source, line: _Line, found: Sequence[Found], witnessed: bool) -> bool:
         """Whether the batch tells what was told before; decided once for a project and a source."""
+        if not found:
+            self._believed[_belief(source, line)] = False  # it brings nothing here: a call for nothing is enough
+            return False
         for one in found:
             told = self._told(one.source, one.at)
             if told is not None and told != one.answer:

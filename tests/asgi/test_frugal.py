@@ -1,0 +1,124 @@
+"""How few calls a walk through many experiments costs, and that its bytes are those of single calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cometfs.app import open_vfs
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
+from cometfs.local import sample_directory
+from cometfs.local.index import Index, open_directory
+from cometfs.tree.vfs import Vfs
+from tests.asgi.conftest import Wire, at, names, read
+
+PROJECT = "vision-lab/digits"
+CHARTS = "experiments/multi-metric-chart"
+
+
+@pytest.fixture(scope="module")
+def many() -> Index:
+    """The sample, every archive 25 times."""
+    return open_directory(sample_directory(), 25)
+
+
+@pytest.fixture
+def wire(many: Index) -> Wire:
+    return Wire(many)
+
+
+@pytest.fixture
+async def alone(many: Index) -> AsyncIterator[Vfs]:
+    """Another mount, which nobody walks through."""
+    async with API("key", "http://comet", transport=Transport(Wire(many))) as api, open_vfs(api) as opened:
+        yield opened
+
+
+async def experiments(vfs: Vfs) -> list[str]:
+    found = await vfs.children(await at(vfs, PROJECT))
+    return [name for name, node in found[0].nodes.items() if node.at.experiment]
+
+
+async def test_parameters_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """`cat */params.json`; a second time none at all; bytes as if each had been asked alone."""
+    directories = await experiments(vfs)
+    assert len(directories) > 100
+    wire.asked.clear()
+    seen = {name: await read(vfs, f"{PROJECT}/{name}/params.json") for name in directories}
+    assert len(wire.asked) <= 12, Counter(wire.asked)
+    wire.asked.clear()
+    for name in directories:
+        assert await read(vfs, f"{PROJECT}/{name}/params.json") == seen[name]
+    assert wire.asked == []
+    for name in directories[::23]:
+        assert await read(alone, f"{PROJECT}/{name}/params.json") == seen[name]
+
+
+async def test_metrics_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """`grep -r loss */metrics/`; bytes as if each had been asked alone."""
+    directories = await experiments(vfs)
+    wire.asked.clear()
+    seen = {}
+    for name in directories:
+        for metric in await names(vfs, f"{PROJECT}/{name}/metrics"):
+            path = f"{PROJECT}/{name}/metrics/{metric}"
+            if metric.endswith(".csv"):
+                seen[path] = await read(vfs, path)
+    # Those of 20,000 points are beyond what a chart tells.
+    long = sum(name.startswith("sgd-20k") for name in directories)
+    assert len(wire.asked) <= 40 + 2 * long, Counter(wire.asked)
+    assert CHARTS in wire.asked
+    for path in list(seen)[:: len(seen) // 40]:
+        assert await read(alone, path) == seen[path]
+
+
+async def test_the_table_of_many_costs_few_calls(vfs: Vfs, wire: Wire) -> None:
+    """`experiments.csv`; every value is that of the files of each experiment."""
+    await experiments(vfs)
+    wire.asked.clear()
+    table = (await read(vfs, f"{PROJECT}/experiments.csv")).decode().splitlines()
+    counts = Counter(wire.asked)
+    # A project whose experiments all have some other text of their own: each is asked for that.
+    assert sum(counts.values()) - counts["experiment/log-other"] <= 70, counts
+    assert len(table) > 100
+
+
+@pytest.mark.logs("tells other than")
+async def test_a_batch_that_tells_otherwise_is_not_believed(
+    vfs: Vfs, wire: Wire, alone: Vfs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What single calls said is right; the project is asked one by one."""
+
+    def lie(answer: dict[str, dict[str, dict[str, dict[str, str]]]]) -> None:
+        for chart in answer["experiments"].values():
+            chart["params"] = dict.fromkeys(chart["params"] or {}, "42")
+
+    wire.edits[CHARTS] = lie
+    directories = (await experiments(vfs))[:30]
+    for name in directories:
+        assert await read(vfs, f"{PROJECT}/{name}/params.json") == await read(alone, f"{PROJECT}/{name}/params.json")
+    assert wire.asked.count(CHARTS) == 1
+
+
+async def test_one_metric_costs_one_call_and_several_of_an_experiment_two(vfs: Vfs, wire: Wire) -> None:
+    """The first alone, the second brings all others."""
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    metrics = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    assert len(metrics) > 3
+    wire.asked.clear()
+    for name in metrics:
+        await read(vfs, f"{folder}/{name}")
+    assert wire.asked == ["experiment/metrics/get-metric", "experiment/metrics/get-all"]
+
+
+async def test_looking_at_one_experiment_triggers_nothing(vfs: Vfs, wire: Wire) -> None:
+    """One read, one call."""
+    name = (await experiments(vfs))[50]
+    wire.asked.clear()
+    body = await read(vfs, f"{PROJECT}/{name}/params.json")
+    assert json.loads(body)
+    assert wire.asked == ["experiment/parameters"]
