@@ -13,6 +13,7 @@ from cometfs.tree.layout.showing import (
     always,
     api_file,
     asset_names,
+    git_json,
     is_blank,
     is_remote,
     model_folder,
@@ -194,7 +195,7 @@ EXPERIMENT = Dir(
         Dir(
             "git",
             (
-                File("metadata.json", questions.GIT, whole_answer, "branch, commit, origin", nothing=is_blank),
+                File("metadata.json", questions.GIT, git_json, "branch, commit, origin", nothing=is_blank),
                 Each(
                     questions.PATCH,
                     lambda rows: [("diff.patch",)] * len(rows),

@@ -43,6 +43,11 @@ def is_blank(answer: Row) -> bool:
     return not any(answer.values())
 
 
+def git_json(answer: Row) -> bytes:
+    """Nothing where nothing is known: an experiment outside a repository has no git/metadata.json."""
+    return b"" if is_blank(answer) else whole_answer(answer)
+
+
 def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] = whole_answer) -> File:
     """A whole answer of the SDK, under the method's name."""
     return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
