@@ -11,15 +11,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import trio
 
 from cometfs.cache.disk import Bodies
 from cometfs.cache.flight import Flights
+from cometfs.cache.keeper import Keeper
+from cometfs.cache.library import Library
 from cometfs.cache.memory import Memory
+from cometfs.cache.room import Room
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
-from cometfs.config import MountSettings, ServeSettings, lock_file, spool_directory
+from cometfs.config import MountSettings, ServeSettings, account_directory, cache_directory, lock_file
 from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
@@ -43,18 +48,43 @@ SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
 
 
+class Cache(NamedTuple):
+    """Where what was fetched from one account lasts, and how many bytes of it."""
+
+    folder: Path
+    size: int
+
+
+def _cache(settings: MountSettings) -> Cache:
+    folder = account_directory(cache_directory(settings.cache_dir), settings.url, settings.api_key)
+    return Cache(folder, settings.cache_size)
+
+
 @asynccontextmanager
-async def open_vfs(api: API, workspaces: Sequence[str] = (), *, rw: bool = False) -> AsyncIterator[Vfs]:
-    """A mounted Comet without a face, over an API that is open. Its loads end with the block."""
-    async with trio.open_nursery() as loads:
-        bodies = Bodies(loads, SPOOL, spool_directory())
-        try:
-            store = Store(Memory(MEMORY), Flights(loads))
-            answers = Answers(api, store, bodies, loads)
-            yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
-        finally:
-            loads.cancel_scope.cancel()
-    bodies.close()
+async def open_vfs(
+    api: API, workspaces: Sequence[str] = (), *, rw: bool = False, cache: Cache | None = None
+) -> AsyncIterator[Vfs]:
+    """A mounted Comet without a face, over an API that is open. Its loads end with the block.
+
+    `cache`: where answers and bodies last; None keeps them as long as the block.
+    """
+    with ExitStack() as ending:
+        async with trio.open_nursery() as writing, trio.open_nursery() as loads:
+            library = Library(cache.folder) if cache else None
+            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, library)
+            keeper = None
+            if cache is not None and library is not None:
+                ending.callback(library.close)
+                keeper = Keeper(cache.folder, Room(cache.folder, cache.size), library.write)
+                writing.start_soon(keeper.run)
+            ending.callback(bodies.close)
+            try:
+                store = Store(Memory(MEMORY), Flights(loads), keeper)
+                answers = Answers(api, store, bodies, loads)
+                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
+            finally:
+                loads.cancel_scope.cancel()
+                writing.cancel_scope.cancel()
 
 
 async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
@@ -78,7 +108,7 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     async with (
         _until_signal(),
         API(api_key=settings.api_key, url=settings.url) as api,
-        open_vfs(api, settings.workspaces, rw=settings.rw) as vfs,
+        open_vfs(api, settings.workspaces, rw=settings.rw, cache=_cache(settings)) as vfs,
     ):
         await _check(vfs, api.root, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.
@@ -91,8 +121,10 @@ async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -
     app = make_app(open_directory(archives))
     async with _until_signal() as nursery:
         url = await nursery.start(server.serve, app, "127.0.0.1:0")
-        settings = MountSettings(mountpoint, SAMPLE_KEY, url)
-        await mount(settings, lambda: ready(url))
+        # The next demo is another server: nothing of this one is worth keeping.
+        with TemporaryDirectory(prefix="cometfs-demo-", ignore_cleanup_errors=True) as cache:
+            settings = MountSettings(mountpoint, SAMPLE_KEY, url, cache_dir=Path(cache))
+            await mount(settings, lambda: ready(url))
         nursery.cancel_scope.cancel()
 
 

@@ -57,6 +57,8 @@ def main() -> None:
 @click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
 @click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
 @click.option("--rw", is_flag=True, help="Let the store (.cometfs/store) be written to; all else is only read anyway.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where to keep what was fetched.")
+@click.option("--cache-size", default="10G", show_default=True, help="How much of it; 5 % of the disk stay free.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
 @click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
@@ -67,6 +69,8 @@ def mount(
     api_key_file: Path | None,
     workspaces: tuple[str, ...],
     rw: bool,
+    cache_dir: Path | None,
+    cache_size: str,
     foreground: bool,
     deadline: float,
     log_level: str,
@@ -79,7 +83,14 @@ def mount(
     from cometfs.fuse import session
 
     settings = config.mount_settings(
-        mountpoint, url=url, api_key_file=api_key_file, workspaces=workspaces, deadline=deadline, rw=rw
+        mountpoint,
+        url=url,
+        api_key_file=api_key_file,
+        workspaces=workspaces,
+        deadline=deadline,
+        rw=rw,
+        cache_dir=cache_dir,
+        cache_size=cache_size,
     )
     session.prepare(settings.mountpoint)
     _log_to_stderr(log_level)

@@ -5,10 +5,13 @@ Not here: where a key and an address are found when no option names them (comet/
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -31,6 +34,10 @@ class MountSettings:
     deadline: float = DEADLINE
     rw: bool = False
     """Whether the store can be written to; everything else is only read in any case."""
+    cache_dir: Path | None = None
+    """Where what was fetched is kept; None: where the platform keeps such things."""
+    cache_size: int = 10 * 10**9
+    """Bytes of it at most."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -58,10 +65,21 @@ def mount_settings(
     workspaces: Sequence[str] = (),
     deadline: float = DEADLINE,
     rw: bool = False,
+    cache_dir: Path | None = None,
+    cache_size: str = "10G",
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
-    return MountSettings(absolute(mountpoint), found.api_key, found.url, tuple(workspaces), deadline, rw)
+    return MountSettings(
+        absolute(mountpoint),
+        found.api_key,
+        found.url,
+        tuple(workspaces),
+        deadline,
+        rw,
+        cache_dir,
+        size_in_bytes(cache_size),
+    )
 
 
 def absolute(mountpoint: Path) -> Path:
@@ -91,8 +109,45 @@ def lock_file(mountpoint: Path) -> Path:
     return log_file(mountpoint).with_suffix(".lock")
 
 
-def spool_directory() -> Path:
-    """Where downloads lie while they are wanted; only unnamed files, so it always looks empty."""
-    path = platformdirs.user_cache_path("cometfs") / "spool"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+def cache_directory(wanted: Path | None = None) -> Path:
+    """The directory of the caches of all accounts, made for its owner alone. Raises SetupError where it cannot be."""
+    path = (wanted or platformdirs.user_cache_path("cometfs")).expanduser().absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
+    if found.st_uid != os.getuid() or not os.access(path, os.W_OK | os.X_OK):
+        raise SetupError(f"the cache directory {path} is not yours: name another by --cache-dir")
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
     return path
+
+
+def account_directory(caches: Path, url: str, api_key: str) -> Path:
+    """Where answers of one server to one key are kept: the key cannot be guessed from the name."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(url).netloc.rpartition("@")[2]) or "comet"
+    path = caches / f"{host}-{hashlib.sha256(f'{url} {api_key}'.encode()).hexdigest()[:16]}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+_UNITS = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 1 << 10,
+    "MI": 1 << 20,
+    "GI": 1 << 30,
+    "TI": 1 << 40,
+}
+
+
+def size_in_bytes(text: str) -> int:
+    """Bytes from "500M", "10 GB", "2GiB", "1e9". Raises SetupError."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise SetupError(f"{text!r} is no size: write it as 500M, 10G or 2GiB")
+    return int(float(found[1]) * _UNITS[(found[2] or "").upper()])

@@ -102,7 +102,8 @@ def running_mount(
         address = str(folder / "notify")
         ready.bind(address)
         ready.settimeout(PATIENCE)
-        environment = {**os.environ, "COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, **environ}
+        own = {"COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = {**os.environ, **own, **environ}
         command = [*before, *COMETFS, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
         process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=stderr, text=True))

@@ -1,7 +1,8 @@
 """Bodies that are too big for memory: each arrives once, as a stream, into an unnamed file, and is read anywhere.
 
-A body is shared by all who have it open and kept for the next ones within a budget of bytes. Not here: what a body is
-and where it comes from (tree/), and answers (store.py). The files have no names, so nothing is left behind by a crash.
+A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a library, else
+as long as the process lives, within a budget of bytes. What is arriving has no name, so a crash leaves nothing behind.
+Not here: what a body is and where it comes from (tree/), answers (store.py), the files that stay (library.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import trio
 
+from cometfs.cache.library import Library, Lying, Sums
 from cometfs.errors import OutOfSpace, Unreachable
 
 CHUNK = 1 << 20
@@ -41,14 +43,18 @@ Begin = Callable[[], AbstractAsyncContextManager[Stream]]
 
 
 class Body:
-    """Bytes that arrive in order. `arrived` only grows; `size` is final as soon as it is known.
+    """Bytes that arrive in order, or lie on disk. `size` is final as soon as it is known.
 
     `_changed` is set and replaced whenever `size`, `arrived` or `error` moves. `arriving` is True until the download
-    has ended, well or not: until then the file is not closed.
+    has ended, well or not: until then the file is not closed. `arrived` only grows, unless what lay on disk turns out
+    to be damaged: then it begins again.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, prefix="cometfs-", buffering=0)  # noqa: SIM115  # lives until close()
+    def __init__(self, file: BinaryIO, kept: Lying | None = None) -> None:
+        """`kept`: what is known of a body that lies on disk; without it the file is empty and the body arrives."""
+        self._file = file
+        self._kept = kept
+        self._sums = Sums()
         self.size: int | None = None
         self.arrived = 0
         self.error: Exception | None = None
@@ -57,6 +63,13 @@ class Body:
         self.arriving = True
         self.fetch = trio.CancelScope()
         self._changed = trio.Event()
+        self.digest = b""
+        """Equal for equal bytes; empty until it is kept."""
+        self.mend: Callable[[], None] | None = None
+        """Begins the download of a body that lies damaged on disk."""
+        if kept is not None:
+            self.size = self.arrived = kept.size
+            self.digest, self.arriving = kept.sums, False
 
     @property
     def complete(self) -> bool:
@@ -82,23 +95,52 @@ class Body:
         """Waits for exactly the bytes asked for (fewer only at the true end); raises what broke the download."""
         size = await self.known_size()
         end = min(offset + length, size)
+        if self._kept is not None and end > offset and not await self._is_sound(self._kept, offset, end):
+            self._begin_again()
         await self._until(lambda: self.arrived >= end)
         return os.pread(self._file.fileno(), max(0, end - offset), offset)
 
     async def append(self, chunk: bytes) -> None:
         """Adds what came next."""
         try:
-            await trio.to_thread.run_sync(_write_all, self._file.fileno(), chunk, self.arrived)
+            await trio.to_thread.run_sync(self._add, chunk)
         except OSError as error:
             raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
         self.arrived += len(chunk)
         self._announce()
 
+    def _add(self, chunk: bytes) -> None:
+        _write_all(self._file.fileno(), chunk, self.arrived)
+        self._sums.add(chunk)
+
     def settle(self, size: int | None) -> None:
-        """The size is known now."""
+        """The size is known now. Raises Unreachable where it is not what a reader was told before."""
+        if size is not None and self.size not in (None, size):
+            raise Unreachable(f"a download has {size} bytes now instead of {self.size}")
         if size is not None and self.size is None:
             self.size = size
             self._announce()
+
+    def lay(self, library: Library, key: Hashable) -> None:
+        """Gives the complete body a place on disk; in a thread."""
+        sums = self._sums.all()
+        if library.adopt(key, self._file.fileno(), self.arrived, sums):
+            self.digest = sums
+
+    async def _is_sound(self, kept: Lying, offset: int, end: int) -> bool:
+        return kept.seen(offset, end) or await trio.to_thread.run_sync(kept.check, self._file.fileno(), offset, end)
+
+    def _begin_again(self) -> None:
+        """Lets go of what is damaged, and waits for the download like everybody else."""
+        if self._kept is None:
+            return  # another reader was faster
+        self._kept.set_aside()
+        self._file.close()
+        self._file = unnamed(None)
+        self._kept, self._sums = None, Sums()
+        self.arrived, self.digest, self.arriving = 0, b"", True
+        assert self.mend is not None
+        self.mend()
 
     def fail(self, error: Exception) -> None:
         """No more bytes will come."""
@@ -122,8 +164,12 @@ class Body:
 class Bodies:
     """Bodies by key. A body is in `_kept` iff it has readers, is arriving, or is complete and within the budget."""
 
-    def __init__(self, loads: trio.Nursery, budget: int, folder: Path | None = None) -> None:
-        """`budget`: bytes of complete bodies that are kept for nobody; `folder`: where the unnamed files lie."""
+    def __init__(
+        self, loads: trio.Nursery, budget: int, folder: Path | None = None, library: Library | None = None
+    ) -> None:
+        """`budget`: bytes of complete bodies that are kept for nobody and not on disk; `folder`: where the unnamed
+        files lie; `library`: where those go that have arrived."""
+        self._library = library
         self._loads = loads
         self._budget = budget
         self._folder = folder
@@ -133,12 +179,22 @@ class Bodies:
         """The body under `key`, arriving or arrived, if there is one."""
         return self._kept.get(key)
 
+    def size(self, key: Hashable) -> int | None:
+        """The size in bytes of a body at hand or on disk; asks nobody."""
+        body = self._kept.get(key)
+        if body is not None:
+            return body.size
+        return self._library.size(key) if self._library else None
+
     async def open(self, key: Hashable, begin: Begin) -> Body:
         """The body under `key` with its size known, begun if it is not at hand; `release` it when done."""
         body = self._kept.get(key)
         if body is None or body.error is not None or body.fetch.cancel_called:
-            body = self._kept[key] = self._begin_body()
-            self._loads.start_soon(self._fetch, key, body, begin)
+            body = self._kept[key] = self._found(key) or self._begin_body()
+            fetched = body
+            body.mend = lambda: self._loads.start_soon(self._fetch, key, fetched, begin)
+            if body.arriving:
+                body.mend()
         self._kept.move_to_end(key)
         body.readers += 1
         try:
@@ -148,13 +204,12 @@ class Bodies:
             raise
         return body
 
+    def _found(self, key: Hashable) -> Body | None:
+        lying = self._library.open(key) if self._library else None
+        return None if lying is None else Body(lying.file, lying)
+
     def _begin_body(self) -> Body:
-        try:
-            if self._folder is not None:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Body(self._folder)
-        except OSError as error:
-            raise OutOfSpace(f"no place for a download: {error}") from error
+        return Body(unnamed(self._folder))
 
     def release(self, key: Hashable, body: Body) -> None:
         """One reader fewer; an unwanted download with much left to do is given up."""
@@ -173,6 +228,8 @@ class Bodies:
                     body.settle(stream.size)
                     await _pour(stream, body)
                 body.settle(body.arrived)
+                if self._library is not None and body.complete:
+                    await trio.to_thread.run_sync(body.lay, self._library, key)
             except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
                 body.fail(error)
         body.arriving = False
@@ -188,7 +245,7 @@ class Bodies:
             # The file stays open until the download has really ended: a thread may be writing to it.
             if body.left is None or body.left > NEARLY_DONE:
                 body.fetch.cancel()
-        elif body.error is not None or self._kept.get(key) is not body:
+        elif body.error is not None or body.digest or self._kept.get(key) is not body:
             self._drop(key, body)
         else:
             self._make_room()
@@ -206,6 +263,32 @@ class Bodies:
                 return
             total -= body.arrived
             self._drop(key, body)
+
+
+def unnamed(folder: Path | None) -> BinaryIO:
+    """A file that nobody else sees and that goes with the process. Raises OutOfSpace where there is no place."""
+    try:
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _nameable(folder) or _hidden(folder)
+    except OSError as error:
+        raise OutOfSpace(f"no place for a download: {error}") from error
+
+
+def _nameable(folder: Path | None) -> BinaryIO | None:
+    """One that can be given a name when it is complete, which Python's own cannot; None where there is none (NFS)."""
+    if folder is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _hidden(folder: Path | None) -> BinaryIO:
+    file: BinaryIO = tempfile.TemporaryFile(dir=folder, prefix="cometfs-", buffering=0)  # noqa: SIM115  # closed by its Body
+    return file
 
 
 async def _pour(stream: Stream, body: Body) -> None:

@@ -118,7 +118,7 @@ class OpenedBody:
 
     @property
     def version(self) -> Hashable:
-        return (self.key, id(self.body))
+        return (self.key, self.body.digest or id(self.body))
 
     @property
     def broken(self) -> bool:

@@ -297,9 +297,11 @@ class Vfs:
         if entry.source is None:
             return len(entry.render(node.at)), LISTING
         if isinstance(entry.source, Stream):
-            body = self._answers.bodies.peek(entry.source.key(node.at))
-            told = entry.source.size(node.at)
-            return (told if body is None or body.size is None else body.size), LISTING
+            key, told = entry.source.key(node.at), entry.source.size(node.at)
+            body = self._answers.bodies.peek(key)
+            if body is not None and body.size is not None:
+                return body.size, LISTING
+            return (self._answers.bodies.size(key) if told is None else told), LISTING
         if entry.render is bytes and (held := self._answers.peek(entry.source, node.at)) is not None:
             return (None, 0.0) if held.error else (len(held.value), self._store.remaining(held))
         dated = self._store.peek(("dated", entry, node.at.key))

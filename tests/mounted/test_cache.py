@@ -1,0 +1,145 @@
+"""What was fetched lasts: across mounts, between mounts, and whatever happens to the files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mounted.processes import Comet, Mounted, running_comet, running_mount
+
+KEY = "a-key-that-is-nowhere-4711"
+PROJECT = "vision-lab/digits"
+BASELINE = f"{PROJECT}/mlp-baseline"
+
+
+@pytest.fixture
+def comet(tmp_path: Path) -> Iterator[Comet]:
+    with running_comet(tmp_path) as found:
+        yield found
+
+
+def everything(mounted: Mounted, place: str) -> dict[str, bytes]:
+    """Every file below a place, read by a real program."""
+    copy = mounted.path.parent / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    subprocess.run(["cp", "-r", str(mounted.path / place), str(copy)], check=True)
+    return {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+
+def cache_of(tmp_path: Path) -> Path:
+    (account,) = [path for path in (tmp_path / "cache" / "cometfs").iterdir() if path.is_dir()]
+    return account
+
+
+def test_what_was_read_costs_nothing_after_a_remount(tmp_path: Path, comet: Comet) -> None:
+    """The same bytes, the listing, sizes: no call at all, not even at the start."""
+    with running_mount(tmp_path, comet, COMET_API_KEY=KEY) as mounted:
+        before = everything(mounted, BASELINE)
+    with comet.asked() as asked, running_mount(tmp_path, comet, COMET_API_KEY=KEY) as mounted:
+        subprocess.run(["ls", "-lR", str(mounted.path / BASELINE)], check=True, stdout=subprocess.DEVNULL)
+        assert everything(mounted, BASELINE) == before
+    assert asked == []
+
+
+def test_the_cache_is_for_its_owner_and_holds_no_key(tmp_path: Path, comet: Comet) -> None:
+    """0700, and the key is in no file and in no name."""
+    with running_mount(tmp_path, comet, COMET_API_KEY=KEY) as mounted:
+        everything(mounted, BASELINE)
+    found = list((tmp_path / "cache" / "cometfs").rglob("*"))
+    assert len(found) > 5
+    for path in [tmp_path / "cache" / "cometfs", *found]:
+        if path.is_dir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        assert KEY not in str(path)
+        assert not path.is_file() or KEY.encode() not in path.read_bytes()
+
+
+def test_two_mounts_share_what_one_has_read(tmp_path: Path, comet: Comet) -> None:
+    """At the same time, through the same files."""
+    (tmp_path / "other").mkdir()
+    shared = str(tmp_path / "cache")
+    with (
+        running_mount(tmp_path, comet) as one,
+        running_mount(tmp_path / "other", comet, XDG_CACHE_HOME=shared) as other,
+    ):
+        before = everything(one, BASELINE)
+        # What is still to be written is written by the end.
+        assert one.stop() == 0
+        with comet.asked() as asked:
+            assert everything(other, BASELINE) == before
+        assert asked == []
+
+
+def test_a_killed_mount_leaves_nothing_wrong(tmp_path: Path, comet: Comet) -> None:
+    """SIGKILL in the middle of everything, again and again: what is read afterwards is right."""
+    with running_mount(tmp_path, comet) as mounted:
+        before = everything(mounted, BASELINE)
+    shutil.rmtree(tmp_path / "cache")
+    for round_ in range(4):
+        with running_mount(tmp_path, comet) as mounted:
+            paths = [mounted.path / BASELINE / name for name in list(before)[: 5 * round_ + 1]]
+            subprocess.run(["cat", *map(str, paths)], stdout=subprocess.DEVNULL, check=True)
+            mounted.process.kill()
+            mounted.process.wait()
+            subprocess.run(["fusermount3", "-u", "-z", str(mounted.path)], check=True)
+    with running_mount(tmp_path, comet) as mounted:
+        assert everything(mounted, BASELINE) == before
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "truncated", "no database"])
+def test_a_damaged_database_is_set_aside(tmp_path: Path, comet: Comet, damage: str) -> None:
+    """A warning, a new one, and the right bytes."""
+    with running_mount(tmp_path, comet) as mounted:
+        before = everything(mounted, BASELINE)
+    file = cache_of(tmp_path) / "index.sqlite"
+    whole = file.read_bytes()
+    if damage == "overwritten":
+        file.write_bytes(whole[:100] + os.urandom(len(whole) - 100))
+    elif damage == "truncated":
+        file.write_bytes(whole[: len(whole) // 2 // 4096 * 4096])
+    else:
+        file.write_bytes(b"this is no database " * 1000)
+    with running_mount(tmp_path, comet) as mounted:
+        assert everything(mounted, BASELINE) == before
+    assert "damaged" in (tmp_path / "mount.log").read_text()
+    assert list((cache_of(tmp_path) / "damaged").iterdir())
+
+
+def test_a_damaged_body_is_fetched_again(tmp_path: Path, comet: Comet) -> None:
+    """One byte of one file: its reader gets the right one, and the log says what happened."""
+    with running_mount(tmp_path, comet) as mounted:
+        before = everything(mounted, BASELINE)
+    bodies = [path for path in (cache_of(tmp_path) / "bodies").rglob("*") if path.is_file()]
+    assert bodies
+    for path in bodies:
+        with path.open("r+b") as file:
+            first = file.read(1)
+            file.seek(0)
+            file.write(bytes([first[0] ^ 1]))
+    with running_mount(tmp_path, comet) as mounted:
+        assert everything(mounted, BASELINE) == before
+    assert "damaged" in (tmp_path / "mount.log").read_text()
+
+
+def test_the_budget_holds(tmp_path: Path, comet: Comet) -> None:
+    """Of 300 kB no more stays than 300 kB, and every byte is right nevertheless."""
+    with running_mount(tmp_path, comet, "--cache-size", "300k") as mounted:
+        assert everything(mounted, PROJECT)
+    kept = sum(path.stat().st_size for path in (cache_of(tmp_path) / "bodies").rglob("*") if path.is_file())
+    assert kept <= 300_000
+
+
+def test_a_cache_that_cannot_be_is_said(tmp_path: Path, comet: Comet) -> None:
+    """One sentence with a remedy."""
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(AssertionError, match="--cache-dir"),
+        running_mount(tmp_path, comet, "--cache-dir", str(tmp_path / "file")),
+    ):
+        pass
