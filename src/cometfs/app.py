@@ -12,10 +12,12 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
+from cometfs import __version__
+from cometfs.cache.budget import Budget
 from cometfs.cache.disk import Bodies
 from cometfs.cache.flight import Flights
 from cometfs.cache.keeper import Keeper
@@ -62,11 +64,16 @@ def _cache(settings: MountSettings) -> Cache:
 
 @asynccontextmanager
 async def open_vfs(
-    api: API, workspaces: Sequence[str] = (), *, rw: bool = False, cache: Cache | None = None
+    api: API,
+    workspaces: Sequence[str] = (),
+    *,
+    rw: bool = False,
+    cache: Cache | None = None,
+    budget: Budget | None = None,
 ) -> AsyncIterator[Vfs]:
     """A mounted Comet without a face, over an API that is open. Its loads end with the block.
 
-    `cache`: where answers and bodies last; None keeps them as long as the block.
+    `cache`: where answers and bodies last; None keeps them as long as the block. `budget`: of the calls of `api`.
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
@@ -80,11 +87,34 @@ async def open_vfs(
             ending.callback(bodies.close)
             try:
                 store = Store(Memory(MEMORY), Flights(loads), keeper)
-                answers = Answers(api, store, bodies, loads)
+                spare = budget.spare if budget else lambda: True
+                answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, keeper))
                 yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
+    """The calls of the account whose cache lies in `folder`; `rate` an hour."""
+    budget = Budget(folder, rate)
+    async with trio.open_nursery() as writing:
+        writing.start_soon(budget.run)
+        try:
+            yield budget
+        finally:
+            writing.cancel_scope.cancel()
+
+
+async def _status(root: str, budget: Budget | None, keeper: Keeper | None) -> dict[str, Any]:
+    """What `.cometfs/status.json` shows."""
+    return {
+        "version": __version__,
+        "server": root,
+        "calls": (await budget.status()).as_object() if budget else None,
+        "cache": keeper.totals().as_object() if keeper else None,
+    }
 
 
 async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
@@ -105,10 +135,12 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
 
 async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
+    cache = _cache(settings)
     async with (
         _until_signal(),
-        API(api_key=settings.api_key, url=settings.url) as api,
-        open_vfs(api, settings.workspaces, rw=settings.rw, cache=_cache(settings)) as vfs,
+        open_budget(cache.folder, settings.rate) as budget,
+        API(api_key=settings.api_key, url=settings.url, gate=budget) as api,
+        open_vfs(api, settings.workspaces, rw=settings.rw, cache=cache, budget=budget) as vfs,
     ):
         await _check(vfs, api.root, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.

@@ -20,5 +20,7 @@ class Caller(NamedTuple):
 
 NOBODY = Caller()
 
+AHEAD = Caller(ahead=True)
+
 CALLER: ContextVar[Caller] = ContextVar("CALLER", default=NOBODY)
 """Tasks inherit it from where they are started, so a load is counted to who asked for it first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def main() -> None:
 @click.option("--rw", is_flag=True, help="Let the store (.cometfs/store) be written to; all else is only read anyway.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where to keep what was fetched.")
 @click.option("--cache-size", default="10G", show_default=True, help="How much of it; 5 % of the disk stay free.")
+@click.option("--rate", default=15_000, show_default=True, type=click.IntRange(min=1), help="Calls an hour.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
 @click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
@@ -71,6 +73,7 @@ def mount(
     rw: bool,
     cache_dir: Path | None,
     cache_size: str,
+    rate: int,
     foreground: bool,
     deadline: float,
     log_level: str,
@@ -91,6 +94,7 @@ def mount(
         rw=rw,
         cache_dir=cache_dir,
         cache_size=cache_size,
+        rate=rate,
     )
     session.prepare(settings.mountpoint)
     _log_to_stderr(log_level)
@@ -110,6 +114,27 @@ def umount(mountpoint: Path) -> None:
     from cometfs.fuse import session
 
     session.unmount(config.absolute(mountpoint))
+
+
+@main.command()
+@click.argument("mountpoint", required=False, type=PLACE)
+@click.option("--json", "as_json", is_flag=True, help="As .cometfs/status.json has it, one object a line.")
+@_plain_errors
+def status(mountpoint: Path | None, as_json: bool) -> None:
+    """Tell how many calls were used and are left, by program and endpoint (without MOUNTPOINT: for every mount)."""
+    from cometfs import config, report
+    from cometfs.fuse import session
+
+    for place in [config.absolute(mountpoint)] if mountpoint else session.our_mounts():
+        try:
+            found = session.status(place)
+        except CometFSError as error:
+            if mountpoint is not None:
+                raise
+            click.echo(f"cometfs: {error}", err=True)  # another user's, perhaps; the others answer
+            continue
+        told = json.dumps({"mountpoint": str(place), **found}) if as_json else report.status_text(str(place), found)
+        click.echo(told)
 
 
 @main.command()

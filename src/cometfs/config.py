@@ -38,6 +38,8 @@ class MountSettings:
     """Where what was fetched is kept; None: where the platform keeps such things."""
     cache_size: int = 10 * 10**9
     """Bytes of it at most."""
+    rate: int = 15_000
+    """Calls an hour."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -67,6 +69,7 @@ def mount_settings(
     rw: bool = False,
     cache_dir: Path | None = None,
     cache_size: str = "10G",
+    rate: int = 15_000,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
@@ -79,6 +82,7 @@ def mount_settings(
         rw,
         cache_dir,
         size_in_bytes(cache_size),
+        rate,
     )
 
 

@@ -8,6 +8,7 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── NotAllowed            Comet knows it and refuses it to this key
     │   └── KeyRejected       Comet refuses the key itself
     ├── Throttled             too many calls; ``retry_after`` says how long to wait
+    │   └── Withheld          a call that nobody waits for, while few are left
     ├── Unreachable           no answer: network, name, TLS, or a server that keeps failing (5xx)
     │   └── DeadlineExceeded  no answer in time
     ├── Unsupported           this server does not offer it
@@ -54,6 +55,10 @@ class Throttled(CometFSError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds until Comet is willing to answer again."""
+
+
+class Withheld(Throttled):
+    """A call was not made because nobody waits for its answer and the calls that are left are for those who wait."""
 
 
 class Unreachable(CometFSError):

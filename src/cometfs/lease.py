@@ -25,6 +25,9 @@ SEALED = Lease(24 * 3600.0)
 RUNNING = Lease(5.0)
 """An experiment that may still be logging, or one of which the server does not say."""
 
+MOMENT = Lease(1.0)
+"""What changes all the time, and costs nothing."""
+
 MISSING = Lease(30.0)
 """Comet's answer that there is no such thing."""
 

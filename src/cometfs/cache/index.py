@@ -12,8 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -88,6 +87,10 @@ class Totals(NamedTuple):
     def bytes(self) -> int:
         return self.answer_bytes + self.body_bytes
 
+    def as_object(self) -> dict[str, int]:
+        """For JSON."""
+        return self._asdict() | {"bytes": self.bytes}
+
 
 class Index:
     """The file, open. Any one thread at a time may use an instance; a writer's thread opens its own."""
@@ -123,7 +126,7 @@ class Index:
         gone = [(key,) for key in (*dropped, *(answer.key for answer in answers))]
 
         def work(db: sqlite3.Connection) -> None:
-            with _transaction(db):
+            with database.transaction(db):
                 db.executemany("DELETE FROM answers WHERE key = ?", gone)
                 db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 db.executemany("UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in used])
@@ -134,7 +137,7 @@ class Index:
         """Says where a body lies."""
 
         def work(db: sqlite3.Connection) -> None:
-            with _transaction(db):
+            with database.transaction(db):
                 db.execute("DELETE FROM bodies WHERE key = ?", (key,))
                 db.execute("INSERT INTO bodies VALUES (?, ?, ?, ?, ?)", (key, *body, self._wall()))
 
@@ -236,17 +239,6 @@ def _nothing(_db: sqlite3.Connection) -> None:
 
 def _one(db: sqlite3.Connection, key: str) -> Any:
     return db.execute(_ANSWER, (key,)).fetchone()
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def set_aside(folder: Path, files: Sequence[str], why: str) -> None:

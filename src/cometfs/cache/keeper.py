@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cometfs.cache.index import Answer, Index, Kept
+from cometfs.cache.index import Answer, Index, Kept, Totals
 from cometfs.cache.room import Room
 
 FLUSH = 0.5
@@ -98,6 +98,10 @@ class Keeper:
         if name is not None:
             self._due[name] = None
             self._wake.set()
+
+    def totals(self) -> Totals:
+        """How much is kept, as of the last writing."""
+        return self._index.totals()
 
     async def run(self) -> None:
         """Writes what is due until it is cancelled, and then once more."""

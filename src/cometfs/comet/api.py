@@ -25,7 +25,7 @@ import trio
 
 from cometfs.comet import models, series
 from cometfs.comet.address import page, parse_address
-from cometfs.comet.calls import AssetStream, Calls
+from cometfs.comet.calls import AssetStream, Calls, Gate
 from cometfs.comet.models import (
     Asset,
     Chart,
@@ -63,7 +63,8 @@ class API(WorkspaceAPI):
 
     `api_key` and `url` are found where Comet's own clients find them when they are not given: COMET_API_KEY and
     COMET_URL_OVERRIDE in the environment, ``./.env``, ``.comet.config``. `deadline` in seconds is for a whole call, its
-    retries included; a download must have begun by then. Raises SetupError when there is no key.
+    retries included; a download must have begun by then. `gate` is asked before each call and may hold it back. Raises
+    SetupError when there is no key.
 
         async with API() as api:
             print(await api.workspaces())
@@ -78,9 +79,11 @@ class API(WorkspaceAPI):
         *,
         deadline: float = DEADLINE,
         transport: Transport | None = None,
+        gate: Gate | None = None,
     ) -> None:
         settings = find_settings(api_key, url)
-        self._calls = Calls(parse_address(settings.url), settings.api_key, transport or Transport(), deadline=deadline)
+        address = parse_address(settings.url)
+        self._calls = Calls(address, settings.api_key, transport or Transport(), deadline=deadline, gate=gate)
         self._storing = trio.Lock()
         self._lacks_every_point = False
 

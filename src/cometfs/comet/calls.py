@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -21,7 +21,7 @@ from cometfs.comet.encodings import ACCEPTED
 from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.question import Question, refusal, storage_refusal
 from cometfs.comet.transport import Reply, Transport
-from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable
+from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable, Withheld
 
 T = TypeVar("T")
 
@@ -41,6 +41,26 @@ PLAIN = {"Accept-Encoding": "identity"}
 """Asks for the bytes themselves, so that Content-Length is their number."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Gate(Protocol):
+    """Who lets calls out: one that has its own idea of how many there may be."""
+
+    async def admit(self, endpoint: str) -> None:
+        """Returns when a call may be made. Raises Throttled where that is not soon."""
+
+    async def shut(self, seconds: float) -> None:
+        """The server wants no calls for so long."""
+
+
+class Open:
+    """A gate that lets everything out."""
+
+    async def admit(self, endpoint: str) -> None:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
+
+    async def shut(self, seconds: float) -> None:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
 
 
 class AssetStream:
@@ -104,8 +124,11 @@ class Calls:
         deadline: float,
         stall: float = STALL,
         chance: Callable[[], float] = random.random,
+        gate: Gate | None = None,
     ) -> None:
+        """`deadline`, `stall` in seconds; `gate`: asked before every try of a call."""
         self.address = address
+        self._gate = gate or Open()
         self._api_key = api_key
         self._transport = transport
         self._deadline = deadline
@@ -157,6 +180,8 @@ class Calls:
         for number in count():
             try:
                 return await attempt()
+            except Withheld:
+                raise  # nobody waits: whoever does asks himself
             except (Transient, Throttled) as exc:
                 pause = self._pause(exc, number)
                 if pause is None or trio.current_time() + pause >= due:
@@ -174,6 +199,7 @@ class Calls:
 
     async def _asked(self, question: Question, headers: Mapping[str, str]) -> Reply:
         """Comet's own reply to `question`; only here does the key leave the house."""
+        await self._gate.admit(question.endpoint)
         url = self._address_of(question)
         headers = {**headers, "Authorization": self._api_key}
         if question.body is None:
@@ -195,7 +221,7 @@ class Calls:
         reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
         body = await self._drained(question, reply)
         if reply.status != 200:
-            raise self._refusal(question, reply, body)
+            raise await self._refused(question, reply, body)
         return body
 
     async def _followed(self, question: Question) -> Reply:
@@ -207,7 +233,7 @@ class Calls:
                 return reply
             body = await self._drained(question, reply)
             if reply.status not in REDIRECTS:
-                raise storage_refusal(question, reply.status) if hop else self._refusal(question, reply, body)
+                raise storage_refusal(question, reply.status) if hop else await self._refused(question, reply, body)
             url = _target(question, url, reply.headers.get("location"))
             reply = await self._sent(question, "GET", url, PLAIN)
         await reply.aclose()
@@ -220,6 +246,12 @@ class Calls:
             raise type(exc)(f"{exc} (asked {question})") from exc
         finally:
             await reply.aclose()
+
+    async def _refused(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
+        error = self._refusal(question, reply, body)
+        if isinstance(error, Throttled):
+            await self._gate.shut(error.retry_after)
+        return error
 
     def _refusal(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
         if reply.status in REDIRECTS:

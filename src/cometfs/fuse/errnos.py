@@ -14,6 +14,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.NotAllowed: errno.EACCES,
     errors.KeyRejected: errno.EACCES,
     errors.Throttled: errno.EAGAIN,
+    errors.Withheld: errno.EAGAIN,
     errors.Busy: errno.EAGAIN,
     errors.Unreachable: errno.ENETUNREACH,
     errors.DeadlineExceeded: errno.ETIMEDOUT,

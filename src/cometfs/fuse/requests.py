@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import pyfuse3
 import trio
 
+from cometfs.caller import CALLER, Caller
 from cometfs.errors import (
     Busy,
     CometFSError,
@@ -125,6 +126,7 @@ def handler(
     async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         last = args[-1] if args else None
         pid = last.pid if isinstance(last, pyfuse3.RequestContext) else 0
+        CALLER.set(Caller(pid))
         try:
             with self.patience.limit(pid):
                 return await handle(self, *args, **kwargs)

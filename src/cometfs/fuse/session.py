@@ -6,6 +6,7 @@ Not here: what the mount shows (tree/) and how requests are answered (operations
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyfuse3
 import trio
@@ -32,6 +34,10 @@ TASKS = 400
 
 ROOM = 300
 """Requests that may wait for the server; the other tasks are kept for those that need none."""
+
+
+STATUS = Path(".cometfs", "status.json")
+"""Where a mount tells of itself."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,25 @@ def unmount(mountpoint: Path) -> None:
     if not mount.ours:
         raise SetupError(f"{mountpoint} is no mount of cometfs ({mount.type})")
     _fusermount("-u", "-z", str(mountpoint))
+
+
+def our_mounts() -> list[Path]:
+    """Where something is mounted by cometfs. Raises SetupError where nothing is."""
+    found = [mount.path for mount in mounts() if mount.ours]
+    if not found:
+        raise SetupError("nothing is mounted by cometfs")
+    return found
+
+
+def status(mountpoint: Path) -> dict[str, Any]:
+    """What a mount says of itself. Raises SetupError where there is none of ours, or none that answers."""
+    if mountpoint not in our_mounts():
+        raise SetupError(f"{mountpoint} is no mount of cometfs")
+    try:
+        found: dict[str, Any] = json.loads((mountpoint / STATUS).read_bytes())
+        return found
+    except OSError as error:
+        raise SetupError(f"{mountpoint} does not answer: {error.strerror}") from error
 
 
 def _fusermount(*arguments: str) -> None:

@@ -6,7 +6,7 @@ Not here: what is asked ahead of its readers (warming.py), and what is shown of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
 import trio
@@ -14,23 +14,37 @@ import trio
 from cometfs.cache.disk import Bodies
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
+from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NotFound
+from cometfs.errors import NotFound, Withheld
 from cometfs.lease import Lease
-from cometfs.tree.node import Asker, At, Source, Stream
+from cometfs.tree.node import Asker, At, Row, Source, Stream
 from cometfs.tree.place import OpenedBody
 from cometfs.tree.questions import each_of
 from cometfs.tree.warming import Warmer
+
+
+async def _no_status() -> Row:
+    await trio.lowlevel.checkpoint()
+    return {}
 
 
 class Answers:
     """What is known, and what must be asked to know more."""
 
     def __init__(
-        self, api: API, store: Store, bodies: Bodies, loads: trio.Nursery, spare: Callable[[], bool] = lambda: True
+        self,
+        api: API,
+        store: Store,
+        bodies: Bodies,
+        loads: trio.Nursery,
+        spare: Callable[[], bool] = lambda: True,
+        status: Callable[[], Awaitable[Row]] = _no_status,
     ) -> None:
-        """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those."""
+        """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those;
+        `status`: what there is to say about the mount itself."""
         self.api = api
+        self.status = status
         self.store = store
         self.bodies = bodies
         self.warmer = Warmer(self, loads, spare)
@@ -49,9 +63,18 @@ class Answers:
         key = source.key(at)
         if self.store.peek(key) is None:
             await self.warmer.landed(source, at)
+        while True:
+            try:
+                return await self._ask(key, source, at)
+            except Withheld:
+                if CALLER.get().ahead:
+                    raise
+                # It was being fetched ahead; now somebody waits for it.
+
+    async def _ask(self, key: Hashable, source: Source, at: At) -> Held:
         asking = _Asking(self, source.lease(at))
         return await self.store.get(
-            key, lambda: source.ask(asking, at), lambda: asking.lease, lasting=source.kept and _lasts(source, at)
+            key, lambda: source.ask(asking, at), lambda: asking.lease, lasting=source.kept and _lasts(at)
         )
 
     async def together(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
@@ -74,7 +97,7 @@ class Answers:
 
     def fill(self, source: Source, at: At, answer: Any) -> Held:
         """Keeps an answer that came with another."""
-        return self.store.keep(source.key(at), answer, source.lease(at), lasting=source.kept and _lasts(source, at))
+        return self.store.keep(source.key(at), answer, source.lease(at), lasting=source.kept and _lasts(at))
 
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""
@@ -90,7 +113,7 @@ class Answers:
         return OpenedBody(key, await self.bodies.open(key, lambda: stream.begin(self.api, at)), self.bodies)
 
 
-def _lasts(_source: Source, at: At) -> bool:
+def _lasts(at: At) -> bool:
     """Whether an answer may outlive the process: not of what may be running, which has no version."""
     return at.experiment is None or bool(at.version)
 
@@ -114,6 +137,9 @@ class _Asking:
 
     async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
         return await self._answers.together(source, places)
+
+    async def status(self) -> Row:
+        return await self._answers.status()
 
     def at_hand(self, source: Source, at: At) -> Any:
         held = self._answers.peek(source, at)

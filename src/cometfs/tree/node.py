@@ -53,6 +53,9 @@ class Asker(Protocol):
         Places of which Comet knows nothing any more are left out.
         """
 
+    async def status(self) -> Row:
+        """What there is to say about the mount itself: its calls, its cache."""
+
     def at_hand(self, source: Source, at: At) -> Any:
         """What `source` has answered at a place, None where nobody asked or it holds no more; asks nobody."""
 

@@ -118,6 +118,11 @@ def about_experiment(name: str, ask: Any, holds: Callable[[At], Lease] = experim
     return Source(name, lambda asker, at: ask(asker.api, key(at)), holds)
 
 
+def moment(_at: At) -> Lease:
+    return lease.MOMENT
+
+
+STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment, kept=False)
 WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account)
 PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing)
 NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account)

@@ -17,6 +17,7 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
+from cometfs.caller import AHEAD, CALLER
 from cometfs.errors import CometFSError
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
@@ -140,7 +141,7 @@ class Warmer:
         batched = source.batch is not None and self._believed.get(_belief(source, line), True)
         missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
-            self._loads.start_soon(self._batched, source, line, [at for at in missing if self._is_missing(source, at)])
+            self._loads.start_soon(self._ahead, source, line, [at for at in missing if self._is_missing(source, at)])
         else:
             self._loads.start_soon(self._singly, [(source, at) for at in missing if self._is_due(source, at)])
 
@@ -156,6 +157,8 @@ class Warmer:
         return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
 
     async def _singly(self, wanted: list[tuple[Source, At]]) -> None:
+        CALLER.set(AHEAD)
+
         async def one(question: tuple[Source, At]) -> None:
             try:
                 await self._answers.ask(*question)
@@ -163,6 +166,10 @@ class Warmer:
                 log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
 
         await questions.each_of(wanted, one, ABREAST)
+
+    async def _ahead(self, source: Source, line: _Line, places: list[At]) -> None:
+        CALLER.set(AHEAD)
+        await self._batched(source, line, places)
 
     async def _batched(self, source: Source, line: _Line, places: list[At]) -> None:
         assert source.batch is not None

@@ -183,7 +183,8 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         account,
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
-    mount = Dir(".cometfs", (stored.DIRECTORY,), account)
+    status = File("status.json", questions.STATUS, whole_answer, "calls of the last hour, left, until when; the cache")
+    mount = Dir(".cometfs", (status, stored.DIRECTORY), account)
     root = Dir("", (readme, raw, mount, children), account)
     guide = of_mount(root)
     return root

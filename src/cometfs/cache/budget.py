@@ -1,0 +1,172 @@
+"""Calls are admitted here: a waiting reader first, what is fetched ahead only while more than a fifth is left.
+
+A mount takes tokens from the account's bucket a few at a time and writes down who spent them when it takes the next
+ones. Not here: the bucket's arithmetic (allowance.py), its place (ledger.py), the calls themselves (comet/calls.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs.cache.allowance import KEPT_BACK, Level, left, shut_for, until_full, until_one
+from cometfs.cache.ledger import MINUTE, Ledger, Spent
+from cometfs.caller import CALLER, Caller
+from cometfs.errors import Throttled, Withheld
+
+AT_ONCE = 8
+"""Tokens taken from the bucket in one transaction; a mount that is killed loses so many of 15,000."""
+
+PATIENCE = 5.0
+"""Seconds that a reader waits here for a token; whoever would wait for longer is told so, and decides himself."""
+
+WRITE_EVERY = 2.0
+"""Seconds after which calls are written down at the latest, for whoever looks at them."""
+
+LAST = 2.0
+"""Seconds that the last writing may take when the mount ends."""
+
+COMMANDS = 256
+"""Programs whose names are remembered."""
+
+
+class Status(NamedTuple):
+    """A budget at a moment; calls are those of the last hour."""
+
+    rate: float
+    used: int
+    left: int
+    full_in_s: float
+    """Seconds until all may be used again, if nobody calls."""
+    shut_for_s: float
+    """Seconds that the server wants to be left alone."""
+    by_endpoint: dict[str, int]
+    by_command: dict[str, int]
+
+    def as_object(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"full_in_s": round(self.full_in_s), "shut_for_s": round(self.shut_for_s)}
+
+
+class Budget:
+    """The calls of one account, for one mount. `_hand` tokens are taken from the bucket and not yet used."""
+
+    def __init__(self, folder: Path, rate: float, wall: Callable[[], float] = time.time) -> None:
+        self._ledger = Ledger(folder, rate, wall)
+        self._rate = rate
+        self._wall = wall
+        self._hand = 0
+        self._level: Level | None = None
+        self._spent: Counter[Spent] = Counter()
+        self._turn = trio.Lock()
+        self._wake = trio.Event()
+        self._commands: dict[int, str] = {}
+
+    async def admit(self, endpoint: str) -> None:
+        """Returns when a call may be made, in the order of asking.
+
+        Raises Throttled where that takes longer than `PATIENCE`; Withheld at once where nobody waits for the answer
+        and the rest is for those who do.
+        """
+        caller = CALLER.get()
+        if caller.ahead and (self._turn.locked() or not self.spare()):
+            raise Withheld("the calls that are left are kept for who waits", self._until_one())
+        if self._hand < 1 or self._turn.locked():
+            async with self._turn:
+                await self._take(caller)
+        self._hand -= 1
+        self._spent[Spent(int(self._wall() // MINUTE), endpoint, self._command(caller))] += 1
+        self._wake.set()
+
+    def spare(self) -> bool:
+        """Whether calls are left for what nobody waits for yet."""
+        if self._level is None:
+            return True  # the first taking will tell
+        return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK
+
+    async def shut(self, seconds: float) -> None:
+        """The server answered 429: no mount of the account calls for so long."""
+        self._hand = 0
+        self._level = await trio.to_thread.run_sync(self._ledger.shut, self._wall() + seconds)
+
+    async def run(self) -> None:
+        """Writes down what was spent until it is cancelled, and then once more, with what was taken and not used."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                await trio.sleep(WRITE_EVERY)
+                await trio.to_thread.run_sync(self._ledger.give_back, 0, self._written())
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(LAST):
+                unused, self._hand = self._hand, 0
+                await trio.to_thread.run_sync(self._ledger.give_back, unused, self._written())
+            self._ledger.close()
+
+    async def status(self) -> Status:
+        """What is used and left, of all mounts of the account."""
+        await trio.to_thread.run_sync(self._ledger.give_back, 0, self._written())
+        return status_of(self._ledger, self._wall(), self._hand)
+
+    async def _take(self, caller: Caller) -> None:
+        while self._hand < 1:
+            given, self._level = await trio.to_thread.run_sync(self._ledger.take, AT_ONCE, self._written())
+            self._hand += given
+            if given:
+                return
+            pause = self._until_one()
+            if caller.ahead:
+                raise Withheld("no calls are left for what nobody waits for", pause)
+            if pause > PATIENCE:
+                raise Throttled(f"the account's calls are used up: the next one may be made in {pause:.0f} s", pause)
+            await trio.sleep(pause)
+
+    def _until_one(self) -> float:
+        return 0.0 if self._level is None else until_one(self._level, self._rate, self._wall())
+
+    def _written(self) -> Counter[Spent]:
+        spent, self._spent = self._spent, Counter()
+        return spent
+
+    def _command(self, caller: Caller) -> str:
+        if caller.ahead:
+            return "readahead"
+        if caller.pid not in self._commands:
+            if len(self._commands) >= COMMANDS:
+                self._commands.clear()
+            self._commands[caller.pid] = command_of(caller.pid)
+        return self._commands[caller.pid]
+
+
+def command_of(pid: int) -> str:
+    """The name of the program with that pid; "cometfs" for 0, which is the mount itself."""
+    if not pid:
+        return "cometfs"
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return "(ended)"
+
+
+def status_of(ledger: Ledger, now: float, hand: int = 0) -> Status:
+    """What a ledger says; `hand`: tokens that were taken from its bucket and not used."""
+    account = ledger.account()
+    by_endpoint: Counter[str] = Counter()
+    by_command: Counter[str] = Counter()
+    for spent, calls in account.spent.items():
+        by_endpoint[spent.endpoint] += calls
+        by_command[spent.command] += calls
+    return Status(
+        account.rate,
+        sum(by_endpoint.values()),
+        int(left(account.level, account.rate, now)) + hand,
+        until_full(account.level, account.rate, now),
+        shut_for(account.level, account.rate, now),
+        dict(by_endpoint.most_common()),
+        dict(by_command.most_common()),
+    )

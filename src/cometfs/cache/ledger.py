@@ -1,0 +1,150 @@
+"""The bucket of calls and who took from it, in the database that all mounts of an account share.
+
+Any one thread at a time may use an instance. A database that cannot be used costs the sharing, not the calls: the
+bucket is then this process's own. Not here: the bucket's arithmetic (allowance.py), waiting (budget.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cometfs.cache import database
+from cometfs.cache.allowance import HOUR, Level, filled, full, shut, taken
+
+log = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS bucket (
+    one INTEGER PRIMARY KEY CHECK (one = 1), tokens REAL NOT NULL, at REAL NOT NULL,
+    shut_until REAL NOT NULL, rate REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (
+    minute INTEGER NOT NULL, endpoint TEXT NOT NULL, command TEXT NOT NULL, calls INTEGER NOT NULL,
+    PRIMARY KEY (minute, endpoint, command)) WITHOUT ROWID;
+"""
+
+MINUTE = 60
+
+
+class Spent(NamedTuple):
+    """Calls are counted under these."""
+
+    minute: int
+    """Since 1970."""
+    endpoint: str
+    command: str
+    """The program that wanted it; "readahead" where nobody waited."""
+
+
+class Account(NamedTuple):
+    """What is known of an account's calls."""
+
+    level: Level
+    rate: float
+    """Calls an hour, as the mount has it that asked last."""
+    spent: Mapping[Spent, int]
+    """Of the last hour."""
+
+
+class Ledger:
+    """The bucket of one account."""
+
+    def __init__(self, folder: Path, rate: float, wall: Callable[[], float] = time.time) -> None:
+        self.rate = rate
+        self._folder = folder
+        self._wall = wall
+        self._alone = Account(full(rate, wall()), rate, Counter())
+        """What stands in for a database that cannot be used."""
+        self._connection: sqlite3.Connection | None = None
+        self._warned = False
+
+    def take(self, wanted: int, spent: Mapping[Spent, int]) -> tuple[int, Level]:
+        """Takes up to `wanted` tokens and writes down what was spent."""
+        given = 0
+
+        def change(level: Level) -> Level:
+            nonlocal given
+            given, level = taken(level, self.rate, self._wall(), wanted)
+            return level
+
+        level = self._change(change, spent)
+        return given, level
+
+    def give_back(self, tokens: int, spent: Mapping[Spent, int]) -> None:
+        """Returns tokens that were not used."""
+        self._change(lambda level: level._replace(tokens=min(self.rate, level.tokens + tokens)), spent)
+
+    def shut(self, until: float) -> Level:
+        """Nobody may take anything before that moment, in seconds since 1970."""
+        return self._change(lambda level: shut(level, until), {})
+
+    def account(self) -> Account:
+        """What is left, and what was spent in the last hour."""
+        try:
+            return self._read(self._open())
+        except (sqlite3.Error, OSError) as error:
+            self._warn(error)
+            return self._alone
+
+    def close(self) -> None:
+        """Closes the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _change(self, change: Callable[[Level], Level], spent: Mapping[Spent, int]) -> Level:
+        try:
+            return self._written(self._open(), change, spent)
+        except (sqlite3.Error, OSError) as error:
+            self._warn(error)
+            self.close()
+        level = change(filled(self._alone.level, self.rate, self._wall()))
+        self._alone = Account(level, self.rate, Counter(self._alone.spent) + Counter(spent))
+        return level
+
+    def _written(self, db: sqlite3.Connection, change: Callable[[Level], Level], spent: Mapping[Spent, int]) -> Level:
+        now = self._wall()
+        with database.transaction(db):
+            level = change(filled(self._level(db), self.rate, now))
+            db.execute("INSERT OR REPLACE INTO bucket VALUES (1, ?, ?, ?, ?)", (*level, self.rate))
+            db.executemany(_COUNT, [(*key, calls) for key, calls in spent.items()])
+            db.execute("DELETE FROM spent WHERE minute < ?", (int((now - 2 * HOUR) // MINUTE),))
+        return level
+
+    def _level(self, db: sqlite3.Connection) -> Level:
+        row = db.execute("SELECT tokens, at, shut_until FROM bucket").fetchone()
+        return Level(*row) if row else full(self.rate, self._wall())
+
+    def _read(self, db: sqlite3.Connection) -> Account:
+        row = db.execute("SELECT rate FROM bucket").fetchone()
+        since = int((self._wall() - HOUR) // MINUTE)
+        rows = db.execute("SELECT minute, endpoint, command, calls FROM spent WHERE minute > ?", (since,))
+        spent = {Spent(*key): calls for *key, calls in rows}
+        return Account(self._level(db), row[0] if row else self.rate, spent)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = database.connect(self._folder)
+            try:
+                connection.executescript(SCHEMA)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("calls are counted for this mount alone, not for all of the account: %s", error)
+
+
+_COUNT = """
+INSERT INTO spent VALUES (?, ?, ?, ?)
+ON CONFLICT (minute, endpoint, command) DO UPDATE SET calls = calls + excluded.calls
+"""

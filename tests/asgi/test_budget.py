@@ -1,0 +1,165 @@
+"""Who may call: readers before what is fetched ahead, all mounts of an account out of one bucket."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from cometfs.app import open_budget, open_vfs
+from cometfs.cache.budget import AT_ONCE, Budget
+from cometfs.caller import AHEAD, CALLER, Caller
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
+from cometfs.errors import Throttled, Withheld
+from cometfs.local import sample_directory
+from cometfs.local.index import Index, open_directory
+from tests.asgi.conftest import Wire, at, names, read
+
+RATE = 15_000
+PROJECT = "vision-lab/digits"
+
+
+@pytest.fixture
+async def budget(tmp_path: Path) -> AsyncIterator[Budget]:
+    async with open_budget(tmp_path, RATE) as found:
+        await found.admit("first")
+        yield found
+
+
+def pour(folder: Path, tokens: float) -> None:
+    """Sets what is in the bucket."""
+    with sqlite3.connect(folder / "index.sqlite") as db:
+        db.execute("UPDATE bucket SET tokens = ?, at = ?", (tokens, time.time()))
+    db.close()
+
+
+async def exhaust_hand(budget: Budget) -> None:
+    """Uses what the mount has taken already."""
+    for _ in range(AT_ONCE - 1):
+        await budget.admit("hand")
+
+
+async def test_all_mounts_of_an_account_draw_on_one_bucket(tmp_path: Path, budget: Budget) -> None:
+    """What one has used is missing for the other; what it took and did not use comes back."""
+    async with open_budget(tmp_path, RATE) as other:
+        for _ in range(100):
+            await other.admit("experiment/parameters")
+    seen = await budget.status()
+    assert seen.used == 101
+    assert RATE - 101 <= seen.left <= RATE - 101 + 5  # the bucket gains four a second
+    assert seen.by_endpoint == {"experiment/parameters": 100, "first": 1}
+
+
+async def test_calls_are_counted_to_the_program_that_waits(budget: Budget) -> None:
+    """By the name of its process; what is fetched ahead has a name of its own."""
+    CALLER.set(Caller(1))
+    await budget.admit("a")
+    CALLER.set(AHEAD)
+    await budget.admit("b")
+    init = Path("/proc/1/comm").read_text().strip()
+    assert (await budget.status()).by_command == {"cometfs": 1, init: 1, "readahead": 1}
+
+
+async def test_the_last_fifth_is_for_who_waits(tmp_path: Path, budget: Budget) -> None:
+    """Readahead is refused at once, a reader is let through."""
+    await exhaust_hand(budget)
+    pour(tmp_path, RATE / 5 - 10)
+    await budget.admit("a reader")
+    assert not budget.spare()
+    CALLER.set(AHEAD)
+    with pytest.raises(Withheld):
+        await budget.admit("ahead")
+    CALLER.set(Caller())
+    await budget.admit("a reader")
+
+
+async def test_an_empty_bucket_makes_readers_wait_in_their_order(tmp_path: Path, budget: Budget) -> None:
+    """At 36,000 an hour a token comes every tenth of a second."""
+    order: list[int] = []
+    async with open_budget(tmp_path, 36_000) as quick:
+        pour(tmp_path, 0.0)
+
+        async def reader(number: int) -> None:
+            await quick.admit("x")
+            order.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(reader, number)
+                await trio.testing.wait_all_tasks_blocked()
+        assert order == [0, 1, 2, 3, 4]
+
+
+async def test_who_would_wait_long_is_told_for_how_long(tmp_path: Path) -> None:
+    """A call a minute: the second reader decides himself what to do."""
+    async with open_budget(tmp_path, 60) as slow:
+        await slow.admit("x")
+        await exhaust_hand(slow)
+        pour(tmp_path, 0.0)
+        with pytest.raises(Throttled) as told:
+            await slow.admit("x")
+        assert 50 < told.value.retry_after <= 60
+
+
+async def test_a_429_shuts_the_bucket_for_all_mounts(tmp_path: Path, budget: Budget) -> None:
+    """For as long as the server says, and no longer."""
+    async with open_budget(tmp_path, RATE) as other:
+        await budget.shut(100.0)
+        assert 99 < (await other.status()).shut_for_s <= 100
+        assert (await other.status()).left == 0
+        with pytest.raises(Throttled):
+            await other.admit("x")
+        with pytest.raises(Throttled):
+            await budget.admit("x")
+
+
+async def test_the_servers_429_reaches_the_bucket(tmp_path: Path, budget: Budget) -> None:
+    """Through the API, whose call is told in its own words."""
+    refusing = httpx.MockTransport(lambda _request: httpx.Response(429, headers={"Retry-After": "1000"}))
+    async with API("key", "http://comet", transport=Transport(refusing), gate=budget) as api:
+        with pytest.raises(Throttled):
+            await api.workspaces()
+    assert 990 < (await budget.status()).shut_for_s <= 1000
+
+
+@pytest.mark.logs("counted for this mount alone")
+async def test_without_a_database_the_calls_are_counted_alone(tmp_path: Path) -> None:
+    """A warning once; nobody waits."""
+    (tmp_path / "index.sqlite").write_bytes(b"this is no database " * 1000)
+    async with open_budget(tmp_path, RATE) as alone:
+        for _ in range(20):
+            await alone.admit("x")
+        assert (await alone.status()).used == 20
+
+
+@pytest.fixture(scope="module")
+def many() -> Index:
+    """The sample, every archive 25 times."""
+    return open_directory(sample_directory(), 25)
+
+
+async def test_a_walk_with_little_left_goes_on_without_readahead(tmp_path: Path, many: Index) -> None:
+    """Every file is right, and each was asked for by itself."""
+    wire = Wire(many)
+    async with (
+        open_budget(tmp_path, RATE) as budget,
+        API("key", "http://comet", transport=Transport(wire), gate=budget) as api,
+        open_vfs(api, budget=budget) as vfs,
+    ):
+        directories = [name for name in await names(vfs, PROJECT) if name.startswith(("mlp", "sgd"))]
+        pour(tmp_path, RATE / 5 - 100)
+        await exhaust_hand(budget)
+        await budget.admit("the next ones are taken from the bucket")
+        wire.asked.clear()
+        for name in directories:
+            assert (await read(vfs, f"{PROJECT}/{name}/params.json")).startswith(b"{")
+        assert wire.asked.count("experiment/parameters") == len(directories)
+        assert await at(vfs, ".cometfs/status.json")
+        assert b'"readahead"' not in await read(vfs, ".cometfs/status.json")
