@@ -150,7 +150,7 @@ def test_a_server_without_a_store_says_so(tmp_path: Path, comet: Comet) -> None:
     with faulty_comet(comet) as (faulty, faults):
         faults.answers["panel/store"] = Answer(404)
         with running_mount(tmp_path, faulty, "--rw") as mounted:
-            assert os.listdir(mounted / ".cometfs") == ["status.json", "store"]  # noqa: PTH208
+            assert os.listdir(mounted / ".cometfs") == ["store"]  # noqa: PTH208
             for command in ("ls .cometfs/store", "echo x > .cometfs/store/k"):
                 assert "not supported" in sh(command, mounted.path).stderr
             assert "vision-lab" in os.listdir(mounted.path)  # noqa: PTH208

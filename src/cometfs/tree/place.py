@@ -32,9 +32,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made."""
+    """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made, `unlisted`
+    what is there only when it is named."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
+    unlisted: dict[str, Node] = field(default_factory=dict)
     folders: dict[str, Listing] = field(default_factory=dict)
 
 

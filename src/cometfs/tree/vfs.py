@@ -91,7 +91,7 @@ class Vfs:
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
         listing, lease = await self.children(node)
-        found = listing.nodes.get(name)
+        found = listing.nodes.get(name) or listing.unlisted.get(name)
         if found is None:
             raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
         return found, lease
@@ -182,7 +182,8 @@ class Vfs:
         omitted = self._omitted(entry, at, fixed)
         for child in fixed:
             if child.name not in omitted:
-                listing.nodes[child.name] = Node(child.name, child, at)
+                listed = not isinstance(child, File) or child.listed
+                (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
         taken = {child.name for child in fixed}
         for each, held in answers:
             rows = each.rows(held.value if desk is None else desk.over(held.value))

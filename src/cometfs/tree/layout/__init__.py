@@ -183,7 +183,13 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         account,
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
-    status = File("status.json", questions.STATUS, whole_answer, "calls of the last hour, left, until when; the cache")
+    status = File(
+        "status.json",
+        questions.STATUS,
+        whole_answer,
+        "calls used and left, by endpoint and program; the cache. In no listing: it would differ from every copy",
+        listed=False,
+    )
     mount = Dir(".cometfs", (status, stored.DIRECTORY), account)
     root = Dir("", (readme, raw, mount, children), account)
     guide = of_mount(root)
