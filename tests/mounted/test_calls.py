@@ -224,3 +224,19 @@ def test_metadata_file_asks_only_for_itself(cold: Mounted) -> None:
         assert run("cat", cold / FOREST / "url.txt")
     assert asked["projects"] == asked["experiments"] == 1
     assert asked.total() <= 3
+
+
+def test_what_scanners_ask_for_costs_nothing(tmp_path: Path, comet: Comet) -> None:
+    """In a workspace and a project that nobody has listed yet."""
+    names = (".git", ".DS_Store", ".hidden", ".Trash-0", "node_modules", "pyvenv.cfg")
+    with running_mount(tmp_path, comet) as mounted:
+        with counted(comet) as asked:
+            for name in names:
+                assert not (mounted / name).exists()
+                assert not (mounted / "tabular" / name).exists()
+        assert asked == {}
+        with counted(comet) as asked:
+            assert (mounted / "tabular/wine-cultivars").is_dir()
+            for name in names:
+                assert not (mounted / "tabular/wine-cultivars" / name).exists()
+        assert asked == {"projects": 1}

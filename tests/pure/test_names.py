@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.tree import names
+from cometfs.tree.junk import is_junk
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("/%.~-\x00\n2F")), max_size=40)
 
@@ -112,3 +113,25 @@ def test_assets_never_share_a_path(rows: list[tuple[str, int | None]]) -> None:
     paths = names.of_assets([(name, step, f"{index:032x}"[::-1]) for index, (name, step) in enumerate(rows)])
     assert len(set(paths)) == len(rows)
     assert not {path[:depth] for path in paths for depth in range(1, len(path))} & set(paths)
+
+
+JUNK = [".git", ".DS_Store", ".hidden", ".Trash-1000", "._x", "node_modules", "pyvenv.cfg", ".runs.swp"]
+
+
+def test_what_programs_look_for_everywhere_is_nobodys_name() -> None:
+    """A run that bears such a name is shown under another, from which its own can be told."""
+    for part in [path[0] for path in names.of_words(JUNK)] + [
+        path[0] for path in names.of_experiments([(name, f"{at:032x}") for at, name in enumerate(JUNK)])
+    ]:
+        assert not is_junk(part)
+        assert names.unescape(part) in JUNK
+
+
+@pytest.mark.parametrize(
+    "name", ["", "baseline", "git", ".gitx", "node_modules-2", "model.swp", "Trash", ".hidden-runs"]
+)
+def test_other_names_are_as_they_are(name: str) -> None:
+    """A beginning or an end in common is not enough."""
+    assert not is_junk(name)
+    if name:
+        assert names.of_words([name]) == [(name,)]

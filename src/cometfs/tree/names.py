@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import TypeVar
 
+from cometfs.tree.junk import is_junk
+
 Path = tuple[str, ...]
 T = TypeVar("T", str, Path)
 
@@ -82,7 +84,7 @@ def of_experiments(rows: Sequence[tuple[str, str]]) -> list[Path]:
     A unique name stands as it is; equal ones all bear "-" and the first 8 digits of their keys, more while ambiguous;
     an experiment without a name bears its key.
     """
-    named = [whole(name) or whole(key) for name, key in rows]
+    named = [_meant(whole(name)) or whole(key) for name, key in rows]
     keys = [key for _, key in rows]
     return [(part,) for part in _tell_apart(named, keys, lambda part, tag: shorten(f"{part}-{tag}"))]
 
@@ -110,7 +112,7 @@ def of_metrics(metric_names: Sequence[str], suffix: str) -> list[Path]:
 
 def of_words(words: Sequence[str]) -> list[Path]:
     """Names that are unique already (workspaces, projects of a workspace), one part each."""
-    return [(whole(word) or "%",) for word in words]
+    return [(_meant(whole(word)) or "%",) for word in words]
 
 
 def apart_from_folders(paths: Sequence[Path]) -> list[Path]:
@@ -135,6 +137,11 @@ def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, st
             if counts[result[index]] > 1:
                 result[index] = tagged(name, tags[index][:length])
     return result
+
+
+def _meant(part: str) -> str:
+    """`part`, or where programs ask for that name of themselves, another that nobody asks for unasked."""
+    return _escape_first(part) if is_junk(part) else part
 
 
 def _escape_first(part: str) -> str:

@@ -240,3 +240,5 @@ class Dir:
     """Whether it is left out of a listing where answers at hand say that nothing is in it."""
     writer: Writer | None = None
     """How files are made in it and taken out."""
+    means_it: bool = False
+    """Whether nothing in it bears a name that programs ask for of themselves (junk.py): such a look costs no call."""

@@ -18,10 +18,11 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
-from cometfs.lease import LISTING, Lease
+from cometfs.lease import ACCOUNT, LISTING, Lease
 from cometfs.tree import names, provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
+from cometfs.tree.junk import is_junk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, graft, leaf
 
@@ -90,6 +91,8 @@ class Vfs:
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
+        if isinstance(node.entry, Dir) and node.entry.means_it and is_junk(name):
+            raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
         listing, lease = await self.children(node)
         found = listing.nodes.get(name) or listing.unlisted.get(name)
         if found is None:

@@ -64,6 +64,7 @@ ARCHIVED = Dir(
         ),
     ),
     listing,
+    means_it=True,
 )
 
 PROJECT = Dir(
@@ -144,6 +145,7 @@ PROJECT = Dir(
     ),
     listing,
     "a project",
+    means_it=True,
 )
 
 
@@ -165,6 +167,7 @@ WORKSPACE = Dir(
     ),
     listing,
     "a workspace",
+    means_it=True,
 )
 
 
@@ -191,6 +194,6 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         listed=False,
     )
     mount = Dir(".cometfs", (status, stored.DIRECTORY), account)
-    root = Dir("", (readme, raw, mount, children), account)
+    root = Dir("", (readme, raw, mount, children), account, means_it=True)
     guide = of_mount(root)
     return root

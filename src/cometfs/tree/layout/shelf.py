@@ -53,4 +53,4 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
     each = Each(
         whole, lambda rows: names.of_words(shelves.titles(rows)), shelves.at_name, always(thing), "<name>", (thing,)
     )
-    return Dir(name, (each,), listing)
+    return Dir(name, (each,), listing, means_it=True)
