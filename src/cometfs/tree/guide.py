@@ -14,8 +14,9 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 
 - `ls` of a directory of projects or experiments costs 1 call, whatever their number; `ls` in an experiment none.
 - A small file costs 1 call when it is read, or when `ls -l` wants its size; files of one answer share it.
-- An asset costs 1 call. A second read costs nothing: for an hour if the experiment has ended, 5 seconds if it runs.
-- `grep -r` over N experiments costs some 14 calls for each, and 1 for each metric and asset: name the files instead,
+- An asset costs 1 call. A second read costs nothing: for a day or an hour if the experiment has ended, 5 seconds if it runs.
+- `*/params.json` and `*/metrics/` of a whole project cost a call for some hundred experiments, not one for each.
+- `grep -r` over N experiments costs some 10 calls for each, and 1 for each asset: name the files instead,
   as in `grep lr */params.json`. `.api/` repeats what other files show: leave it out (`grep --exclude-dir=.api`).
 - Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
 - An error is an errno, never an empty file."""
@@ -27,7 +28,7 @@ Pictures of metrics (`plots/`, `charts/*.svg`) need matplotlib where the mount r
 _COMMANDS = (
     ("ls", "what is here"),
     ("cat */url.txt", "where it is at Comet"),
-    ("grep -H '\"lr\"' */params.json", "one parameter of all experiments: 1 call each"),
+    ("grep -H '\"lr\"' */params.json", "one parameter of all experiments: a few calls"),
     ("jq -c .loss */metrics.json", "last, min and max of a metric"),
     ("diff A/params.json B/params.json", "what differs between two experiments"),
     ("diff A/code.py B/code.py", "... in their code"),
@@ -64,7 +65,7 @@ def of_project(at: At) -> bytes:
         f"# {project.get('projectName')}\n",
         f"{project.get('projectDescription') or 'A project'}; {count if count is not None else 'some'} experiments.\n",
         "One directory an experiment; those that share a name bear a piece of their key.\n",
-        "- `experiments.csv`: a row for each, with parameters, others, metrics, tags; 2 calls for each, the first time",
+        "- `experiments.csv`: a row for each, with parameters, others, metrics, tags; asked in batches, the first time",
         "- `charts/<metric>.csv`: one metric of all, aligned on step; 1 call for every 100",
         "- `overview.html`: the same for a browser",
         "- `views/`: links by key, tag, state, best value, and to the latest; `archived/`: what was put away",
