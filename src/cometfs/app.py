@@ -87,7 +87,7 @@ async def open_vfs(
             ending.callback(bodies.close)
             try:
                 store = Store(Memory(MEMORY), Flights(loads), keeper)
-                spare = budget.spare if budget else lambda: True
+                spare = budget.spare if budget else lambda _urgency: True
                 answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, keeper))
                 yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
             finally:

@@ -6,7 +6,19 @@ Not here: what is made of it (budget.py counts, the tree decides what may wait).
 from __future__ import annotations
 
 from contextvars import ContextVar
+from enum import IntEnum
 from typing import NamedTuple
+
+
+class Urgency(IntEnum):
+    """How much it matters that something is fetched now; less first."""
+
+    WAITING = 0
+    """A program waits."""
+    AHEAD = 1
+    """Somebody will probably want it next."""
+    RENEWAL = 2
+    """What is at hand will not hold much longer."""
 
 
 class Caller(NamedTuple):
@@ -14,13 +26,19 @@ class Caller(NamedTuple):
 
     pid: int = 0
     """The program that waits; 0 where nobody is known."""
-    ahead: bool = False
-    """Whether nobody waits yet: it is fetched because somebody probably will."""
+    urgency: Urgency = Urgency.WAITING
+
+    @property
+    def waits(self) -> bool:
+        """Whether anybody waits."""
+        return self.urgency is Urgency.WAITING
 
 
 NOBODY = Caller()
 
-AHEAD = Caller(ahead=True)
+AHEAD = Caller(urgency=Urgency.AHEAD)
+
+RENEWAL = Caller(urgency=Urgency.RENEWAL)
 
 CALLER: ContextVar[Caller] = ContextVar("CALLER", default=NOBODY)
 """Tasks inherit it from where they are started, so a load is counted to who asked for it first."""

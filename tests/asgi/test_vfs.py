@@ -42,12 +42,29 @@ async def test_an_answer_is_asked_again_after_its_lease(
 ) -> None:
     """Within it nothing is asked; after it the listing and the answer are."""
     await read(vfs, f"{BASELINE}/tags.txt")
-    await trio.sleep(LISTING - 1)
+    await trio.sleep(LISTING / 2)
     await read(vfs, f"{BASELINE}/tags.txt")
     assert wire.asked.count("experiments") == wire.asked.count("experiment/tags") == 1
     await trio.sleep(FINISHED)
     await read(vfs, f"{BASELINE}/tags.txt")
     assert wire.asked.count("experiments") == wire.asked.count("experiment/tags") == 2
+
+
+async def test_a_listing_in_use_is_renewed_before_anybody_waits_for_it(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Once, in the last quarter of its lease; one that nobody uses is left alone."""
+    before = await names(vfs, "vision-lab/digits")
+    await trio.sleep(LISTING * 0.8)
+    assert wire.asked.count("experiments") == 1
+    for _ in range(3):
+        assert await names(vfs, "vision-lab/digits") == before
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.asked.count("experiments") == 2
+    await trio.sleep(LISTING / 2)
+    # It would hold no more, had it not been renewed.
+    assert await names(vfs, "vision-lab/digits") == before
+    assert wire.asked.count("experiments") == 2
 
 
 async def test_the_size_is_the_number_of_bytes_whatever_the_kind(vfs: Vfs) -> None:
@@ -115,7 +132,7 @@ async def test_wrong_kinds_and_wrong_names_are_told_apart(vfs: Vfs) -> None:
     with pytest.raises(IsADirectory):
         await vfs.open(await at(vfs, BASELINE))
     with pytest.raises(NoSuchEntry) as raised:
-        await at(vfs, "vision-lab/.git")
+        await at(vfs, "vision-lab/nowhere")
     assert 0 < raised.value.lease <= LISTING
 
 

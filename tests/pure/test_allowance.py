@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.cache.allowance import KEPT_BACK, Level, filled, full, left, shut, shut_for, taken, until_full, until_one
+from cometfs.caller import Urgency
 
 RATE = 15_000.0
 NOW = 1_800_000_000.0
@@ -39,7 +40,7 @@ def test_no_more_is_given_than_is_there(level: Level, now: float, wanted: int) -
 def test_the_last_fifth_is_given_one_by_one() -> None:
     """So that no mount sits on what another waits for."""
     assert taken(full(RATE, NOW), RATE, NOW, 8)[0] == 8
-    assert taken(Level(RATE * KEPT_BACK, NOW), RATE, NOW, 8)[0] == 1
+    assert taken(Level(RATE * KEPT_BACK[Urgency.AHEAD], NOW), RATE, NOW, 8)[0] == 1
     assert taken(Level(0.5, NOW), RATE, NOW, 8)[0] == 0
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cometfs.caller import Urgency
+
 HOUR = 3600.0
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""
 
-KEPT_BACK = 0.2
-"""The part of the bucket that is for who waits: what is fetched ahead leaves it alone."""
+KEPT_BACK = {Urgency.WAITING: 0.0, Urgency.AHEAD: 0.2, Urgency.RENEWAL: 0.4}
+"""The part of the bucket that each leaves alone: the last fifth is for who waits."""
 
 LONGEST_SHUT = HOUR
 """Seconds that a bucket may be shut: beyond that the clock was set back."""
@@ -59,7 +61,7 @@ def taken(level: Level, rate: float, now: float, wanted: int) -> tuple[int, Leve
     """
     found = filled(level, rate, now)
     have = int(left(found, rate, now))
-    given = min(have, wanted if have - wanted > rate * KEPT_BACK else 1)
+    given = min(have, wanted if have - wanted > rate * KEPT_BACK[Urgency.AHEAD] else 1)
     return given, found._replace(tokens=found.tokens - given)
 
 

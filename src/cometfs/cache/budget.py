@@ -1,4 +1,5 @@
-"""Calls are admitted here: a waiting reader first, what is fetched ahead only while more than a fifth is left.
+"""Calls are admitted here: a waiting reader first, what is fetched ahead only while more than a fifth is left, what is
+renewed before anybody misses it only while more than two fifths are.
 
 A mount takes tokens from the account's bucket a few at a time and writes down who spent them when it takes the next
 ones. Not here: the bucket's arithmetic (allowance.py), its place (ledger.py), the calls themselves (comet/calls.py).
@@ -16,7 +17,7 @@ import trio
 
 from cometfs.cache.allowance import KEPT_BACK, Level, left, shut_for, until_full, until_one
 from cometfs.cache.ledger import MINUTE, Ledger, Spent
-from cometfs.caller import CALLER, Caller
+from cometfs.caller import CALLER, Caller, Urgency
 from cometfs.errors import Throttled, Withheld
 
 AT_ONCE = 8
@@ -74,7 +75,7 @@ class Budget:
         and the rest is for those who do.
         """
         caller = CALLER.get()
-        if caller.ahead and (self._turn.locked() or not self.spare()):
+        if not caller.waits and (self._turn.locked() or not self.spare(caller.urgency)):
             raise Withheld("the calls that are left are kept for who waits", self._until_one())
         if self._hand < 1 or self._turn.locked():
             async with self._turn:
@@ -83,11 +84,11 @@ class Budget:
         self._spent[Spent(int(self._wall() // MINUTE), endpoint, self._command(caller))] += 1
         self._wake.set()
 
-    def spare(self) -> bool:
-        """Whether calls are left for what nobody waits for yet."""
+    def spare(self, urgency: Urgency = Urgency.AHEAD) -> bool:
+        """Whether calls are left for what is no more urgent than that."""
         if self._level is None:
             return True  # the first taking will tell
-        return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK
+        return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK[urgency]
 
     async def shut(self, seconds: float) -> None:
         """The server answered 429: no mount of the account calls for so long."""
@@ -120,7 +121,7 @@ class Budget:
             if given:
                 return
             pause = self._until_one()
-            if caller.ahead:
+            if not caller.waits:
                 raise Withheld("no calls are left for what nobody waits for", pause)
             if pause > PATIENCE:
                 raise Throttled(f"the account's calls are used up: the next one may be made in {pause:.0f} s", pause)
@@ -134,8 +135,8 @@ class Budget:
         return spent
 
     def _command(self, caller: Caller) -> str:
-        if caller.ahead:
-            return "readahead"
+        if not caller.waits:
+            return "readahead" if caller.urgency is Urgency.AHEAD else "renewal"
         if caller.pid not in self._commands:
             if len(self._commands) >= COMMANDS:
                 self._commands.clear()

@@ -139,6 +139,19 @@ class Store:
         held.unwrap()
         return held
 
+    async def renew(
+        self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease, *, lasting: bool = False
+    ) -> None:
+        """Asks again for what is held under `key`, which goes on being held meanwhile. Raises what `load` raises."""
+
+        async def renewed() -> Held:
+            value, before = await load(), self.peek(key)
+            # The same answer stays the same object: what was made of it need not be made again.
+            same = before is not None and before.value == value
+            return self.keep(key, before.value if before and same else value, lease, lasting=lasting)
+
+        await self._flights.join(("renewal", key), renewed)
+
     async def _load(self, key: Hashable, how: Load) -> Held:
         try:
             value = await how.load()

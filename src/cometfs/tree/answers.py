@@ -14,7 +14,7 @@ import trio
 from cometfs.cache.disk import Bodies
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
-from cometfs.caller import CALLER
+from cometfs.caller import CALLER, Urgency
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
 from cometfs.lease import Lease
@@ -38,7 +38,7 @@ class Answers:
         store: Store,
         bodies: Bodies,
         loads: trio.Nursery,
-        spare: Callable[[], bool] = lambda: True,
+        spare: Callable[[Urgency], bool] = lambda _urgency: True,
         status: Callable[[], Awaitable[Row]] = _no_status,
     ) -> None:
         """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those;
@@ -67,7 +67,7 @@ class Answers:
             try:
                 return await self._ask(key, source, at)
             except Withheld:
-                if CALLER.get().ahead:
+                if not CALLER.get().waits:
                     raise
                 # It was being fetched ahead; now somebody waits for it.
 

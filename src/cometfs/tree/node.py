@@ -100,6 +100,8 @@ class Source:
     batch: Batch | None = None
     after: Source | None = None
     """What must be known of an experiment before it is worth asking this ahead: it may bring the answer."""
+    renewed: bool = False
+    """Whether it is asked again shortly before it holds no more, as long as somebody uses it."""
     kept: bool = True
     """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
 

@@ -123,8 +123,8 @@ def moment(_at: At) -> Lease:
 
 
 STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment, kept=False)
-WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account)
-PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing)
+WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account, renewed=True)
+PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing, renewed=True)
 NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account)
 
 
@@ -137,7 +137,7 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
     return sorted(rows, key=lambda row: (row["experimentName"] or row["experimentKey"], row["experimentKey"]))
 
 
-EXPERIMENTS = Source("experiments", _experiments, listing)
+EXPERIMENTS = Source("experiments", _experiments, listing, renewed=True)
 METADATA = about_experiment("experiment/metadata", API.experiment_metadata)
 TAGS = about_experiment("experiment/tags", API.experiment_tags)
 CODE = about_experiment("experiment/code", API.experiment_code, sealed)

@@ -77,6 +77,8 @@ class Vfs:
             answers = [(each, await self._answers.wanted(each.source, node.at)) for each in _eaches(entry)]
             # Somebody else may have built it while this one waited.
             held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers, desk)
+        for each in _eaches(entry):
+            self._answers.warmer.renew(each.source, node.at)
         listing: Listing = held.value
         for part in node.within:
             folder = listing.folders.get(part)

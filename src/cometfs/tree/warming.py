@@ -17,7 +17,7 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
-from cometfs.caller import AHEAD, CALLER
+from cometfs.caller import AHEAD, CALLER, RENEWAL, Urgency
 from cometfs.errors import CometFSError
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
@@ -25,6 +25,9 @@ from cometfs.tree.readahead import FIRST, Readahead
 from cometfs.tree.together import of_project
 
 log = logging.getLogger(__name__)
+
+RENEWED = 0.25
+"""The last part of its lease in which an answer in use is asked for again."""
 
 ABREAST = 16
 """Single questions ahead of one reader at once; the other connections are for who waits."""
@@ -74,7 +77,7 @@ class _Line:
 class Warmer:
     """Fetches ahead. A batch is in `_landing`, under each experiment that it asks for, iff it has not ended."""
 
-    def __init__(self, answers: Asks, loads: trio.Nursery, spare: Callable[[], bool]) -> None:
+    def __init__(self, answers: Asks, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
         self._answers = answers
         self._loads = loads
         self._spare = spare
@@ -84,6 +87,7 @@ class Warmer:
         self._weights: dict[Hashable, float] = {}
         """Bytes that the last batch about a project brought for an experiment."""
         self._believed: dict[Hashable, bool] = {}
+        self._renewing: set[Hashable] = set()
 
     def notice(self, source: Source, at: At, *, waited: bool) -> None:
         """A reader asks `source` at a place; `waited`: its answer was not at hand."""
@@ -106,12 +110,34 @@ class Warmer:
         )
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * WITNESSES)).append(at)
-        if ahead and self._spare():
+        if ahead and self._spare(Urgency.AHEAD):
             self._begin(source, line, line.like(at, ahead))
+
+    def renew(self, source: Source, at: At) -> None:
+        """Somebody uses what `source` has answered: asks again where that will not hold much longer."""
+        key = source.key(at)
+        held = self._answers.store.peek(key) if source.renewed else None
+        if held is None or held.error is not None or key in self._renewing:
+            return
+        if self._answers.store.remaining(held) < source.lease(at) * RENEWED and self._spare(Urgency.RENEWAL):
+            self._renewing.add(key)
+            self._loads.start_soon(self._renew, source, at)
+
+    async def _renew(self, source: Source, at: At) -> None:
+        CALLER.set(RENEWAL)
+        key, lease = source.key(at), source.lease(at)
+        try:
+            await self._answers.store.renew(
+                key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept
+            )
+        except CometFSError as error:
+            log.debug("not renewed: %s", error)  # whoever wants it when it holds no more will be told
+        finally:
+            self._renewing.discard(key)
 
     def warm(self, wanted: Sequence[tuple[Source, At]]) -> None:
         """Asks single questions that somebody is about to ask."""
-        if self._spare():
+        if self._spare(Urgency.AHEAD):
             self._loads.start_soon(self._singly, list(wanted))
 
     async def landed(self, source: Source, at: At) -> None:
