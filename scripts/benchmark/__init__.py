@@ -1,0 +1,1 @@
+"""What `scripts/bench` is made of: archives, processes, workloads, the table. No part of the package, and no test."""
