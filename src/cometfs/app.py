@@ -20,6 +20,7 @@ from cometfs import __version__
 from cometfs.cache.budget import Budget
 from cometfs.cache.disk import Bodies
 from cometfs.cache.flight import Flights
+from cometfs.cache.index import Index
 from cometfs.cache.keeper import Keeper
 from cometfs.cache.library import Library
 from cometfs.cache.memory import Memory
@@ -77,13 +78,16 @@ async def open_vfs(
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
-            library = Library(cache.folder) if cache else None
-            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, library)
-            keeper = None
-            if cache is not None and library is not None:
-                ending.callback(library.close)
-                keeper = Keeper(cache.folder, Room(cache.folder, cache.size), library.write)
+            library = keeper = None
+            if cache is not None:
+                index = Index(cache.folder)
+                ending.callback(index.close)
+                await trio.to_thread.run_sync(index.open)
+                room = Room(index, cache.size)
+                library = Library(index, room)
+                keeper = Keeper(index, room, library)
                 writing.start_soon(keeper.run)
+            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, library)
             ending.callback(bodies.close)
             try:
                 store = Store(Memory(MEMORY), Flights(loads), keeper)

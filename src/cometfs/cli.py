@@ -8,12 +8,16 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
+from rich import filesize
 
 import cometfs
 from cometfs.errors import CometFSError
+
+if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
+    from cometfs.cache.inspection import Contents, Findings
 
 P = ParamSpec("P")
 
@@ -185,3 +189,111 @@ def demo(mountpoint: Path | None) -> None:
     finally:
         if made:
             place.rmdir()
+
+
+CACHE_DIR = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path),
+    help="Where it is kept, if not where the platform keeps such things.",
+)
+
+
+@main.group()
+def cache() -> None:
+    """What is kept on disk of what was fetched: tell how much, remove it, check it. Mounts may use it meanwhile."""
+
+
+@cache.command("info")
+@CACHE_DIR
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@_plain_errors
+def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
+    """Tell what is kept of each account, and how big it is."""
+    from cometfs import config
+    from cometfs.cache.inspection import look
+
+    found = [(account, look(account.folder)) for account in config.accounts(cache_dir)]
+    if as_json:
+        accounts = [_contents(account.server, account.folder, contents) for account, contents in found]
+        click.echo(json.dumps({"folder": str(config.cache_path(cache_dir)), "accounts": accounts}, indent=2))
+        return
+    click.echo(f"{config.cache_path(cache_dir)}: {_counted(len(found), 'account')}")
+    for account, contents in found:
+        click.echo(f"\n{account.server}")
+        for name, value in _contents(account.server, account.folder, contents).items():
+            if value and name != "server":
+                shown = filesize.decimal(value) if "bytes" in name and isinstance(value, int) else value
+                click.echo(f"  {name.replace('_', ' '):<14}  {shown}")
+
+
+def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | int]:
+    totals = contents.totals
+    return {
+        "server": server,
+        "folder": str(folder),
+        "state": contents.state,
+        "answers": totals.answers,
+        "answer_bytes": totals.answer_bytes,
+        "bodies": totals.bodies,
+        "body_bytes": totals.body_bytes,
+        "disk_bytes": contents.disk_bytes,
+        "damaged": contents.damaged,
+        "damaged_bytes": contents.damaged_bytes,
+    }
+
+
+@cache.command("clear")
+@CACHE_DIR
+@click.option("--url", help="Only what was fetched from this server.")
+@_plain_errors
+def clear_cache(cache_dir: Path | None, url: str | None) -> None:
+    """Remove all that is kept. Files that are open are read on; mounts fetch anew."""
+    from cometfs import config
+    from cometfs.cache.inspection import clear
+
+    _log_to_stderr("warning")
+    found = config.accounts(cache_dir, url)
+    for account in found:
+        click.echo(f"{account.server}: {filesize.decimal(clear(account.folder))} freed")
+    if not found:
+        click.echo(f"nothing is kept in {config.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
+
+
+@cache.command("verify")
+@CACHE_DIR
+@_plain_errors
+def verify_cache(cache_dir: Path | None) -> None:
+    """Read all that is kept and put aside what is damaged; exit status 1 if something was."""
+    from cometfs import config
+    from cometfs.cache.inspection import verify
+
+    _log_to_stderr("error")
+    found = config.accounts(cache_dir)
+    damaged = False
+    for account in found:
+        findings = verify(account.folder)
+        damaged = damaged or findings.damaged
+        click.echo(f"{account.server}: {_told(findings)}")
+    if not found:
+        click.echo(f"nothing is kept in {config.cache_path(cache_dir)}")
+    if damaged:
+        sys.exit(1)
+
+
+def _told(found: Findings) -> str:
+    said = [f"{_counted(found.answers, 'answer')} and {_counted(found.bodies, 'body', 'bodies')} read"]
+    if found.database:
+        said.append(f"the database was damaged ({found.database}) and is set aside, with all that it told")
+    if found.damaged_answers:
+        said.append(f"{_counted(found.damaged_answers, 'damaged answer')} dropped")
+    if found.damaged_bodies:
+        said.append(f"{_counted(found.damaged_bodies, 'damaged body', 'damaged bodies')} set aside")
+    if found.lost:
+        said.append(f"{_counted(found.lost, 'entry', 'entries')} without a body dropped")
+    if found.strays:
+        said.append(f"{_counted(found.strays, 'body', 'bodies')} without an entry removed")
+    return ", ".join(said if len(said) > 1 else [*said, "all is well"])
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

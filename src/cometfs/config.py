@@ -9,12 +9,15 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import platformdirs
 
+from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
 from cometfs.errors import SetupError
 
@@ -113,9 +116,18 @@ def lock_file(mountpoint: Path) -> Path:
     return log_file(mountpoint).with_suffix(".lock")
 
 
+SERVER = "server"
+"""The file in the folder of an account that tells its server."""
+
+
+def cache_path(wanted: Path | None = None) -> Path:
+    """Where the caches of all accounts are, whether it is there or not."""
+    return (wanted or platformdirs.user_cache_path("cometfs")).expanduser().absolute()
+
+
 def cache_directory(wanted: Path | None = None) -> Path:
     """The directory of the caches of all accounts, made for its owner alone. Raises SetupError where it cannot be."""
-    path = (wanted or platformdirs.user_cache_path("cometfs")).expanduser().absolute()
+    path = cache_path(wanted)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
@@ -129,11 +141,49 @@ def cache_directory(wanted: Path | None = None) -> Path:
 
 
 def account_directory(caches: Path, url: str, api_key: str) -> Path:
-    """Where answers of one server to one key are kept: the key cannot be guessed from the name."""
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(url).netloc.rpartition("@")[2]) or "comet"
-    path = caches / f"{host}-{hashlib.sha256(f'{url} {api_key}'.encode()).hexdigest()[:16]}"
-    path.mkdir(mode=0o700, exist_ok=True)
+    """Where answers of one server to one key are kept: the key cannot be guessed from the name. Raises SetupError."""
+    root = parse_address(url).root
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(root).netloc) or "comet"
+    path = caches / f"{host}-{hashlib.sha256(f'{root} {api_key}'.encode()).hexdigest()[:16]}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
+    with suppress(OSError):  # full or read-only: its name tells as much
+        if not (path / SERVER).exists():
+            (path / SERVER).write_text(root, encoding="utf-8")
     return path
+
+
+class Account(NamedTuple):
+    """Whose answers are kept in a folder: the server as far as it is known, and the folder."""
+
+    server: str
+    folder: Path
+
+
+def accounts(cache_dir: Path | None, url: str | None = None) -> list[Account]:
+    """The accounts that something is kept of, or those of one server. Raises SetupError."""
+    caches = cache_path(cache_dir)
+    wanted = None if url is None else parse_address(url).root
+    try:
+        folders = sorted(path for path in caches.iterdir() if _ACCOUNT.fullmatch(path.name) and path.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SetupError(f"cannot read {caches}: {error.strerror}") from error
+    found = [Account(_server_of(folder), folder) for folder in folders]
+    return [account for account in found if wanted in (None, account.server)]
+
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{16}")
+
+
+def _server_of(folder: Path) -> str:
+    try:
+        return (folder / SERVER).read_text(encoding="utf-8").strip() or folder.name[:-17]
+    except (OSError, UnicodeDecodeError):
+        return folder.name[:-17]
 
 
 _UNITS = {

@@ -8,38 +8,22 @@ Not here: what a body is and where it comes from (tree/), answers (store.py), th
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 import trio
 
+from cometfs.cache.arriving import Begin, pour
 from cometfs.cache.library import Library, Lying, Sums
-from cometfs.errors import OutOfSpace, Unreachable
-
-CHUNK = 1 << 20
-"""Bytes gathered before one write: a trip to a thread costs 0.1 ms, which 1 MiB hides."""
+from cometfs.cache.spool import unnamed, write_all
+from cometfs.errors import OutOfSpace, Stale, Unreachable
 
 IDLE = 256
 """Bodies that are kept for nobody, at most: each holds a file descriptor."""
 
 NEARLY_DONE = 8 << 20
 """A download with no more than this many bytes to go is finished even when nobody waits for it any more."""
-
-
-class Stream(Protocol):
-    """A body on its way: its size in bytes where the sender told it, then the bytes."""
-
-    @property
-    def size(self) -> int | None: ...
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-
-Begin = Callable[[], AbstractAsyncContextManager[Stream]]
 
 
 class Body:
@@ -50,13 +34,19 @@ class Body:
     to be damaged: then it begins again.
     """
 
-    def __init__(self, file: BinaryIO, kept: Lying | None = None) -> None:
-        """`kept`: what is known of a body that lies on disk; without it the file is empty and the body arrives."""
-        self._file = file
+    def __init__(self, folder: Path | None, library: Library | None = None, kept: Lying | None = None) -> None:
+        """`folder`: where its unnamed file lies; `kept`: a body that lies on disk, without which it arrives. Raises
+        OutOfSpace where there is no place for it."""
+        self._folder = folder
+        self._library = library
         self._kept = kept
+        self._file = kept.file if kept else unnamed(folder)
+        self._damaged: Lying | None = None
+        """What it was read from before: what arrives now must be the same bytes."""
         self._sums = Sums()
         self.size: int | None = None
         self.arrived = 0
+        self._written = 0
         self.error: Exception | None = None
         self.readers = 0
         self._begun = trio.current_time()
@@ -65,6 +55,8 @@ class Body:
         self._changed = trio.Event()
         self.digest = b""
         """Equal for equal bytes; empty until it is kept."""
+        self.digest_due = b""
+        """What that will be, once all has arrived."""
         self.mend: Callable[[], None] | None = None
         """Begins the download of a body that lies damaged on disk."""
         if kept is not None:
@@ -95,23 +87,49 @@ class Body:
         """Waits for exactly the bytes asked for (fewer only at the true end); raises what broke the download."""
         size = await self.known_size()
         end = min(offset + length, size)
-        if self._kept is not None and end > offset and not await self._is_sound(self._kept, offset, end):
+        if self._kept is not None and end > offset and not await _is_sound(self._kept, offset, end):
             self._begin_again()
         await self._until(lambda: self.arrived >= end)
         return os.pread(self._file.fileno(), max(0, end - offset), offset)
 
     async def append(self, chunk: bytes) -> None:
         """Adds what came next."""
-        try:
-            await trio.to_thread.run_sync(self._add, chunk)
-        except OSError as error:
-            raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
-        self.arrived += len(chunk)
+        await trio.to_thread.run_sync(self._add, chunk)
+        self._check_the_same()
+        # Of what arrives for the second time only whole blocks are known to be the same bytes.
+        self.arrived = self._sums.whole if self._damaged else self._written
+        self._announce()
+
+    def end(self) -> None:
+        """Nothing comes any more. Raises Unreachable where that is too early."""
+        self.digest_due = self._sums.all()
+        self._check_the_same()
+        self.settle(self._written)
+        self.arrived = self._written
         self._announce()
 
     def _add(self, chunk: bytes) -> None:
-        _write_all(self._file.fileno(), chunk, self.arrived)
+        try:
+            self._write(chunk)
+        except OSError as error:
+            raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
+        self._written += len(chunk)
         self._sums.add(chunk)
+
+    def _write(self, chunk: bytes) -> None:
+        try:
+            write_all(self._file.fileno(), chunk, self._written)
+        except OSError:
+            if self._library is None:
+                raise
+            # What is wanted now goes before what may be wanted again.
+            self._library.make_way(max(len(chunk), (self.size or 0) - self._written))
+            write_all(self._file.fileno(), chunk, self._written)
+
+    def _check_the_same(self) -> None:
+        """Raises Stale where a reader may have seen other bytes before: a file never mixes two versions."""
+        if self._damaged is not None and not self._sums.agree(self._damaged.sums):
+            raise Stale("a file that was damaged in the cache has changed at Comet since: open it again")
 
     def settle(self, size: int | None) -> None:
         """The size is known now. Raises Unreachable where it is not what a reader was told before."""
@@ -121,25 +139,21 @@ class Body:
             self.size = size
             self._announce()
 
-    def lay(self, library: Library, key: Hashable) -> None:
-        """Gives the complete body a place on disk; in a thread."""
-        sums = self._sums.all()
-        if library.adopt(key, self._file.fileno(), self.arrived, sums):
-            self.digest = sums
-
-    async def _is_sound(self, kept: Lying, offset: int, end: int) -> bool:
-        return kept.seen(offset, end) or await trio.to_thread.run_sync(kept.check, self._file.fileno(), offset, end)
+    def lay(self, key: Hashable) -> None:
+        """Gives the complete body a place on disk, if there is one; in a thread."""
+        if self._library is not None and self._library.adopt(key, self._file.fileno(), self.arrived, self.digest_due):
+            self.digest = self.digest_due
 
     def _begin_again(self) -> None:
         """Lets go of what is damaged, and waits for the download like everybody else."""
         if self._kept is None:
             return  # another reader was faster
-        self._kept.set_aside()
-        self._file.close()
-        self._file = unnamed(None)
-        self._kept, self._sums = None, Sums()
-        self.arrived, self.digest, self.arriving = 0, b"", True
         assert self.mend is not None
+        self._file = unnamed(self._folder)
+        self._kept.reject()
+        # It stays open: another reader's thread may be looking at it.
+        self._damaged, self._kept = self._kept, None
+        self.arrived, self.digest, self.arriving = 0, b"", True
         self.mend()
 
     def fail(self, error: Exception) -> None:
@@ -149,6 +163,8 @@ class Body:
 
     def close(self) -> None:
         self._file.close()
+        if self._damaged is not None:
+            self._damaged.file.close()
 
     async def _until(self, met: Callable[[], bool]) -> None:
         while not met():
@@ -190,7 +206,7 @@ class Bodies:
         """The body under `key` with its size known, begun if it is not at hand; `release` it when done."""
         body = self._kept.get(key)
         if body is None or body.error is not None or body.fetch.cancel_called:
-            body = self._kept[key] = self._found(key) or self._begin_body()
+            body = self._kept[key] = self._found(key) or Body(self._folder, self._library)
             fetched = body
             body.mend = lambda: self._loads.start_soon(self._fetch, key, fetched, begin)
             if body.arriving:
@@ -206,10 +222,7 @@ class Bodies:
 
     def _found(self, key: Hashable) -> Body | None:
         lying = self._library.open(key) if self._library else None
-        return None if lying is None else Body(lying.file, lying)
-
-    def _begin_body(self) -> Body:
-        return Body(unnamed(self._folder))
+        return None if lying is None else Body(self._folder, self._library, lying)
 
     def release(self, key: Hashable, body: Body) -> None:
         """One reader fewer; an unwanted download with much left to do is given up."""
@@ -226,10 +239,11 @@ class Bodies:
             try:
                 async with begin() as stream:
                     body.settle(stream.size)
-                    await _pour(stream, body)
-                body.settle(body.arrived)
-                if self._library is not None and body.complete:
-                    await trio.to_thread.run_sync(body.lay, self._library, key)
+                    await pour(stream, body.append)
+                body.end()
+                if self._library is not None:
+                    await trio.to_thread.run_sync(body.lay, key)
+                    self._library.changed()
             except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
                 body.fail(error)
         body.arriving = False
@@ -265,46 +279,5 @@ class Bodies:
             self._drop(key, body)
 
 
-def unnamed(folder: Path | None) -> BinaryIO:
-    """A file that nobody else sees and that goes with the process. Raises OutOfSpace where there is no place."""
-    try:
-        if folder is not None:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _nameable(folder) or _hidden(folder)
-    except OSError as error:
-        raise OutOfSpace(f"no place for a download: {error}") from error
-
-
-def _nameable(folder: Path | None) -> BinaryIO | None:
-    """One that can be given a name when it is complete, which Python's own cannot; None where there is none (NFS)."""
-    if folder is None:
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    return os.fdopen(descriptor, "r+b", buffering=0)
-
-
-def _hidden(folder: Path | None) -> BinaryIO:
-    file: BinaryIO = tempfile.TemporaryFile(dir=folder, prefix="cometfs-", buffering=0)  # noqa: SIM115  # closed by its Body
-    return file
-
-
-async def _pour(stream: Stream, body: Body) -> None:
-    gathered = bytearray()
-    async for chunk in stream:
-        gathered += chunk
-        # The first bytes go on at once, for a reader who wants only them.
-        if len(gathered) >= CHUNK or body.arrived == 0:
-            await body.append(bytes(gathered))
-            gathered.clear()
-    if gathered:
-        await body.append(bytes(gathered))
-
-
-def _write_all(descriptor: int, chunk: bytes, offset: int) -> None:
-    view = memoryview(chunk)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
+async def _is_sound(kept: Lying, offset: int, end: int) -> bool:
+    return kept.seen(offset, end) or await trio.to_thread.run_sync(kept.check, offset, end)

@@ -1,222 +1,278 @@
 """What is kept on disk: answers, and where bodies lie, in the SQLite file that all mounts of an account share.
 
-Every answer carries a checksum that is looked at on the way in. A file that is damaged is set aside and begun anew; one
-that is locked, full or read-only costs what would have been kept, and a warning. Not here: when something is written
-(keeper.py), the bodies themselves (disk.py).
+Every row carries a checksum that is looked at on the way in. A file that is damaged is set aside and begun anew; one
+that is locked, full or read-only costs what would have been kept, and a warning. All of this may wait for other
+processes: it is for threads. Not here: what the event loop reads (view.py), when something is written (keeper.py), the
+bodies themselves (library.py).
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 import sqlite3
+import threading
 import time
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from cometfs.cache import database
+from cometfs.cache import database, tables
+from cometfs.cache.damage import DAMAGED, set_aside
+from cometfs.cache.database import transaction
+from cometfs.cache.rows import Changes, KeptBody, Row, Totals, mark_of
+from cometfs.cache.tables import ANSWERS, BODIES, LOOSE, TOTALS
+from cometfs.cache.view import View
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DAMAGED = "damaged"
-"""The folder where damaged files are set aside."""
+FOLDER = "bodies"
+"""Where the files of bodies lie."""
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY, value BLOB NOT NULL, arrived REAL NOT NULL, expires REAL NOT NULL,
-    crc INTEGER NOT NULL, size INTEGER NOT NULL, used REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size);
-CREATE TABLE IF NOT EXISTS bodies (
-    key TEXT PRIMARY KEY, file TEXT NOT NULL, size INTEGER NOT NULL, sums BLOB NOT NULL, used REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS bodies_used ON bodies (used, size);
-CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL);
-INSERT OR IGNORE INTO totals VALUES ('answers', 0, 0), ('bodies', 0, 0);
-"""
-
-COUNTED = "".join(
-    f"""
-CREATE TRIGGER IF NOT EXISTS {table}_in AFTER INSERT ON {table} BEGIN
-    UPDATE totals SET bytes = bytes + NEW.size, count = count + 1 WHERE name = '{table}'; END;
-CREATE TRIGGER IF NOT EXISTS {table}_out AFTER DELETE ON {table} BEGIN
-    UPDATE totals SET bytes = bytes - OLD.size, count = count - 1 WHERE name = '{table}'; END;
-"""
-    for table in ("answers", "bodies")
-)
-"""Totals are kept by the database itself, so that nobody ever has to add up."""
-
-
-class Kept(NamedTuple):
-    """An answer; times in seconds since 1970."""
-
-    value: bytes
-    arrived: float
-    expires: float
-
-
-class KeptBody(NamedTuple):
-    """Where a body lies: its file below the folder of bodies, its size in bytes, the checksums of its blocks."""
-
-    file: str
-    size: int
-    sums: bytes
-
-
-class Answer(NamedTuple):
-    """An answer to be written."""
-
-    key: str
-    value: bytes
-    arrived: float
-    expires: float
-
-
-class Totals(NamedTuple):
-    """What is kept: bytes and numbers."""
-
-    answer_bytes: int
-    answers: int
-    body_bytes: int
-    bodies: int
-
-    @property
-    def bytes(self) -> int:
-        return self.answer_bytes + self.body_bytes
-
-    def as_object(self) -> dict[str, int]:
-        """For JSON."""
-        return self._asdict() | {"bytes": self.bytes}
+GRACE = 60.0
+"""Seconds after which a body that was about to get its name has died with its process."""
 
 
 class Index:
-    """The file, open. Any one thread at a time may use an instance; a writer's thread opens its own."""
+    """The file, for all threads of a process, one after the other. `view` is for the event loop.
+
+    `_identity` is which file `_connection` has open, or was about to open.
+    """
 
     def __init__(self, folder: Path, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: seconds since 1970."""
         self.folder = folder
+        self.view = View(wall)
         self._wall = wall
-        self._warned = False
+        self._turn = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._safely(_nothing, None)
+        self._identity: tuple[int, int] | None = None
+        self._viewed: tuple[int, int] | None = None
+        """Which file the view reads."""
+        self._known = False
+        """Whether this process has found or made the tables once: if they go afterwards, another version has come."""
+        self._warned = False
 
-    def answer(self, key: str) -> Kept | None:
-        """The answer under `key` that still holds; None too for one whose checksum is wrong, which goes."""
-        row = self._safely(lambda db: db.execute(_ANSWER, (key,)).fetchone(), None)
-        if row is None or row[2] <= self._wall():
+    def open(self) -> None:
+        """Opens it, for this thread and for the view; before anybody else uses either."""
+        connection = self.renewed_view(always=True)
+        if connection is not None:
+            self.view.take(connection)
+
+    def renewed_view(self, *, always: bool = False) -> sqlite3.Connection | None:
+        """A connection that the view must take, in its own thread, if its own is at fault or of a file that is gone."""
+        fault = self.view.fault
+        if fault is not None and self._viewed == database.identity(self.folder):
+            with self._turn:
+                self._fail(fault)
+        self.attempt(tables.format_of, None)
+        if self._connection is None or not (always or fault or self._viewed != self._identity):
             return None
-        if zlib.crc32(row[0]) != row[3]:
-            log.warning("a kept answer was damaged on disk and is asked for again: %s", key)
-            self.drop([key])
-            return None
-        return Kept(*row[:3])
+        self._viewed = self._identity
+        return self.attempt(lambda _db: _reading(self.folder), None)
 
-    def body(self, key: str) -> KeptBody | None:
-        """Where the body under `key` lies."""
-        row = self._safely(lambda db: db.execute(_BODY, (key,)).fetchone(), None)
-        return None if row is None else KeptBody(*row)
-
-    def write(self, answers: Sequence[Answer], dropped: Iterable[str] = (), used: Iterable[str] = ()) -> None:
-        """Keeps, drops and marks as used, all or nothing."""
+    def write(self, changes: Changes) -> bool:
+        """Keeps, drops and marks as used, all or nothing; whether it could be written."""
+        if not any(changes):
+            return True
+        for file in changes.bodies_damaged:
+            set_aside(self.folder, [f"{FOLDER}/{file}"], "its bytes are not those that were kept")
         now = self._wall()
-        rows = [(*one, zlib.crc32(one.value), len(one.key) + len(one.value), now) for one in answers]
+        rows = [
+            (*one, mark_of(one.key, *one[1:]), one.size, now) for one in changes.answers
+        ]  # as the table has them, in this order
+        gone = [(key,) for key in (*changes.dropped, *(answer.key for answer in changes.answers))]
 
-        gone = [(key,) for key in (*dropped, *(answer.key for answer in answers))]
+        def work(db: sqlite3.Connection) -> bool:
+            with transaction(db):
+                db.executemany(f"DELETE FROM {ANSWERS} WHERE key = ?", gone)
+                db.executemany(f"DELETE FROM {ANSWERS} WHERE key = ? AND mark IS ?", changes.unsound)
+                db.executemany(f"DELETE FROM {BODIES} WHERE key = ? AND mark IS ?", changes.unsound)
+                db.executemany(f"INSERT INTO {ANSWERS} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                db.executemany(f"UPDATE {ANSWERS} SET used = ? WHERE key = ?", [(now, key) for key in changes.used])
+                db.executemany(f"DELETE FROM {BODIES} WHERE key = ? AND file = ?", changes.bodies_gone)
+                db.executemany(
+                    f"UPDATE {BODIES} SET used = ? WHERE key = ?", [(now, key) for key in changes.bodies_used]
+                )
+            return True
+
+        return self.attempt(work, False)
+
+    def announce(self, file: str) -> bool:
+        """Says that a body is about to get a name, so that it is found if its process dies then."""
+        row = (file, self._wall())
+        return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {LOOSE} VALUES (?, ?)", row).rowcount), False)
+
+    def keep_body(self, key: str, body: KeptBody) -> bool:
+        """Says where an announced body lies; False where that was too late or cannot be written."""
+        row = (key, *body, mark_of(key, *body), self._wall())
+
+        def work(db: sqlite3.Connection) -> bool:
+            with transaction(db):
+                if db.execute(f"DELETE FROM {LOOSE} WHERE file = ?", (body.file,)).rowcount != 1:
+                    return False
+                db.execute(f"DELETE FROM {BODIES} WHERE key = ?", (key,))
+                db.execute(f"INSERT INTO {BODIES} VALUES (?, ?, ?, ?, ?, ?)", row)
+            return True
+
+        return self.attempt(work, False)
+
+    def loose(self) -> list[str]:
+        """Files of bodies that belong to nobody any more."""
+        now = self._wall()
+        question = f"SELECT file FROM {LOOSE} WHERE since NOT BETWEEN ? AND ?"
+        return self.attempt(lambda db: [row[0] for row in db.execute(question, (now - GRACE, now + GRACE))], [])
+
+    def removed(self, files: Iterable[str]) -> None:
+        """These are gone from their folder."""
+        rows = [(file,) for file in files]
 
         def work(db: sqlite3.Connection) -> None:
-            with database.transaction(db):
-                db.executemany("DELETE FROM answers WHERE key = ?", gone)
-                db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-                db.executemany("UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in used])
+            with transaction(db):
+                db.executemany(f"DELETE FROM {LOOSE} WHERE file = ?", rows)
 
-        self._safely(work, None)
-
-    def keep_body(self, key: str, body: KeptBody) -> None:
-        """Says where a body lies."""
-
-        def work(db: sqlite3.Connection) -> None:
-            with database.transaction(db):
-                db.execute("DELETE FROM bodies WHERE key = ?", (key,))
-                db.execute("INSERT INTO bodies VALUES (?, ?, ?, ?, ?)", (key, *body, self._wall()))
-
-        self._safely(work, None)
-
-    def use_bodies(self, keys: Iterable[str]) -> None:
-        """Somebody reads them: they go last."""
-        rows = [(self._wall(), key) for key in keys]
-        self._safely(lambda db: db.executemany("UPDATE bodies SET used = ? WHERE key = ?", rows), None)
-
-    def drop(self, keys: Iterable[str]) -> None:
-        """Forgets answers."""
-        self._safely(lambda db: db.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in keys]), None)
-
-    def drop_bodies(self, keys: Iterable[str]) -> None:
-        """Forgets where bodies lie."""
-        self._safely(lambda db: db.executemany("DELETE FROM bodies WHERE key = ?", [(key,) for key in keys]), None)
+        self.attempt(work, None)
 
     def totals(self) -> Totals:
         """How much is kept."""
         none: dict[str, tuple[int, int]] = {}
-        rows = self._safely(lambda db: {row[0]: row[1:] for row in db.execute("SELECT * FROM totals")}, none)
+        rows = self.attempt(lambda db: {row[0]: row[1:] for row in db.execute(f"SELECT * FROM {TOTALS}")}, none)
         return Totals(*rows.get("answers", (0, 0)), *rows.get("bodies", (0, 0)))
 
-    def oldest(self, count: int) -> list[tuple[float, str, str, int, str]]:
-        """What was not used for longest: (used, "answers" or "bodies", key, size, file)."""
-        return self._safely(lambda db: db.execute(_OLDEST, (count, count, count)).fetchall(), [])
+    def oldest(self, count: int) -> list[Row]:
+        """What was not used for longest. What a clock that was set back since has dated ahead counts as used now."""
+        now = self._wall()
 
-    def every_answer(self) -> Iterable[tuple[str, bytes, int]]:
-        """(key, value, checksum) of all, for `verify`."""
-        none: list[str] = []
-        for key in self._safely(lambda db: [row[0] for row in db.execute("SELECT key FROM answers")], none):
-            row = self._safely(partial(_one, key=key), None)
-            if row is not None:
-                yield key, row[0], row[3]
+        def work(db: sqlite3.Connection) -> list[Row]:
+            for table in (ANSWERS, BODIES):
+                db.execute(f"UPDATE {table} SET used = ? WHERE used > ?", (now, now + GRACE))
+            return [Row(*row) for row in db.execute(_OLDEST, (count, count, count))]
 
-    def every_body(self) -> list[tuple[str, KeptBody]]:
-        """All bodies, for `verify` and `clear`."""
-        none: list[Any] = []
-        rows = self._safely(lambda db: db.execute("SELECT key, file, size, sums FROM bodies").fetchall(), none)
-        return [(row[0], KeptBody(*row[1:])) for row in rows]
-
-    def clear_answers(self) -> None:
-        """Forgets all answers."""
-        self._safely(lambda db: db.execute("DELETE FROM answers"), None)
+        return self.attempt(work, [])
 
     def shrink(self) -> None:
-        """Gives pages that are free back to the file system."""
-        self._safely(lambda db: db.execute("PRAGMA incremental_vacuum").fetchall(), None)
+        """Gives free pages back to the file system, some at a time: others want to write too."""
+
+        def work(db: sqlite3.Connection) -> int:
+            db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+            return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+
+        left, now = 0, self.attempt(work, 0)
+        while now and now != left:
+            left, now = now, self.attempt(work, 0)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the view, and the file unless a thread still waits for it: then it goes with the process."""
+        self.view.close()
+        if self._turn.acquire(blocking=False):
+            self._close()
+            self._turn.release()
+
+    def give_up(self, which: tuple[int, int] | None, why: str) -> bool:
+        """Sets a damaged file aside, and all bodies go with it: nobody knows any more what they are.
+
+        False where it stands in the way still. `which`: see `database.identity`; where it is another by now, somebody
+        was faster.
+        """
+        try:
+            with self._turn, database.alone(self.folder):
+                self._close()
+                if database.identity(self.folder) == which:
+                    set_aside(self.folder, database.BESIDE, why)
+                    self._remove_bodies()
+        except (sqlite3.Error, OSError) as error:
+            self._warn(error)
+            return False
+        return True
+
+    def attempt(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """What `work` returns; `otherwise` where the file cannot be used, which is set aside if it is damaged."""
+        with self._turn:
+            for _ in range(2):  # again, with a new file, where the old one was damaged
+                try:
+                    connection = self._open()
+                    return otherwise if connection is None else work(connection)
+                except sqlite3.Error as error:
+                    if not self._fail(error):
+                        return otherwise
+                except OSError as error:
+                    self._warn(error)
+                    return otherwise
+        return otherwise
+
+    def _open(self) -> sqlite3.Connection | None:
+        """The connection; None where the tables are those of another version, which has come meanwhile."""
+        now = database.identity(self.folder)
+        if self._connection is not None and now == self._identity:
+            return self._connection
+        self._close()
+        self._identity = now
+        connection = database.connect(self.folder)
+        try:
+            usable = self._made(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if not usable:
+            connection.close()
+            return None
+        self._identity = database.identity(self.folder)
+        self._connection = connection
+        return connection
+
+    def _made(self, connection: sqlite3.Connection) -> bool:
+        found = tables.format_of(connection)
+        if found not in (None, tables.FORMAT) and self._known:
+            return False
+        if found != tables.FORMAT and tables.make(connection):
+            if found is not None:
+                log.info("the cache in %s was another version's, and begins anew", self.folder)
+            self._remove_bodies()
+        self._known = True
+        return True
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _safely(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """What `work` returns; `otherwise` where the file cannot be used, which is set aside if it is damaged."""
+    def _fail(self, error: sqlite3.Error) -> bool:
+        """Lets go of the file after an error; whether it was damaged, and is out of the way."""
+        damaged, foreign = self._is_damage(error), self._is_foreign()
+        self._close()
+        if not damaged:
+            # Another version has come: the next attempt finds that out, and nothing is wrong.
+            if not foreign:
+                self._warn(error)
+            return False
+        return self.give_up(self._identity, str(error))
+
+    def _is_damage(self, error: sqlite3.Error) -> bool:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_ERROR:  # "no such table", in a file that should have it
+            return self._connection is not None and not self._is_foreign()
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
+
+    def _is_foreign(self) -> bool:
         try:
-            return work(self._open())
-        except sqlite3.OperationalError as error:
-            self._warn(error)
-        except sqlite3.DatabaseError as error:
-            self.close()
-            set_aside(self.folder, [database.FILE, f"{database.FILE}-wal", f"{database.FILE}-shm"], str(error))
+            return self._connection is not None and tables.format_of(self._connection) != tables.FORMAT
+        except sqlite3.Error:
+            return False
+
+    def _remove_bodies(self) -> None:
+        # Out of the way first: others may lay new ones meanwhile.
+        out = self.folder / DAMAGED / f"{FOLDER}-{time.time_ns()}"
+        try:
+            out.parent.mkdir(mode=0o700, exist_ok=True)
+            (self.folder / FOLDER).rename(out)
+        except FileNotFoundError:
+            return
         except OSError as error:
             self._warn(error)
-        return otherwise
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = database.connect(self.folder)
-            try:
-                connection.executescript(SCHEMA + COUNTED)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+            return
+        shutil.rmtree(out, ignore_errors=True)
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -224,33 +280,16 @@ class Index:
             log.warning("the cache in %s cannot be used, so nothing is kept: %s", self.folder, error)
 
 
-_ANSWER = "SELECT value, arrived, expires, crc FROM answers WHERE key = ?"
-_BODY = "SELECT file, size, sums FROM bodies WHERE key = ?"
-_OLDEST = """
-SELECT * FROM (SELECT used, 'answers', key, size, '' FROM answers ORDER BY used LIMIT ?)
-UNION ALL SELECT * FROM (SELECT used, 'bodies', key, size, file FROM bodies ORDER BY used LIMIT ?)
+_OLDEST = f"""
+SELECT * FROM (SELECT used, key, size, '' FROM {ANSWERS} ORDER BY used LIMIT ?)
+UNION ALL SELECT * FROM (SELECT used, key, size, file FROM {BODIES} ORDER BY used LIMIT ?)
 ORDER BY 1 LIMIT ?
 """
 
 
-def _nothing(_db: sqlite3.Connection) -> None:
-    """Opening is all."""
-
-
-def _one(db: sqlite3.Connection, key: str) -> Any:
-    return db.execute(_ANSWER, (key,)).fetchone()
-
-
-def set_aside(folder: Path, files: Sequence[str], why: str) -> None:
-    """Moves damaged files out of the way, for whoever wants to look at them, and says so once."""
-    place = folder / DAMAGED / f"{time.time_ns()}-{os.getpid()}"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    moved = False
-    for file in files:
-        try:
-            (folder / file).rename(place / Path(file).name)
-            moved = True
-        except FileNotFoundError:
-            continue  # another process was faster
-    if moved:
-        log.warning("%s in the cache was damaged (%s); it lies in %s now and is rebuilt", files[0], why, place)
+def _reading(folder: Path) -> sqlite3.Connection:
+    """A connection that never waits and never writes."""
+    connection = database.connect(folder)
+    for pragma in ("busy_timeout=0", "query_only=ON"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection

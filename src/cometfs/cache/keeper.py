@@ -5,15 +5,20 @@ Not here: the file (index.py), and for how long answers hold (lease.py).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable
-from pathlib import Path
+from sqlite3 import Connection
+from typing import NamedTuple
 
-import msgspec
 import trio
 
-from cometfs.cache.index import Answer, Index, Kept, Totals
+from cometfs.cache.index import Index
+from cometfs.cache.library import Library
 from cometfs.cache.room import Room
+from cometfs.cache.rows import Answer, Changes, Kept, key_of
+
+log = logging.getLogger(__name__)
 
 FLUSH = 0.5
 """Seconds that an answer waits for others to be written with it: a transaction costs more than a row."""
@@ -27,41 +32,38 @@ LAST = 5.0
 USED_EVERY = 600.0
 """Seconds between two notes that an answer is still used."""
 
-
-NOTES = 100_000
+NOTES = 20_000
 """Answers of which it is remembered when that was noted last."""
 
 
-def key_of(key: Hashable) -> str | None:
-    """The key as text; None for one that is not made of texts and numbers, which is not kept."""
-    try:
-        return msgspec.json.encode(key).decode()
-    except (TypeError, UnicodeEncodeError):
-        return None
+class _Written(NamedTuple):
+    done: bool
+    view: Connection | None
+    """What the event loop must read by from now on."""
 
 
 class Keeper:
-    """The answers of one account on disk, for one mount. `_due` is what the file does not have yet; None: to be
-    dropped."""
+    """The answers of one account on disk, for one mount.
 
-    def __init__(
-        self,
-        folder: Path,
-        room: Room,
-        write_too: Callable[[Index], None] = lambda _index: None,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        """`room`: makes room for what is written, after each write; `write_too`: what else is written then."""
-        self._index = Index(folder, wall)
-        self._folder = folder
+    `_due` is what the file does not have yet; None: to be dropped. `_bytes` is what waits there.
+    """
+
+    def __init__(self, index: Index, room: Room, library: Library, wall: Callable[[], float] = time.time) -> None:
+        """`room`: makes room for what is written, after each write; `library`: has its own to write then."""
+        self._index = index
         self._room = room
-        self._write_too = write_too
+        self._library = library
         self._wall = wall
         self._due: dict[str, Answer | None] = {}
         self._bytes = 0
         self._used: dict[str, float] = {}
         self._touched: set[str] = set()
         self._wake = trio.Event()
+        index.view.changed = library.changed = self.wake
+
+    def wake(self) -> None:
+        """There is something to write."""
+        self._wake.set()
 
     def recall(self, key: Hashable) -> Kept | None:
         """The answer under `key` that still holds. Some 15 us; never waits."""
@@ -70,9 +72,10 @@ class Keeper:
             return None
         if name in self._due:
             due = self._due[name]
-            return None if due is None or due.expires <= self._wall() else Kept(*due[1:])
-        kept = self._index.answer(name)
-        if kept is not None and self._wall() - self._used.get(name, 0.0) > USED_EVERY:
+            kept = None if due is None else Kept(*due[1:])
+            return kept if kept is not None and kept.holds(self._wall()) else None
+        kept = self._index.view.answer(name)
+        if kept is not None and abs(self._wall() - self._used.get(name, 0.0)) > USED_EVERY:
             self._touch(name)
         return kept
 
@@ -81,27 +84,28 @@ class Keeper:
             self._used.clear()
         self._used[name] = self._wall()
         self._touched.add(name)
-        self._wake.set()
+        self.wake()
 
     def keep(self, key: Hashable, value: bytes, arrived: float, expires: float) -> None:
         """Takes an answer, to be written soon; times in seconds since 1970."""
         name = key_of(key)
-        if name is None or self._bytes + len(value) > QUEUE:
+        if name is None:
             return
-        self._due[name] = Answer(name, value, arrived, expires)
-        self._bytes += len(value)
-        self._wake.set()
+        answer = Answer(name, value, arrived, expires)
+        # Where it does not fit, what the file has goes nevertheless: it is older than what was just answered.
+        self._put(name, answer if self._bytes + answer.size <= QUEUE else None)
 
     def forget(self, key: Hashable) -> None:
         """Drops an answer."""
         name = key_of(key)
         if name is not None:
-            self._due[name] = None
-            self._wake.set()
+            self._put(name, None)
 
-    def totals(self) -> Totals:
-        """How much is kept, as of the last writing."""
-        return self._index.totals()
+    def _put(self, name: str, answer: Answer | None) -> None:
+        before = self._due.get(name)
+        self._due[name] = answer
+        self._bytes += (answer.size if answer else 0) - (before.size if before else 0)
+        self.wake()
 
     async def run(self) -> None:
         """Writes what is due until it is cancelled, and then once more."""
@@ -112,26 +116,35 @@ class Keeper:
                 await trio.sleep(FLUSH)
                 await self._flush()
         finally:
+            # Another process may hold the file for longer than anybody wants to wait for the end of a mount.
             with trio.CancelScope(shield=True), trio.move_on_after(LAST):
-                await self._flush()
-            self._index.close()
+                await self._flush(abandon=True)
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, abandon: bool = False) -> None:
         due, used, self._touched = dict(self._due), list(self._touched), set()
-        await trio.to_thread.run_sync(self._write, due, used)
-        # What was kept again while it was written stays due.
-        for name, answer in due.items():
-            if self._due.get(name) is answer:
-                del self._due[name]
-        self._bytes = sum(len(answer.value) for answer in self._due.values() if answer)
-
-    def _write(self, due: dict[str, Answer | None], used: list[str]) -> None:
-        index = Index(self._folder, self._wall)
+        unsound, self._index.view.unsound = self._index.view.unsound, []
+        answers = [answer for answer in due.values() if answer is not None]
+        dropped = [name for name, answer in due.items() if answer is None]
+        changes = self._library.changes(Changes(answers, dropped, used, unsound))
         try:
-            if due or used:
-                answers = [answer for answer in due.values() if answer is not None]
-                index.write(answers, [name for name, answer in due.items() if answer is None], used)
-            self._write_too(index)
-            self._room.make(index)
-        finally:
-            index.close()
+            written = await trio.to_thread.run_sync(self._write, changes, abandon_on_cancel=abandon)
+        except Exception:  # a bug in the cache must not end the mount
+            log.exception("the cache could not be written")
+            written = _Written(False, None)
+        if written.view is not None:
+            self._index.view.take(written.view)
+        self._forget_due(due, keep_drops=not written.done)
+
+    def _forget_due(self, due: dict[str, Answer | None], *, keep_drops: bool) -> None:
+        # What was kept or dropped again while it was written stays due. So do drops that could not be written: what
+        # there is reason to doubt must not come back with the file.
+        for name, answer in due.items():
+            if self._due[name] is answer and not (keep_drops and answer is None and len(self._due) <= NOTES):
+                del self._due[name]
+        self._bytes = sum(answer.size for answer in self._due.values() if answer)
+
+    def _write(self, changes: Changes) -> _Written:
+        done = self._index.write(changes)
+        if done:
+            self._room.make()
+        return _Written(done, self._index.renewed_view())

@@ -1,9 +1,9 @@
-"""Bodies on disk, across mounts: a file each, named after its key, with a checksum for every block in the index.
+"""Bodies on disk, across mounts: a file each, under a name of its own, with a checksum for every block in the index.
 
-A body gets its name when it is complete, and its row after that: whatever dies in between, nothing half is ever found.
-Nothing is synced: after a power cut a file may hold what was never written to it, which the checksums find. Readers
-hold a shared lock on the file, so that whoever makes room leaves it alone. Not here: arriving (disk.py), eviction
-(room.py).
+A body gets its name when it is complete, and its row after that; before that it is known as loose, so that one whose
+process died in between is removed. Nothing is synced: after a power cut a file may hold what was never written to it,
+which the checksums find. Readers hold a shared lock on the file, so that whoever makes room leaves it alone. Not here:
+arriving (disk.py), eviction (room.py).
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import BinaryIO
 
-from cometfs.cache.index import Index, KeptBody, set_aside
-from cometfs.cache.keeper import key_of
-from cometfs.cache.room import BODIES
+from cometfs.cache.index import FOLDER, Index
+from cometfs.cache.room import Room, unlink
+from cometfs.cache.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
 
 BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""
-
-DIGEST = 16
-"""Bytes of a checksum (BLAKE2b)."""
 
 
 def checksum(block: bytes) -> bytes:
@@ -50,6 +47,15 @@ class Sums:
             if not self._room:
                 self._close()
 
+    @property
+    def whole(self) -> int:
+        """Bytes in blocks that are complete."""
+        return len(self._done) * BLOCK
+
+    def agree(self, expected: bytes) -> bool:
+        """Whether the complete blocks are those of which `expected` holds the checksums."""
+        return expected.startswith(b"".join(self._done))
+
     def all(self) -> bytes:
         """The checksums of all blocks, one after the other; nothing may be added afterwards."""
         if self._room < BLOCK:
@@ -65,23 +71,30 @@ class Sums:
 class Lying:
     """A body that lies on disk, open. Each block is looked at once, before its first byte is given to anybody."""
 
-    def __init__(self, file: BinaryIO, kept: KeptBody, set_aside: Callable[[], None]) -> None:
+    def __init__(self, file: BinaryIO, kept: KeptBody, reject: Callable[[], None]) -> None:
         self.file = file
         self.size = kept.size
         self.sums = kept.sums
-        self.set_aside = set_aside
-        """Moves the file out of the way."""
+        self.reject = reject
+        """Says that the file is damaged: nobody gets it any more."""
         self._seen: set[int] = set()
 
     def seen(self, offset: int, end: int) -> bool:
         """Whether all blocks of these bytes have been looked at."""
         return all(number in self._seen for number in _blocks(offset, end))
 
-    def check(self, descriptor: int, offset: int, end: int) -> bool:
+    def is_whole(self) -> bool:
+        """Whether all of it is what was kept."""
+        return os.fstat(self.file.fileno()).st_size == self.size and self.check(0, self.size)
+
+    def check(self, offset: int, end: int) -> bool:
         """Looks at the blocks of these bytes; False where one is not what it was. In a thread."""
         for number in _blocks(offset, end):
             if number not in self._seen:
-                block = os.pread(descriptor, BLOCK, number * BLOCK)
+                try:
+                    block = os.pread(self.file.fileno(), BLOCK, number * BLOCK)
+                except OSError:  # a disk that cannot read it any more
+                    return False
                 if checksum(block) != self.sums[number * DIGEST : (number + 1) * DIGEST]:
                     return False
                 self._seen.add(number)
@@ -93,77 +106,94 @@ def _blocks(offset: int, end: int) -> range:
 
 
 class Library:
-    """The bodies of one account. `open` and `size` only read the index; what they have to say is written by `write`."""
+    """The bodies of one account. `open` and `size` only read; what they have to say is written with `changes`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._index = Index(folder)
+    def __init__(self, index: Index, room: Room) -> None:
+        self._index = index
+        self._room = room
+        self._folder = index.folder / FOLDER
+        self.changed: Callable[[], None] = lambda: None
+        """To be called when there is something to write or to make room for."""
         self._used: set[str] = set()
-        self._gone: set[str] = set()
+        self._gone: set[tuple[str, str]] = set()
+        self._damaged: set[str] = set()
 
     def size(self, key: Hashable) -> int | None:
         """The size in bytes of a body; None where there is none."""
         name = key_of(key)
-        kept = None if name is None else self._index.body(name)
+        kept = None if name is None else self._index.view.body(name)
         return None if kept is None else kept.size
 
     def open(self, key: Hashable) -> Lying | None:
         """The body under `key`, locked against being dropped; None where there is none, or not of its size."""
         name = key_of(key)
-        kept = None if name is None or name in self._gone else self._index.body(name)
-        if name is None or kept is None:
+        kept = None if name is None else self._index.view.body(name)
+        if name is None or kept is None or (name, kept.file) in self._gone:
             return None
-        path = self._folder / BODIES / kept.file
-        try:
-            file = path.open("rb", buffering=0)
-        except OSError:
-            self._gone.add(name)
-            return None
-        lying = Lying(file, kept, lambda: self._set_aside(name, kept))
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
-        if os.fstat(file.fileno()).st_size != kept.size:
-            file.close()
-            lying.set_aside()
-            return None
-        self._used.add(name)
+        lying = self._open(name, kept)
+        if lying is not None:
+            self._used.add(name)
+            self.changed()
         return lying
 
-    def write(self, index: Index) -> None:
-        """Writes who was used and who is gone; in the thread of the writer, who may have to wait for another mount."""
+    def _open(self, name: str, kept: KeptBody) -> Lying | None:
+        try:
+            file = (self._folder / kept.file).open("rb", buffering=0)
+        except FileNotFoundError:
+            self._let_go(name, kept)
+            return None
+        except OSError:
+            return None  # too many open files, perhaps: it is not its fault
+        lying = Lying(file, kept, lambda: self._let_go(name, kept, damaged=True))
+        try:
+            # Whoever makes room holds the lock of what he is about to drop, for an instant.
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        if os.fstat(file.fileno()).st_size != kept.size:
+            file.close()
+            lying.reject()
+            return None
+        return lying
+
+    def _let_go(self, name: str, kept: KeptBody, *, damaged: bool = False) -> None:
+        self._gone.add((name, kept.file))
+        if damaged:
+            self._damaged.add(kept.file)
+        self.changed()
+
+    def changes(self, others: Changes) -> Changes:
+        """The changes, and its own: who was used, who is gone, whose bytes are not those that were kept."""
         used, self._used = self._used, set()
         gone, self._gone = self._gone, set()
-        index.use_bodies(used - gone)
-        index.drop_bodies(gone)
+        damaged, self._damaged = self._damaged, set()
+        return others._replace(bodies_used=list(used), bodies_gone=list(gone), bodies_damaged=list(damaged))
 
     def adopt(self, key: Hashable, descriptor: int, size: int, sums: bytes) -> bool:
-        """Gives a complete, unnamed file its place; False where the file system cannot. In a thread."""
-        name = key_of(key)
-        if name is None:
+        """Gives a complete, unnamed file its place; False where it is none of the file system's, or of the budget's.
+
+        In a thread. Its process may die at any instant: until the row is written the file is known as loose.
+        """
+        name, file = key_of(key), fresh_place()
+        if name is None or size > self._room.budget or not self._index.announce(file):
             return False
-        file = file_of(name)
-        path = self._folder / BODIES / file
+        path = self._folder / file
         try:
             for folder in (path.parent.parent, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            # Another mount may have kept its own copy under this name: the last one stands, both are whole.
-            path.unlink(missing_ok=True)
             name_file(descriptor, path)
         except OSError:
             return False
-        self._gone.discard(name)
-        index = Index(self._folder)
-        index.keep_body(name, KeptBody(file, size, sums))
-        index.close()
-        return True
+        if self._index.keep_body(name, KeptBody(file, size, sums)):
+            return True
+        unlink(self._index.folder, file)
+        return False
 
-    def close(self) -> None:
-        """Closes the index."""
-        self._index.close()
-
-    def _set_aside(self, name: str, kept: KeptBody) -> None:
-        set_aside(self._folder, [f"{BODIES}/{kept.file}"], "its bytes are not those that were kept")
-        self._gone.add(name)
+    def make_way(self, wanted: int) -> None:
+        """Drops others for something that has no room on the disk. In a thread."""
+        self._room.make(wanted)
 
 
 def name_file(descriptor: int, path: Path) -> None:
@@ -174,9 +204,3 @@ def name_file(descriptor: int, path: Path) -> None:
         os.link(f"/proc/self/fd/{descriptor}", path.name, dst_dir_fd=folder, follow_symlinks=True)
     finally:
         os.close(folder)
-
-
-def file_of(name: str) -> str:
-    """Where the body of that name lies: two hex digits, a slash, the rest."""
-    digest = hashlib.blake2b(name.encode(), digest_size=20).hexdigest()
-    return f"{digest[:2]}/{digest[2:]}"

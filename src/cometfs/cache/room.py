@@ -1,6 +1,6 @@
 """Room for what is kept: a budget in bytes, and some of the disk that stays free. Least recently used goes first.
 
-Not here: what is kept (index.py, disk.py).
+Not here: what is kept (index.py), and the files of bodies (library.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.cache.index import Index
+from cometfs.cache.index import FOLDER, Index
+from cometfs.cache.rows import Changes, Row, is_place
 
 DEFAULT = 10 * 10**9
 """Bytes that are kept where nobody says otherwise."""
@@ -24,8 +25,6 @@ DOWN_TO = 0.95
 
 AT_ONCE = 256
 """Things that are dropped between two looks at what is left."""
-
-BODIES = "bodies"
 
 
 class Disk(NamedTuple):
@@ -42,49 +41,70 @@ def too_much(kept: int, budget: int, disk: Disk) -> int:
     return min(kept, max(over, short, 0))
 
 
-def first_to_go(rows: Iterable[tuple[str, int]], needed: int) -> Iterator[str]:
-    """Of (what, size), oldest first, as many as make `needed` bytes."""
-    for what, size in rows:
+def first_to_go(rows: Iterable[Row], needed: int) -> Iterator[Row]:
+    """Of the rows, oldest first, as many as make `needed` bytes."""
+    for row in rows:
         if needed <= 0:
             return
-        needed -= size
-        yield what
+        needed -= row.size
+        yield row
 
 
 class Room:
     """Makes room in the folder of an account."""
 
-    def __init__(self, folder: Path, budget: int) -> None:
+    def __init__(self, index: Index, budget: int) -> None:
         self.budget = budget
-        self._folder = folder
+        self._index = index
+        self._bodies = index.folder / FOLDER
 
-    def make(self, index: Index) -> None:
-        """Drops what was not used for longest until the budget holds. A body that any process has open stays."""
-        needed = too_much(index.totals().bytes, self.budget, disk_of(self._folder))
+    def make(self, wanted: int = 0) -> None:
+        """Drops what was not used for longest until the budget holds and, where somebody needs them now, `wanted` bytes
+        are free. A body that any process has open stays. In a thread.
+        """
+        sweep(self._index)
+        kept = self._index.totals().bytes
+        needed = max(too_much(kept, self.budget, disk_of(self._index.folder)), min(kept, wanted))
         spared: set[str] = set()
-        if needed <= 0:
-            return
-        while needed > 0 and (rows := self._droppable(index, spared)):
-            needed -= self._drop(index, rows, needed, spared)
-        index.shrink()
+        dropped = False
+        while needed > 0 and (rows := self._droppable(spared)):
+            freed = self._drop(rows, needed, spared)
+            needed -= freed
+            dropped = dropped or freed > 0
+        if dropped:
+            sweep(self._index)
+            self._index.shrink()
 
-    def _droppable(self, index: Index, spared: set[str]) -> list[tuple[float, str, str, int, str]]:
-        return [row for row in index.oldest(AT_ONCE + len(spared)) if row[2] not in spared]
+    def _droppable(self, spared: set[str]) -> list[Row]:
+        return [row for row in self._index.oldest(AT_ONCE + len(spared)) if row.file not in spared]
 
-    def _drop(self, index: Index, rows: list[tuple[float, str, str, int, str]], needed: int, spared: set[str]) -> int:
-        by_key = {row[2]: row for row in rows}
-        chosen = list(first_to_go(((row[2], row[3]) for row in rows), needed))
-        index.drop([key for key in chosen if by_key[key][1] != BODIES])
-        freed = 0
-        for key in chosen:
-            _, table, _, size, file = by_key[key]
-            if table == BODIES and not remove(self._folder / BODIES / file):
-                spared.add(key)
-                continue
-            if table == BODIES:
-                index.drop_bodies([key])
-            freed += size
-        return freed
+    def _drop(self, rows: list[Row], needed: int, spared: set[str]) -> int:
+        """Drops as many of the rows as make `needed` bytes; returns the bytes."""
+        is_open = {row.file for row in rows if row.file and in_use(self._bodies / row.file)}
+        spared |= is_open
+        chosen = list(first_to_go([row for row in rows if row.file not in is_open], needed))
+        changes = Changes(
+            dropped=[row.key for row in chosen if not row.file],
+            bodies_gone=[(row.key, row.file) for row in chosen if row.file],
+        )
+        if not self._index.write(changes):
+            return needed  # it cannot be written now: enough tried
+        return sum(row.size for row in chosen)
+
+
+def sweep(index: Index) -> None:
+    """Removes the files of bodies that have no row any more, or never got one."""
+    files = index.loose()
+    if files:
+        for file in files:
+            unlink(index.folder, file)
+        index.removed(files)
+
+
+def unlink(folder: Path, file: str) -> None:
+    """Removes the file of a body, whoever has it open: they read on, and the disk gets it back when they have done."""
+    if is_place(file):
+        (folder / FOLDER / file).unlink(missing_ok=True)
 
 
 def disk_of(folder: Path) -> Disk:
@@ -96,19 +116,16 @@ def disk_of(folder: Path) -> Disk:
     return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
 
-def remove(path: Path) -> bool:
-    """Removes a body unless a process has it open (readers hold a shared lock); True too where it is gone."""
+def in_use(path: Path) -> bool:
+    """Whether a process has the body open (readers hold a shared lock)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
     except OSError:
-        return False
+        return True
     finally:
         os.close(descriptor)
-    return True
+    return False

@@ -1,0 +1,84 @@
+"""What the event loop reads of the index: at once, or not at all.
+
+It never opens, writes or waits: whatever takes longer is left to the thread that writes (index.py), and what cannot be
+read meanwhile counts as not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cometfs.cache.rows import Kept, KeptBody, Unsound, is_sound
+from cometfs.cache.tables import ANSWERS, BODIES
+
+log = logging.getLogger(__name__)
+
+_ANSWER = f"SELECT value, arrived, expires, mark FROM {ANSWERS} WHERE key = ?"
+_BODY = f"SELECT file, size, sums, mark FROM {BODIES} WHERE key = ?"
+
+
+class View:
+    """A connection of its own. `fault` is why it must be opened anew, if it must; `unsound` what is to be dropped."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: seconds since 1970."""
+        self.wall = wall
+        self.fault: sqlite3.Error | None = None
+        self.unsound: list[Unsound] = []
+        self.changed: Callable[[], None] = lambda: None
+        """Called when there is something to do for the thread that writes."""
+        self._db: sqlite3.Connection | None = None
+
+    def take(self, connection: sqlite3.Connection) -> None:
+        """From now on reads by `connection`, which must not wait."""
+        self.close()
+        self._db, self.fault = connection, None
+
+    def answer(self, key: str) -> Kept | None:
+        """The answer under `key` that still holds; None too for one that is not what was written. Some 15 us."""
+        row = self._one(_ANSWER, key)
+        if row is None:
+            return None
+        if not is_sound(key, row[3], *row[:3]):
+            self._doubt(key, row[3])
+            return None
+        kept = Kept(*row[:3])
+        return kept if kept.holds(self.wall()) else None
+
+    def body(self, key: str) -> KeptBody | None:
+        """Where the body under `key` lies."""
+        row = self._one(_BODY, key)
+        if row is None:
+            return None
+        if not is_sound(key, row[3], *row[:3]):
+            self._doubt(key, row[3])
+            return None
+        return KeptBody(*row[:3])
+
+    def close(self) -> None:
+        """Closes its connection."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _doubt(self, key: str, mark: Any) -> None:
+        log.warning("a row of the cache was damaged on disk, and what it told is asked for again: %s", key)
+        self.unsound.append(Unsound(key, mark))
+        self.changed()
+
+    def _one(self, question: str, key: str) -> Any:
+        if self._db is None:
+            return None
+        try:
+            return self._db.execute(question, (key,)).fetchone()
+        except sqlite3.Error as error:
+            # Busy for a moment: another process puts right what one that died has left.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                self.close()
+                self.fault = error
+                self.changed()
+            return None
