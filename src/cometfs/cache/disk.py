@@ -15,6 +15,7 @@ from pathlib import Path
 import trio
 
 from cometfs.cache.arriving import Begin, pour
+from cometfs.cache.arriving import Stream as Stream  # what `Begin` gives, for those who make one
 from cometfs.cache.library import Library, Lying, Sums
 from cometfs.cache.spool import unnamed, write_all
 from cometfs.errors import OutOfSpace, Stale, Unreachable

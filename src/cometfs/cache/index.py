@@ -262,6 +262,8 @@ class Index:
             return False
 
     def _remove_bodies(self) -> None:
+        if not (self.folder / FOLDER).exists():
+            return
         # Out of the way first: others may lay new ones meanwhile.
         out = self.folder / DAMAGED / f"{FOLDER}-{time.time_ns()}"
         try:
