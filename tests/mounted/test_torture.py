@@ -45,7 +45,8 @@ def test_processes_that_are_killed_leave_nothing_wrong(tmp_path: Path) -> None:
     found = verify(tmp_path)
     assert not found.damaged
     assert found.lost == found.strays == 0
-    assert found.answers + found.bodies > KEYS / 4
+    assert found.answers
+    assert found.bodies
     with ExitStack() as stack:
         last = hammer(stack, tmp_path, 1 << 30, rounds=3 * KEYS)
         assert last.communicate()[1] == ""

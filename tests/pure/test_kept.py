@@ -21,7 +21,7 @@ from cometfs.cache.index import FOLDER, GRACE, Index
 from cometfs.cache.inspection import Findings, clear, look, verify
 from cometfs.cache.keeper import Keeper
 from cometfs.cache.library import BLOCK, Library
-from cometfs.cache.room import Disk, Room, first_to_go, too_much
+from cometfs.cache.room import FLOOR, Disk, Room, first_to_go, too_much
 from cometfs.cache.rows import Answer, Changes, KeptBody, Row
 from cometfs.cache.tables import ANSWERS, BODIES, FORMAT, TOTALS
 from cometfs.errors import Stale
@@ -231,11 +231,13 @@ def test_totals_are_those_of_the_rows(account: Account) -> None:
 
 def test_room_is_made_of_what_was_used_first() -> None:
     """Pure: how much must go, and what."""
-    disk = Disk(1000, 500)
+    big = 1000 * FLOOR
+    disk = Disk(big, big // 2)
     assert too_much(100, 100, disk) == 0
     assert too_much(110, 100, disk) == 15
-    assert too_much(100, 100, Disk(1000, 20)) == 30
-    assert too_much(10, 100, Disk(1000, 0)) == 10
+    assert too_much(big, big, Disk(big, big // 50)) == big * 3 // 100
+    assert too_much(10, 100, Disk(big, 0)) == 10
+    assert too_much(FLOOR, big, Disk(2 * FLOOR, FLOOR - 1)) == 1
     rows = [Row(float(number), str(number), 10, "") for number in range(5)]
     assert [row.key for row in first_to_go(rows, 15)] == ["0", "1"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from pathlib import Path
 
 import trio
@@ -60,6 +60,8 @@ class Body:
         """What that will be, once all has arrived."""
         self.mend: Callable[[], None] | None = None
         """Begins the download of a body that lies damaged on disk."""
+        self.make_way: Callable[[int], Awaitable[None]] = _nothing
+        """Drops others for so many bytes of this one."""
         if kept is not None:
             self.size = self.arrived = kept.size
             self.digest, self.arriving = kept.sums, False
@@ -94,12 +96,23 @@ class Body:
         return os.pread(self._file.fileno(), max(0, end - offset), offset)
 
     async def append(self, chunk: bytes) -> None:
-        """Adds what came next."""
-        await trio.to_thread.run_sync(self._add, chunk)
+        """Adds what came next. Raises OutOfSpace."""
+        try:
+            await trio.to_thread.run_sync(self._add, chunk)
+        except OSError:
+            # What is wanted now goes before what may be wanted again.
+            await self.make_way(max(len(chunk), (self.size or 0) - self._written))
+            await self._add_at_last(chunk)
         self._check_the_same()
         # Of what arrives for the second time only whole blocks are known to be the same bytes.
         self.arrived = self._sums.whole if self._damaged else self._written
         self._announce()
+
+    async def _add_at_last(self, chunk: bytes) -> None:
+        try:
+            await trio.to_thread.run_sync(self._add, chunk)
+        except OSError as error:
+            raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
 
     def end(self) -> None:
         """Nothing comes any more. Raises Unreachable where that is too early."""
@@ -110,22 +123,9 @@ class Body:
         self._announce()
 
     def _add(self, chunk: bytes) -> None:
-        try:
-            self._write(chunk)
-        except OSError as error:
-            raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
+        write_all(self._file.fileno(), chunk, self._written)
         self._written += len(chunk)
         self._sums.add(chunk)
-
-    def _write(self, chunk: bytes) -> None:
-        try:
-            write_all(self._file.fileno(), chunk, self._written)
-        except OSError:
-            if self._library is None:
-                raise
-            # What is wanted now goes before what may be wanted again.
-            self._library.make_way(max(len(chunk), (self.size or 0) - self._written))
-            write_all(self._file.fileno(), chunk, self._written)
 
     def _check_the_same(self) -> None:
         """Raises Stale where a reader may have seen other bytes before: a file never mixes two versions."""
@@ -210,6 +210,7 @@ class Bodies:
             body = self._kept[key] = self._found(key) or Body(self._folder, self._library)
             fetched = body
             body.mend = lambda: self._loads.start_soon(self._fetch, key, fetched, begin)
+            body.make_way = self._make_way
             if body.arriving:
                 body.mend()
         self._kept.move_to_end(key)
@@ -270,14 +271,27 @@ class Bodies:
             del self._kept[key]
         body.close()
 
+    async def _make_way(self, wanted: int) -> None:
+        for key, body in self._idle():
+            self._drop(key, body)
+        if self._library is not None:
+            await trio.to_thread.run_sync(self._library.make_way, wanted)
+
+    def _idle(self) -> list[tuple[Hashable, Body]]:
+        return [(key, body) for key, body in self._kept.items() if not body.readers and not body.arriving]
+
     def _make_room(self) -> None:
-        idle = [(key, body) for key, body in self._kept.items() if not body.readers and not body.arriving]
+        idle = self._idle()
         total = sum(body.arrived for _, body in idle)
         for count, (key, body) in zip(range(len(idle), 0, -1), idle, strict=True):
             if total <= self._budget and count <= IDLE:
                 return
             total -= body.arrived
             self._drop(key, body)
+
+
+async def _nothing(_wanted: int) -> None:
+    """There is nothing to drop."""
 
 
 async def _is_sound(kept: Lying, offset: int, end: int) -> bool:

@@ -144,6 +144,9 @@ class Keeper:
         self._bytes = sum(answer.size for answer in self._due.values() if answer)
 
     def _write(self, changes: Changes) -> _Written:
+        if not self._room.has(sum(answer.size for answer in changes.answers)):
+            names = [answer.key for answer in changes.answers]
+            changes = changes._replace(answers=[], dropped=[*changes.dropped, *names])
         done = self._index.write(changes)
         if done:
             self._room.make()

@@ -176,7 +176,7 @@ class Library:
         In a thread. Its process may die at any instant: until the row is written the file is known as loose.
         """
         name, file = key_of(key), fresh_place()
-        if name is None or size > self._room.budget or not self._index.announce(file):
+        if name is None or not self._room.has(size) or not self._index.announce(file):
             return False
         path = self._folder / file
         try:

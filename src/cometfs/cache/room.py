@@ -20,6 +20,9 @@ DEFAULT = 10 * 10**9
 FREE = 0.05
 """The part of the disk that stays free."""
 
+FLOOR = 8 << 20
+"""Bytes that stay free of any disk, however small. A database that has no room to write has none to drop either."""
+
 DOWN_TO = 0.95
 """The part of the budget that is left when room is made, so that it is not made for every byte."""
 
@@ -37,8 +40,12 @@ class Disk(NamedTuple):
 def too_much(kept: int, budget: int, disk: Disk) -> int:
     """How many bytes of those kept must go; 0 while nothing must."""
     over = kept - int(budget * DOWN_TO) if kept > budget else 0
-    short = int(disk.size * FREE) - disk.free
+    short = _spare(disk) - disk.free
     return min(kept, max(over, short, 0))
+
+
+def _spare(disk: Disk) -> int:
+    return max(int(disk.size * FREE), FLOOR)
 
 
 def first_to_go(rows: Iterable[Row], needed: int) -> Iterator[Row]:
@@ -57,6 +64,10 @@ class Room:
         self.budget = budget
         self._index = index
         self._bodies = index.folder / FOLDER
+
+    def has(self, size: int) -> bool:
+        """Whether there is room for so many bytes more, without dropping more than them."""
+        return size <= self.budget and disk_of(self._index.folder).free - size > FLOOR
 
     def make(self, wanted: int = 0) -> None:
         """Drops what was not used for longest until the budget holds and, where somebody needs them now, `wanted` bytes
@@ -87,9 +98,12 @@ class Room:
             dropped=[row.key for row in chosen if not row.file],
             bodies_gone=[(row.key, row.file) for row in chosen if row.file],
         )
-        if not self._index.write(changes):
-            return needed  # it cannot be written now: enough tried
-        return sum(row.size for row in chosen)
+        if self._index.write(changes):
+            return sum(row.size for row in chosen)
+        # On a disk without any room even that takes some. A row without a file is found out by whoever wants it.
+        for row in chosen:
+            unlink(self._index.folder, row.file)
+        return needed
 
 
 def sweep(index: Index) -> None:
