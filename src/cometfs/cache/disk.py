@@ -90,7 +90,10 @@ class Body:
         """Waits for exactly the bytes asked for (fewer only at the true end); raises what broke the download."""
         size = await self.known_size()
         end = min(offset + length, size)
-        if self._kept is not None and end > offset and not await _is_sound(self._kept, offset, end):
+        if self._kept is not None and end > offset:
+            found = await _read(self._kept, offset, end)
+            if found is not None:
+                return found
             self._begin_again()
         await self._until(lambda: self.arrived >= end)
         return os.pread(self._file.fileno(), max(0, end - offset), offset)
@@ -294,5 +297,7 @@ async def _nothing(_wanted: int) -> None:
     """There is nothing to drop."""
 
 
-async def _is_sound(kept: Lying, offset: int, end: int) -> bool:
-    return kept.seen(offset, end) or await trio.to_thread.run_sync(kept.check, offset, end)
+async def _read(kept: Lying, offset: int, end: int) -> bytes | None:
+    if kept.seen(offset, end):
+        return kept.read(offset, end)
+    return await trio.to_thread.run_sync(kept.read, offset, end)

@@ -85,20 +85,31 @@ class Lying:
 
     def is_whole(self) -> bool:
         """Whether all of it is what was kept."""
-        return os.fstat(self.file.fileno()).st_size == self.size and self.check(0, self.size)
+        if os.fstat(self.file.fileno()).st_size != self.size:
+            return False
+        starts = range(0, self.size, BLOCK)
+        return all(self.read(start, min(start + BLOCK, self.size)) is not None for start in starts)
 
-    def check(self, offset: int, end: int) -> bool:
-        """Looks at the blocks of these bytes; False where one is not what it was. In a thread."""
-        for number in _blocks(offset, end):
-            if number not in self._seen:
-                try:
-                    block = os.pread(self.file.fileno(), BLOCK, number * BLOCK)
-                except OSError:  # a disk that cannot read it any more
-                    return False
-                if checksum(block) != self.sums[number * DIGEST : (number + 1) * DIGEST]:
-                    return False
-                self._seen.add(number)
-        return True
+    def read(self, offset: int, end: int) -> bytes | None:
+        """The bytes; None where a block is not what it was. In a thread, unless all of them were seen."""
+        parts = [self._part(number, offset, end) for number in _blocks(offset, end)]
+        found = b"".join(part for part in parts if part is not None)
+        return found if len(found) == end - offset else None
+
+    def _part(self, number: int, offset: int, end: int) -> bytes | None:
+        start = number * BLOCK
+        offset, end = max(offset, start), min(end, start + BLOCK)
+        try:
+            if number in self._seen:
+                return os.pread(self.file.fileno(), end - offset, offset)
+            block = os.pread(self.file.fileno(), BLOCK, start)
+        except OSError:  # a disk that cannot read it any more
+            return None
+        if checksum(block) != self.sums[number * DIGEST : (number + 1) * DIGEST]:
+            return None
+        self._seen.add(number)
+        # The very bytes that were looked at: to read them again would be to trust the disk again.
+        return block[offset - start : end - start]
 
 
 def _blocks(offset: int, end: int) -> range:
