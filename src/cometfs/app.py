@@ -78,7 +78,7 @@ async def open_vfs(
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
-            library = keeper = None
+            index = library = keeper = None
             if cache is not None:
                 index = Index(cache.folder)
                 ending.callback(index.close)
@@ -92,7 +92,7 @@ async def open_vfs(
             try:
                 store = Store(Memory(MEMORY), Flights(loads), keeper)
                 spare = budget.spare if budget else lambda _urgency: True
-                answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, keeper))
+                answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
                 yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
             finally:
                 loads.cancel_scope.cancel()
@@ -111,13 +111,13 @@ async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
             writing.cancel_scope.cancel()
 
 
-async def _status(root: str, budget: Budget | None, keeper: Keeper | None) -> dict[str, Any]:
+async def _status(root: str, budget: Budget | None, index: Index | None) -> dict[str, Any]:
     """What `.cometfs/status.json` shows."""
     return {
         "version": __version__,
         "server": root,
         "calls": (await budget.status()).as_object() if budget else None,
-        "cache": keeper.totals().as_object() if keeper else None,
+        "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
     }
 
 

@@ -68,6 +68,10 @@ class Totals(NamedTuple):
     def bytes(self) -> int:
         return self.answer_bytes + self.body_bytes
 
+    def as_object(self) -> dict[str, int]:
+        """For JSON."""
+        return self._asdict() | {"bytes": self.bytes}
+
 
 class Row(NamedTuple):
     """Something that may go to make room; `file` is empty for an answer."""
