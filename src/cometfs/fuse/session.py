@@ -23,6 +23,7 @@ import trio
 from cometfs.errors import SetupError
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.requests import Patience
+from cometfs.fuse.waiting import descriptors, looking_first
 from cometfs.fuse.writable import WritableOperations
 from cometfs.tree.vfs import Vfs
 
@@ -181,16 +182,18 @@ async def serve(
     operations = WritableOperations(vfs, patience) if vfs.rw else Operations(vfs, patience)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
     options = {"rw" if vfs.rw else "ro", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    others = descriptors()
     try:
         pyfuse3.init(operations, os.fspath(mountpoint), options)
     except RuntimeError as error:
         raise SetupError(f"the kernel refuses to mount on {mountpoint}: {error}") from error
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(patience.watch)
-            nursery.start_soon(_answer, nursery)
-            await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
-            task_status.started()
+        with looking_first(descriptors() - others):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(patience.watch)
+                nursery.start_soon(_answer, nursery)
+                await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
+                task_status.started()
     finally:
         pyfuse3.close(unmount=True)
         operations.close()
