@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,8 @@ import trio.testing
 
 from cometfs.cache.disk import NEARLY_DONE, Bodies
 from cometfs.cache.flight import Flights
-from cometfs.cache.memory import Held, Memory
-from cometfs.cache.store import Store
+from cometfs.cache.memory import SWEEP, Held, Memory
+from cometfs.cache.store import Store, with_items_of
 from cometfs.errors import NotFound, Unreachable
 from cometfs.lease import MISSING, Lease
 
@@ -121,6 +122,47 @@ async def test_memory_stays_within_its_budget_and_drops_the_least_recently_used(
     memory.get("a")
     memory.put("d", Held("d", trio.current_time() + 60, 100))
     assert [key for key in "abcd" if memory.get(key)] == ["a", "c", "d"]
+
+
+async def test_memory_lets_go_of_what_has_ended(autojump_clock: trio.testing.MockClock) -> None:
+    """It is not given any more at once, and takes no room soon after: a mount that nobody uses is small again."""
+    memory = Memory(1000)
+    for key in "ab":
+        memory.put(key, Held(key, trio.current_time() + 60, 400))
+    await trio.sleep(61)
+    assert memory.get("a") is None
+    assert memory.last("a") is not None
+    await trio.sleep(2 * SWEEP)
+    memory.put("c", Held("c", trio.current_time() + 60, 1))
+    assert memory.last("a") is memory.last("b") is None
+    assert memory.get("c") is not None
+
+
+ROWS = [{"key": key} for key in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ROWS, ROWS),
+        (ROWS, [*ROWS[:4], {"key": "new"}, *ROWS[4:]]),
+        (ROWS, [*ROWS[:4], *ROWS[5:]]),
+        (ROWS, [*ROWS[:4], {"key": "changed"}, *ROWS[5:]]),
+        (ROWS, ROWS[2:]),
+        (ROWS, [*ROWS, *ROWS]),
+        (ROWS, []),
+        ([], ROWS),
+        ([1, 1, 1], [1, 1]),
+        ([1, 1], [1, 1, 1]),
+    ],
+)
+def test_an_answer_keeps_the_items_that_stayed_as_they_were(before: list[object], after: list[object]) -> None:
+    """It is the new answer in every case, of old objects where those are equal."""
+    fresh = copy.deepcopy(after)
+    found = with_items_of(before, fresh)
+    assert found == after
+    unknown = [item for item in fresh if item not in before]
+    assert all(any(item is known for known in (*before, *unknown)) for item in found[: len(before)])
 
 
 class Download:

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import trio
-from cachetools import TLRUCache
+from cachetools import Cache, LRUCache
+
+SWEEP = 60.0
+"""Seconds between two looks for what has ended, and for which it is kept nevertheless: what comes next may be equal."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none"."""
+    """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".
+
+    Never changed, but not frozen: that would make it three times as slow to make.
+    """
 
     value: Any
     expires: float
@@ -34,27 +41,42 @@ class Held:
 
 
 class Memory:
-    """At most `budget` bytes of held values. A key is present iff its lease has not ended and it was not pushed out."""
+    """At most `budget` bytes of held values. A value is given iff its lease has not ended and it was not pushed out.
+
+    What has ended is dropped by a sweep: cachetools' own cache with leases takes several times as long for a look, and
+    more memory for a value.
+    """
 
     def __init__(self, budget: int, clock: Callable[[], float] = trio.current_time) -> None:
         self.clock = clock
-        self._held: TLRUCache[Hashable, Held] = TLRUCache(
-            budget,
-            ttu=lambda _key, held, _now: held.expires,
-            timer=clock,
-            getsizeof=lambda held: held.weight,
-        )
+        self._held: LRUCache[Hashable, Held] = LRUCache(budget, attrgetter("weight"))
+        self._swept = -SWEEP
 
     def get(self, key: Hashable) -> Held | None:
         """What is held under `key`, or None."""
+        held = self.last(key)
+        return held if held is not None and held.expires > self.clock() else None
+
+    def last(self, key: Hashable) -> Held | None:
+        """The same, even where its lease has just ended."""
         return self._held.get(key)
 
     def put(self, key: Hashable, held: Held) -> None:
         """Holds it until its lease ends; what is heavier than the whole budget is not held at all."""
+        now = self.clock()
+        if now - self._swept >= SWEEP:
+            self._sweep(now)
         if held.weight > self._held.maxsize:
             self._held.pop(key, None)
-        elif held.expires > self.clock():
+        elif held.expires > now:
             self._held[key] = held
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        ended = now - SWEEP
+        # Not through the cache's own `[]`, by which each would be used.
+        for key in [key for key in self._held if Cache.__getitem__(self._held, key).expires <= ended]:
+            del self._held[key]
 
     def drop(self, key: Hashable) -> None:
         """Forgets `key`, if it is there."""

@@ -6,7 +6,7 @@ Not here: what the keys mean and how an answer is asked for (tree/), and how the
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -40,6 +40,29 @@ def weigh(value: Any, written: bytes | None = None) -> int:
         return len(value) + 64
     written = encoded(value) if written is None else written
     return (len(repr(value)) if written is None else len(written)) * _DECODED + 64
+
+
+def with_items_of(before: Any, after: Any) -> Any:
+    """A list, with the very items of the one before wherever they are equal, from both ends on; else `after` itself.
+
+    Of a project that is listed once a minute most rows stay as they are: who holds one holds no second copy in memory.
+    """
+    if not isinstance(before, list) or not isinstance(after, list):
+        return after
+    head = _equal(before, after)
+    left = min(len(before), len(after)) - head
+    tail = _equal(reversed(before[len(before) - left :]), reversed(after[len(after) - left :]))
+    return before[:head] + after[head : len(after) - tail] + before[len(before) - tail :]
+
+
+def _equal(some: Iterable[Any], others: Iterable[Any]) -> int:
+    """How many items at the beginning are equal."""
+    count = 0
+    for one, other in zip(some, others, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 class Kept(Protocol):
@@ -109,6 +132,9 @@ class Store:
         self, key: Hashable, value: Any, lease: Lease, weight: int | None = None, *, lasting: bool = False
     ) -> Held:
         """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
+        before = self._memory.last(key)
+        if before is not None:
+            value = with_items_of(before.value, value)
         written = encoded(value) if lasting or weight is None else None
         if lasting and written is not None and self._shelf is not None and lease > RUNNING:
             self._shelf.keep(key, written, self._wall(), self._wall() + lease)
