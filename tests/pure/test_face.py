@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.requests import Patience, handler, is_dying
+from cometfs.fuse.requests import Patience, at_once, handler, handler_after, is_dying
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
 from cometfs.tree.place import Content, Node
@@ -72,7 +73,7 @@ def test_nothing_is_left_of_what_the_kernel_forgot(inodes: Inodes) -> None:
         told(inodes, node(f"n{index}"))
     inodes.forget([(number, 1) for number in range(2, 200)])
     assert len(inodes) == 1
-    assert inodes.root.children == {}
+    assert not inodes.root.children
 
 
 class Body(Content):
@@ -149,6 +150,21 @@ class Face:
     async def at_hand(self) -> str:
         return "known"
 
+    @at_once
+    def fail_at_once(self, error: Exception) -> None:
+        raise error
+
+    def _known(self, word: str) -> str | None:
+        if word == "bad":
+            raise errors.Stale(word)
+        return word if word == "known" else None
+
+    @handler_after(_known)
+    async def look(self, word: str) -> str:
+        with_deadline = trio.current_effective_deadline() < math.inf
+        await trio.lowlevel.checkpoint()
+        return f"{word}, asked{' in time' if with_deadline else ''}"
+
 
 @pytest.mark.logs("fail: no network")
 async def test_an_error_of_ours_is_an_errno_and_a_sentence_in_the_log() -> None:
@@ -166,6 +182,30 @@ async def test_a_bug_is_eio_for_that_one_request() -> None:
         await face.fail(KeyError("oops"))
     assert raised.value.errno == errno.EIO
     assert await face.at_hand() == "known"
+
+
+@pytest.mark.logs("bug in fail_at_once")
+async def test_what_never_waits_is_no_end_of_the_mount_either() -> None:
+    """The same errnos for a handler without a deadline."""
+    for error, number in (
+        (errors.NoSuchEntry("x", 0.0), errno.ENOENT),
+        (KeyError("oops"), errno.EIO),
+        (pyfuse3.FUSEError(errno.ERANGE), errno.ERANGE),
+    ):
+        with pytest.raises(pyfuse3.FUSEError) as raised:
+            await Face().fail_at_once(error)
+        assert raised.value.errno == number
+
+
+@pytest.mark.logs("look: bad")
+async def test_what_is_at_hand_is_answered_at_once_and_the_rest_in_time() -> None:
+    """No deadline is armed for what does not wait; an error is an errno on both ways."""
+    face = Face(room=0)
+    assert await face.look("known") == "known"
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await face.look("bad")
+    assert raised.value.errno == errno.ESTALE
+    assert await Face().look("unknown") == "unknown, asked in time"
 
 
 @pytest.mark.logs("wait: no answer within 5 s")

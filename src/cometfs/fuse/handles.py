@@ -50,14 +50,15 @@ class Handles:
 
     async def open(self, inode: Inode, begin: Callable[[Node], Awaitable[Opened]]) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on the shared snapshot or a new one, and whether the kernel's pages of the inode are still right."""
+        return self.share(inode, self.opened(inode) or await begin(inode.node))
+
+    def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
+        """The same with the snapshot at hand, which is closed where the inode has another already."""
         shared = self._open.get(inode.number)
         if shared is None or shared.opened.broken:
-            opened = await begin(inode.node)
-            shared = self._open.get(inode.number)
-            if shared is not None and not shared.opened.broken:
-                opened.close()  # somebody else was faster; all share the first one's
-            else:
-                shared = self._open[inode.number] = _Open(inode, opened)
+            shared = self._open[inode.number] = _Open(inode, opened)
+        elif shared.opened is not opened:
+            opened.close()  # somebody else was faster; all share the first one's
         shared.handles += 1
         handle = self._number()
         self._files[handle] = shared

@@ -13,8 +13,8 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.requests import Patience, handler
-from cometfs.tree.place import Attributes
+from cometfs.fuse.requests import Patience, at_once, handler_after
+from cometfs.tree.place import Attributes, Content, Listing
 from cometfs.tree.vfs import Vfs
 
 LONGEST = 300.0
@@ -47,79 +47,113 @@ class Operations(pyfuse3.Operations):
         self._handles = Handles()
         self._owner = (os.getuid(), os.getgid())
 
-    @handler
-    async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
+    def _lookup_at_hand(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
         parent = self._inodes.at(parent_inode)
         if name in (b".", b".."):
             inode = parent if name == b"." else parent.parent or parent
             return self._attributes(inode, self._vfs.glance(inode.node))
+        found = self._vfs.children_at_hand(parent.node)
+        return None if found is None else self._entry(parent, name, *found)
+
+    @handler_after(_lookup_at_hand)
+    async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        parent = self._inodes.at(parent_inode)
         try:
-            node, lease = await self._vfs.child(parent.node, os.fsdecode(name))
+            listing, lease = await self._vfs.children(parent.node)
         except NoSuchEntry as error:
             return _absence(error.lease)
+        return self._entry(parent, name, listing, lease)
+
+    def _entry(self, parent: Inode, name: bytes, listing: Listing, lease: float) -> EntryAttributes:
+        node = listing.nodes.get(os.fsdecode(name))
+        if node is None:
+            return _absence(lease)
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
         return self._attributes(inode, self._vfs.glance(node), lease)
 
-    @handler
+    def _getattr_at_hand(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
+        place = self._inodes.at(inode)
+        seen = self._vfs.glance(place.node)
+        unknown = seen.size is None and self._handles.opened(place) is None
+        return None if unknown else self._attributes(place, seen)
+
+    @handler_after(_getattr_at_hand)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
-        if self._handles.opened(place) is not None:
-            return self._attributes(place, self._vfs.glance(place.node))
         directory = place.parent.node if place.parent else None
         return self._attributes(place, await self._vfs.attributes(place.node, directory))
 
-    @handler
-    async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
+    @at_once
+    def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
         return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(self._inodes.at(inode).node)))
 
-    @handler
+    def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
+        place = self._inodes.at(inode)
+        opened = self._handles.opened(place) or self._vfs.open_at_hand(place.node)
+        return None if opened is None else self._opened(place, *self._handles.share(place, opened))
+
+    @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = self._inodes.at(inode)
-        handle, same = await self._handles.open(place, self._vfs.open)
-        opened = self._handles.file(handle)
-        if opened.size != place.told_size:
+        return self._opened(place, *await self._handles.open(place, self._vfs.open))
+
+    def _opened(self, place: Inode, handle: FileHandleT, same: bool) -> FileInfo:
+        if self._handles.file(handle).size != place.told_size:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             _invalidate_attributes(place)
         return FileInfo(fh=handle, keep_cache=same)
 
-    @handler
-    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        return await self._handles.file(fh).read(off, size)  # type: ignore[return-value]  # a memoryview is as good
+    def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
+        opened = self._handles.file(fh)
+        # A memoryview is as good as bytes.
+        return opened.part(off, size) if isinstance(opened, Content) else None  # type: ignore[return-value]
 
-    @handler
-    async def release(self, fh: FileHandleT) -> None:
+    @handler_after(_read_at_hand)
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        return await self._handles.file(fh).read(off, size)  # type: ignore[return-value]
+
+    @at_once
+    def release(self, fh: FileHandleT) -> None:
         self._handles.release(fh)
 
-    @handler
+    def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
+        place = self._inodes.at(inode)
+        found = self._vfs.children_at_hand(place.node)
+        return None if found is None else self._open_dir(place, *found)
+
+    @handler_after(_opendir_at_hand)
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         place = self._inodes.at(inode)
-        listing, lease = await self._vfs.children(place.node)
+        return self._open_dir(place, *await self._vfs.children(place.node))
+
+    def _open_dir(self, place: Inode, listing: Listing, lease: float) -> FileHandleT:
         self._vfs.listed(place.node)
         return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), lease))
 
-    @handler
-    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+    @at_once
+    def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         parent, nodes, lease = self._handles.dir(fh)
+        reply = self._blank(lease)  # one for all: pyfuse3 copies what is in it
         for index in range(start_id, len(nodes)):
-            inode = self._inodes.child(parent, nodes[index])
-            attributes = self._attributes(inode, self._vfs.glance(inode.node), lease)
-            name = pyfuse3.FileNameT(os.fsencode(nodes[index].name))
-            if not pyfuse3.readdir_reply(token, name, attributes, index + 1):
+            node = nodes[index]
+            inode = self._inodes.child(parent, node)
+            self._describe(reply, inode, self._vfs.glance(node))
+            if not pyfuse3.readdir_reply(token, os.fsencode(node.name), reply, index + 1):
                 return
             # Only a reply that was taken counts as a reference of the kernel's.
             self._inodes.remember(inode)
 
-    @handler
-    async def releasedir(self, fh: FileHandleT) -> None:
+    @at_once
+    def releasedir(self, fh: FileHandleT) -> None:
         self._handles.release_dir(fh)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         self._inodes.forget(inode_list)
         self._handles.forget([number for number, _ in inode_list])
 
-    @handler
-    async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
+    @at_once
+    def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
         if not name.startswith(b"user."):
             # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
@@ -129,13 +163,13 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         return os.fsencode(found[word])
 
-    @handler
-    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
+    @at_once
+    def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
         found = self._vfs.provenance(self._inodes.at(inode).node)
         return [pyfuse3.XAttrNameT(ATTRIBUTE + os.fsencode(word)) for word in found]
 
-    @handler
-    async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
+    @at_once
+    def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
         figures = pyfuse3.StatvfsData()
         figures.f_bsize = figures.f_frsize = BLOCK
         figures.f_namemax = 255
@@ -147,17 +181,27 @@ class Operations(pyfuse3.Operations):
         self._handles.close()
 
     def _attributes(self, inode: Inode, seen: Attributes, lease: float = LONGEST) -> EntryAttributes:
-        """What the kernel is told of `inode`. While it is open, size and lease are those of the open snapshot."""
-        opened = self._handles.opened(inode)
-        size = opened.size if opened is not None else seen.size
+        """What the kernel is told of `inode`."""
+        reply = self._blank(lease)
+        self._describe(reply, inode, seen)
+        return reply
+
+    def _blank(self, lease: float) -> EntryAttributes:
+        """A reply with what is the same for all entries of a directory."""
         reply = EntryAttributes()
-        reply.st_ino = inode.number
-        reply.st_mode = pyfuse3.ModeT(_MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0))
         reply.st_nlink = 1
         reply.st_uid, reply.st_gid = self._owner
-        reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         reply.st_blksize = BEST_READ
         reply.entry_timeout = min(LONGEST, lease)
+        return reply
+
+    def _describe(self, reply: EntryAttributes, inode: Inode, seen: Attributes) -> None:
+        """Fills in the rest. While the inode is open, size and lease are those of the open snapshot."""
+        opened = self._handles.opened(inode)
+        size = opened.size if opened is not None else seen.size
+        reply.st_ino = inode.number
+        reply.st_mode = _MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0)
+        reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         # A size that nobody knows yet is asked for again by whoever wants it.
         reply.attr_timeout = (
             0.0 if size is None or not seen.settled else min(LONGEST, max(seen.lease, OPEN if opened else 0.0))
@@ -166,7 +210,6 @@ class Operations(pyfuse3.Operations):
             inode.told_size = size
         reply.st_size = inode.told_size
         reply.st_blocks = -(-inode.told_size // BLOCK)
-        return reply
 
 
 def _absence(lease: float) -> EntryAttributes:

@@ -123,24 +123,66 @@ def handler(
     waits in a buffered read die by itself).
     """
 
+    def nothing(_self: S, /, *_args: P.args, **_kwargs: P.kwargs) -> T | None:
+        return None
+
+    return handler_after(nothing)(handle)
+
+
+def handler_after(
+    at_hand: Callable[Concatenate[S, P], T | None],
+) -> Callable[[Callable[Concatenate[S, P], Awaitable[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
+    """The same for a request that can often be answered at once: by `at_hand`, which returns None where it cannot.
+
+    What does not wait needs no deadline, and arming one costs more than most answers.
+    """
+
+    def decorate(
+        handle: Callable[Concatenate[S, P], Awaitable[T]],
+    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+        async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                found = at_hand(self, *args, **kwargs)
+                if found is not None:
+                    return found
+                pid = _pid(args)
+                CALLER.set(Caller(pid))
+                with self.patience.limit(pid):
+                    return await handle(self, *args, **kwargs)
+            except Exception as error:
+                raise _refusal(handle.__name__, error) from None
+            raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
+
+        functools.update_wrapper(wrapped, handle)
+        return wrapped
+
+    return decorate
+
+
+def at_once(handle: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """The same for a request that never waits for anything."""
+
     async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        last = args[-1] if args else None
-        pid = last.pid if isinstance(last, pyfuse3.RequestContext) else 0
-        CALLER.set(Caller(pid))
         try:
-            with self.patience.limit(pid):
-                return await handle(self, *args, **kwargs)
-        except pyfuse3.FUSEError:
-            raise
-        except QUIET as error:
-            raise pyfuse3.FUSEError(errno_of(error)) from None
-        except CometFSError as error:
-            log.warning("%s: %s", handle.__name__, error)
-            raise pyfuse3.FUSEError(errno_of(error)) from None
+            return handle(self, *args, **kwargs)
         except Exception as error:
-            log.exception("bug in %s", handle.__name__)
-            raise pyfuse3.FUSEError(errno_of(error)) from None
-        raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
+            raise _refusal(handle.__name__, error) from None
 
     functools.update_wrapper(wrapped, handle)
     return wrapped
+
+
+def _pid(args: tuple[Any, ...]) -> int:
+    last = args[-1] if args else None
+    return last.pid if isinstance(last, pyfuse3.RequestContext) else 0
+
+
+def _refusal(request: str, error: Exception) -> pyfuse3.FUSEError:
+    """What pyfuse3 is told of an error; the log is told what a program cannot be."""
+    if isinstance(error, pyfuse3.FUSEError):
+        return error
+    if not isinstance(error, CometFSError):
+        log.error("bug in %s", request, exc_info=error)
+    elif not isinstance(error, QUIET):
+        log.warning("%s: %s", request, error)
+    return pyfuse3.FUSEError(errno_of(error))

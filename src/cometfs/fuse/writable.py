@@ -19,7 +19,7 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestConte
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
 from cometfs.fuse.operations import Operations, _invalidate_attributes
-from cometfs.fuse.requests import Patience, handler
+from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree.drafts import Draft
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
@@ -65,8 +65,8 @@ class WritableOperations(Operations):
         self._writers[handle] = (inode, ctx.pid)
         return FileInfo(fh=handle, keep_cache=False), self._attributes(inode, self._vfs.glance(node), 0.0)
 
-    @handler
-    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+    @at_once
+    def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         return self._draft(fh).write(off, buf)
 
     @handler
@@ -137,40 +137,36 @@ class WritableOperations(Operations):
         moved = await self._writing.rename(old.node, name, new.node, new_name, new=bool(flags & NOREPLACE))
         self._inodes.move(old, name, new, moved)
 
-    @handler
-    async def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
+    @at_once
+    def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
         self._refuse(parent_inode)
 
-    @handler
-    async def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+    @at_once
+    def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         self._refuse(parent_inode)
 
-    @handler
-    async def mknod(
-        self, parent_inode: InodeT, name: bytes, mode: int, rdev: int, ctx: RequestContext
-    ) -> EntryAttributes:
+    @at_once
+    def mknod(self, parent_inode: InodeT, name: bytes, mode: int, rdev: int, ctx: RequestContext) -> EntryAttributes:
         self._refuse(parent_inode)
 
-    @handler
-    async def symlink(self, parent_inode: InodeT, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
+    @at_once
+    def symlink(self, parent_inode: InodeT, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
         self._refuse(parent_inode)
 
-    @handler
-    async def link(
-        self, inode: InodeT, new_parent_inode: InodeT, new_name: bytes, ctx: RequestContext
-    ) -> EntryAttributes:
+    @at_once
+    def link(self, inode: InodeT, new_parent_inode: InodeT, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
         self._refuse(new_parent_inode)
 
-    @handler
-    async def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
+    @at_once
+    def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
         self._refuse_attribute(inode)
 
-    @handler
-    async def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+    @at_once
+    def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         self._refuse_attribute(inode)
 
-    @handler
-    async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
+    @at_once
+    def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
         if mode & os.W_OK:
             self._writing.check(self._inodes.at(inode).node)
         return True

@@ -58,6 +58,14 @@ class Answers:
         self.warmer.notice(source, at, waited=self.store.recall(source.key(at)) is None)
         return await self.ask(source, at)
 
+    def wanted_at_hand(self, source: Source, at: At) -> Held | None:
+        """The same, where it is in memory and no error."""
+        held = self.peek(source, at)
+        if held is None or held.error is not None:
+            return None
+        self.warmer.notice(source, at, waited=False)
+        return held
+
     async def ask(self, source: Source, at: At) -> Held:
         """The answer, at hand or asked for. Raises what Comet's answer raises."""
         key = source.key(at)

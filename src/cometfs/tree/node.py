@@ -19,9 +19,12 @@ Row = Mapping[str, Any]
 """One object of a Comet answer, in the normal form of comet/models.py."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class At:
-    """What is known at a place of the tree: bound on the way down, never asked for again."""
+    """What is known at a place of the tree: bound on the way down, never asked for again.
+
+    Never changed, but not frozen: that would make it three times as slow to make, and a listing has thousands.
+    """
 
     web: str
     """Root of Comet's web pages, without a final slash."""

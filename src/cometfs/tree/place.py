@@ -14,9 +14,12 @@ from cometfs.tree import names
 from cometfs.tree.node import At, Dir, File, Link
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
-    """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place."""
+    """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place.
+
+    Never changed, and not frozen for the reason of `At`.
+    """
 
     name: str
     entry: File | Dir | Link
@@ -33,8 +36,12 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made, `unlisted`
-    what is there only when it is named."""
+    what is there only when it is named.
 
+    `at`: the place of the directory, as it was known then.
+    """
+
+    at: At
     nodes: dict[str, Node] = field(default_factory=dict)
     unlisted: dict[str, Node] = field(default_factory=dict)
     folders: dict[str, Listing] = field(default_factory=dict)
@@ -43,9 +50,9 @@ class Listing:
 Kind = Literal["file", "dir", "link"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attributes:
-    """What stat shows. Size and lease come from one snapshot."""
+    """What stat shows. Size and lease come from one snapshot. Never changed, like `At`."""
 
     kind: Kind
     size: int | None
@@ -98,8 +105,12 @@ class Content:
     def broken(self) -> bool:
         return False
 
-    async def read(self, offset: int, length: int) -> memoryview:
+    def part(self, offset: int, length: int) -> memoryview:
+        """What `read` returns."""
         return memoryview(self.data)[offset : offset + length]
+
+    async def read(self, offset: int, length: int) -> memoryview:
+        return self.part(offset, length)
 
     def close(self) -> None:
         pass
@@ -142,7 +153,7 @@ def graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) ->
     """Puts `node` at `path`, making the folders on the way."""
     for depth, part in enumerate(path[:-1], 1):
         if part not in listing.folders:
-            listing.folders[part] = Listing()
+            listing.folders[part] = Listing(at)
             listing.nodes[part] = Node(part, entry, at, path[:depth])
         listing = listing.folders[part]
     listing.nodes[path[-1]] = node

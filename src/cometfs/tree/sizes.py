@@ -1,80 +1,88 @@
-"""The sizes of files that were read, and when their bytes changed: remembered for longer than the bytes, and on disk.
+"""How many bytes files have and when they changed, as far as that is known without asking anybody.
 
-Comet tells neither of a file that is made of an answer; so `ls -l`, `du` and `find -size` of what was read before would
-cost the answer again. What is remembered of all files at a place (an experiment, a project) is one value under one key.
-Not here: the sizes of assets, which Comet tells (questions.py) and the library of bodies knows.
+What was learned of a file outlives its bytes. Not here: making and opening files (vfs.py).
 """
 
 from __future__ import annotations
 
 import time
-import zlib
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cometfs.cache.store import Store
-from cometfs.lease import Lease
-from cometfs.tree.node import At
+import trio
+
+from cometfs.cache.memory import Held
+from cometfs.lease import LISTING, Lease
+from cometfs.tree.answers import Answers
+from cometfs.tree.node import At, File, Stream
 
 REMEMBERED = Lease(24 * 3600.0)
-"""For how long something is remembered of a place of which no file is read."""
+"""For how long it is remembered what was shown of a file or a directory."""
+
+_DATED_BYTES = 400
+"""What one `_Dated` costs to keep, its keys included."""
 
 
-class Seen(NamedTuple):
-    """The bytes that a file had when they were made last."""
+class Known(NamedTuple):
+    """Of a file: its size in bytes, None for one that must be fetched first; when it changed, in milliseconds since
+    1970; and the seconds for which that holds."""
 
-    size: int
+    size: int | None
+    modified_ms: float
+    lease: float
+
+
+class _Dated(NamedTuple):
+    """The bytes that a file had last: how many, of which version, until when that holds (`trio.current_time`), and when
+    they changed: in ms since 1970, 0 for never."""
+
     digest: int
     changed_ms: float
-    """When they were first seen to differ from what they had been, in ms since 1970; 0 for never."""
+    size: int
     version: str
-    """Of the experiment."""
-    until: float
-    """Seconds since 1970: until then they are what they were."""
+    expires: float
 
 
 class Sizes:
-    """What is remembered of files, by a word for the file and its place."""
+    """Sizes and dates of files, from the answers at hand and from what was once opened."""
 
-    def __init__(self, store: Store, wall: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._wall = wall
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._store = answers.store
 
-    def of(self, word: str, at: At) -> Seen | None:
-        """What is remembered of a file, whether or not it still holds; asks nobody."""
-        found = self._all(at).get(_name(word, at))
-        return None if found is None else Seen(*found)
+    def known(self, entry: File, at: At) -> Known:
+        """What is known of a file; some microseconds, for it is asked for every entry of every listing."""
+        source = entry.source
+        if source is None:
+            return Known(len(entry.render(at)), at.modified_ms, LISTING)
+        if isinstance(source, Stream):
+            return Known(self._of_body(source, at), at.modified_ms, LISTING)
+        held = self._store.peek(("dated", entry, at.key))
+        dated: _Dated | None = None if held is None else held.value
+        modified_ms = at.modified_ms if dated is None else max(at.modified_ms, dated.changed_ms)
+        if entry.render is bytes and (answer := self._answers.peek(source, at)) is not None:
+            if answer.error is not None:
+                return Known(None, modified_ms, 0.0)
+            return Known(len(answer.value), modified_ms, self._store.remaining(answer))
+        if dated is None or dated.version != at.version or dated.expires <= trio.current_time():
+            return Known(None, modified_ms, 0.0)
+        return Known(dated.size, modified_ms, dated.expires - trio.current_time())
 
-    def size(self, word: str, at: At) -> tuple[int | None, float]:
-        """The size of a file and the seconds for which it holds; (None, 0) where nobody knows."""
-        seen = self.of(word, at)
-        if seen is None or seen.version != at.version:
-            return None, 0.0
-        left = seen.until - self._wall()
-        return (seen.size, left) if left > 0 else (None, 0.0)
+    def dated(self, entry: File, at: At, data: bytes, answer: Held) -> bytes:
+        """`data`, made of `answer`, whose size is remembered from now on, and when these bytes were first seen to
+        differ: Comet dates experiments, not edits of them."""
+        key = ("dated", entry, at.key)
+        before = self._store.peek(key)
+        digest, changed_ms = hash(data), 0.0
+        if before is not None:
+            changed_ms = before.value.changed_ms if before.value.digest == digest else time.time() * 1000
+        dated = _Dated(digest, changed_ms, len(data), at.version, answer.expires)
+        if before is None or before.value != dated:
+            self._store.keep(key, dated, REMEMBERED, _DATED_BYTES)
+        return data
 
-    def note(self, word: str, at: At, data: bytes, holds: float) -> None:
-        """A file has these bytes, for so many seconds."""
-        before, digest, now = self.of(word, at), zlib.crc32(data), self._wall()
-        changed = 0.0 if before is None else before.changed_ms
-        if before is not None and (before.digest, before.size) != (digest, len(data)):
-            changed = now * 1000
-        seen = Seen(len(data), digest, changed, at.version, now + holds)
-        if before is not None and before[:4] == seen[:4] and before.until >= seen.until - 1:
-            return
-        known = {**self._all(at), _name(word, at): list(seen)}
-        self._store.keep(_key(at), known, REMEMBERED, lasting=at.experiment is None or bool(at.version))
-
-    def _all(self, at: At) -> dict[str, list[Any]]:
-        key = _key(at)
-        held = self._store.recall(key) or self._store.keep(key, {}, REMEMBERED)
-        found: dict[str, list[Any]] = held.value
-        return found
-
-
-def _key(at: At) -> Hashable:
-    return ("sizes", *at.key[:1])
-
-
-def _name(word: str, at: At) -> str:
-    return "\n".join((word, *map(str, at.key[1:])))
+    def _of_body(self, stream: Stream, at: At) -> int | None:
+        key, told = stream.key(at), stream.size(at)
+        body = self._answers.bodies.peek(key)
+        if body is not None and body.size is not None:
+            return body.size
+        return self._answers.bodies.size(key) if told is None else told

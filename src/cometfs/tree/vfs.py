@@ -7,11 +7,11 @@ values that go in and out (place.py), inodes and errnos (fuse/).
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from zipfile import BadZipFile
 
 import trio
@@ -25,29 +25,22 @@ from cometfs.tree.drafts import Desk
 from cometfs.tree.junk import is_junk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, graft, leaf
+from cometfs.tree.sizes import REMEMBERED, Sizes
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
 
-_REMEMBERED = Lease(24 * 3600.0)
-"""For how long a directory remembers what it has shown."""
+_FIXED_BYTES = 130
+"""The same of an entry that every such directory has: its name and its place are those of others (tracemalloc: 115)."""
 
 _GOING_THROUGH = Lease(10.0)
 """For how long somebody who listed a directory is taken to go through it."""
 
+RENEW_BELOW = 20.0
+"""Seconds that a listing holds below which it is looked whether its answers are to be renewed."""
+
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
-
-
-class _Dated(NamedTuple):
-    """The bytes that a file had last: how many, of which version, until when that holds (`trio.current_time`), and when
-    they changed: in ms since 1970, 0 for never."""
-
-    digest: int
-    changed_ms: float
-    size: int
-    version: str
-    expires: float
 
 
 class Vfs:
@@ -60,6 +53,7 @@ class Vfs:
         self._desks: dict[Writer, Desk] = {}
         self._answers = answers
         self._store = answers.store
+        self._sizes = Sizes(answers)
         self.root = Node("", tree, At(answers.api.root, born_ms))
 
     async def children(self, node: Node) -> tuple[Listing, float]:
@@ -67,18 +61,31 @@ class Vfs:
 
         Raises NotADirectory for a file, and what Comet's answer raises.
         """
+        found = self.children_at_hand(node)
+        if found is not None:
+            return found
+        assert isinstance(node.entry, Dir)
+        answers = [(each, await self._answers.wanted(each.source, node.at)) for each in _eaches(node.entry)]
+        key = self._listing_key(node)
+        # Somebody else may have built it while this one waited.
+        return self._within(node, self._store.peek(key) or self._keep_listing(key, node, node.entry, answers))
+
+    def children_at_hand(self, node: Node) -> tuple[Listing, float] | None:
+        """What `children` returns, where nobody must be asked for it."""
         entry = node.entry
         if not isinstance(entry, Dir):
             raise NotADirectory(f"{node.name} is a file")
-        desk = self.desk(node)
         key = self._listing_key(node)
         held = self._store.peek(key)
-        if held is None:
-            answers = [(each, await self._answers.wanted(each.source, node.at)) for each in _eaches(entry)]
-            # Somebody else may have built it while this one waited.
-            held = self._store.peek(key) or self._keep_listing(key, node.at, entry, answers, desk)
-        for each in _eaches(entry):
-            self._answers.warmer.renew(each.source, node.at)
+        if not _eaches(entry) and (held is None or held.value.at is not node.at):
+            # Made anew with its place, it does not keep the rows of a former listing in memory.
+            held = self._keep_listing(key, node, entry, [])
+        if held is not None and self._store.remaining(held) < RENEW_BELOW:
+            for each in _eaches(entry):
+                self._answers.warmer.renew(each.source, node.at)
+        return None if held is None else self._within(node, held)
+
+    def _within(self, node: Node, held: Held) -> tuple[Listing, float]:
         listing: Listing = held.value
         for part in node.within:
             folder = listing.folders.get(part)
@@ -113,9 +120,7 @@ class Vfs:
             return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0, writable=True)
         if isinstance(entry, Link):
             return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
-        size, lease = self._known_size(node, entry)
-        dated = self._store.peek(("dated", entry, node.at.key))
-        return Attributes("file", size, max(node.at.modified_ms, dated.value.changed_ms if dated else 0.0), lease)
+        return Attributes("file", *self._sizes.known(entry, node.at))
 
     def readlink(self, node: Node) -> str:
         """Where a link points to, relative to the directory that it stands in."""
@@ -176,13 +181,25 @@ class Vfs:
             return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
             return await self._answers.open_body(entry.source, node.at)
-        return Content(await self._render(node, entry))
+        return Content(await self._render(node, entry, entry.source))
 
-    def _keep_listing(
-        self, key: Hashable, at: At, entry: Dir, answers: list[tuple[Each, Held]], desk: Desk | None
-    ) -> Held:
+    def open_at_hand(self, node: Node) -> Opened | None:
+        """What `open` returns, where nobody must be asked and nothing made."""
+        entry = node.entry
+        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self.desk(node) is not None:
+            return None
+        if entry.source is None:
+            return Content(entry.render(node.at))
+        if entry.render is not bytes:
+            held = self._store.peek(_made_key(entry, node.at))
+            return None if held is None else Content(held.value)
+        held = self._answers.wanted_at_hand(entry.source, node.at)
+        return None if held is None else Content(self._sizes.dated(entry, node.at, held.value, held))
+
+    def _keep_listing(self, key: Hashable, node: Node, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
+        at, desk = node.at, self.desk(node)
         lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))
-        listing = Listing()
+        listing = Listing(at)
         fixed = [child for child in entry.entries if not isinstance(child, Each)]
         omitted = self._omitted(entry, at, fixed)
         for child in fixed:
@@ -194,7 +211,8 @@ class Vfs:
             rows = each.rows(held.value if desk is None else desk.over(held.value))
             for path, row in zip(names.apart_from(taken, each.names(rows)), rows, strict=True):
                 graft(listing, path, leaf(path, each.child(row), each.bind(at, row)), entry, at)
-        weight = _NODE_BYTES * (1 + len(fixed) + sum(len(each.rows(held.value)) for each, held in answers))
+        count = sum(len(each.rows(held.value)) for each, held in answers)
+        weight = _NODE_BYTES * (1 + count) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 
     def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> frozenset[str]:
@@ -207,7 +225,7 @@ class Vfs:
         before = self._store.peek(key)
         nothing = frozenset(child.name for child in fixed if self._is_nothing(child, at))
         omitted = nothing if before is None else nothing & before.value
-        self._store.keep(key, omitted, _REMEMBERED, _NODE_BYTES)
+        self._store.keep(key, omitted, REMEMBERED, _NODE_BYTES)
         return omitted
 
     def _is_nothing(self, entry: File | Dir | Link, at: At) -> bool:
@@ -229,8 +247,8 @@ class Vfs:
 
     def desk(self, node: Node) -> Desk | None:
         """The writing in a writable directory, of itself or one of its files; None for what is only read."""
-        writer = None if isinstance(node.entry, Link) else node.entry.writer
-        if not self.rw or writer is None:
+        writer = None if not self.rw or isinstance(node.entry, Link) else node.entry.writer
+        if writer is None:
             return None
         if writer not in self._desks:
             asked_at = _directory_of(node)
@@ -252,21 +270,21 @@ class Vfs:
         (each,) = _eaches(directory.entry)
         return leaf((name,), each.child(row), each.bind(directory.at, row))
 
-    async def _render(self, node: Node, entry: File) -> bytes:
-        assert not isinstance(entry.source, Stream)
-        if entry.source is None:
-            return entry.render(node.at)
+    async def _render(self, node: Node, entry: File, source: Source | None) -> bytes:
+        at = node.at
+        if source is None:
+            return entry.render(at)
         if entry.render is bytes:
-            return await self._plain(entry, entry.source, node.at)
-        key = ("file", entry, node.at.version, node.at.key)
+            answer = await self._answers.wanted(source, at)
+            return self._sizes.dated(entry, at, answer.value, answer)
+        key = _made_key(entry, at)
         held = self._store.peek(key)
         if held is None:
-            source, at = entry.source, node.at
-            held = await self._store.once(("render", *key), lambda: self._make(key, entry, source, at))
+            held = await self._store.once(("render", key), lambda: self._make(entry, source, at))
         rendered: bytes = held.value
         return rendered
 
-    async def _make(self, key: Hashable, entry: File, source: Source, at: At) -> Held:
+    async def _make(self, entry: File, source: Source, at: At) -> Held:
         """Renders an answer, once for all who want the file, and out of the way where that takes time."""
         answer = await self._answers.wanted(source, at)
         try:
@@ -276,50 +294,19 @@ class Vfs:
                 data = entry.render(answer.value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
             raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
-        self._date(entry, at, data, answer)
-        return self._store.keep(key, data, Lease(self._store.remaining(answer)))
-
-    async def _plain(self, entry: File, source: Source, at: At) -> bytes:
-        """An answer that is the file itself."""
-        answer = await self._answers.wanted(source, at)
-        data: bytes = answer.value
-        self._date(entry, at, data, answer)
-        return data
-
-    def _date(self, entry: File, at: At, data: bytes, answer: Held) -> None:
-        """Remembers the size of a file, which outlives its bytes, and when these were first seen to differ: Comet dates
-        experiments, not edits of them."""
-        key = ("dated", entry, at.key)
-        before = self._store.peek(key)
-        digest = hash(data)
-        if before is None:
-            changed_ms = 0.0
-        else:
-            changed_ms = before.value.changed_ms if before.value.digest == digest else time.time() * 1000
-        dated = _Dated(digest, changed_ms, len(data), at.version, answer.expires)
-        self._store.keep(key, dated, _REMEMBERED, _NODE_BYTES)
-
-    def _known_size(self, node: Node, entry: File) -> tuple[int | None, float]:
-        if entry.source is None:
-            return len(entry.render(node.at)), LISTING
-        if isinstance(entry.source, Stream):
-            key, told = entry.source.key(node.at), entry.source.size(node.at)
-            body = self._answers.bodies.peek(key)
-            if body is not None and body.size is not None:
-                return body.size, LISTING
-            return (self._answers.bodies.size(key) if told is None else told), LISTING
-        if entry.render is bytes and (held := self._answers.peek(entry.source, node.at)) is not None:
-            return (None, 0.0) if held.error else (len(held.value), self._store.remaining(held))
-        dated = self._store.peek(("dated", entry, node.at.key))
-        if dated is None or dated.value.version != node.at.version:
-            return None, 0.0
-        left = dated.value.expires - trio.current_time()
-        return (dated.value.size, left) if left > 0 else (None, 0.0)
+        self._sizes.dated(entry, at, data, answer)
+        return self._store.keep(_made_key(entry, at), data, Lease(self._store.remaining(answer)))
 
 
 def _directory_of(node: Node) -> At:
     return node.at if isinstance(node.entry, Dir) else replace(node.at, key=node.at.key[:-1])
 
 
+def _made_key(entry: File, at: At) -> Hashable:
+    """Where the bytes of a file are kept that is made of an answer."""
+    return ("file", entry, at.version, at.key)
+
+
+@functools.cache  # by identity: a declaration is not hashed by what is in it
 def _eaches(entry: Dir) -> list[Each]:
     return [child for child in entry.entries if isinstance(child, Each)]
