@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING
+from cometfs.tree import place
+from cometfs.tree import vfs as vfs_module
 from cometfs.tree.node import Dir, File
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
@@ -190,3 +193,23 @@ async def test_bytes_that_change_get_a_new_time(vfs: Vfs, wire: Wire, autojump_c
     await trio.sleep(FINISHED + 1)
     assert await read(vfs, f"{BASELINE}/tags.txt") == b"baseline\nmlq\n"
     assert vfs.glance(node).modified_ms > before
+
+
+async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its nodes are made in a thread; here that waits for a task, which could not run otherwise."""
+    others_ran = threading.Event()
+    made = place.grow
+
+    def slow(*arguments: Any) -> Any:
+        assert others_ran.wait(20), "nobody else had a turn"
+        return made(*arguments)
+
+    project = await at(vfs, BASELINE.rpartition("/")[0])
+    monkeypatch.setattr(vfs_module, "_MANY", 2)
+    monkeypatch.setattr(vfs_module, "grow", slow)
+    vfs._store.drop(vfs._listing_key(project))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(vfs.children, project)
+        await trio.testing.wait_all_tasks_blocked()
+        others_ran.set()
+    assert BASELINE.rpartition("/")[2] in (await vfs.children(project))[0].nodes

@@ -5,13 +5,13 @@ Not here: how they come about (vfs.py).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from cometfs.cache.disk import Bodies, Body
 from cometfs.tree import names
-from cometfs.tree.node import At, Dir, File, Link
+from cometfs.tree.node import At, Dir, Each, File, Link
 
 
 @dataclass(slots=True)
@@ -147,6 +147,18 @@ class OpenedBody:
 def leaf(path: names.Path, entry: File | Dir | Link, at: At) -> Node:
     # A link must know how deep it lies; for a directory the same words would mean a folder of its own listing.
     return Node(path[-1], entry, at, path[:-1] if isinstance(entry, Link) else ())
+
+
+Grown = tuple[names.Path, Node]
+"""A node, and its place below its declared directory."""
+
+
+def grow(node: Node, each: Each, rows: Sequence[Any]) -> list[Grown]:
+    """The nodes that stand for `rows` in the directory `node`."""
+    assert isinstance(node.entry, Dir)
+    taken = {entry.name for entry in node.entry.entries if not isinstance(entry, Each)}
+    paths = names.apart_from(taken, each.names(rows))
+    return [(path, leaf(path, each.child(row), each.bind(node.at, row))) for path, row in zip(paths, rows, strict=True)]
 
 
 def graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:

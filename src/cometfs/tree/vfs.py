@@ -8,8 +8,9 @@ values that go in and out (place.py), inodes and errnos (fuse/).
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 from zipfile import BadZipFile
@@ -19,12 +20,12 @@ import trio
 from cometfs.cache.memory import Held
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
 from cometfs.lease import ACCOUNT, LISTING, Lease
-from cometfs.tree import names, provenance
+from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
 from cometfs.tree.junk import is_junk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
-from cometfs.tree.place import Attributes, Content, Listing, Node, Opened, graft, leaf
+from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.sizes import REMEMBERED, Sizes
 
 _NODE_BYTES = 400
@@ -41,6 +42,9 @@ RENEW_BELOW = 20.0
 
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
+
+_MANY = 500
+"""Rows of a listing beyond which their nodes are made in a thread, for the same reason: some 10 us each."""
 
 
 class Vfs:
@@ -65,10 +69,19 @@ class Vfs:
         if found is not None:
             return found
         assert isinstance(node.entry, Dir)
-        answers = [(each, await self._answers.wanted(each.source, node.at)) for each in _eaches(node.entry)]
+        eaches = _eaches(node.entry)
+        answers = [await self._answers.wanted(each.source, node.at) for each in eaches]
+        grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
         key = self._listing_key(node)
         # Somebody else may have built it while this one waited.
-        return self._within(node, self._store.peek(key) or self._keep_listing(key, node, node.entry, answers))
+        return self._within(node, self._store.peek(key) or self._keep_listing(key, node, node.entry, answers, grown))
+
+    async def _grown(self, node: Node, each: Each, answer: Held) -> list[Grown]:
+        desk = self.desk(node)
+        rows = each.rows(answer.value if desk is None else desk.over(answer.value))
+        if len(rows) <= _MANY:
+            return grow(node, each, rows)
+        return await trio.to_thread.run_sync(grow, node, each, rows, abandon_on_cancel=True)
 
     def children_at_hand(self, node: Node) -> tuple[Listing, float] | None:
         """What `children` returns, where nobody must be asked for it."""
@@ -79,7 +92,7 @@ class Vfs:
         held = self._store.peek(key)
         if not _eaches(entry) and (held is None or held.value.at is not node.at):
             # Made anew with its place, it does not keep the rows of a former listing in memory.
-            held = self._keep_listing(key, node, entry, [])
+            held = self._keep_listing(key, node, entry, (), ())
         if held is not None and self._store.remaining(held) < RENEW_BELOW:
             for each in _eaches(entry):
                 self._answers.warmer.renew(each.source, node.at)
@@ -196,9 +209,11 @@ class Vfs:
         held = self._answers.wanted_at_hand(entry.source, node.at)
         return None if held is None else Content(self._sizes.dated(entry, node.at, held.value, held))
 
-    def _keep_listing(self, key: Hashable, node: Node, entry: Dir, answers: list[tuple[Each, Held]]) -> Held:
-        at, desk = node.at, self.desk(node)
-        lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for _, held in answers)]))
+    def _keep_listing(
+        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
+    ) -> Held:
+        at = node.at
+        lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for held in answers)]))
         listing = Listing(at)
         fixed = [child for child in entry.entries if not isinstance(child, Each)]
         omitted = self._omitted(entry, at, fixed)
@@ -206,13 +221,9 @@ class Vfs:
             if child.name not in omitted:
                 listed = not isinstance(child, File) or child.listed
                 (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
-        taken = {child.name for child in fixed}
-        for each, held in answers:
-            rows = each.rows(held.value if desk is None else desk.over(held.value))
-            for path, row in zip(names.apart_from(taken, each.names(rows)), rows, strict=True):
-                graft(listing, path, leaf(path, each.child(row), each.bind(at, row)), entry, at)
-        count = sum(len(each.rows(held.value)) for each, held in answers)
-        weight = _NODE_BYTES * (1 + count) + _FIXED_BYTES * len(fixed)
+        for path, child in itertools.chain(*grown):
+            graft(listing, path, child, entry, at)
+        weight = _NODE_BYTES * (1 + sum(map(len, grown))) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 
     def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> frozenset[str]:
