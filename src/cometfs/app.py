@@ -31,12 +31,12 @@ from cometfs.config import MountSettings, ServeSettings, account_directory, cach
 from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
-from cometfs.local import sample_directory, server
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
 from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
 from cometfs.tree.vfs import Vfs
+
+# Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
+# half as long again to start.
 
 MEMORY = 128 << 20
 """Bytes of answers and rendered files that are kept in memory."""
@@ -154,6 +154,10 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
 async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -> None:
     """The embedded Comet and a mount of it in one process; `ready` gets the server's address. Ends like `mount`."""
+    from cometfs.local import server
+    from cometfs.local.app import make_app
+    from cometfs.local.index import open_directory
+
     app = make_app(open_directory(archives))
     async with _until_signal() as nursery:
         url = await nursery.start(server.serve, app, "127.0.0.1:0")
@@ -166,6 +170,10 @@ async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -
 
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
+    from cometfs.local import sample_directory, server
+    from cometfs.local.app import make_app
+    from cometfs.local.index import open_directory
+
     index = open_directory(settings.archives or sample_directory(), settings.replicate)
     app = make_app(index, api_key=settings.api_key, latency=settings.latency_ms / 1000, access_log=settings.access_log)
     async with _until_signal() as nursery:

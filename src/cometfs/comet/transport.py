@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
+from typing import cast
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 
 from cometfs import __version__
@@ -22,6 +24,15 @@ from cometfs.comet.encodings import Damaged, Decoder, decoder
 from cometfs.comet.policy import Transient
 from cometfs.comet.proxies import proxy_for
 from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
+
+# httpx imports its command, and with that rich and pygments, where those are installed: 50 ms of every start. It does
+# without where that import fails.
+_NO_MODULE = cast(ModuleType, None)
+sys.modules.setdefault("httpx._main", _NO_MODULE)
+import httpx  # noqa: E402
+
+if sys.modules["httpx._main"] is _NO_MODULE:
+    del sys.modules["httpx._main"]
 
 LANES = 32
 
