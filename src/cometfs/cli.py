@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 import click
-from rich import filesize
 
 import cometfs
 from cometfs.errors import CometFSError
@@ -222,8 +221,14 @@ def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
         click.echo(f"\n{account.server}")
         for name, value in _contents(account.server, account.folder, contents).items():
             if value and name != "server":
-                shown = filesize.decimal(value) if "bytes" in name and isinstance(value, int) else value
+                shown = _bytes(value) if "bytes" in name and isinstance(value, int) else value
                 click.echo(f"  {name.replace('_', ' '):<14}  {shown}")
+
+
+def _bytes(count: int) -> str:
+    from rich import filesize
+
+    return filesize.decimal(count)
 
 
 def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | int]:
@@ -254,7 +259,7 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
     _log_to_stderr("warning")
     found = config.accounts(cache_dir, url)
     for account in found:
-        click.echo(f"{account.server}: {filesize.decimal(clear(account.folder))} freed")
+        click.echo(f"{account.server}: {_bytes(clear(account.folder))} freed")
     if not found:
         click.echo(f"nothing is kept in {config.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
 

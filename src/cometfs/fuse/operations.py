@@ -14,7 +14,7 @@ from cometfs.errors import NoSuchEntry
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.requests import Patience, at_once, handler_after
-from cometfs.tree.place import Attributes, Content, Listing
+from cometfs.tree.place import Attributes, Content, Listing, Node
 from cometfs.tree.vfs import Vfs
 
 LONGEST = 300.0
@@ -52,22 +52,21 @@ class Operations(pyfuse3.Operations):
         if name in (b".", b".."):
             inode = parent if name == b"." else parent.parent or parent
             return self._attributes(inode, self._vfs.glance(inode.node))
-        found = self._vfs.children_at_hand(parent.node)
-        return None if found is None else self._entry(parent, name, *found)
+        try:
+            found = self._vfs.child_at_hand(parent.node, os.fsdecode(name))
+        except NoSuchEntry as error:
+            return _absence(error.lease)
+        return None if found is None else self._entry(parent, *found)
 
     @handler_after(_lookup_at_hand)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         parent = self._inodes.at(parent_inode)
         try:
-            listing, lease = await self._vfs.children(parent.node)
+            return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
         except NoSuchEntry as error:
             return _absence(error.lease)
-        return self._entry(parent, name, listing, lease)
 
-    def _entry(self, parent: Inode, name: bytes, listing: Listing, lease: float) -> EntryAttributes:
-        node = listing.nodes.get(os.fsdecode(name))
-        if node is None:
-            return _absence(lease)
+    def _entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
         return self._attributes(inode, self._vfs.glance(node), lease)

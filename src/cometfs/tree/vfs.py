@@ -113,13 +113,14 @@ class Vfs:
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
+        return self.child_at_hand(node, name) or _named(node, name, *await self.children(node))
+
+    def child_at_hand(self, node: Node, name: str) -> tuple[Node, float] | None:
+        """What `child` returns or raises, where nobody must be asked for it."""
         if isinstance(node.entry, Dir) and node.entry.means_it and is_junk(name):
             raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
-        listing, lease = await self.children(node)
-        found = listing.nodes.get(name) or listing.unlisted.get(name)
-        if found is None:
-            raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
-        return found, lease
+        found = self.children_at_hand(node)
+        return None if found is None else _named(node, name, *found)
 
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without asking anybody."""
@@ -221,8 +222,8 @@ class Vfs:
             if child.name not in omitted:
                 listed = not isinstance(child, File) or child.listed
                 (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
-        for path, child in itertools.chain(*grown):
-            graft(listing, path, child, entry, at)
+        for path, grown_node in itertools.chain(*grown):
+            graft(listing, path, grown_node, entry, at)
         weight = _NODE_BYTES * (1 + sum(map(len, grown))) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 
@@ -307,6 +308,13 @@ class Vfs:
             raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
         self._sizes.dated(entry, at, data, answer)
         return self._store.keep(_made_key(entry, at), data, Lease(self._store.remaining(answer)))
+
+
+def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
+    found = listing.nodes.get(name) or listing.unlisted.get(name)
+    if found is None:
+        raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
+    return found, lease
 
 
 def _directory_of(node: Node) -> At:
