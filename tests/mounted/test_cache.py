@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -143,3 +145,23 @@ def test_a_cache_that_cannot_be_is_said(tmp_path: Path, comet: Comet) -> None:
         running_mount(tmp_path, comet, "--cache-dir", str(tmp_path / "file")),
     ):
         pass
+
+
+def test_sizes_outlive_what_they_are_the_sizes_of(tmp_path: Path, comet: Comet) -> None:
+    """`ls -l`, `du` and `find -size` of what was read before cost nothing, even where the answers have gone."""
+    command = ["find", BASELINE, "-type", "f", "-not", "-path", "*/images/*", "-printf", "%s %p\\n"]
+    with running_mount(tmp_path, comet) as mounted:
+        everything(mounted, BASELINE)
+        before = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
+    kept: tuple[str, ...] = ("workspaces", "projects", "experiments", "sizes", "names of metrics")
+    kept += ("experiment/asset/list", "experiment/git/patch")
+    with sqlite3.connect(cache_of(tmp_path) / "index.sqlite") as db:
+        (answers,) = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE name GLOB 'answers_[0-9]'")]
+        for (key,) in db.execute(f"SELECT key FROM {answers}").fetchall():
+            if json.loads(key)[0] not in kept:
+                db.execute(f"DELETE FROM {answers} WHERE key = ?", (key,))
+    db.close()
+    with running_mount(tmp_path, comet) as mounted, comet.asked() as asked:
+        again = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
+    assert sorted(again.splitlines()) == sorted(before.splitlines())
+    assert asked == []

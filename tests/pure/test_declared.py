@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cometfs import API, errors
 from cometfs.fuse.errnos import ERRNOS
 from cometfs.tree.layout import tree
 from cometfs.tree.node import Dir, Each, File
-from cometfs.tree.table import markdown
+from cometfs.tree.table import markdown, words
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -59,3 +60,11 @@ def methods(entry: Dir) -> Iterator[str]:
                 yield from methods(one)
             elif isinstance(one, File):
                 yield from one.sdk
+
+
+def test_every_file_has_a_word_of_its_own() -> None:
+    """Under which its size is remembered on disk: two that share one would show each other's."""
+    found = words(tree())
+    doubled = [word for word, count in Counter(found.values()).items() if count > 1]
+    assert doubled == []
+    assert len(found) > 60

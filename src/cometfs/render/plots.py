@@ -21,6 +21,7 @@ import re
 import threading
 from collections.abc import Sequence
 from html import escape
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,11 @@ _LOCK = threading.Lock()
 def available() -> bool:
     """Whether pictures can be drawn here: the extra `plots` is installed."""
     return find_spec("matplotlib") is not None
+
+
+def drawn_by() -> str:
+    """What else than this code decides how pictures come out."""
+    return f"matplotlib {version('matplotlib')}" if available() else ""
 
 
 def chart_svg(title: str, lines: Sequence[Line]) -> bytes:

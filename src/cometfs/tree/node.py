@@ -194,6 +194,8 @@ class File:
     opened it. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
     writer: Writer | None = None
     """How it is written; its item is a `Stored` then."""
+    made_by: Callable[[], str] = str
+    """What else than this code decides its bytes: of another one, what is remembered of them means nothing."""
     listed: bool = True
     """False for a file that is there when it is named and in no listing: it changes by being looked at, and so would
     differ from every copy."""

@@ -1,14 +1,16 @@
 """How many bytes files have and when they changed, as far as that is known without asking anybody.
 
-What was learned of a file outlives its bytes. Not here: making and opening files (vfs.py).
+What was learned of a file outlives its bytes, and the mount: Comet tells the size of no file that is made of an
+answer, so `ls -l`, `du` and `find -size` of what was read before would cost the answer again. All that is remembered of
+the files of a place (an experiment, a project) stands under one key. Not here: making and opening files (vfs.py).
 """
 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
-
-import trio
+import zlib
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
 
 from cometfs.cache.memory import Held
 from cometfs.lease import LISTING, Lease
@@ -18,8 +20,7 @@ from cometfs.tree.node import At, File, Stream
 REMEMBERED = Lease(24 * 3600.0)
 """For how long it is remembered what was shown of a file or a directory."""
 
-_DATED_BYTES = 400
-"""What one `_Dated` costs to keep, its keys included."""
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Known(NamedTuple):
@@ -32,22 +33,25 @@ class Known(NamedTuple):
 
 
 class _Dated(NamedTuple):
-    """The bytes that a file had last: how many, of which version, until when that holds (`trio.current_time`), and when
-    they changed: in ms since 1970, 0 for never."""
+    """The bytes that a file had last: how many, their checksum, when they were first seen to differ from what they had
+    been (ms since 1970; 0 for never), of which version, and until when that holds (s since 1970)."""
 
+    size: int
     digest: int
     changed_ms: float
-    size: int
     version: str
-    expires: float
+    until: float
 
 
 class Sizes:
     """Sizes and dates of files, from the answers at hand and from what was once opened."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, words: Mapping[File, str], wall: Callable[[], float] = time.time) -> None:
+        """`words`: what each declared file is called on disk."""
         self._answers = answers
         self._store = answers.store
+        self._words = words
+        self._wall = wall
 
     def known(self, entry: File, at: At) -> Known:
         """What is known of a file; some microseconds, for it is asked for every entry of every listing."""
@@ -56,29 +60,47 @@ class Sizes:
             return Known(len(entry.render(at)), at.modified_ms, LISTING)
         if isinstance(source, Stream):
             return Known(self._of_body(source, at), at.modified_ms, LISTING)
-        held = self._store.peek(("dated", entry, at.key))
-        dated: _Dated | None = None if held is None else held.value
+        dated = self._dated(entry, at)
         modified_ms = at.modified_ms if dated is None else max(at.modified_ms, dated.changed_ms)
         if entry.render is bytes and (answer := self._answers.peek(source, at)) is not None:
             if answer.error is not None:
                 return Known(None, modified_ms, 0.0)
             return Known(len(answer.value), modified_ms, self._store.remaining(answer))
-        if dated is None or dated.version != at.version or dated.expires <= trio.current_time():
+        left = 0.0 if dated is None or dated.version != at.version else dated.until - self._wall()
+        # A clock that was set back must not make it hold longer than it was meant to.
+        if dated is None or not 0 < left <= REMEMBERED:
             return Known(None, modified_ms, 0.0)
-        return Known(dated.size, modified_ms, dated.expires - trio.current_time())
+        return Known(dated.size, modified_ms, left)
 
     def dated(self, entry: File, at: At, data: bytes, answer: Held) -> bytes:
         """`data`, made of `answer`, whose size is remembered from now on, and when these bytes were first seen to
         differ: Comet dates experiments, not edits of them."""
-        key = ("dated", entry, at.key)
-        before = self._store.peek(key)
-        digest, changed_ms = hash(data), 0.0
+        before, now, digest = self._dated(entry, at), self._wall(), zlib.crc32(data)
+        changed_ms = 0.0
         if before is not None:
-            changed_ms = before.value.changed_ms if before.value.digest == digest else time.time() * 1000
-        dated = _Dated(digest, changed_ms, len(data), at.version, answer.expires)
-        if before is None or before.value != dated:
-            self._store.keep(key, dated, REMEMBERED, _DATED_BYTES)
+            same = (before.size, before.digest) == (len(data), digest)
+            changed_ms = before.changed_ms if same else now * 1000
+        dated = _Dated(len(data), digest, changed_ms, at.version, now + self._store.remaining(answer))
+        if before is None or before[:-1] != dated[:-1] or abs(before.until - dated.until) > 1:
+            known = {**self._all(at), self._name(entry, at): list(dated)}
+            self._store.keep(_key(at), known, REMEMBERED, lasting=_lasts(at))
         return data
+
+    def _dated(self, entry: File, at: At) -> _Dated | None:
+        found = self._all(at).get(self._name(entry, at))
+        return None if found is None else _Dated(*found)
+
+    def _all(self, at: At) -> Mapping[str, Any]:
+        key = _key(at)
+        held = self._store.peek(key)
+        if held is None and _lasts(at):
+            held = self._store.recall(key) or self._store.keep(key, _NOTHING, REMEMBERED)
+        found: Mapping[str, Any] = _NOTHING if held is None else held.value
+        return found
+
+    def _name(self, entry: File, at: At) -> str:
+        word = self._words[entry]
+        return word if len(at.key) < 2 else "\n".join((word, *map(str, at.key[1:])))
 
     def _of_body(self, stream: Stream, at: At) -> int | None:
         key, told = stream.key(at), stream.size(at)
@@ -86,3 +108,12 @@ class Sizes:
         if body is not None and body.size is not None:
             return body.size
         return self._answers.bodies.size(key) if told is None else told
+
+
+def _key(at: At) -> Hashable:
+    return ("sizes", *at.key[:1])
+
+
+def _lasts(at: At) -> bool:
+    """Whether it is kept on disk: not of what may be running, where it holds for seconds."""
+    return bool(at.version)

@@ -14,6 +14,25 @@ def markdown(root: Dir) -> str:
     return "\n".join([*HEAD, *_rows(root, "", "")]) + "\n"
 
 
+def words(root: Dir) -> dict[File, str]:
+    """A word for every declared file: where it stands, the first of its places if there are several."""
+    found: dict[File, str] = {}
+    for path, entry in _files(root, ""):
+        found.setdefault(entry, path)
+    return found
+
+
+def _files(entry: Dir, path: str) -> Iterator[tuple[str, File]]:
+    for child in entry.entries:
+        shown = child.shown if isinstance(child, Each) else (child,)
+        for one in shown:
+            name = (child.label if isinstance(child, Each) else "") + one.name
+            if isinstance(one, Dir):
+                yield from _files(one, f"{path}{name}/")
+            elif isinstance(one, File):
+                yield path + name + one.made_by(), one
+
+
 def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
     """`above`: the path of the last directory that had a row; `within`: the fixed directories since."""
     for child in entry.entries:

@@ -27,6 +27,7 @@ from cometfs.tree.junk import is_junk
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.sizes import REMEMBERED, Sizes
+from cometfs.tree.table import words
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -57,7 +58,7 @@ class Vfs:
         self._desks: dict[Writer, Desk] = {}
         self._answers = answers
         self._store = answers.store
-        self._sizes = Sizes(answers)
+        self._sizes = Sizes(answers, words(tree))
         self.root = Node("", tree, At(answers.api.root, born_ms))
 
     async def children(self, node: Node) -> tuple[Listing, float]:

@@ -14,6 +14,7 @@ import trio
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
 from cometfs.render import text
+from cometfs.render.plots import drawn_by
 from cometfs.tree import names, questions, shelves, stored, tables, together
 from cometfs.tree.guide import of_mount, of_project
 from cometfs.tree.layout.experiment import EXPERIMENT
@@ -42,7 +43,7 @@ CHART_CSV = File(
     estimate=estimate,
     slow=True,
 )
-CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=estimate, slow=True)
+CHART_SVG = File("", tables.CHART, chart_svg, "the same as a picture", estimate=estimate, slow=True, made_by=drawn_by)
 
 
 # -- Projects and above ------------------------------------------------------------------------------------------------

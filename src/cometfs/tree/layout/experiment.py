@@ -7,6 +7,7 @@ from functools import partial
 
 from cometfs.render import objects, text
 from cometfs.render import tables as csv
+from cometfs.render.plots import drawn_by
 from cometfs.render.sieve import sieve
 from cometfs.tree import names, questions, shelves, together
 from cometfs.tree.layout.showing import (
@@ -54,7 +55,7 @@ MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")
 CURVE_CSV = File("", questions.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
 MATRIX_CSV = File("", questions.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
 HISTOGRAM_CSV = File("", questions.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
-PLOT_SVG = File("", together.PLOTTED, plot_svg, "the metric as a picture", slow=True)
+PLOT_SVG = File("", together.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=drawn_by)
 PATCH = File("", questions.PATCH, text.patch, "uncommitted changes")
 
 
