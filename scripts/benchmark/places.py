@@ -69,6 +69,7 @@ def _others(stage: Stage, files: Path, folder: Path, stack: ExitStack) -> dict[s
     if peers.has("rclone"):
         web = stage.static(files, 0, folder / "web", stack)
         places[RCLONE] = stack.enter_context(peers.rclone_mounted(web, folder / "rclone", "full")).path
+        shell(f"ls -d {FOLDERS} | xargs -P 8 -n 50 grep -rc , ", places[RCLONE], stage.out)
     places[FLOOR] = stack.enter_context(peers.floor_mounted(files, folder / "floor")).path
     return places
 
