@@ -143,3 +143,21 @@ def test_families_do_not_mix_and_are_bounded() -> None:
     for number in range(5000):
         assert not policy.asked(number, number % 9, 9, waited=True, most=8, now=0.0)
     assert len(policy._families) <= 256
+
+
+def test_a_wait_in_the_middle_of_a_window_widens_the_next_one() -> None:
+    """The next window is asked for at half of the last one, where the answer is at hand: the wait was before."""
+    reader = Reader(1000, lag=60).read(range(1000))
+    sizes = [len(window) for window in reader.windows]
+    assert sizes[:6] == [4, 8, 16, 32, 64, 128]
+
+
+def test_odd_jumps_do_not_end_a_walk() -> None:
+    """A shell's order differs from ours now and then (`a/` after `a-2/`): the walk itself goes on, with its window."""
+    order: list[int] = []
+    for start in range(0, 1000, 100):
+        order += [*range(start + 1, start + 100), start]
+    reader = Reader(1000, lag=60).read(order)
+    assert max(len(window) for window in reader.windows) >= 64
+    assert len(reader.windows) < 20
+    assert len(set(reader.warmed)) > 900

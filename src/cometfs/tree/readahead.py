@@ -43,7 +43,7 @@ PATIENCE = 4
 class _Stream:
     """One reader's way through the siblings. What lies from `last` to `front` has been warmed for him."""
 
-    __slots__ = ("first", "front", "last", "step", "window", "young")
+    __slots__ = ("first", "front", "last", "late", "step", "window", "young")
 
     def __init__(self, place: int) -> None:
         self.first = self.last = place
@@ -53,6 +53,8 @@ class _Stream:
         """The places seen until it is a walk."""
         self.front = place
         self.window = 0
+        self.late = False
+        """Whether he had to wait since the last window was asked for."""
 
     def takes(self, place: int) -> bool:
         """Whether `place` may be this reader's next step."""
@@ -73,11 +75,18 @@ class _Family:
     def __init__(self) -> None:
         self.asked = 0.0
         self.streams: list[_Stream] = []
+        """In the order of their last steps, the latest first."""
         self.seen: set[int] = set()
         self.swept = False
         self.shy = 0
         """How often the first window is halved."""
         self.wasted = 0
+
+    def moved(self, stream: _Stream, place: int) -> bool:
+        """Moves a reader on; False for a step back within his reach, which changes nothing."""
+        self.streams.remove(stream)
+        self.streams.insert(0, stream)
+        return _advance(stream, place)
 
 
 class Readahead:
@@ -99,10 +108,11 @@ class Readahead:
         stream = next((one for one in known.streams if one.takes(place)), None)
         if stream is None:
             stream = self._begin(known, place)
-        elif not _advance(stream, place):
+        elif not known.moved(stream, place):
             return ()
+        stream.late |= waited
         if stream.step and known.wasted < PATIENCE:
-            return _next(known, stream, count, most, stream.window * (2 if waited else 1) or first >> known.shy)
+            return _next(known, stream, count, most, stream.window * (2 if stream.late else 1) or first >> known.shy)
         return _sweep(known, place, count, waited)
 
     def _family(self, name: Hashable, now: float) -> _Family:
@@ -152,7 +162,7 @@ def _next(known: _Family, stream: _Stream, count: int, most: int, width: int) ->
         return ()
     if stream.window:
         known.wasted = known.shy = 0
-    stream.window = max(1, min(most, width))
+    stream.window, stream.late = max(1, min(most, width)), False
     first = stream.front + stream.step
     last = stream.front + stream.step * stream.window
     found = range(first, min(last + 1, count)) if stream.step > 0 else range(first, max(last - 1, -1), -1)
