@@ -18,7 +18,8 @@ DRAWN = ".svg"
 
 
 async def _digest(vfs: Vfs, node: Node, path: str, found: dict[str, str]) -> None:
-    for name, child in (await vfs.children(node))[0].nodes.items():
+    listing, _ = await vfs.children(node)
+    for name, child in (listing.nodes | listing.unlisted).items():
         if isinstance(child.entry, Dir):
             await _digest(vfs, child, f"{path}/{name}", found)
         elif not isinstance(child.entry, Link) and not name.endswith(DRAWN):

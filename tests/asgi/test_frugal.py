@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
+import trio.testing
 
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
@@ -122,3 +123,59 @@ async def test_looking_at_one_experiment_triggers_nothing(vfs: Vfs, wire: Wire) 
     body = await read(vfs, f"{PROJECT}/{name}/params.json")
     assert json.loads(body)
     assert wire.asked == ["experiment/parameters"]
+
+
+async def test_what_the_listing_tells_is_not_asked(vfs: Vfs, wire: Wire) -> None:
+    """The metadata of an experiment that has ended, and that no experiment of a project has a tag."""
+    directories = await experiments(vfs)
+    wire.asked.clear()
+    for name in directories[:10]:
+        assert json.loads(await read(vfs, f"{PROJECT}/{name}/metadata.json"))["running"] is False
+    assert wire.asked == []
+
+
+async def test_tags_of_a_project_without_any_cost_three_calls(vfs: Vfs, wire: Wire) -> None:
+    """Those that were asked before anybody could know; the columns tell of the others."""
+    wire.edits["project/column-names"] = lambda answer: answer.update(
+        columns=[column for column in answer["columns"] if column["source"] != "tag"]
+    )
+    wire.edits["experiment/tags"] = lambda answer: answer.update(tags=[])
+    directories = await experiments(vfs)
+    wire.asked.clear()
+    for name in directories[:40]:
+        if "tags.txt" in await names(vfs, f"{PROJECT}/{name}"):
+            assert await read(vfs, f"{PROJECT}/{name}/tags.txt") == b""
+    assert wire.asked == ["experiment/tags"] * 3 + ["project/column-names"]
+
+
+async def test_several_metrics_of_one_experiment_mean_several_of_the_next(vfs: Vfs, wire: Wire) -> None:
+    """The second experiment costs its one call for all."""
+    wire.asked.clear()
+    for name in (await experiments(vfs))[20:22]:
+        for metric in [one for one in await names(vfs, f"{PROJECT}/{name}/metrics") if one.endswith(".csv")]:
+            await read(vfs, f"{PROJECT}/{name}/metrics/{metric}")
+    counts = Counter(wire.asked)
+    assert counts["experiment/metrics/get-metric"] == 1
+    assert counts["experiment/metrics/get-all"] == 2
+
+
+async def test_assets_of_one_name_are_fetched_ahead(vfs: Vfs, wire: Wire) -> None:
+    """`cat */assets/NAME`: the bytes of each, none twice, and those ahead before anybody asks."""
+    directories = await experiments(vfs)
+    (asset,) = [name for name in await names(vfs, f"{PROJECT}/mlp-baseline/assets") if name.startswith("confusion")]
+    found = [name for name in directories if asset in await names(vfs, f"{PROJECT}/{name}/assets")]
+    wire.asked.clear()
+    for name in found[:3]:
+        assert await read(vfs, f"{PROJECT}/{name}/assets/{asset}")
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.asked.count("experiment/asset/get-asset") > 3
+    for name in found:
+        assert await read(vfs, f"{PROJECT}/{name}/assets/{asset}")
+    assert wire.asked.count("experiment/asset/get-asset") == len(found)
+
+
+async def test_what_repeats_other_files_is_in_no_listing(vfs: Vfs) -> None:
+    """It is there when it is named."""
+    place = f"{PROJECT}/mlp-baseline"
+    assert ".api" not in await names(vfs, place)
+    assert "experiment_tags.json" in await names(vfs, f"{place}/.api")

@@ -6,7 +6,7 @@ Not here: what is asked ahead of its readers (warming.py), and what is shown of 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -18,6 +18,7 @@ from cometfs.caller import CALLER, Urgency
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
 from cometfs.lease import Lease
+from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Row, Source, Stream
 from cometfs.tree.place import OpenedBody
 from cometfs.tree.questions import each_of
@@ -115,10 +116,26 @@ class Answers:
         finally:
             opened.close()
 
+    def has(self, stream: Stream, at: At) -> bool:
+        """Whether a body is at hand, or on its way."""
+        return self.bodies.size(stream.key(at)) is not None
+
+    async def wanted_body(self, stream: Stream, at: At) -> OpenedBody:
+        """The same as `open_body`, for a reader: what he wants next may be fetched ahead."""
+        if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
+            self.warmer.notice(questions.NAMESAKE, questions.at_namesake(at), waited=not self.has(stream, at))
+        return await self.open_body(stream, at)
+
     async def open_body(self, stream: Stream, at: At) -> OpenedBody:
         """A body, open, its size known."""
         key = stream.key(at)
-        return OpenedBody(key, await self.bodies.open(key, lambda: stream.begin(self.api, at)), self.bodies)
+        while True:
+            try:
+                return OpenedBody(key, await self.bodies.open(key, lambda: stream.begin(self.api, at)), self.bodies)
+            except Withheld:
+                if not CALLER.get().waits:
+                    raise
+                # It was being fetched ahead; now somebody waits for it.
 
 
 def _lasts(at: At) -> bool:
@@ -155,6 +172,9 @@ class _Asking:
 
     def fill(self, source: Source, at: At, answer: Any) -> None:
         self._answers.fill(source, at, answer)
+
+    def has(self, stream: Stream, at: At) -> bool:
+        return self._answers.has(stream, at)
 
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         return await self._answers.body(stream, at, most)

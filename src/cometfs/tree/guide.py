@@ -17,7 +17,8 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - An asset costs 1 call. A second read costs nothing: for hours if the experiment has ended, 5 seconds if it runs.
 - `*/params.json` and `*/metrics/` of a whole project cost a call for some hundred experiments, not one for each.
 - `grep -r` over N experiments costs some 10 calls for each, and 1 for each asset: name the files instead,
-  as in `grep lr */params.json`. `.api/` repeats what other files show: leave it out (`grep --exclude-dir=.api`).
+  as in `grep lr */params.json`.
+- `<experiment>/.api/` (Comet's own answers, whole) is there when it is named and in no listing: `ls A/.api`.
 - Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
 - An error is an errno, never an empty file."""
 

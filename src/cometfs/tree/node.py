@@ -65,6 +65,9 @@ class Asker(Protocol):
     def fill(self, source: Source, at: At, answer: Any) -> None:
         """Keeps what `source` would answer at a place, which another answer told as well."""
 
+    def has(self, stream: Stream, at: At) -> bool:
+        """Whether a body is at hand, or on its way."""
+
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
 
@@ -247,5 +250,8 @@ class Dir:
     """Whether it is left out of a listing where answers at hand say that nothing is in it."""
     writer: Writer | None = None
     """How files are made in it and taken out."""
+    listed: bool = True
+    """False for a directory that is there when it is named and in no listing: what copies or searches a tree would get
+    all of it twice, and pay for it."""
     means_it: bool = False
     """Whether nothing in it bears a name that programs ask for of themselves (junk.py): such a look costs no call."""

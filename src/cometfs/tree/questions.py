@@ -19,7 +19,7 @@ from cometfs.comet.models import image, logged_json
 from cometfs.errors import CometFSError, Unintelligible
 from cometfs.lease import Lease
 from cometfs.tree import names
-from cometfs.tree.node import Asker, At, Row, Source, Stream
+from cometfs.tree.node import Asker, At, Batch, Row, Source, Stream
 from cometfs.tree.provenance import state_of
 
 PROJECT_NAMES = frozenset(
@@ -113,9 +113,11 @@ def project_id(at: At) -> str:
 # -- The questions -----------------------------------------------------------------------------------------------------
 
 
-def about_experiment(name: str, ask: Any, holds: Callable[[At], Lease] = experiment) -> Source:
+def about_experiment(
+    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None
+) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key."""
-    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds)
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch)
 
 
 def moment(_at: At) -> Lease:
@@ -138,8 +140,18 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
 
 
 EXPERIMENTS = Source("experiments", _experiments, listing, renewed=True)
-METADATA = about_experiment("experiment/metadata", API.experiment_metadata)
-TAGS = about_experiment("experiment/tags", API.experiment_tags)
+
+
+async def _metadata(asker: Asker, at: At) -> Any:
+    row = at.experiment
+    # Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all.
+    if row and at.version and row["hasCrashed"] is not None and row["userName"] is not None:
+        return dict(row)
+    return await asker.api.experiment_metadata(key(at))
+
+
+METADATA = Source("experiment/metadata", _metadata, experiment)
+"""No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so)."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed)
 OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed)
 HTML = about_experiment("experiment/html", API.experiment_html)
@@ -155,6 +167,25 @@ ASSET = Stream(
     # A 0 may be the truth or a listing that does not know; asking tells which.
     lambda at: at.item["fileSize"] or None,
 )
+AHEAD_BYTES = 4 << 20
+"""The biggest asset that is fetched before anybody wants it."""
+
+
+def at_namesake(at: At) -> At:
+    """The place of all assets that are called as the one at `at`, of which each experiment has its own."""
+    return replace(at, key=(key(at), at.item["fileName"]), item=at.item["fileName"])
+
+
+async def _namesake(asker: Asker, at: At) -> None:
+    whole = of_experiment(at)
+    rows = [row for row in await asker.answer(ASSETS, whole) if row["fileName"] == at.item and not row["remote"]]
+    for place in [at_asset(whole, row) for row in rows[:1]]:
+        if (place.item["fileSize"] or 0) <= AHEAD_BYTES and not asker.has(ASSET, place):
+            await asker.body(ASSET, place)
+
+
+NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment, kept=False)
+"""Only asked ahead: who reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the asset."""
 GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed)
 PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed)
 PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing)

@@ -49,6 +49,16 @@ async def _words(asker: Asker, places: Sequence[At], source: str) -> list[str]:
     return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
 
 
+# -- Tags --------------------------------------------------------------------------------------------------------------
+
+
+async def _untagged(asker: Asker, places: Sequence[At]) -> list[Found]:
+    return [] if await _words(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
+
+
+TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no tag in the project", _untagged, 256))
+"""Where no experiment of a project has a tag, the columns tell so of all; else 1 call for each."""
+
 # -- Parameters --------------------------------------------------------------------------------------------------------
 
 
@@ -95,11 +105,15 @@ async def _names(asker: Asker, at: At) -> list[str]:
 
 
 async def _sheet(asker: Asker, at: At) -> bytes:
-    """One metric as CSV. The first of an experiment is asked for alone, the second brings all."""
+    """One metric as CSV. The first of an experiment is asked for alone, the second brings all; and whoever wanted
+    several of one experiment will want several of the next."""
     whole = questions.of_experiment(at)
+    project = of_project(at)
     if asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None:
         asker.fill(_WANTED, whole, at.item)
-        return await _one_sheet(asker, at)
+        if asker.at_hand(_SEVERAL, project) is None:
+            return await _one_sheet(asker, at)
+    asker.fill(_SEVERAL, project, True)
     try:
         sheets = await asker.answer(SHEETS, whole)
     except (Unsupported, NotFound):
@@ -132,6 +146,9 @@ async def _nothing(_asker: Asker, _at: At) -> None:
 
 _WANTED = Source("the metric that was wanted first", _nothing, sealed, kept=False)
 """Never asked, only filled: whether another metric of the experiment was read before."""
+
+_SEVERAL = Source("several metrics of an experiment", _nothing, listing, kept=False)
+"""Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
 
 SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False)
 

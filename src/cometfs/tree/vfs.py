@@ -195,7 +195,7 @@ class Vfs:
         if desk := self.desk(node):
             return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
-            return await self._answers.open_body(entry.source, node.at)
+            return await self._answers.wanted_body(entry.source, node.at)
         return Content(await self._render(node, entry, entry.source))
 
     def open_at_hand(self, node: Node) -> Opened | None:
@@ -221,7 +221,7 @@ class Vfs:
         omitted = self._omitted(entry, at, fixed)
         for child in fixed:
             if child.name not in omitted:
-                listed = not isinstance(child, File) or child.listed
+                listed = isinstance(child, Link) or child.listed
                 (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
         for path, grown_node in itertools.chain(*grown):
             graft(listing, path, grown_node, entry, at)
