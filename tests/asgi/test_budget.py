@@ -139,6 +139,24 @@ async def test_without_a_database_the_calls_are_counted_alone(tmp_path: Path) ->
         assert (await alone.status()).used == 20
 
 
+async def test_calls_that_are_taken_and_looked_at_at_once_are_all_counted(tmp_path: Path) -> None:
+    """Threads take turns at the database: two at a time are the end of the process."""
+    async with open_budget(tmp_path, 10**6) as budget:
+
+        async def caller() -> None:
+            for _ in range(200):
+                await budget.admit("x")
+
+        async def looker() -> None:
+            for _ in range(200):
+                await budget.status()
+
+        async with trio.open_nursery() as nursery:
+            for task in (caller, caller, looker, looker, looker):
+                nursery.start_soon(task)
+        assert (await budget.status()).used == 400
+
+
 @pytest.fixture(scope="module")
 def many() -> Index:
     """The sample, every archive 25 times."""

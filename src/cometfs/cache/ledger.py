@@ -1,6 +1,6 @@
 """The bucket of calls and who took from it, in the database that all mounts of an account share.
 
-Any one thread at a time may use an instance. A database that cannot be used costs the sharing, not the calls: the
+Threads of a process take turns. A database that cannot be used costs the sharing, not the calls: the
 bucket is then this process's own. Not here: the bucket's arithmetic (allowance.py), waiting (budget.py).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -61,6 +62,8 @@ class Ledger:
         self._alone = Account(full(rate, wall()), rate, Counter())
         """What stands in for a database that cannot be used."""
         self._connection: sqlite3.Connection | None = None
+        self._turn = threading.Lock()
+        """Held while the connection is used."""
         self._warned = False
 
     def take(self, wanted: int, spent: Mapping[Spent, int]) -> tuple[int, Level]:
@@ -85,24 +88,33 @@ class Ledger:
 
     def account(self) -> Account:
         """What is left, and what was spent in the last hour."""
-        try:
-            return self._read(self._open())
-        except (sqlite3.Error, OSError) as error:
-            self._warn(error)
-            return self._alone
+        with self._turn:
+            try:
+                return self._read(self._open())
+            except (sqlite3.Error, OSError) as error:
+                self._warn(error)
+                return self._alone
 
     def close(self) -> None:
         """Closes the database."""
+        with self._turn:
+            self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _change(self, change: Callable[[Level], Level], spent: Mapping[Spent, int]) -> Level:
+        with self._turn:
+            return self._changed(change, spent)
+
+    def _changed(self, change: Callable[[Level], Level], spent: Mapping[Spent, int]) -> Level:
         try:
             return self._written(self._open(), change, spent)
         except (sqlite3.Error, OSError) as error:
             self._warn(error)
-            self.close()
+            self._close()
         level = change(filled(self._alone.level, self.rate, self._wall()))
         self._alone = Account(level, self.rate, Counter(self._alone.spent) + Counter(spent))
         return level
