@@ -167,9 +167,14 @@ class Warmer:
         batched = source.batch is not None and self._believed.get(_belief(source, line), True)
         missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
-            self._loads.start_soon(self._ahead, source, line, [at for at in missing if self._is_missing(source, at)])
+            asked = [at for at in missing if self._is_missing(source, at)]
         else:
-            self._loads.start_soon(self._singly, [(source, at) for at in missing if self._is_due(source, at)])
+            asked = [at for at in missing if self._is_due(source, at)]
+        # Somebody who reads again what is at hand must not pay for tasks that have nothing to do.
+        if asked and batched:
+            self._loads.start_soon(self._ahead, source, line, asked)
+        elif asked:
+            self._loads.start_soon(self._singly, [(source, at) for at in asked])
 
     def _is_due(self, source: Source, at: At) -> bool:
         """Whether what may bring the answer by the way has come without it."""
