@@ -106,6 +106,7 @@ def mount(
     else:
         log_path = config.log_file(settings.mountpoint)
         daemon.in_background(lambda ready: app.run(app.mount, settings, ready), log_path)
+        daemon.leave()
 
 
 @main.command()
