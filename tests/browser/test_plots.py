@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cometfs.render import plots
+from cometfs.render import paper, plots
 from cometfs.render.curves import HUGE, Line, curves, is_logarithmic, lonely, number, shortened, thinned
 from cometfs.render.plots import NAMED, chart_svg
 
@@ -58,6 +58,43 @@ def test_equal_points_give_equal_bytes() -> None:
     """Sizes and hashes of a file stay what they were."""
     lines = [line("a", "1", "2", "3"), line("b", "3", "NaN", "1")]
     assert chart_svg("loss", lines) == chart_svg("loss", lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [line("", 1, 2, 3)],
+        [line("a", 0, 1e-6, 1)],
+        [line("few", "NaN", 2, None)],
+        [line(str(n), n, -n) for n in range(1, 40)],
+        [("far", [(1_000_000 + step, 12_345_678.0 + step / 1_000) for step in range(9)])],
+        [],
+    ],
+    ids=["linear", "logarithmic", "lonely", "many", "offset", "empty"],
+)
+def test_what_was_drawn_before_does_not_show(lines: list[Line]) -> None:
+    """Axes are used again: neither scale, limits nor legend of another picture are left in them."""
+    others = [[line("", 1e9, -3)], [line("a", 1e-9, 5), line("b", 7)], [line(str(n), n) for n in range(200)], []]
+    paper.forget()
+    alone = chart_svg("loss", lines)
+    for other in others:
+        chart_svg("another", other)
+        assert chart_svg("loss", lines) == alone
+
+
+def test_the_axis_says_what_must_be_added_to_its_numbers() -> None:
+    """Big numbers that lie close together, and big steps."""
+    said = words(chart_svg("loss", [("a", [(1_000_000 + step, 12_345_678 + step / 1_000) for step in range(9)])]))
+    assert {"+1e6", "+1.2345678e7"} <= set(said)
+
+
+@pytest.mark.parametrize("values", [(1e-200, 1e200), (0, 1e-5, 1), (-17, 423), (5, 5)])
+def test_ticks_stand_at_the_axes(values: tuple[float, ...]) -> None:
+    """The axes end at 63 and 732, at 33 and 303 points; matplotlib looks for ticks beyond them too."""
+    root = ElementTree.fromstring(chart_svg("loss", [line("", *values)]))
+    places = [(float(tick.get("x", "")), float(tick.get("y", ""))) for tick in root.iter(f"{SVG}use")]
+    assert len(places) > 8
+    assert all(63 <= x <= 732 and 33 <= y <= 303 for x, y in places)
 
 
 def test_threads_draw_what_one_draws_and_leave_settings_alone() -> None:

@@ -26,6 +26,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from cometfs.render.curves import Curve, Line, curves, is_logarithmic, printable, shortened
+from cometfs.render.paper import INK, blank, rule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +52,6 @@ _COLOURS = (
 )
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)))
 _REST = "#b5bcc6"
-_INK, _GRID = "#30363d", "#e3e6ea"
 _PIXEL = 1 / 96
 """Inches. A point of SVG is 1/72 of an inch, a pixel of CSS 1/96."""
 _LEGEND_ROW = 20
@@ -105,22 +105,32 @@ class _Words:
 def _drawn(title: str, drawn: Sequence[Curve]) -> tuple[str, list[str]]:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
 
     rows, columns = _legend_shape(drawn)
     height = HEIGHT + (rows * _LEGEND_ROW + 10 if rows else 0)
-    settings: Any = {name: value for name, value in matplotlib.rcParamsDefault.items() if "backend" not in name}
+    size = (WIDTH * _PIXEL, height * _PIXEL)
     words = _Words()
-    with matplotlib.rc_context(settings | _SETTINGS):
-        figure = Figure(figsize=(WIDTH * _PIXEL, height * _PIXEL), facecolor="white")
+    with (
+        matplotlib.rc_context(_other_settings()),
+        blank(size, _box(height), logarithmic=is_logarithmic(drawn)) as axes,
+    ):
+        figure: Any = axes.figure
         _text(figure, _LEFT, height - 24, words(shortened(title, 100)), size=15, weight="bold")
-        axes = figure.add_axes(_box(height), facecolor="white")
         _draw(axes, drawn)
         _dress(axes, drawn, words, title)
         _legend(figure, drawn, words, rows, columns)
         svg = io.StringIO()
         FigureCanvasSVG(figure).print_svg(svg, metadata=_BARE)  # type: ignore[no-untyped-call]
     return svg.getvalue(), words.said
+
+
+def _other_settings() -> dict[Any, Any]:
+    """What must be set so that every picture is drawn alike: matplotlib's defaults and ours, where others are set."""
+    import matplotlib
+
+    wanted: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_SETTINGS}
+    now = matplotlib.rcParams
+    return {name: value for name, value in wanted.items() if "backend" not in name and now[name] != value}
 
 
 def _box(height: float) -> tuple[float, float, float, float]:
@@ -138,39 +148,26 @@ def _look(index: int, count: int) -> dict[str, Any]:
 
 
 def _draw(axes: Axes, drawn: Sequence[Curve]) -> None:
+    from matplotlib.lines import Line2D
+
     for index, curve in enumerate(drawn):
-        look = _look(index, len(drawn))
-        lonely: dict[str, Any] = {"marker": "o", "markersize": 3.5, "markeredgewidth": 0, "markevery": curve.lonely}
-        axes.plot(
-            curve.x,
-            curve.y,
-            gid=f"cometfs-line-{index}",
-            zorder=2 if index >= NAMED else 3 + (NAMED - index) / NAMED,
-            **look,
-            **(lonely if curve.lonely else {}),
-        )
+        line = Line2D(curve.x, curve.y, **_look(index, len(drawn)))
+        line.set(gid=f"cometfs-line-{index}", zorder=2 if index >= NAMED else 3 + (NAMED - index) / NAMED)
+        if curve.lonely:
+            line.set(marker="o", markersize=3.5, markeredgewidth=0, markevery=curve.lonely)
+        axes.add_line(line)
 
 
 def _dress(axes: Axes, drawn: Sequence[Curve], words: _Words, title: str) -> None:
-    if is_logarithmic(drawn):
-        axes.set_yscale("log", nonpositive="clip")
-    axes.margins(x=0.01)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#8b949e")
-    axes.tick_params(labelsize=_points(12), color="#8b949e", labelcolor=_INK, which="both")
-    axes.grid(True, color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("step" if any(curve.stepped for curve in drawn) else "point", size=_points(12), color=_INK)
+    rule(axes, "step" if any(curve.stepped for curve in drawn) else "point")
     figure = axes.figure
     middle = axes.get_position()
     figure.text(
-        20 / WIDTH, (middle.y0 + middle.y1) / 2, words(shortened(title, 50)), size=_points(12), color=_INK,
+        20 / WIDTH, (middle.y0 + middle.y1) / 2, words(shortened(title, 50)), size=_points(12), color=INK,
         rotation=90, rotation_mode="anchor", ha="center", va="baseline",
     )  # fmt: skip
     if not drawn:
-        axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, size=_points(14), color=_INK, ha="center")
+        axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, size=_points(14), color=INK, ha="center")
 
 
 def _legend_shape(drawn: Sequence[Curve]) -> tuple[int, int]:
@@ -204,7 +201,7 @@ def _legend(figure: Figure, drawn: Sequence[Curve], words: _Words, rows: int, co
 def _text(figure: Figure, x: float, y: float, words: str, *, size: float, weight: str = "normal") -> None:
     """`words` left of nothing, centred on `y`; pixels from the lower left corner."""
     height = figure.get_figheight() / _PIXEL
-    figure.text(x / WIDTH, y / height, words, size=_points(size), weight=weight, color=_INK, va="center")
+    figure.text(x / WIDTH, y / height, words, size=_points(size), weight=weight, color=INK, va="center")
 
 
 def _points(pixels: float) -> float:
