@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import subprocess
 import sys
@@ -86,6 +87,19 @@ def test_the_axis_says_what_must_be_added_to_its_numbers() -> None:
     """Big numbers that lie close together, and big steps."""
     said = words(chart_svg("loss", [("a", [(1_000_000 + step, 12_345_678 + step / 1_000) for step in range(9)])]))
     assert {"+1e6", "+1.2345678e7"} <= set(said)
+
+
+RECORDED = {(2, "3.11.2"): "908edb249a08387a4c2688f00abfbe3cfd8a7599bf47a4b405fa3aa4df72fe12"}
+"""The digest of a picture, by `DRAWING` and the version of matplotlib: that of requirements-dev.lock."""
+
+
+def test_pictures_are_those_of_their_number() -> None:
+    """They are kept on disk. Where they are not: raise `DRAWING`, and record the digest here."""
+    lines = [line("a", 0, 1e-6, 1, "NaN", 2), line("b", *range(50)), *(line(f"run {n}", n) for n in range(40))]
+    drawn_now = (plots.DRAWING, matplotlib.__version__)
+    assert plots.DRAWING in {number for number, _ in RECORDED}
+    if drawn_now in RECORDED:
+        assert hashlib.sha256(chart_svg("loss", lines)).hexdigest() == RECORDED[drawn_now]
 
 
 @pytest.mark.parametrize("values", [(1e-200, 1e200), (0, 1e-5, 1), (-17, 423), (5, 5)])

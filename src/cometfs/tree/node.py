@@ -189,7 +189,8 @@ class File:
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
     slow: bool = False
-    """Whether rendering takes so long that it must not keep other requests waiting."""
+    """Whether rendering takes so long that it must not keep other requests waiting, and is not done again after a
+    remount."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
     estimate: Callable[[At], int | None] = lambda _at: None

@@ -24,6 +24,7 @@ from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
 from cometfs.tree.junk import is_junk
+from cometfs.tree.made import Made
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.sizes import REMEMBERED, Sizes
@@ -59,6 +60,7 @@ class Vfs:
         self._answers = answers
         self._store = answers.store
         self._sizes = Sizes(answers, words(tree))
+        self._made = Made(answers.store, words(tree))
         self.root = Node("", tree, At(answers.api.root, born_ms))
 
     async def children(self, node: Node) -> tuple[Listing, float]:
@@ -298,17 +300,24 @@ class Vfs:
         return rendered
 
     async def _make(self, entry: File, source: Source, at: At) -> Held:
-        """Renders an answer, once for all who want the file, and out of the way where that takes time."""
+        """The bytes made of an answer, once for all who want the file."""
         answer = await self._answers.wanted(source, at)
-        try:
-            if answer.weight > _HEAVY or entry.slow:
-                data = await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
-            else:
-                data = entry.render(answer.value)
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
-            raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
+        data = self._made.of(entry, at, answer)
+        if data is None:
+            data = await _rendered(entry, source, answer)
+            self._made.keep(entry, at, answer, data)
         self._sizes.dated(entry, at, data, answer)
         return self._store.keep(_made_key(entry, at), data, Lease(self._store.remaining(answer)))
+
+
+async def _rendered(entry: File, source: Source, answer: Held) -> bytes:
+    """An answer as bytes, rendered out of the way where that takes time."""
+    try:
+        if answer.weight > _HEAVY or entry.slow:
+            return await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
+        return entry.render(answer.value)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
+        raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
 
 
 def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
