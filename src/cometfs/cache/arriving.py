@@ -5,12 +5,22 @@ Not here: where they go (disk.py).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+import trio
+
 CHUNK = 1 << 20
 """Bytes gathered before one write: a trip to a thread costs 0.1 ms, which 1 MiB hides."""
+
+AHEAD = 2
+"""Pieces that may wait for their write while the next one is gathered: with what is written, some 4 MiB of memory."""
+
+Piece = Sequence[bytes]
+"""What came one after the other, as it came: to join it would be to copy it."""
+
+Append = Callable[[Piece], Awaitable[None]]
 
 
 class Stream(Protocol):
@@ -25,19 +35,45 @@ class Stream(Protocol):
 Begin = Callable[[], AbstractAsyncContextManager[Stream]]
 
 
-async def pour(stream: Stream, append: Callable[[bytes], Awaitable[None]]) -> None:
-    """All that comes, in pieces worth a write; the first bytes at once, for a reader who wants only them."""
-    gathered = bytearray()
-    first = True
+async def pour(stream: Stream, append: Append) -> None:
+    """All that comes, in pieces worth a write; what comes next is read meanwhile. Raises what either side raises."""
+    pieces, coming = trio.open_memory_channel[Piece](AHEAD)
+    broken: list[Exception] = []
+    async with trio.open_nursery() as both, pieces:
+        both.start_soon(_write, coming, append, broken, both.cancel_scope)
+        try:
+            await _gather(stream, pieces.send)
+        except Exception as error:  # what has come is written all the same
+            broken.append(error)
+    if broken:
+        raise broken[0]
+
+
+async def _write(
+    coming: trio.MemoryReceiveChannel[Piece], append: Append, broken: list[Exception], both: trio.CancelScope
+) -> None:
+    try:
+        async for piece in coming:
+            await append(piece)
+    except Exception as error:
+        broken.append(error)
+        both.cancel()
+
+
+async def _gather(stream: Stream, send: Append) -> None:
+    """The first bytes at once, for a reader who wants only them."""
+    wanted = 1
+    gathered: list[bytes] = []
+    size = 0
     async with _ended(aiter(stream)) as chunks:
         async for chunk in chunks:
-            gathered += chunk
-            if len(gathered) >= CHUNK or first:
-                await append(bytes(gathered))
-                gathered.clear()
-                first = False
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= wanted:
+                await send(gathered)
+                gathered, size, wanted = [], 0, CHUNK
     if gathered:
-        await append(bytes(gathered))
+        await send(gathered)
 
 
 @asynccontextmanager

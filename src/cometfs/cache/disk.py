@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from cometfs.cache.arriving import Begin, pour
+from cometfs.cache.arriving import Begin, Piece, pour
 from cometfs.cache.arriving import Stream as Stream  # what `Begin` gives, for those who make one
 from cometfs.cache.library import Library, Lying, Sums
 from cometfs.cache.spool import unnamed, write_all
@@ -98,22 +98,22 @@ class Body:
         await self._until(lambda: self.arrived >= end)
         return os.pread(self._file.fileno(), max(0, end - offset), offset)
 
-    async def append(self, chunk: bytes) -> None:
+    async def append(self, piece: Piece) -> None:
         """Adds what came next. Raises OutOfSpace."""
         try:
-            await trio.to_thread.run_sync(self._add, chunk)
+            await trio.to_thread.run_sync(self._add, piece)
         except OSError:
             # What is wanted now goes before what may be wanted again.
-            await self.make_way(max(len(chunk), (self.size or 0) - self._written))
-            await self._add_at_last(chunk)
+            await self.make_way(max(sum(map(len, piece)), (self.size or 0) - self._written))
+            await self._add_at_last(piece)
         self._check_the_same()
         # Of what arrives for the second time only whole blocks are known to be the same bytes.
         self.arrived = self._sums.whole if self._damaged else self._written
         self._announce()
 
-    async def _add_at_last(self, chunk: bytes) -> None:
+    async def _add_at_last(self, piece: Piece) -> None:
         try:
-            await trio.to_thread.run_sync(self._add, chunk)
+            await trio.to_thread.run_sync(self._add, piece)
         except OSError as error:
             raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
 
@@ -125,10 +125,11 @@ class Body:
         self.arrived = self._written
         self._announce()
 
-    def _add(self, chunk: bytes) -> None:
-        write_all(self._file.fileno(), chunk, self._written)
-        self._written += len(chunk)
-        self._sums.add(chunk)
+    def _add(self, piece: Piece) -> None:
+        write_all(self._file.fileno(), piece, self._written)
+        for chunk in piece:
+            self._written += len(chunk)
+            self._sums.add(chunk)
 
     def _check_the_same(self) -> None:
         """Raises Stale where a reader may have seen other bytes before: a file never mixes two versions."""

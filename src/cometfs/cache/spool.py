@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from cometfs.errors import OutOfSpace
+
+AT_ONCE = 1024
+"""Chunks that the system takes with one call."""
 
 
 def unnamed(folder: Path | None) -> BinaryIO:
@@ -39,9 +43,13 @@ def _hidden(folder: Path | None) -> BinaryIO:
     return file
 
 
-def write_all(descriptor: int, chunk: bytes, offset: int) -> None:
-    """All of `chunk` at `offset`."""
-    view = memoryview(chunk)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
+def write_all(descriptor: int, piece: Sequence[bytes], offset: int) -> None:
+    """All of `piece`, one after the other, at `offset`."""
+    left = [memoryview(chunk) for chunk in piece]
+    while left:
+        written = os.pwritev(descriptor, left[:AT_ONCE], offset)
+        offset += written
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = left[0][written:]
