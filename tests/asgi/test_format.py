@@ -10,7 +10,10 @@ from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, FOREST, at
 
-RECORDED = {1: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45"}
+RECORDED = {
+    1: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45",
+    2: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45",  # other checksums of bodies
+}
 """The digest of every file of two experiments of the sample, by format."""
 
 DRAWN = ".svg"
