@@ -83,6 +83,9 @@ class Handles:
         if shared.handles == 0:
             if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
                 del self._open[shared.inode.number]
+                if not shared.opened.broken:
+                    # A download has a lasting version only when all of it has come.
+                    self._versions[shared.inode.number] = shared.opened.version
             shared.opened.close()
 
     def open_dir(self, opened: OpenDir) -> pyfuse3.FileHandleT:

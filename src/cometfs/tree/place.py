@@ -131,7 +131,8 @@ class OpenedBody:
 
     @property
     def version(self) -> Hashable:
-        return (self.key, self.body.digest or id(self.body))
+        # Known as soon as all has arrived: what is read again then is what the kernel has already.
+        return (self.key, self.body.digest or self.body.digest_due or id(self.body))
 
     @property
     def broken(self) -> bool:
