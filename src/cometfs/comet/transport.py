@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import cast
@@ -23,6 +23,7 @@ from cometfs.comet.causes import innermost, reason
 from cometfs.comet.encodings import Damaged, Decoder, decoder
 from cometfs.comet.policy import Transient
 from cometfs.comet.proxies import proxy_for
+from cometfs.comet.straight import Straight, straight
 from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
 
 # httpx imports its command, and with that rich and pygments, where those are installed: 50 ms of every start. It does
@@ -96,7 +97,8 @@ def _border(host: str) -> Iterator[None]:
 class Reply:
     """Status and headers of an answer, and its body on the way. Whoever has one closes it.
 
-    `_ended` is True as soon as there is nothing more to be had: at the end, and after an error.
+    `_ended` is True as soon as there is nothing more to be had: at the end, and after an error. `_inside` is True while
+    the generators of httpcore wait in the middle of the body.
     """
 
     def __init__(self, response: httpx.Response, host: str) -> None:
@@ -105,8 +107,9 @@ class Reply:
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self._response, self._host = response, host
         self._parts = aiter(response.stream)
+        self._straight = straight(self.headers, response.extensions)
         self._decoder: Decoder | None = None
-        self._begun = self._ended = False
+        self._ended = self._inside = False
 
     async def read(self) -> bytes:
         """The whole body that has not been read yet."""
@@ -127,16 +130,31 @@ class Reply:
         """The next bytes as they come over the wire; None at the end and after an error."""
         if self._ended:
             return None
-        self._begun = True
-        with _border(self._host):
-            try:
-                return await anext(self._parts)
-            except StopAsyncIteration:
-                self._ended = True
-                return None
-            except BaseException:
-                self._ended = True
-                raise
+        try:
+            with _border(self._host):
+                part = await (self._onward(self._straight) if self._straight and self._inside else self._generated())
+        except BaseException:
+            self._ended = True
+            raise
+        self._ended = part is None
+        return part
+
+    async def _generated(self) -> bytes | None:
+        self._inside = False
+        part = await anext(self._parts, None)
+        self._inside = part is not None
+        if self._straight is not None:
+            self._straight.left -= len(part or b"")
+        return part
+
+    async def _onward(self, rest: Straight) -> bytes | None:
+        try:
+            chunk = await rest.read()
+        except Exception as exc:  # one of httpcore's, which are httpx's by other names
+            raise httpx.ReadError("the connection broke") from exc
+        if rest.left and not chunk:
+            raise httpx.RemoteProtocolError("the connection ended")
+        return chunk or None
 
     def _decoded(self, part: bytes | None) -> bytes:
         try:
@@ -151,7 +169,7 @@ class Reply:
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body has not been read to its end."""
         with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _border(self._host):
-            if self._begun and not self._ended:
+            if self._inside:
                 await self._unwind()
             await self._response.aclose()
 
@@ -161,9 +179,9 @@ class Reply:
         A read that is cancelled before it begins raises through all of them. Left alone they would be found by the
         garbage collector, one by one, which trio warns about.
         """
-        with trio.CancelScope() as scope:
+        with trio.CancelScope() as scope, suppress(httpx.HTTPError):  # of a connection that is known to be broken
             scope.cancel()
-            while await self._part() is not None:
+            while await self._generated() is not None:
                 pass
 
 

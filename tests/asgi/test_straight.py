@@ -1,0 +1,135 @@
+"""Long bodies over real connections, plain and encrypted: every byte, every end, and the connection afterwards."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from cometfs.comet.policy import Transient
+from cometfs.comet.straight import LONG
+from cometfs.comet.transport import Transport
+
+BODY = random.Random("long").randbytes(LONG + 12345)
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
+
+
+class Host:
+    """Answers every request with `BODY`, or as much of it as it `gives`; counts connections."""
+
+    def __init__(self) -> None:
+        self.gives = len(BODY)
+        self.length = len(BODY)
+        self.connections = 0
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        self.connections += 1
+        try:
+            while await _request(stream):
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {self.length}\r\n\r\n".encode()
+                await stream.send_all(head + BODY[: self.gives])
+                if self.gives < self.length:
+                    return
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+async def _request(stream: trio.abc.Stream) -> bytes:
+    asked = b""
+    while b"\r\n\r\n" not in asked:
+        part = await stream.receive_some()
+        if not part:
+            return b""
+        asked += part
+    return asked
+
+
+@asynccontextmanager
+async def up(host: Host, secure: bool) -> AsyncIterator[str]:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, host.serve, [_encrypted(listener) if secure else listener])
+        yield f"{'https' if secure else 'http'}://localhost:{port}/"
+        nursery.cancel_scope.cancel()
+
+
+def _encrypted(listener: trio.SocketListener) -> trio.abc.Listener[trio.SSLStream[trio.SocketStream]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return trio.SSLListener(listener, context)
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def secure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    return bool(request.param)
+
+
+@asynccontextmanager
+async def asking() -> AsyncIterator[Transport]:
+    transport = Transport()
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+async def test_every_byte_comes_again_and_again(secure: bool) -> None:
+    host = Host()
+    async with up(host, secure) as url, asking() as transport:
+        for _ in range(3):
+            reply = await transport.send("GET", url)
+            assert await reply.read() == BODY
+            await reply.aclose()
+
+
+async def test_a_connection_that_ends_in_the_middle_is_an_error(secure: bool) -> None:
+    host = Host()
+    host.gives = LONG - 1
+    async with up(host, secure) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        with pytest.raises(Transient):
+            await reply.read()
+        assert await reply.chunk() is None
+        await reply.aclose()
+
+
+async def test_one_left_in_the_middle_leaves_nothing_behind(secure: bool) -> None:
+    host = Host()
+    async with up(host, secure) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        taken = [await reply.chunk(), await reply.chunk()]
+        await reply.aclose()
+        assert BODY.startswith(b"".join(part or b"" for part in taken))
+        reply = await transport.send("GET", url)
+        assert await reply.read() == BODY
+        await reply.aclose()
+
+
+async def test_nothing_is_taken_beyond_the_end_of_the_body() -> None:
+    """What a server sends after a body belongs to no answer."""
+    host = Host()
+    host.length = LONG + 1
+    async with up(host, False) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        assert await reply.read() == BODY[: LONG + 1]
+        await reply.aclose()
+
+
+async def test_short_bodies_keep_their_connection() -> None:
+    host = Host()
+    host.gives = host.length = LONG - 1
+    async with up(host, False) as url, asking() as transport:
+        for _ in range(3):
+            reply = await transport.send("GET", url)
+            assert await reply.read() == BODY[: LONG - 1]
+            await reply.aclose()
+    assert host.connections == 1
