@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import BinaryIO
@@ -78,6 +79,8 @@ class Lying:
         self.reject = reject
         """Says that the file is damaged: nobody gets it any more."""
         self._seen: set[int] = set()
+        self._looking = threading.Lock()
+        """Held while a block is looked at: the kernel asks for the parts of one together, and once is enough."""
 
     def seen(self, offset: int, end: int) -> bool:
         """Whether all blocks of these bytes have been looked at."""
@@ -100,16 +103,22 @@ class Lying:
         start = number * BLOCK
         offset, end = max(offset, start), min(end, start + BLOCK)
         try:
-            if number in self._seen:
-                return os.pread(self.file.fileno(), end - offset, offset)
-            block = os.pread(self.file.fileno(), BLOCK, start)
+            if number not in self._seen:
+                with self._looking:
+                    if number not in self._seen:
+                        block = self._looked_at(number)
+                        # The very bytes that were looked at: to read them again would be to trust the disk again.
+                        return None if block is None else block[offset - start : end - start]
+            return os.pread(self.file.fileno(), end - offset, offset)
         except OSError:  # a disk that cannot read it any more
             return None
+
+    def _looked_at(self, number: int) -> bytes | None:
+        block = os.pread(self.file.fileno(), BLOCK, number * BLOCK)
         if checksum(block) != self.sums[number * DIGEST : (number + 1) * DIGEST]:
             return None
         self._seen.add(number)
-        # The very bytes that were looked at: to read them again would be to trust the disk again.
-        return block[offset - start : end - start]
+        return block
 
 
 def _blocks(offset: int, end: int) -> range:
