@@ -6,6 +6,7 @@ Not here: the points of one metric as they were logged (`content.points`).
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -38,29 +39,44 @@ def chart(index: Index, question: ChartQuestion) -> dict[str, Any]:
     for key in question.targeted_experiments:
         experiment = index.experiments.get(key)
         if experiment is not None:
-            answer = _of_experiment(experiment, question)
+            answer = _of_experiment(index, experiment, question)
             if answer["metrics"] or answer["params"]:
                 found[key] = answer
     return {"experiments": found, "empty": not found}
 
 
-def _of_experiment(experiment: Experiment, question: ChartQuestion) -> dict[str, Any]:
+def _of_experiment(index: Index, experiment: Experiment, question: ChartQuestion) -> dict[str, Any]:
     record = experiment.record
-    series = {name: _sorted_points(record, name) for name in question.metrics or () if name in record.metrics}
-    if not question.independent_metrics:
-        series = _on_shared_steps(series)
-    if not question.fetch_full:
-        series = {name: _sampled(points) for name, points in series.items()}
+    names = [name for name in dict.fromkeys(question.metrics or ()) if name in record.metrics]
+    sampled = not question.fetch_full
+    metrics = _alone(index, record, names, sampled) if question.independent_metrics else _joint(record, names, sampled)
     params = {name: record.parameters[name].text for name in question.params or () if name in record.parameters}
     return {
         "experimentKey": experiment.key,
         "experimentName": experiment.name,
         "steps": None,
         "epochs": None,
-        "empty": not series,
+        "empty": not names,
         "params": params if question.params else None,
-        "metrics": [_columns(record, name, points) for name, points in series.items()],
+        "metrics": metrics,
     }
+
+
+def _alone(index: Index, record: Record, names: list[str], sampled: bool) -> list[Any]:
+    """Each metric with steps of its own, which are the same for every replica; as JSON already."""
+
+    def columns(name: str) -> dict[str, Any]:
+        points = _sorted_points(record, name)
+        return _columns(record, name, _sampled(points) if sampled else points)
+
+    # A record lives as long as its index, and only grows.
+    keys = {name: (id(record), name, sampled, len(record.metrics[name].lines)) for name in names}
+    return [index.encoded.part(key, partial(columns, name)) for name, key in keys.items()]
+
+
+def _joint(record: Record, names: list[str], sampled: bool) -> list[Any]:
+    series = _on_shared_steps({name: _sorted_points(record, name) for name in names})
+    return [_columns(record, name, _sampled(points) if sampled else points) for name, points in series.items()]
 
 
 def _sorted_points(record: Record, name: str) -> list[Point]:

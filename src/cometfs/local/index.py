@@ -18,6 +18,7 @@ from cometfs.local import sample_directory
 from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
 from cometfs.local.artifacts import Artifacts, read_artifacts
 from cometfs.local.beside import PROJECTS, read_projects
+from cometfs.local.encoded import Encoded
 from cometfs.local.feeding import derived_id
 from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
@@ -41,6 +42,7 @@ class Index:
         self.experiments: dict[str, Experiment] = {}
         self.artifacts = Artifacts([])
         self.registry = Registry()
+        self.encoded = Encoded()
         self.directory = directory
         """Where the server may keep what it is given; None for nowhere."""
 
