@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from cometfs.comet import models
 from cometfs.render import points
-from cometfs.render.numbers import number_of, spelt
+from cometfs.render.numbers import number_of, placed, spelt
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**70), 2**70).map(float)
 
@@ -121,6 +123,22 @@ def test_the_extent_of_points_is_what_a_summary_says() -> None:
     assert points.extent([(0, None, 0, "word")]) is None
     summary = {"valueCurrent": "2.0", "valueMin": "1E0", "valueMax": "9"}
     assert points.extent_of_summary(summary) == ("2.0", "1.0", "9.0")
+
+
+CELLS = st.none() | st.integers() | st.floats()
+
+
+@given(
+    st.lists(st.tuples(st.integers(), st.none(), st.integers(), st.floats().map(spelt)), min_size=1)
+    | st.lists(st.tuples(CELLS, CELLS, CELLS, st.none() | st.text('1.-e,"\n\r x')))
+)
+def test_a_sheet_is_what_a_writer_of_csv_writes(rows: list[Any]) -> None:
+    """Numbers go another way, to the same bytes."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(points.HEAD)
+    writer.writerows((*map(placed, row[:3]), row[3]) for row in rows)
+    assert points.sheet(rows) == out.getvalue().encode()
 
 
 def test_a_sheet_can_be_read_again() -> None:

@@ -220,8 +220,13 @@ def _asset_id(link: Any) -> str | None:
     return found[0] if found else None
 
 
+_NUMBERS = frozenset((int, float))
+
+
 def _chart_metric(row: Row) -> None:
-    row["values"] = [as_number(found) for found in items(row, "values")]
+    values = items(row, "values")
+    # Nearly always numbers, and then there is nothing to do; there are many.
+    row["values"] = values if _NUMBERS.issuperset(map(type, values)) else [as_number(found) for found in values]
     for name in ("steps", "epochs", "timestamps", "durations"):
         row[name] = items(row, name) or [None] * len(row["values"])
 
