@@ -21,7 +21,7 @@ SWEEP = 60.0
 class Held:
     """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".
 
-    Never changed, but not frozen: that would make it three times as slow to make.
+    Never changed but for `read`, and not frozen: that would make it three times as slow to make.
     """
 
     value: Any
@@ -32,6 +32,8 @@ class Held:
     error: Exception | None = None
     arrived: float = 0.0
     """When it arrived, on the same clock."""
+    read: bool = False
+    """Whether a reader has had it: what there is to learn from that is known."""
 
     def unwrap(self) -> Any:
         """The value; raises the remembered error instead where there is one."""

@@ -64,7 +64,9 @@ class Answers:
         held = self.peek(source, at)
         if held is None or held.error is not None:
             return None
-        self.warmer.notice(source, at, waited=False)
+        # Who reads again what he had before needs nothing that is ahead of him: it was at hand then, too.
+        if not held.read:
+            self.warmer.notice(source, at, waited=False)
         return held
 
     async def ask(self, source: Source, at: At) -> Held:

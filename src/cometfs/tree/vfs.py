@@ -211,7 +211,12 @@ class Vfs:
             held = self._store.peek(_made_key(entry, node.at))
             return None if held is None else Content(held.value)
         held = self._answers.wanted_at_hand(entry.source, node.at)
-        return None if held is None else Content(self._sizes.dated(entry, node.at, held.value, held))
+        if held is None:
+            return None
+        if not held.read:
+            self._sizes.dated(entry, node.at, held.value, held)
+            held.read = True
+        return Content(held.value)
 
     def _keep_listing(
         self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
