@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio.testing
@@ -179,3 +180,22 @@ async def test_what_repeats_other_files_is_in_no_listing(vfs: Vfs) -> None:
     place = f"{PROJECT}/mlp-baseline"
     assert ".api" not in await names(vfs, place)
     assert "experiment_tags.json" in await names(vfs, f"{place}/.api")
+
+
+@pytest.mark.logs("bug in what nobody waits for")
+async def test_a_bug_in_what_is_fetched_ahead_is_no_readers_affair(vfs: Vfs, wire: Wire) -> None:
+    """The walk goes on, and so does the mount: each file is asked for by itself."""
+    directories = (await experiments(vfs))[:12]
+
+    def fail(_answer: object) -> None:
+        if wire.asked.count("experiment/others-failing") == 0 and wire.asked.count("experiment/log-other") > 4:
+            wire.asked.append("experiment/others-failing")
+            raise ZeroDivisionError
+
+    wire.edits["experiment/log-other"] = fail
+    for name in directories:
+        with suppress(ZeroDivisionError):
+            assert await read(vfs, f"{PROJECT}/{name}/others.json")
+        await trio.testing.wait_all_tasks_blocked()
+    assert "experiment/others-failing" in wire.asked
+    assert await read(vfs, f"{PROJECT}/{directories[-1]}/others.json")

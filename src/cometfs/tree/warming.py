@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
-from cometfs.caller import AHEAD, CALLER, RENEWAL, Urgency
+from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
@@ -121,24 +121,21 @@ class Warmer:
             return
         if self._answers.store.remaining(held) < source.lease(at) * RENEWED and self._spare(Urgency.RENEWAL):
             self._renewing.add(key)
-            self._loads.start_soon(self._renew, source, at)
+            self._loads.start_soon(_unattended, RENEWAL, self._renew, source, at)
 
     async def _renew(self, source: Source, at: At) -> None:
-        CALLER.set(RENEWAL)
         key, lease = source.key(at), source.lease(at)
         try:
             await self._answers.store.renew(
                 key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept
             )
-        except CometFSError as error:
-            log.debug("not renewed: %s", error)  # whoever wants it when it holds no more will be told
         finally:
             self._renewing.discard(key)
 
     def warm(self, wanted: Sequence[tuple[Source, At]]) -> None:
         """Asks single questions that somebody is about to ask."""
         if self._spare(Urgency.AHEAD):
-            self._loads.start_soon(self._singly, list(wanted))
+            self._loads.start_soon(_unattended, AHEAD, self._singly, list(wanted))
 
     async def landed(self, source: Source, at: At) -> None:
         """Returns when no batch is under way that may bring the answer."""
@@ -172,9 +169,9 @@ class Warmer:
             asked = [at for at in missing if self._is_due(source, at)]
         # Somebody who reads again what is at hand must not pay for tasks that have nothing to do.
         if asked and batched:
-            self._loads.start_soon(self._ahead, source, line, asked)
+            self._loads.start_soon(_unattended, AHEAD, self._batched, source, line, asked)
         elif asked:
-            self._loads.start_soon(self._singly, [(source, at) for at in asked])
+            self._loads.start_soon(_unattended, AHEAD, self._singly, [(source, at) for at in asked])
 
     def _is_due(self, source: Source, at: At) -> bool:
         """Whether what may bring the answer by the way has come without it."""
@@ -188,8 +185,6 @@ class Warmer:
         return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
 
     async def _singly(self, wanted: list[tuple[Source, At]]) -> None:
-        CALLER.set(AHEAD)
-
         async def one(question: tuple[Source, At]) -> None:
             try:
                 await self._answers.ask(*question)
@@ -198,12 +193,10 @@ class Warmer:
 
         await questions.each_of(wanted, one, ABREAST)
 
-    async def _ahead(self, source: Source, line: _Line, places: list[At]) -> None:
-        CALLER.set(AHEAD)
-        await self._batched(source, line, places)
-
     async def _batched(self, source: Source, line: _Line, places: list[At]) -> None:
         assert source.batch is not None
+        # Another batch may have taken some of them since they were chosen.
+        places = [at for at in places if self._is_missing(source, at)]
         if not places or not self._believed.get(_belief(source, line), True):
             return
         landed = trio.Event()
@@ -276,6 +269,17 @@ class Warmer:
         if len(self._lines) > PROJECTS:
             self._lines.popitem(last=False)
         return line
+
+
+async def _unattended(caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Does what nobody waits for. What goes wrong there is told to whoever wants the same, and never ends the mount."""
+    CALLER.set(caller)
+    try:
+        await work(*arguments)
+    except CometFSError as error:
+        log.debug("not fetched: %s", error)
+    except Exception:
+        log.exception("bug in what nobody waits for")
 
 
 def _belief(source: Source, line: _Line) -> Hashable:
