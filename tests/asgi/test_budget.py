@@ -80,6 +80,16 @@ async def test_the_last_fifth_is_for_who_waits(tmp_path: Path, budget: Budget) -
     await budget.admit("a reader")
 
 
+async def test_what_is_fetched_ahead_is_not_refused_while_tokens_are_taken(budget: Budget) -> None:
+    """Taking the next ones lasts a moment; that is no reason to do without."""
+    await exhaust_hand(budget)
+    CALLER.set(AHEAD)
+    async with trio.open_nursery() as nursery:
+        for _ in range(4 * AT_ONCE):
+            nursery.start_soon(budget.admit, "ahead")
+    assert (await budget.status()).by_endpoint["ahead"] == 4 * AT_ONCE
+
+
 async def test_an_empty_bucket_makes_readers_wait_in_their_order(tmp_path: Path, budget: Budget) -> None:
     """At 36,000 an hour a token comes every tenth of a second."""
     order: list[int] = []

@@ -65,6 +65,8 @@ class Budget:
         self._level: Level | None = None
         self._spent: Counter[Spent] = Counter()
         self._turn = trio.Lock()
+        self._short = False
+        """Whether a reader waits for a token."""
         self._wake = trio.Event()
         self._commands: dict[int, str] = {}
 
@@ -75,7 +77,7 @@ class Budget:
         and the rest is for those who do.
         """
         caller = CALLER.get()
-        if not caller.waits and (self._turn.locked() or not self.spare(caller.urgency)):
+        if not caller.waits and (self._short or not self.spare(caller.urgency)):
             raise Withheld("the calls that are left are kept for who waits", self._until_one())
         if self._hand < 1 or self._turn.locked():
             async with self._turn:
@@ -125,7 +127,11 @@ class Budget:
                 raise Withheld("no calls are left for what nobody waits for", pause)
             if pause > PATIENCE:
                 raise Throttled(f"the account's calls are used up: the next one may be made in {pause:.0f} s", pause)
-            await trio.sleep(pause)
+            self._short = True
+            try:
+                await trio.sleep(pause)
+            finally:
+                self._short = False
 
     def _until_one(self) -> float:
         return 0.0 if self._level is None else until_one(self._level, self._rate, self._wall())
