@@ -114,7 +114,7 @@ class Budget:
     async def status(self) -> Status:
         """What is used and left, of all mounts of the account."""
         await trio.to_thread.run_sync(self._ledger.give_back, 0, self._written())
-        return status_of(self._ledger, self._wall(), self._hand)
+        return await trio.to_thread.run_sync(status_of, self._ledger, self._wall(), self._hand)
 
     async def _take(self, caller: Caller) -> None:
         while self._hand < 1:
