@@ -130,6 +130,12 @@ async def test_a_429_shuts_the_bucket_for_all_mounts(tmp_path: Path, budget: Bud
             await budget.admit("x")
 
 
+async def test_no_server_shuts_the_bucket_for_longer_than_an_hour(budget: Budget) -> None:
+    """And one that wants more is not taken for a clock that was set back."""
+    await budget.shut(86_400.0)
+    assert 3590 < (await budget.status()).shut_for_s <= 3600
+
+
 async def test_the_servers_429_reaches_the_bucket(tmp_path: Path, budget: Budget) -> None:
     """Through the API, whose call is told in its own words."""
     refusing = httpx.MockTransport(lambda _request: httpx.Response(429, headers={"Retry-After": "1000"}))

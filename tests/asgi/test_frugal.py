@@ -199,3 +199,28 @@ async def test_a_bug_in_what_is_fetched_ahead_is_no_readers_affair(vfs: Vfs, wir
         await trio.testing.wait_all_tasks_blocked()
     assert "experiment/others-failing" in wire.asked
     assert await read(vfs, f"{PROJECT}/{directories[-1]}/others.json")
+
+
+async def test_a_batch_knows_names_that_are_newer_than_the_listing(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Who has ended since the names were asked for may have logged another one: it must not be missing for a day."""
+    directories = await experiments(vfs)
+    await trio.sleep(40)
+    await names(vfs, f"{PROJECT}/charts")
+    await trio.sleep(21)
+    directories = await experiments(vfs)
+    assert wire.asked.count("experiments") == 2
+    assert wire.asked.count("project/column-names") == 1
+    for name in directories[:6]:
+        await read(vfs, f"{PROJECT}/{name}/params.json")
+    assert CHARTS in wire.asked
+    assert wire.asked.count("project/column-names") == 2
+
+
+async def test_a_metric_that_get_all_leaves_out_is_asked_by_itself(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """Never an empty file."""
+    wire.edits["experiment/metrics/get-all"] = lambda answer: answer.update(metrics=[])
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    for metric in [name for name in await names(vfs, folder) if name.endswith(".csv")]:
+        assert await read(vfs, f"{folder}/{metric}") == await read(alone, f"{folder}/{metric}")

@@ -161,3 +161,12 @@ def test_odd_jumps_do_not_end_a_walk() -> None:
     assert max(len(window) for window in reader.windows) >= 64
     assert len(reader.windows) < 20
     assert len(set(reader.warmed)) > 900
+
+
+def test_a_sweep_is_given_out_in_windows() -> None:
+    """Never all of thousands at once: the next ones when somebody waits again."""
+    order = list(range(2000))
+    random.Random(7).shuffle(order)
+    reader = Reader(2000, most=64).read(order)
+    assert max(map(len, reader.windows)) <= 64
+    assert 1700 < len(set(reader.warmed)) <= len(reader.warmed) < 2000

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from cometfs.cache.allowance import KEPT_BACK, Level, left, shut_for, until_full, until_one
+from cometfs.cache.allowance import KEPT_BACK, LONGEST_SHUT, Level, left, shut_for, until_full, until_one
 from cometfs.cache.ledger import MINUTE, Ledger, Spent
 from cometfs.caller import CALLER, Caller, Urgency
 from cometfs.errors import Throttled, Withheld
@@ -95,7 +95,8 @@ class Budget:
     async def shut(self, seconds: float) -> None:
         """The server answered 429: no mount of the account calls for so long."""
         self._hand = 0
-        self._level = await trio.to_thread.run_sync(self._ledger.shut, self._wall() + seconds)
+        until = self._wall() + min(seconds, LONGEST_SHUT)
+        self._level = await trio.to_thread.run_sync(self._ledger.shut, until)
 
     async def run(self) -> None:
         """Writes down what was spent until it is cancelled, and then once more, with what was taken and not used."""
@@ -118,6 +119,8 @@ class Budget:
 
     async def _take(self, caller: Caller) -> None:
         while self._hand < 1:
+            if not caller.waits and not self.spare(caller.urgency):
+                raise Withheld("the calls that are left are kept for who waits", self._until_one())
             given, self._level = await trio.to_thread.run_sync(self._ledger.take, AT_ONCE, self._written())
             self._hand += given
             if given:

@@ -7,6 +7,7 @@ bucket is then this process's own. Not here: the bucket's arithmetic (allowance.
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -116,7 +117,9 @@ class Ledger:
             self._warn(error)
             self._close()
         level = change(filled(self._alone.level, self.rate, self._wall()))
-        self._alone = Account(level, self.rate, Counter(self._alone.spent) + Counter(spent))
+        since = int((self._wall() - HOUR) // MINUTE)
+        known = Counter({key: calls for key, calls in self._alone.spent.items() if key.minute > since})
+        self._alone = Account(level, self.rate, known + Counter(spent))
         return level
 
     def _written(self, db: sqlite3.Connection, change: Callable[[Level], Level], spent: Mapping[Spent, int]) -> Level:
@@ -130,7 +133,9 @@ class Ledger:
 
     def _level(self, db: sqlite3.Connection) -> Level:
         row = db.execute("SELECT tokens, at, shut_until FROM bucket").fetchone()
-        return Level(*row) if row else full(self.rate, self._wall())
+        if row is None or not all(isinstance(value, float) and math.isfinite(value) for value in row):
+            return full(self.rate, self._wall())  # the first mount, or a damaged row
+        return Level(*row)
 
     def _read(self, db: sqlite3.Connection) -> Account:
         row = db.execute("SELECT rate FROM bucket").fetchone()

@@ -174,7 +174,11 @@ class Store:
             value, before = await load(), self.peek(key)
             # The same answer stays the same object: what was made of it need not be made again.
             same = before is not None and before.value == value
-            return self.keep(key, before.value if before and same else value, lease, lasting=lasting)
+            if before is None or not same:
+                return self.keep(key, value, lease, lasting=lasting)
+            if lasting and self._shelf is not None and (written := encoded(value)) is not None:
+                self._shelf.keep(key, written, self._wall(), self._wall() + lease)
+            return self._hold(key, before.value, lease, 0.0, before.weight)
 
         await self._flights.join(("renewal", key), renewed)
 

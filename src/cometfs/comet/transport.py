@@ -169,9 +169,11 @@ class Reply:
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body has not been read to its end."""
         with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _border(self._host):
-            if self._inside:
-                await self._unwind()
-            await self._response.aclose()
+            try:
+                if self._inside:
+                    await self._unwind()
+            finally:
+                await self._response.aclose()
 
     async def _unwind(self) -> None:
         """End the generators beneath, each of which waits in the middle of its body.

@@ -106,9 +106,10 @@ class Answers:
         """What a question is asked with that nobody waits for."""
         return _Asking(self, Lease(math.inf))
 
-    def fill(self, source: Source, at: At, answer: Any) -> Held:
+    def fill(self, source: Source, at: At, answer: Any, lease: Lease | None = None) -> Held:
         """Keeps an answer that came with another."""
-        return self.store.keep(source.key(at), answer, source.lease(at), lasting=source.kept and _lasts(at))
+        holds = source.lease(at) if lease is None else lease
+        return self.store.keep(source.key(at), answer, holds, lasting=source.kept and _lasts(at))
 
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""
@@ -173,7 +174,8 @@ class _Asking:
         return None if held is None else held.value
 
     def fill(self, source: Source, at: At, answer: Any) -> None:
-        self._answers.fill(source, at, answer)
+        # What is made of another answer holds no longer than that.
+        self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
 
     def has(self, stream: Stream, at: At) -> bool:
         return self._answers.has(stream, at)

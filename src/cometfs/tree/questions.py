@@ -114,10 +114,10 @@ def project_id(at: At) -> str:
 
 
 def about_experiment(
-    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None
+    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None, *, kept: bool = True
 ) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key."""
-    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch)
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, kept=kept)
 
 
 def moment(_at: At) -> Lease:

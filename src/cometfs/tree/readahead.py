@@ -70,14 +70,15 @@ class _Stream:
 
 
 class _Family:
-    __slots__ = ("asked", "seen", "shy", "streams", "swept", "wasted")
+    __slots__ = ("asked", "rest", "seen", "shy", "streams", "wasted")
 
     def __init__(self) -> None:
         self.asked = 0.0
         self.streams: list[_Stream] = []
         """In the order of their last steps, the latest first."""
         self.seen: set[int] = set()
-        self.swept = False
+        self.rest: list[int] | None = None
+        """Of a sweep, what was not asked yet."""
         self.shy = 0
         """How often the first window is halved."""
         self.wasted = 0
@@ -113,7 +114,7 @@ class Readahead:
         stream.late |= waited
         if stream.step and known.wasted < PATIENCE:
             return _next(known, stream, count, most, stream.window * (2 if stream.late else 1) or first >> known.shy)
-        return _sweep(known, place, count, waited)
+        return _sweep(known, place, count, most) if waited else ()
 
     def _family(self, name: Hashable, now: float) -> _Family:
         known = self._families.get(name)
@@ -171,14 +172,15 @@ def _next(known: _Family, stream: _Stream, count: int, most: int, width: int) ->
     return found
 
 
-def _sweep(known: _Family, place: int, count: int, waited: bool) -> Sequence[int]:
-    """Everything that was not asked yet, once, when siblings in no order are asked one after the other."""
-    if known.swept or not waited:
-        return ()
-    known.seen.add(place)
-    if len(known.seen) < max(SWEEP, count // 10):
-        return ()
-    known.swept = True
-    rest = [other for other in range(count) if other not in known.seen]
-    known.seen.clear()
-    return rest
+def _sweep(known: _Family, place: int, count: int, most: int) -> Sequence[int]:
+    """What was not asked yet, when siblings in no order are asked one after the other: as many as make sense at once,
+    and the next ones when somebody has to wait again."""
+    if known.rest is None:
+        known.seen.add(place)
+        if len(known.seen) < max(SWEEP, count // 10):
+            return ()
+        known.rest = [other for other in range(count) if other not in known.seen]
+        known.seen.clear()
+    found = [other for other in known.rest[: most + 1] if other != place][:most]
+    known.rest = known.rest[len(found) :]
+    return found

@@ -86,7 +86,8 @@ PARAMS = Source(
 
 # -- Metrics -----------------------------------------------------------------------------------------------------------
 
-EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed)
+EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed, kept=False)
+"""Not kept on disk: the sheets are that are made of it."""
 
 
 async def _points(asker: Asker, at: At) -> Any:
@@ -118,7 +119,8 @@ async def _sheet(asker: Asker, at: At) -> bytes:
         sheets = await asker.answer(SHEETS, whole)
     except (Unsupported, NotFound):
         return await _one_sheet(asker, at)
-    return sheets.get(at.item) or points.sheet(())
+    # One that was logged since, or that this answer leaves out, is asked for by itself: no sheet is empty by guess.
+    return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
 
 
 async def _one_sheet(asker: Asker, at: At) -> bytes:

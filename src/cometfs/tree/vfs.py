@@ -72,11 +72,10 @@ class Vfs:
         if found is not None:
             return found
         assert isinstance(node.entry, Dir)
-        eaches = _eaches(node.entry)
+        eaches, key = _eaches(node.entry), self._listing_key(node)
         answers = [await self._answers.wanted(each.source, node.at) for each in eaches]
         grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
-        key = self._listing_key(node)
-        # Somebody else may have built it while this one waited.
+        # Somebody else may have built it while this one waited; what was written meanwhile has another key.
         return self._within(node, self._store.peek(key) or self._keep_listing(key, node, node.entry, answers, grown))
 
     async def _grown(self, node: Node, each: Each, answer: Held) -> list[Grown]:

@@ -8,9 +8,11 @@ one from then on. Not here: who reads what (vfs.py).
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -18,11 +20,11 @@ import trio
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
-from cometfs.errors import CometFSError
+from cometfs.errors import CometFSError, NotFound
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
 from cometfs.tree.readahead import FIRST, Readahead
-from cometfs.tree.together import of_project
+from cometfs.tree.together import COLUMNS, of_project
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,12 @@ ABREAST = 16
 
 TARGET = 4 << 20
 """Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
+
+SLOW = 10.0
+"""Seconds that a reader waits for a batch that may bring what he wants: a third of what a program waits for us."""
+
+SETTLING = 120_000.0
+"""Milliseconds after the end of an experiment in which Comet may still be taking in what it logged last."""
 
 WITNESSES = 2
 """Experiments asked by themselves that the first batch of a project is held against."""
@@ -87,7 +95,9 @@ class Warmer:
         self._weights: dict[Hashable, float] = {}
         """Bytes that the last batch about a project brought for an experiment."""
         self._believed: dict[Hashable, bool] = {}
-        self._renewing: set[Hashable] = set()
+        self._renewing: dict[Hashable, float] = {}
+        """What was asked again, and until when the answer held of which that was done: once is enough."""
+        self._abreast = trio.CapacityLimiter(ABREAST)
 
     def notice(self, source: Source, at: At, *, waited: bool) -> None:
         """A reader asks `source` at a place; `waited`: its answer was not at hand."""
@@ -117,20 +127,15 @@ class Warmer:
         """Somebody uses what `source` has answered: asks again where that will not hold much longer."""
         key = source.key(at)
         held = self._answers.store.peek(key) if source.renewed else None
-        if held is None or held.error is not None or key in self._renewing:
+        if held is None or held.error is not None or self._renewing.get(key) == held.expires:
             return
         if self._answers.store.remaining(held) < source.lease(at) * RENEWED and self._spare(Urgency.RENEWAL):
-            self._renewing.add(key)
+            self._renewing[key] = held.expires
             self._loads.start_soon(_unattended, RENEWAL, self._renew, source, at)
 
     async def _renew(self, source: Source, at: At) -> None:
         key, lease = source.key(at), source.lease(at)
-        try:
-            await self._answers.store.renew(
-                key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept
-            )
-        finally:
-            self._renewing.discard(key)
+        await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
 
     def warm(self, wanted: Sequence[tuple[Source, At]]) -> None:
         """Asks single questions that somebody is about to ask."""
@@ -141,7 +146,9 @@ class Warmer:
         """Returns when no batch is under way that may bring the answer."""
         event = self._landing.get((source.batch.name, *at.key)) if source.batch else None
         if event is not None:
-            await event.wait()
+            # A batch that is slow must not be the reader's affair: he asks by himself then.
+            with trio.move_on_after(SLOW):
+                await event.wait()
 
     async def together(self, source: Source, places: Sequence[At]) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be believed."""
@@ -152,13 +159,20 @@ class Warmer:
         batch = source.batch
         if _belief(source, line) not in self._believed:
             witnesses, missing = missing[:WITNESSES], missing[WITNESSES:]
-            await questions.each_of(witnesses, lambda at: self._answers.ask(source, at))
-            line.asked.setdefault(batch.name, deque(maxlen=2 * WITNESSES)).extend(witnesses)
+            await questions.each_of(witnesses, partial(self._witness, source, line))
         first = self._most(line, batch)
         await self._batched(source, line, missing[:first])
         size = self._most(line, batch)
         chunks = [missing[start : start + size] for start in range(first, len(missing), size)]
         await questions.each_of(chunks, lambda chunk: self._batched(source, line, chunk))
+
+    async def _witness(self, source: Source, line: _Line, at: At) -> None:
+        assert source.batch is not None
+        try:
+            await self._answers.ask(source, at)
+        except NotFound:
+            return  # deleted since the listing: it tells nothing
+        line.asked.setdefault(source.batch.name, deque(maxlen=2 * WITNESSES)).append(at)
 
     def _begin(self, source: Source, line: _Line, places: list[At]) -> None:
         batched = source.batch is not None and self._believed.get(_belief(source, line), True)
@@ -180,7 +194,7 @@ class Warmer:
     def _is_missing(self, source: Source, at: At) -> bool:
         """Whether a batch may be asked for this answer, and nobody has or is about to."""
         assert at.experiment is not None
-        if not at.version or at.experiment["archived"] or source.batch is None:
+        if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
         return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
 
@@ -191,7 +205,11 @@ class Warmer:
             except CometFSError as error:
                 log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
 
-        await questions.each_of(wanted, one, ABREAST)
+        async def in_turn(question: tuple[Source, At]) -> None:
+            async with self._abreast:
+                await one(question)
+
+        await questions.each_of(wanted, in_turn, ABREAST)
 
     async def _batched(self, source: Source, line: _Line, places: list[At]) -> None:
         assert source.batch is not None
@@ -203,6 +221,7 @@ class Warmer:
         keys = [(source.batch.name, *at.key) for at in places]
         self._landing.update(dict.fromkeys(keys, landed))
         try:
+            self._doubt_old_names(line)
             witnesses = self._witnesses(source, line)
             found = await source.batch.ask(self._answers.asker(), [*witnesses, *places])
             if self._agree(source, line, found, bool(witnesses)):
@@ -210,9 +229,16 @@ class Warmer:
         except CometFSError as error:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         finally:
-            for key in keys:
-                del self._landing[key]
             landed.set()
+            for key in keys:
+                self._landing.pop(key, None)
+
+    def _doubt_old_names(self, line: _Line) -> None:
+        """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
+        store, names = self._answers.store, COLUMNS.key(line.project)
+        columns, listing = store.recall(names), store.peek(questions.EXPERIMENTS.key(line.project))
+        if columns is not None and listing is not None and columns.arrived < listing.arrived:
+            store.drop(names)
 
     def _witnesses(self, source: Source, line: _Line) -> list[At]:
         assert source.batch is not None
@@ -269,6 +295,11 @@ class Warmer:
         if len(self._lines) > PROJECTS:
             self._lines.popitem(last=False)
         return line
+
+
+def _has_just_ended(row: Row) -> bool:
+    ended: float | None = row["endTimeMillis"]
+    return ended is not None and abs(time.time() * 1000 - ended) < SETTLING
 
 
 async def _unattended(caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
