@@ -21,6 +21,12 @@ from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
 from cometfs.errors import SetupError
 
+RATE = 15_000
+"""Calls an hour that Comet documents for a key."""
+
+CACHE_SIZE = "10G"
+"""What is kept on disk where nobody says otherwise."""
+
 DEADLINE = 30.0
 """Seconds that a program waits at most for one answer of the mount."""
 
@@ -39,9 +45,9 @@ class MountSettings:
     """Whether the store can be written to; everything else is only read in any case."""
     cache_dir: Path | None = None
     """Where what was fetched is kept; None: where the platform keeps such things."""
-    cache_size: int = 10 * 10**9
-    """Bytes of it at most."""
-    rate: int = 15_000
+    cache_size: int = 10**10
+    """Bytes of it at most; `CACHE_SIZE`."""
+    rate: int = RATE
     """Calls an hour."""
 
     def __repr__(self) -> str:
@@ -71,8 +77,8 @@ def mount_settings(
     deadline: float = DEADLINE,
     rw: bool = False,
     cache_dir: Path | None = None,
-    cache_size: str = "10G",
-    rate: int = 15_000,
+    cache_size: str = CACHE_SIZE,
+    rate: int = RATE,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)

@@ -11,9 +11,6 @@ from cometfs.caller import Urgency
 
 HOUR = 3600.0
 
-RATE = 15_000
-"""Calls an hour that Comet documents for a key."""
-
 KEPT_BACK = {Urgency.WAITING: 0.0, Urgency.AHEAD: 0.2, Urgency.RENEWAL: 0.4}
 """The part of the bucket that each leaves alone: the last fifth is for who waits."""
 

@@ -14,9 +14,6 @@ from typing import NamedTuple
 from cometfs.cache.index import FOLDER, Index
 from cometfs.cache.rows import Changes, Row, is_place
 
-DEFAULT = 10 * 10**9
-"""Bytes that are kept where nobody says otherwise."""
-
 FREE = 0.05
 """The part of the disk that stays free."""
 
