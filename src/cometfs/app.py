@@ -31,6 +31,7 @@ from cometfs.config import MountSettings, ServeSettings, account_directory, cach
 from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
+from cometfs.lease import RUNNING, Lease
 from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
 from cometfs.tree.vfs import Vfs
@@ -69,12 +70,14 @@ async def open_vfs(
     workspaces: Sequence[str] = (),
     *,
     rw: bool = False,
+    live: Lease = RUNNING,
     cache: Cache | None = None,
     budget: Budget | None = None,
 ) -> AsyncIterator[Vfs]:
     """A mounted Comet without a face, over an API that is open. Its loads end with the block.
 
-    `cache`: where answers and bodies last; None keeps them as long as the block. `budget`: of the calls of `api`.
+    `live`: how long answers hold about an experiment that may be running. `cache`: where answers and bodies last; None
+    keeps them as long as the block. `budget`: of the calls of `api`.
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
@@ -93,7 +96,7 @@ async def open_vfs(
                 store = Store(Memory(MEMORY), Flights(loads), keeper)
                 spare = budget.spare if budget else lambda _urgency: True
                 answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
-                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw)
+                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()
@@ -144,7 +147,14 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
         _until_signal(),
         open_budget(cache.folder, settings.rate) as budget,
         API(api_key=settings.api_key, url=settings.url, gate=budget) as api,
-        open_vfs(api, settings.workspaces, rw=settings.rw, cache=cache, budget=budget) as vfs,
+        open_vfs(
+            api,
+            settings.workspaces,
+            rw=settings.rw,
+            live=Lease(settings.live_interval),
+            cache=cache,
+            budget=budget,
+        ) as vfs,
     ):
         await _check(vfs, api.root, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.

@@ -64,6 +64,13 @@ def main() -> None:
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where to keep what was fetched.")
 @click.option("--cache-size", default="10G", show_default=True, help="How much of it; 5 % of the disk stay free.")
 @click.option("--rate", default=15_000, show_default=True, type=click.IntRange(min=1), help="Calls an hour.")
+@click.option(
+    "--live-interval",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0.5),
+    help="Seconds between two looks at an experiment that is running, while somebody looks at it.",
+)
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
 @click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
@@ -77,6 +84,7 @@ def mount(
     cache_dir: Path | None,
     cache_size: str,
     rate: int,
+    live_interval: float,
     foreground: bool,
     deadline: float,
     log_level: str,
@@ -98,6 +106,7 @@ def mount(
         cache_dir=cache_dir,
         cache_size=cache_size,
         rate=rate,
+        live_interval=live_interval,
     )
     session.prepare(settings.mountpoint)
     _log_to_stderr(log_level)

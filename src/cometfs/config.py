@@ -20,6 +20,7 @@ import platformdirs
 from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
 from cometfs.errors import SetupError
+from cometfs.lease import RUNNING
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""
@@ -49,6 +50,8 @@ class MountSettings:
     """Bytes of it at most; `CACHE_SIZE`."""
     rate: int = RATE
     """Calls an hour."""
+    live_interval: float = RUNNING
+    """Seconds for which answers about an experiment hold that may be running."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -79,6 +82,7 @@ def mount_settings(
     cache_dir: Path | None = None,
     cache_size: str = CACHE_SIZE,
     rate: int = RATE,
+    live_interval: float = RUNNING,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
@@ -92,6 +96,7 @@ def mount_settings(
         cache_dir,
         size_in_bytes(cache_size),
         rate,
+        live_interval,
     )
 
 

@@ -126,6 +126,10 @@ class Stale(CometFSError):
     """An inode or a handle that the kernel still holds stands for nothing any more."""
 
 
+class Superseded(Stale):
+    """A file is open in a version that it does not have any more: whoever opens it now must look its name up again."""
+
+
 class Busy(CometFSError):
     """So many requests wait for the server already that one more would leave no room for those that need not wait."""
 

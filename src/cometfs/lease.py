@@ -23,7 +23,8 @@ SEALED = Lease(24 * 3600.0)
 """What only the run itself wrote, of an experiment that has ended: looked at again once a day, in case."""
 
 RUNNING = Lease(5.0)
-"""An experiment that may still be logging, or one of which the server does not say."""
+"""An experiment that may still be logging, or one of which the server does not say, where a mount names no other
+interval."""
 
 MOMENT = Lease(1.0)
 """What changes all the time, and costs nothing."""
@@ -32,9 +33,10 @@ MISSING = Lease(30.0)
 """Comet's answer that there is no such thing."""
 
 
-def of_experiment(running: bool | None, ended: Lease = FINISHED) -> Lease:
+def of_experiment(running: bool | None, live: Lease = RUNNING, ended: Lease = FINISHED) -> Lease:
     """The lease of an experiment's answers; `running` is None when the listing does not tell (older servers).
 
-    `ended`: what it is once the experiment has ended, as long as its row in the listing stays the same.
+    `live`: what it is while the experiment may be running; `ended`: once it has ended, as long as its row in the
+    listing stays the same.
     """
-    return ended if running is False else RUNNING
+    return ended if running is False else live

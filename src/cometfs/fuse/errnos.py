@@ -30,6 +30,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.TooBig: errno.EFBIG,
     errors.OutOfSpace: errno.ENOSPC,
     errors.Stale: errno.ESTALE,
+    errors.Superseded: errno.ESTALE,
     errors.Interrupted: errno.EINTR,
     errors.SetupError: errno.EINVAL,
 }

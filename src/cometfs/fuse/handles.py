@@ -1,12 +1,16 @@
 """What the kernel has open: snapshots of files and of listings, by handle.
 
-A handle is a snapshot: `open` fixes the bytes, `opendir` the list. The kernel keeps one page cache per inode, so all
-handles of an inode that are open at once share one snapshot: two versions can never mix in it.
+A handle is a snapshot: `open` fixes the bytes, `opendir` the list. The kernel keeps one page cache and one size per
+inode, so all handles of an inode that are open at once share one snapshot: two versions can never mix in it. A snapshot
+that grows gets its new bytes for all of them at once; one that the file has turned away from stays with its inode, and
+the name is given another one.
+
+Not here: when it is asked again what an open file is now (live.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import pyfuse3
@@ -16,13 +20,17 @@ from cometfs.fuse.inodes import Inode
 from cometfs.tree.place import Node, Opened
 
 
-class _Open:
-    __slots__ = ("handles", "inode", "opened")
+class Shared:
+    """The snapshot of an inode that is open."""
+
+    __slots__ = ("handles", "inode", "opened", "rests_until")
 
     def __init__(self, inode: Inode, opened: Opened) -> None:
         self.inode = inode
         self.opened = opened
         self.handles = 0
+        self.rests_until = 0.0
+        """Until when nobody asks what the file is now, on trio's clock: asking has just failed, or takes long."""
 
 
 class OpenDir(NamedTuple):
@@ -38,27 +46,31 @@ class Handles:
 
     def __init__(self) -> None:
         self._next = 0
-        self._files: dict[int, _Open] = {}
+        self._files: dict[int, Shared] = {}
+        self._read_to: dict[int, int] = {}
+        """How far a file that grows was read, by handle, in bytes."""
         self._dirs: dict[int, OpenDir] = {}
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Shared] = {}
         self._versions: dict[int, Hashable] = {}
 
+    def shared(self, inode: Inode) -> Shared | None:
+        """What the open handles of `inode` share, if there are any."""
+        shared = self._open.get(inode.number)
+        return None if shared is None or shared.opened.broken else shared
+
     def opened(self, inode: Inode) -> Opened | None:
-        """The snapshot that the open handles of `inode` share, if there are any."""
+        """Their snapshot."""
         shared = self._open.get(inode.number)
         return None if shared is None or shared.opened.broken else shared.opened
 
-    async def open(self, inode: Inode, begin: Callable[[Node], Awaitable[Opened]]) -> tuple[pyfuse3.FileHandleT, bool]:
-        """A handle on the shared snapshot or a new one, and whether the kernel's pages of the inode are still right."""
-        return self.share(inode, self.opened(inode) or await begin(inode.node))
-
     def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
-        """The same with the snapshot at hand, which is closed where the inode has another already."""
+        """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
+        kernel's pages of the inode are still right."""
         shared = self._open.get(inode.number)
         if shared is None or shared.opened.broken:
-            shared = self._open[inode.number] = _Open(inode, opened)
+            shared = self._open[inode.number] = Shared(inode, opened)
         elif shared.opened is not opened:
-            opened.close()  # somebody else was faster; all share the first one's
+            opened.close()
         shared.handles += 1
         handle = self._number()
         self._files[handle] = shared
@@ -69,13 +81,31 @@ class Handles:
 
     def file(self, handle: int) -> Opened:
         """The snapshot behind a handle. Raises Stale for one that is not open."""
+        return self.behind(handle).opened
+
+    def behind(self, handle: int) -> Shared:
+        """What a handle shares with the others of its inode. Raises Stale for one that is not open."""
         try:
-            return self._files[handle].opened
+            return self._files[handle]
         except KeyError:
             raise Stale(f"file handle {handle} is not open") from None
 
+    def of(self, shared: Shared) -> list[int]:
+        """The handles that share a snapshot."""
+        return [handle for handle, one in self._files.items() if one is shared]
+
+    def note_read(self, handle: int, end: int) -> None:
+        """A file that grows was read up to `end`."""
+        self._read_to[handle] = max(self._read_to.get(handle, 0), end)
+
+    def has_more(self, handle: int) -> bool:
+        """Whether there is something behind what was read; always of a file that does not grow, as for any file."""
+        opened = self.file(handle)
+        return not opened.grows or self._read_to.get(handle, 0) < opened.size
+
     def release(self, handle: int) -> None:
         """Closes a handle; the last one of an inode closes its snapshot."""
+        self._read_to.pop(handle, None)
         shared = self._files.pop(handle, None)
         if shared is None:
             return

@@ -93,9 +93,10 @@ class Inodes:
             self._by_number = dict(self._by_number)
             self._most = len(self._by_number)
 
-    def part(self, parent: Inode, name: str) -> None:
-        """`name` stands for nothing any more; its inode lives on for who has it open."""
-        if parent.children is not None:
+    def part(self, parent: Inode, name: str, inode: Inode | None = None) -> None:
+        """`name` does not stand any more for what it did (only if that was `inode`, where one is given), which lives on
+        for who has it open."""
+        if parent.children is not None and (inode is None or parent.children.get(name) is inode):
             parent.children.pop(name, None)
 
     def move(self, parent: Inode, name: str, new_parent: Inode, node: Node) -> None:

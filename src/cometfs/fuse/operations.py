@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 from collections.abc import Sequence
 
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext
 
-from cometfs.errors import NoSuchEntry
+from cometfs.errors import NoSuchEntry, Superseded
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.live import Live
 from cometfs.fuse.requests import Patience, at_once, handler_after
-from cometfs.tree.place import Attributes, Content, Listing, Node
+from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
 from cometfs.tree.vfs import Vfs
 
 LONGEST = 300.0
@@ -22,6 +24,12 @@ LONGEST = 300.0
 
 OPEN = 1.0
 """Seconds for which the attributes of an open file hold at least: its snapshot cannot change under its handles."""
+
+GROWING = 0.1
+"""The same of one that is being added to: what is added is pushed, but a look must reach us to be one."""
+
+READABLE = select.POLLIN | select.POLLRDNORM
+"""What poll(2) is told of a file that can be read on."""
 
 ATTRIBUTE = b"user.comet."
 """How extended attributes begin that tell where a file comes from."""
@@ -45,6 +53,7 @@ class Operations(pyfuse3.Operations):
         self._vfs = vfs
         self._inodes = Inodes(vfs.root)
         self._handles = Handles()
+        self.live = Live(vfs, self._inodes, self._handles)
         self._owner = (os.getuid(), os.getgid())
 
     def _lookup_at_hand(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
@@ -73,6 +82,8 @@ class Operations(pyfuse3.Operations):
 
     def _getattr_at_hand(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
         place = self._inodes.at(inode)
+        if self.live.is_due(place):
+            return None
         seen = self._vfs.glance(place.node)
         unknown = seen.size is None and self._handles.opened(place) is None
         return None if unknown else self._attributes(place, seen)
@@ -80,6 +91,9 @@ class Operations(pyfuse3.Operations):
     @handler_after(_getattr_at_hand)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
+        if self._handles.opened(place) is not None:
+            await self.live.look(place)
+            return self._attributes(place, self._vfs.glance(place.node))
         directory = place.parent.node if place.parent else None
         return self._attributes(place, await self._vfs.attributes(place.node, directory))
 
@@ -89,31 +103,63 @@ class Operations(pyfuse3.Operations):
 
     def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
         place = self._inodes.at(inode)
-        opened = self._handles.opened(place) or self._vfs.open_at_hand(place.node)
-        return None if opened is None else self._opened(place, *self._handles.share(place, opened))
+        shared = self._handles.shared(place)
+        # A body is that of the file as long as anybody has it open; so is a draft.
+        lasts = shared is not None and not isinstance(shared.opened, Content)
+        opened = shared.opened if shared is not None and lasts else self._vfs.open_at_hand(place.node)
+        return None if opened is None else self._opened(place, opened)
 
     @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = self._inodes.at(inode)
-        return self._opened(place, *await self._handles.open(place, self._vfs.open))
+        return self._opened(place, await self._vfs.open(place.node))
 
-    def _opened(self, place: Inode, handle: FileHandleT, same: bool) -> FileInfo:
-        if self._handles.file(handle).size != place.told_size:
+    def _opened(self, place: Inode, opened: Opened) -> FileInfo:
+        """A handle on `opened`. Raises Superseded where who has the file open must keep another version.
+
+        The kernel then looks the name up again, and is told of another inode.
+        """
+        shared = self._handles.shared(place)
+        if shared is not None and shared.opened is not opened and not self.live.take(shared, opened):
+            raise Superseded(f"{place.node.name} is open in a former version")
+        handle, same = self._handles.share(place, opened)
+        shown = self._handles.file(handle)
+        if shown.size != place.told_size:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             _invalidate_attributes(place)
-        return FileInfo(fh=handle, keep_cache=same)
+        # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
+        return FileInfo(fh=handle, keep_cache=same, direct_io=shown.grows)
 
     def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
-        opened = self._handles.file(fh)
-        # A memoryview is as good as bytes.
-        return opened.part(off, size) if isinstance(opened, Content) else None  # type: ignore[return-value]
+        shared = self._handles.behind(fh)
+        opened = shared.opened
+        if not isinstance(opened, Content):
+            return None
+        if opened.grows:
+            if off >= opened.size and self.live.is_due(shared.inode):
+                return None
+            self._handles.note_read(fh, min(off + size, opened.size))
+        return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
 
     @handler_after(_read_at_hand)
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        return await self._handles.file(fh).read(off, size)  # type: ignore[return-value]
+        shared = self._handles.behind(fh)
+        if shared.opened.grows:
+            await self.live.look(shared.inode)
+            self._handles.note_read(fh, min(off + size, shared.opened.size))
+        return await shared.opened.read(off, size)  # type: ignore[return-value]
+
+    @at_once
+    def poll(self, inode: InodeT, fh: FileHandleT, poll_handle: pyfuse3.PollHandle | None, ctx: RequestContext) -> int:
+        if self._handles.has_more(fh):
+            return READABLE
+        if poll_handle is not None:
+            self.live.wait(fh, poll_handle)
+        return 0
 
     @at_once
     def release(self, fh: FileHandleT) -> None:
+        self.live.forget(fh)
         self._handles.release(fh)
 
     def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
@@ -202,9 +248,8 @@ class Operations(pyfuse3.Operations):
         reply.st_mode = _MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0)
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         # A size that nobody knows yet is asked for again by whoever wants it.
-        reply.attr_timeout = (
-            0.0 if size is None or not seen.settled else min(LONGEST, max(seen.lease, OPEN if opened else 0.0))
-        )
+        least = 0.0 if opened is None else GROWING if opened.grows else OPEN
+        reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, max(seen.lease, least))
         if size is not None:
             inode.told_size = size
         reply.st_size = inode.told_size

@@ -26,6 +26,7 @@ from cometfs.errors import (
     NoSuchEntry,
     NotPermitted,
     ReadOnly,
+    Superseded,
 )
 from cometfs.fuse.errnos import errno_of
 
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
 
-QUIET = (NoSuchEntry, Interrupted, Exists, NotPermitted, ReadOnly)
+QUIET = (NoSuchEntry, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
 """What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
 FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}

@@ -191,6 +191,7 @@ async def serve(
         with looking_first(descriptors() - others):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patience.watch)
+                nursery.start_soon(operations.live.run)
                 nursery.start_soon(_answer, nursery)
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()

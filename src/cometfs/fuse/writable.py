@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable
 from typing import NoReturn, cast
 
 import pyfuse3
@@ -21,7 +20,6 @@ from cometfs.fuse.inodes import Inode
 from cometfs.fuse.operations import Operations, _invalidate_attributes
 from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree.drafts import Draft
-from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
 from cometfs.tree.writing import Writing
 
@@ -61,7 +59,7 @@ class WritableOperations(Operations):
         node, draft = await self._writing.create(parent.node, os.fsdecode(name), new=bool(flags & os.O_EXCL))
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
-        handle, _ = await self._handles.open(inode, _already(draft))
+        handle, _ = self._handles.share(inode, draft)
         self._writers[handle] = (inode, ctx.pid)
         return FileInfo(fh=handle, keep_cache=False), self._attributes(inode, self._vfs.glance(node), 0.0)
 
@@ -88,6 +86,7 @@ class WritableOperations(Operations):
     async def release(self, fh: FileHandleT) -> None:
         """After the last close: nobody hears of an error any more but the log."""
         if fh not in self._writers:
+            self.live.forget(fh)
             self._handles.release(fh)
             return
         inode, _ = self._writers.pop(fh)
@@ -193,10 +192,3 @@ class WritableOperations(Operations):
     def _refuse_attribute(self, inode: InodeT) -> NoReturn:
         self._writing.check(self._inodes.at(inode).node)
         raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
-
-
-def _already(draft: Draft) -> Callable[[Node], Awaitable[Draft]]:
-    async def begin(_node: Node) -> Draft:
-        return draft
-
-    return begin

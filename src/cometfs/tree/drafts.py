@@ -60,6 +60,14 @@ class Draft:
         return False
 
     @property
+    def grows(self) -> bool:
+        return False
+
+    def take(self, _later: object, /) -> bool:
+        """All who have it open share it."""
+        return True
+
+    @property
     def version(self) -> object:
         """Never twice the same: what the kernel keeps of a file that may be written is not to be trusted."""
         return object()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cometfs.cache.disk import Stream as Arriving
 from cometfs.comet.api import API
-from cometfs.lease import Lease
+from cometfs.lease import RUNNING, Lease
 from cometfs.tree.names import Path
 
 Row = Mapping[str, Any]
@@ -39,6 +39,8 @@ class At:
     """The row that stands for this place in the listing of a directory inside an experiment."""
     version: str = ""
     """Of what has ended: changes with its row in the listing, and what was answered about it before holds no more."""
+    live: Lease = RUNNING
+    """How long answers about an experiment hold that may be running."""
 
 
 class Asker(Protocol):
@@ -188,6 +190,8 @@ class File:
     """What the file holds, for the table in README.md."""
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
+    grows: bool = False
+    """Whether it is only added to while the experiment runs: who has it open sees what is added."""
     slow: bool = False
     """Whether rendering takes so long that it must not keep other requests waiting, and is not done again after a
     remount."""

@@ -66,7 +66,7 @@ class Attributes:
 
 
 class Opened(Protocol):
-    """An open file: one version of its bytes, whatever happens meanwhile."""
+    """An open file: one version of its bytes, whatever happens meanwhile, unless it `grows`."""
 
     @property
     def size(self) -> int:
@@ -80,6 +80,14 @@ class Opened(Protocol):
     def broken(self) -> bool:
         """Whether some of the bytes will never come: whoever opens the file next must begin anew."""
 
+    @property
+    def grows(self) -> bool:
+        """Whether bytes may be added at its end while it is open; those that it has stay as they are."""
+
+    def take(self, later: Opened, /) -> bool:
+        """Whether it goes on as the same file opened later: it has these bytes, or has now got those at the end that
+        it lacked. False, and nothing is changed, where the file has become another one."""
+
     async def read(self, offset: int, length: int) -> bytes | memoryview:
         """Exactly the bytes asked for, fewer only at the end."""
 
@@ -87,11 +95,12 @@ class Opened(Protocol):
         """To be called once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
-    """The bytes of a rendered file."""
+    """The bytes of a rendered file. Only `take` changes it."""
 
     data: bytes
+    grows: bool = False
 
     @property
     def size(self) -> int:
@@ -104,6 +113,20 @@ class Content:
     @property
     def broken(self) -> bool:
         return False
+
+    def take(self, later: Opened, /) -> bool:
+        if not isinstance(later, Content):
+            return False
+        if later.data != self.data:
+            if not self.grows:
+                return False
+            if later.data.startswith(self.data):
+                self.data = later.data
+            elif not (later.grows and self.data.startswith(later.data)):
+                # While it runs, an answer that lacks the end is one that came from behind: what was shown stays.
+                return False
+        self.grows = self.grows and later.grows
+        return True
 
     def part(self, offset: int, length: int) -> memoryview:
         """What `read` returns."""
@@ -137,6 +160,13 @@ class OpenedBody:
     @property
     def broken(self) -> bool:
         return self.body.error is not None
+
+    @property
+    def grows(self) -> bool:
+        return False
+
+    def take(self, _later: Opened, /) -> bool:
+        return True  # an asset is never changed: another one has another id, and so another place
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self.body.read(offset, length)

@@ -51,29 +51,31 @@ def listing(_at: At) -> Lease:
 
 def experiment(at: At) -> Lease:
     row = at.experiment or {}
-    return lease.of_experiment(row.get("running"))
+    return lease.of_experiment(row.get("running"), at.live)
 
 
 def sealed(at: At) -> Lease:
     """Of what nobody but the run itself writes."""
     row = at.experiment or {}
-    return lease.of_experiment(row.get("running"), lease.SEALED)
+    return lease.of_experiment(row.get("running"), at.live, lease.SEALED)
 
 
 # -- What is known at a place ------------------------------------------------------------------------------------------
 
 
 def at_workspace(at: At, name: str) -> At:
-    return At(at.web, at.modified_ms, (name,), name)
+    return At(at.web, at.modified_ms, (name,), name, live=at.live)
 
 
 def at_project(at: At, row: Row) -> At:
-    return At(at.web, row["lastUpdated"] or at.modified_ms, (row["projectId"],), at.workspace, row)
+    modified_ms = row["lastUpdated"] or at.modified_ms
+    return At(at.web, modified_ms, (row["projectId"],), at.workspace, row, live=at.live)
 
 
 def at_experiment(at: At, row: Row) -> At:
     ended = row["endTimeMillis"] or row["startTimeMillis"] or at.modified_ms
-    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version_of(row))
+    version = version_of(row)
+    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version, live=at.live)
 
 
 def version_of(row: Row) -> str:

@@ -23,7 +23,7 @@ TOGETHER = 100
 
 def at_word(at: At, word: str) -> At:
     """The place of a name within a project: a metric's, a tag's."""
-    return At(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word)
+    return At(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word, live=at.live)
 
 
 async def _by_directory(asker: Asker, at: At) -> list[Named]:

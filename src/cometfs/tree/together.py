@@ -37,7 +37,7 @@ COLUMNS = Source("project/column-names", lambda asker, at: asker.api.project_col
 
 def of_project(at: At) -> At:
     """The place of the project in which `at` lies."""
-    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project)
+    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
 
 
 def words_of(source: str, columns: Sequence[Row]) -> list[str]:

@@ -19,7 +19,7 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
-from cometfs.lease import ACCOUNT, LISTING, Lease
+from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease
 from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
@@ -52,16 +52,16 @@ _MANY = 500
 class Vfs:
     """A mounted Comet: nodes in, children, attributes and bytes out."""
 
-    def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False) -> None:
+    def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
-        is declared writable is so."""
+        is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
         self.rw = rw
         self._desks: dict[Writer, Desk] = {}
         self._answers = answers
         self._store = answers.store
         self._sizes = Sizes(answers, words(tree))
         self._made = Made(answers.store, words(tree))
-        self.root = Node("", tree, At(answers.api.root, born_ms))
+        self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
 
     async def children(self, node: Node) -> tuple[Listing, float]:
         """The complete listing of a directory and the seconds for which it holds.
@@ -197,7 +197,7 @@ class Vfs:
             return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
             return await self._answers.wanted_body(entry.source, node.at)
-        return Content(await self._render(node, entry, entry.source))
+        return Content(await self._render(node, entry, entry.source), grows(node))
 
     def open_at_hand(self, node: Node) -> Opened | None:
         """What `open` returns, where nobody must be asked and nothing made."""
@@ -208,14 +208,14 @@ class Vfs:
             return Content(entry.render(node.at))
         if entry.render is not bytes:
             held = self._store.peek(_made_key(entry, node.at))
-            return None if held is None else Content(held.value)
+            return None if held is None else Content(held.value, grows(node))
         held = self._answers.wanted_at_hand(entry.source, node.at)
         if held is None:
             return None
         if not held.read:
             self._sizes.dated(entry, node.at, held.value, held)
             held.read = True
-        return Content(held.value)
+        return Content(held.value, grows(node))
 
     def _keep_listing(
         self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
@@ -329,6 +329,17 @@ def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node,
     if found is None:
         raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
     return found, lease
+
+
+def may_change(node: Node) -> bool:
+    """Whether it is a file made of an answer that may be another one in a moment: of what may be running."""
+    at = node.at
+    return at.experiment is not None and not at.version and isinstance(getattr(node.entry, "source", None), Source)
+
+
+def grows(node: Node) -> bool:
+    """Whether it is a file that is being added to."""
+    return isinstance(node.entry, File) and node.entry.grows and may_change(node)
 
 
 def _directory_of(node: Node) -> At:

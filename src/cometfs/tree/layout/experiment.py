@@ -38,6 +38,7 @@ METRIC_CSV = File(
     together.METRIC,
     bytes,
     "every point: step,epoch,timestamp_ms,value; a `/` makes folders",
+    grows=True,
     sdk=("experiment_metric",),
 )
 ASSET_BYTES = File(
@@ -89,7 +90,7 @@ EXPERIMENT = Dir(
         File("url.txt", None, url_text, "its page at Comet", sdk=("experiment_url",)),
         File("tags.txt", together.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
         File("code.py", questions.CODE, text.text, "the script that created it", sdk=("experiment_code",)),
-        File("output.txt", questions.OUTPUT, text.text, "stdout and stderr", sdk=("experiment_output",)),
+        File("output.txt", questions.OUTPUT, text.text, "stdout and stderr", grows=True, sdk=("experiment_output",)),
         File("report.html", questions.HTML, text.text, "the logged HTML", sdk=("experiment_html",)),
         File("graph.txt", questions.GRAPH, text.text, "the model's graph", sdk=("experiment_graph",)),
         File(

@@ -1,0 +1,125 @@
+"""Open files that may change: when it is asked again what they are now, and who is told that they have grown.
+
+Nothing is asked on a timer but for a program that waits in poll(2): who follows a file looks at its attributes or reads
+at its end, and that look is what asks, at most once in the lease of the answer. A look never fails and never waits
+long: what the file was is still there to be shown.
+
+Not here: the snapshots (handles.py), and for how long an answer holds (lease.py).
+"""
+
+from __future__ import annotations
+
+import logging
+
+import pyfuse3
+import trio
+
+from cometfs.errors import CometFSError
+from cometfs.fuse.handles import Handles, Shared
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.tree.place import Opened
+from cometfs.tree.vfs import Vfs, may_change
+
+log = logging.getLogger(__name__)
+
+GRACE = 1.0
+"""Seconds that a look waits at most; the answer is there for the next one. `tail -f` looks once a second."""
+
+REST = 2.0
+"""Seconds without a look after one that failed."""
+
+BREATH = 0.2
+"""Seconds between two looks at least, for a program that waits in poll(2)."""
+
+
+class Live:
+    """Keeps the snapshots of open files up to date. A handle is in `_polled` iff its file has not grown since a program
+    asked to be woken; an inode is in `_followed` iff a task looks after it, for one of those."""
+
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles) -> None:
+        self._vfs = vfs
+        self._inodes = inodes
+        self._handles = handles
+        self._polled: dict[int, pyfuse3.PollHandle] = {}
+        self._followed: set[Inode] = set()
+        self._followers: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Where those live who look after files that are polled; until it is cancelled."""
+        async with trio.open_nursery() as self._followers:
+            await trio.sleep_forever()
+
+    def is_due(self, inode: Inode) -> bool:
+        """Whether it must be asked what an open file is now; what is at hand it takes at once."""
+        shared = self._handles.shared(inode)
+        if shared is None or not (shared.opened.grows or may_change(inode.node)):
+            return False
+        fresh = self._vfs.open_at_hand(inode.node)
+        if fresh is None:
+            return trio.current_time() >= shared.rests_until
+        self.take(shared, fresh)
+        return False
+
+    async def look(self, inode: Inode) -> None:
+        """Asks what an open file is now, for all who have it open."""
+        with trio.move_on_after(GRACE) as patience:
+            try:
+                fresh = await self._vfs.open(inode.node)
+            except CometFSError as error:
+                log.info("%s is shown as it was: %s", inode.node.name, error)
+                self._rest(inode, REST)
+                return
+            # It may have been closed meanwhile.
+            if (shared := self._handles.shared(inode)) is not None:
+                self.take(shared, fresh)
+            fresh.close()
+        if patience.cancelled_caught:
+            self._rest(inode, GRACE)
+
+    def _rest(self, inode: Inode, seconds: float) -> None:
+        shared = self._handles.shared(inode)
+        if shared is not None:
+            shared.rests_until = trio.current_time() + seconds
+
+    def take(self, shared: Shared, fresh: Opened) -> bool:
+        """Lets an open snapshot go on as `fresh`, the same file opened now.
+
+        False where it cannot: whoever opens the file next gets another inode, who has it open keeps what he has.
+        """
+        size, grew = shared.opened.size, shared.opened.grows
+        taken = shared.opened.take(fresh)
+        if not taken:
+            self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
+        elif shared.opened.size != size:
+            # Before anybody can read the new bytes: a size that the kernel has kept is smaller than what they are.
+            pyfuse3.invalidate_inode(shared.inode.number, attr_only=True)
+        if shared.opened.size != size or shared.opened.grows != grew:
+            self._wake(shared)
+        return taken
+
+    def wait(self, handle: int, waker: pyfuse3.PollHandle) -> None:
+        """Somebody wants to be woken when the file has grown or will not grow any more."""
+        self._polled[handle] = waker
+        inode = self._handles.behind(handle).inode
+        if inode not in self._followed and self._followers is not None:
+            self._followed.add(inode)
+            self._followers.start_soon(self._follow, inode)
+
+    def forget(self, handle: int) -> None:
+        """A handle was closed."""
+        self._polled.pop(handle, None)
+
+    def _wake(self, shared: Shared) -> None:
+        for handle in self._handles.of(shared):
+            waker = self._polled.pop(handle, None)
+            if waker is not None:
+                waker.notify()
+
+    async def _follow(self, inode: Inode) -> None:
+        try:
+            while (shared := self._handles.shared(inode)) and self._polled.keys() & set(self._handles.of(shared)):
+                await trio.sleep(max(BREATH, self._vfs.glance(inode.node).lease))
+                if self.is_due(inode):
+                    await self.look(inode)
+        finally:
+            self._followed.discard(inode)
