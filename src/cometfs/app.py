@@ -181,11 +181,26 @@ async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
     from cometfs.local import sample_directory, server
-    from cometfs.local.app import make_app
+    from cometfs.local.app import CLOSED, make_app
     from cometfs.local.index import open_directory
+    from cometfs.local.journal import Journal
+    from cometfs.local.locking import lock
 
+    locked, closed = None, CLOSED
+    if settings.archives is not None:
+        try:
+            locked = lock(settings.archives)
+        except OSError as error:
+            closed = f"nothing can be logged into {settings.archives}: {error.strerror}"
     index = open_directory(settings.archives or sample_directory(), settings.replicate)
-    app = make_app(index, api_key=settings.api_key, latency=settings.latency_ms / 1000, access_log=settings.access_log)
+    app = make_app(
+        index,
+        journal=Journal(index, locked, crashed_after=settings.crashed_after) if locked else None,
+        closed=closed,
+        api_key=settings.api_key,
+        latency=settings.latency_ms / 1000,
+        access_log=settings.access_log,
+    )
     async with _until_signal() as nursery:
         try:
             url = await nursery.start(server.serve, app, settings.bind)

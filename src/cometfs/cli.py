@@ -159,6 +159,13 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
 @click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by so many milliseconds.")
 @click.option("--access-log", type=click.Path(path_type=Path), help="Append one JSON line per request to this file.")
 @click.option("--replicate", default=1, type=click.IntRange(min=1), help="Serve every archive N times, for scale.")
+@click.option(
+    "--crashed-after",
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Silence that makes a run a crashed one.",
+)
 @_plain_errors
 def serve(
     archives: Path | None,
@@ -167,12 +174,16 @@ def serve(
     latency: float,
     access_log: Path | None,
     replicate: int,
+    crashed_after: float,
 ) -> None:
-    """Serve comet_ml's offline archives in DIR as a Comet server on this machine (without DIR: a sample)."""
+    """Serve comet_ml's offline archives in DIR as a Comet server on this machine (without DIR: a sample).
+
+    Experiments that are logged to it are kept in DIR.
+    """
     from cometfs import app, config
 
     _log_to_stderr("warning")
-    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate)
+    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after)
     app.run(app.serve, settings, lambda url: click.echo(f"Comet at {url}"))
 
 

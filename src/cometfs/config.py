@@ -69,6 +69,8 @@ class ServeSettings:
     latency_ms: float
     access_log: Path | None
     replicate: int
+    crashed_after: float
+    """Seconds of silence."""
 
 
 def mount_settings(

@@ -20,9 +20,13 @@ from starlette.routing import Route
 
 from cometfs.local import downloads, registry_endpoints
 from cometfs.local.asking import Ask, Refusal
+from cometfs.local.bodies import read_body
 from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
 from cometfs.local.index import Index
+from cometfs.local.journal import Journal
+from cometfs.local.logging_endpoints import CLIENTLIB, WRITTEN, Delivery
+from cometfs.local.logging_endpoints import Endpoint as Taking
 from cometfs.local.panels import PanelStore
 
 VERSION = "4.40.0"
@@ -32,14 +36,24 @@ OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping"
 """What is answered without a key."""
 
 REST = "/api/rest/v2/"
+OTHER_REST = "/clientlib/rest/v2/"
+"""A second base that comet_ml sends some of what it logs to."""
+
+CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(
-    index: Index, *, api_key: str | None = None, latency: float = 0.0, access_log: Path | None = None
+    index: Index,
+    *,
+    journal: Journal | None = None,
+    closed: str = CLOSED,
+    api_key: str | None = None,
+    latency: float = 0.0,
+    access_log: Path | None = None,
 ) -> Starlette:
-    """A Comet that serves `index`.
+    """A Comet that serves `index`, and takes what is logged if there is a `journal`; `closed` says why there is none.
 
     With `api_key` only that key is let in, otherwise any that is not empty. `latency` in seconds delays every answer.
     `access_log` gets one JSON line per request: ``time`` (epoch seconds), ``method``, ``path``, ``query`` (the raw
@@ -49,7 +63,11 @@ def make_app(
     if access_log is not None:
         layers.insert(0, Middleware(AccessLog, path=access_log))
     app = Starlette(
-        routes=[*_open_routes(), *_rest_routes(index, PanelStore(index.directory))],
+        routes=[
+            *_open_routes(),
+            *_rest_routes(index, PanelStore(index.directory)),
+            *_logging_routes(journal, closed),
+        ],
         middleware=layers,
         exception_handlers={Refusal: _refuse, HTTPException: _unknown, Exception: _failed},
     )
@@ -82,6 +100,28 @@ def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
         route("registry-model/item/{item}/metadata", _item_metadata(index, panels)),
         route("experiment/git/patch", _patch(index, panels)),
     ]
+
+
+def _logging_routes(journal: Journal | None, closed: str) -> list[Route]:
+    def route(path: str, endpoint: Taking) -> Route:
+        made = Route(path, _taking(journal, closed, endpoint))
+        made.methods = {"POST", "PUT"}
+        return made
+
+    return [
+        *(route(f"/clientlib/{path}", endpoint) for path, endpoint in CLIENTLIB.items()),
+        *(route(base + path, endpoint) for path, endpoint in WRITTEN.items() for base in (REST, OTHER_REST)),
+        _route("/clientlib/rpc/get-pending-rpcs", _constant({"remoteProcedureCalls": []}), "GET"),
+    ]
+
+
+def _taking(journal: Journal | None, closed: str, endpoint: Taking) -> Handler:
+    async def handle(request: Request) -> Response:
+        if journal is None:
+            raise Refusal(403, closed)
+        return _json(endpoint(Delivery(journal, request.query_params, await read_body(request), str(request.base_url))))
+
+    return handle
 
 
 def _constant(body: Any) -> Handler:

@@ -69,8 +69,8 @@ def _alone(index: Index, record: Record, names: list[str], sampled: bool) -> lis
         points = _sorted_points(record, name)
         return _columns(record, name, _sampled(points) if sampled else points)
 
-    # A record lives as long as its index, and only grows.
-    keys = {name: (id(record), name, sampled, len(record.metrics[name].lines)) for name in names}
+    # A record only grows, so the number of points tells what is in a part.
+    keys = {name: (record.serial, name, sampled, len(record.metrics[name].lines)) for name in names}
     return [index.encoded.part(key, partial(columns, name)) for name, key in keys.items()]
 
 

@@ -60,14 +60,17 @@ class Index:
         """The project of these names, if there is one."""
         return self.projects.get(project_id(workspace, name))
 
-    def add(self, key: str, name: str | None, workspace: str, project: str, record: Record) -> None:
+    def add(self, key: str, workspace: str, project: str, record: Record, alias: str | None = None) -> Experiment:
         """Serve `record` under `key`, in a project that is made if need be."""
-        made = self.projects.setdefault(
-            project_id(workspace, project), Project(project_id(workspace, project), workspace, project)
-        )
-        experiment = Experiment(key, name, made, record)
-        made.experiments.append(experiment)
+        home = self.projects.get(project_id(workspace, project))
+        if home is None:
+            home = Project(project_id(workspace, project), workspace, project)
+            # Replaced, not changed: a thread may be walking through it.
+            self.projects = {**self.projects, home.id: home}
+        experiment = Experiment(key, home, record, alias)
+        home.experiments.append(experiment)
         self.experiments[key] = experiment
+        return experiment
 
 
 def project_id(workspace: str, name: str) -> str:
@@ -155,7 +158,7 @@ def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], 
     record = read_record(parts)
     workspace = next((heading.workspace for _, heading in parts if heading.workspace), DEFAULT_WORKSPACE)
     project = next((heading.project_name for _, heading in parts if heading.project_name), DEFAULT_PROJECT)
-    index.add(key, record.name, workspace, project, record)
+    index.add(key, workspace, project, record)
     for number in range(2, replicate + 1):
         name = f"{record.name}-r{number:04}" if record.name is not None else None
-        index.add(derived_id("replica", key, str(number)), name, workspace, project, record)
+        index.add(derived_id("replica", key, str(number)), workspace, project, record, name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cometfs.local.pulse import Pulse
 from cometfs.local.record import Record
 
 
@@ -23,11 +24,30 @@ class Project:
     experiments: list[Experiment] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Experiment:
-    """A record under a key and a name; `name` is None when the run was given none."""
+    """A record under a key, in a project. `alias` is the name of a replica, which its record does not have.
+
+    `record` is replaced by its next version whenever something is logged: take it once and work with that. `pulse` is
+    there while somebody logs.
+    """
 
     key: str
-    name: str | None
     project: Project
     record: Record
+    alias: str | None = None
+    pulse: Pulse | None = None
+
+    @property
+    def name(self) -> str | None:
+        """None when the run was given none."""
+        return self.alias or self.record.name
+
+    @property
+    def running(self) -> bool:
+        return self.pulse is not None and self.pulse.beats
+
+    @property
+    def crashed(self) -> bool:
+        """It neither ended nor runs, or it said itself that it failed."""
+        return self.record.crashed and not self.running

@@ -150,7 +150,7 @@ def _metadata(experiment: Experiment) -> dict[str, str | None]:
         "start_server_timestamp": _moment(record.start),
         "end_server_timestamp": _moment(record.end),
         "last_message_time": _moment(record.last_seen),
-        "runActive": "false",
+        "runActive": _truth(experiment.running),
         "hasNotes": "false",
         "hasHtml": _truth("html" in record.lines),
         "hasImages": _truth(any(asset.type == "image" for asset in record.assets.values())),

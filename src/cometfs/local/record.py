@@ -5,7 +5,10 @@ A record is made of parts, one per archive; a run that was resumed offline has s
 Lines are numbered from 1 through all parts, and that number is what Comet calls ``offset``. The text of a line is
 read again when somebody asks for it (`Record.payloads`); what stays in memory is where each line begins.
 
-Feeding is incremental: a line that is appended later is fed like those found at the start.
+Feeding is incremental: a line that is appended later is fed like those found at the start. While somebody logs, a
+record is never fed where others read it: its next version is (`Record.grown`), which then takes its place. So a thread
+that has a record may walk through its dictionaries. What versions share, the arrays of lines and the summaries of
+metrics, only grows, and what was read of it stays true.
 
 Not here: experiments' names and places (`index`), and answers (`content`, `replies`).
 """
@@ -17,13 +20,16 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import groupby
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
+from itertools import count, groupby
 
 from cometfs.local.archive import MESSAGES, Archive
 from cometfs.local.decoding import decode
 from cometfs.local.messages import Number, Payload, RegisterModel
 from cometfs.local.values import Logged, Summary
+
+_SERIALS = count()
 
 
 @dataclass(slots=True)
@@ -82,7 +88,8 @@ class Record:
 
     `lines` holds, per kind of long text (``output``, ``html``, ...), the numbers of the lines it is spread over.
     `code` is the asset with the script that made the run, `patch` the one with its uncommitted changes. Times in epoch
-    milliseconds; `crashed` means that the run was never ended.
+    milliseconds; `crashed` means that the run was never ended, which one that is running was not either. `serial` is
+    the same for all versions of a record, and no other's.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -102,6 +109,35 @@ class Record:
     code: Asset | None = None
     patch: Asset | None = None
     last_seen: int | None = None
+    serial: int = field(default_factory=_SERIALS.__next__)
+
+    def grown(self) -> Record:
+        """The next version, to be fed."""
+        return replace(
+            self,
+            parts=list(self.parts),
+            tags=set(self.tags),
+            parameters=dict(self.parameters),
+            others=dict(self.others),
+            metrics=dict(self.metrics),
+            assets=dict(self.assets),
+            registrations=list(self.registrations),
+            lines=self.lines.copy(),
+        )
+
+    def detached(self) -> Record:
+        """A record of its own that says the same, for one that others are to go on serving as it is."""
+        made = self.grown()
+        made.parts = [*self.parts[:-1], *(replace(part, starts=part.starts[:]) for part in self.parts[-1:])]
+        made.metrics = {name: Series(copy(one.summary), one.lines[:]) for name, one in self.metrics.items()}
+        made.lines = deepcopy(self.lines)
+        made.serial = next(_SERIALS)
+        return made
+
+    @property
+    def line_count(self) -> int:
+        """How many lines all parts have; the next one has the number after it."""
+        return self.parts[-1].base + len(self.parts[-1].starts) if self.parts else 0
 
     @property
     def name(self) -> str | None:

@@ -52,8 +52,8 @@ def experiment_row(experiment: Experiment) -> dict[str, Any]:
         "durationMillis": max(0, (record.end or 0) - (record.start or record.end or 0)),
         "startTimeMillis": record.start,
         "endTimeMillis": record.end,
-        "running": False,
-        "hasCrashed": record.crashed,
+        "running": experiment.running,
+        "hasCrashed": experiment.crashed,
         "archived": record.archived,
     }
 

@@ -27,7 +27,8 @@ class Heading(msgspec.Struct):
     """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
     killed.
 
-    `archived` is ours: no SDK writes it, and it puts the experiment among the archived ones.
+    Three fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `last_seen` is in
+    folders that a server logs into: when the run was last heard of. `has_crashed` is what the run said of itself.
     """
 
     offline_id: str | None = None
@@ -37,6 +38,8 @@ class Heading(msgspec.Struct):
     stop_time: Number | None = None
     tags: list[str] | None = None
     archived: bool = False
+    last_seen: Number | None = None
+    has_crashed: bool = False
 
 
 def read_heading(archive: Archive) -> Heading:
@@ -55,8 +58,8 @@ def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
     for archive, heading in parts:
         _add_heading(record, heading)
         _add_part(record, archive)
-        stop = heading.stop_time
-        record.end = record.last_seen if stop is None else int(stop)
+        stop, heard = heading.stop_time, int(heading.last_seen or 0)
+        record.end = max(record.last_seen or 0, heard) or None if stop is None else int(stop)
     return record
 
 
@@ -65,7 +68,7 @@ def _add_heading(record: Record, heading: Heading) -> None:
         record.start = int(heading.start_time)
     record.last_seen = record.last_seen or record.start
     record.tags.update(heading.tags or ())
-    record.crashed = heading.stop_time is None
+    record.crashed = heading.stop_time is None or heading.has_crashed
     record.archived = heading.archived
 
 

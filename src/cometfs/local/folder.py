@@ -1,0 +1,152 @@
+"""The folder of a run that is being logged, as files: ``experiment.json``, ``messages.json`` that grows, members.
+
+The form is the offline archive's own, so that any tool that reads archives reads such a folder. Whatever the moment at
+which this process is killed: `append` adds all of its bytes or they are cut off when the folder is mended,
+``experiment.json`` is the old or the new one, and a file that was half received has a hidden name. What was appended is
+with the operating system, not yet on the disk: it survives a kill, not a power cut.
+
+Not here: what is written (`journal`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import AsyncIterable
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import msgspec
+import trio
+
+from cometfs.local.archive import EXPERIMENT, MESSAGES
+from cometfs.local.decoding import BrokenLine, decode
+
+HIDDEN = ".arriving-"
+"""How names of files and folders begin that are not whole yet; no archive's member is called so."""
+
+Heading = dict[str, Any]
+
+
+class Folder:
+    """One such folder; `heading` is what its ``experiment.json`` says, fields that we do not know included."""
+
+    def __init__(self, path: Path, heading: Heading) -> None:
+        self.path, self.heading = path, heading
+
+    def append(self, added: bytes) -> int:
+        """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises OSError."""
+        file = os.open(self.path / MESSAGES, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            before = os.fstat(file).st_size
+            try:
+                written = os.write(file, added)
+                if written < len(added):
+                    raise OSError(None, "the disk is full")
+            except OSError:
+                os.ftruncate(file, before)
+                raise
+            return before
+        finally:
+            os.close(file)
+
+    def amend(self, **changes: Any) -> None:
+        """Replace fields of ``experiment.json``. Raises OSError."""
+        changed = self.heading | changes
+        _replace(self.path / EXPERIMENT, changed)
+        self.heading = changed
+
+    async def receive(self, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
+        """Keep a file; returns the name that it has as a member, and its size. Raises OSError."""
+        name = f"tmp{secrets.token_hex(8)}"
+        hidden, size = self.path / f"{HIDDEN}{name}", 0
+        try:
+            with hidden.open("xb", buffering=0) as file:
+                async for chunk in chunks:
+                    await trio.to_thread.run_sync(_write_all, file.fileno(), chunk)
+                    size += len(chunk)
+            hidden.rename(self.path / name)
+        finally:
+            hidden.unlink(missing_ok=True)
+        return name, size
+
+
+def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
+    """A new folder in `directory`, there as a whole or not at all; another name if this one is taken."""
+    hidden = directory / f"{HIDDEN}{name}"
+    hidden.mkdir()
+    (hidden / MESSAGES).touch()
+    _replace(hidden / EXPERIMENT, heading)
+    path, number = directory / name, 1
+    while path.exists() or path.is_symlink():
+        number += 1
+        path = directory / f"{name}-{number}"
+    hidden.rename(path)
+    return Folder(path, heading)
+
+
+def is_ours(heading: Heading) -> bool:
+    """Whether a folder with this heading was made to be logged into, and not put there by somebody."""
+    return "last_seen" in heading
+
+
+def open_folder(path: Path) -> Folder | None:
+    """The folder at `path`, if it is one that a server logged into; others are never written to."""
+    try:
+        heading = json.loads((path / EXPERIMENT).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Folder(path, heading) if isinstance(heading, dict) and is_ours(heading) else None
+
+
+def mend(folder: Folder) -> None:
+    """Make good what a killed server left: nobody was told that half a line or half a file was kept. Raises OSError."""
+    for left in folder.path.glob(f"{HIDDEN}*"):
+        left.unlink()
+    with (folder.path / MESSAGES).open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        start = _start_of_last_line(log.fileno(), size)
+        if start == size:
+            return
+        log.seek(start)
+        try:
+            decode(log.read())
+        except BrokenLine:
+            log.truncate(start)
+        else:
+            log.write(b"\n")
+
+
+def mend_all(directory: Path) -> None:
+    """Mend every folder in `directory` that a server logged into. Raises OSError."""
+    for entry in list(directory.iterdir()):
+        if entry.name.startswith(HIDDEN):
+            rmtree(entry)
+        elif not entry.is_symlink() and entry.is_dir() and (folder := open_folder(entry)):
+            mend(folder)
+
+
+def _start_of_last_line(file: int, size: int, step: int = 1 << 16) -> int:
+    """Behind the last newline."""
+    at = size
+    while at > 0:
+        begin = max(0, at - step)
+        found = os.pread(file, at - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        at = begin
+    return 0
+
+
+def _replace(path: Path, content: Heading) -> None:
+    fresh = path.with_name(f"{HIDDEN}{path.name}")
+    fresh.write_bytes(msgspec.json.encode(content))
+    fresh.replace(path)
+
+
+def _write_all(file: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(file, view) :]

@@ -1,0 +1,295 @@
+"""What is logged while the server runs: kept in the directory of the archives, and at once part of what is served.
+
+`begin` an experiment or take it up again, `log` messages, `keep` files, let it `beat`, `end` it, `amend` what
+``experiment.json`` says of it. A message is a pair of type and payload as ``messages.json`` has them; what these calls
+have returned from is in the run's folder and survives a kill.
+
+Invariants, all of which hold because everything here runs on the event loop, between two awaits:
+
+- Who reads an experiment's record reads all of a request or nothing of it: the next version is fed aside and put in
+  place when the lines are in the file. A version that was put in place is not changed, so threads read it unlocked.
+- The last part of the record of a run in `_runs` is its folder, and ``part.starts`` are the starts of the lines in it.
+- The journal alone writes into folders with ``last_seen`` in their ``experiment.json``, and into no other. A run that
+  came as an archive goes on in a new folder, as its next part.
+
+Not here: what requests say (`logging_endpoints`), who comes twice (`repeats`), files (`folder`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cometfs.local.archive import MESSAGES, Archive, Member
+from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
+from cometfs.local.decoding import BrokenLine, decode
+from cometfs.local.feeding import Missing, feed
+from cometfs.local.folder import Folder, Heading, make_folder, open_folder
+from cometfs.local.index import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
+from cometfs.local.locking import Locked
+from cometfs.local.messages import Payload
+from cometfs.local.project import Experiment
+from cometfs.local.pulse import CRASHED_AFTER, Pulse
+from cometfs.local.record import Part, Record
+from cometfs.local.registry import Registry
+from cometfs.local.repeats import TAIL, Repeats, logged_at_last
+
+LOG = logging.getLogger("cometfs.local")
+
+KEY = re.compile(r"[A-Za-z0-9]{32,50}")
+"""Keys of new experiments, as Comet has them: nothing that could be a path or another folder's name."""
+
+Message = tuple[str, dict[str, Any]]
+
+
+@dataclass(slots=True)
+class _Run:
+    experiment: Experiment
+    folder: Folder
+    part: Part
+    repeats: Repeats
+
+
+class Journal:
+    """Of one index, which was read from `directory` after that was locked. Runs are taken to have crashed after
+    `crashed_after` seconds of silence by `clock`.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        directory: Locked,
+        *,
+        crashed_after: float = CRASHED_AFTER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.index, self.crashed_after = index, crashed_after
+        self._directory, self._clock = directory, clock
+        self._runs: dict[str, _Run] = {}
+        for experiment in index.experiments.values():
+            if _was_alive(experiment, directory.last_heard - crashed_after * 1000):
+                self._alive(experiment)
+
+    def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> Experiment:
+        """A new experiment, running since `start` (epoch ms). Raises Refusal for a key that is none."""
+        if not KEY.fullmatch(key):
+            raise Refusal(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
+        workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
+        heading = _heading(key, workspace, project, start, "create")
+        folder = self._made(key, heading)
+        part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
+        record = Record([part], start=start, end=start, last_seen=start, crashed=True)
+        experiment = self.index.add(key, workspace, project, record)
+        self._runs[key] = _Run(experiment, folder, part, Repeats())
+        self._alive(experiment)
+        return experiment
+
+    def resume(self, key: str) -> Experiment:
+        """An experiment goes on: it is running again. Raises Refusal when there is none of this key."""
+        run = self._run(key)
+        self._amend(run, stop_time=None, has_crashed=False, last_seen=now())
+        run.experiment.record.crashed = True
+        self._alive(run.experiment)
+        return run.experiment
+
+    def log(self, key: str, messages: Sequence[Message]) -> None:
+        """Keep messages of a run, without those that it sends again. Raises Refusal."""
+        run = self._run(key)
+        fresh = run.repeats.without(messages)
+        number = run.experiment.record.line_count
+        lines = [_line(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
+        payloads = [_decoded(line) for line in lines]
+        if lines:
+            self._write(run, lines, payloads)
+            run.repeats.remember(fresh)
+        self._heard(run.experiment)
+
+    async def keep(self, key: str, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
+        """Keep a file: the name under which a message can speak of it, and its size. Raises Refusal."""
+        run = self._run(key)
+        try:
+            name, size = await run.folder.receive(chunks)
+        except OSError as exc:
+            raise _full(exc) from exc
+        run.part.archive.members[name] = Member(name, size)
+        self._heard(run.experiment)
+        return name, size
+
+    def beat(self, key: str, sent: int | None = None) -> None:
+        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""
+        run = self._run(key)
+        stop = run.folder.heading.get("stop_time")
+        if stop is not None and (sent is None or sent <= stop):
+            return
+        if stop is not None:
+            self.resume(key)
+        self._amend(run, last_seen=now())
+        record = run.experiment.record
+        record.end = max(record.end or 0, run.folder.heading["last_seen"])
+        self._alive(run.experiment)
+
+    def end(self, key: str, stop: int | None = None) -> None:
+        """The run has ended, at `stop` (epoch ms)."""
+        run = self._run(key)
+        record = run.experiment.record
+        stop = max(stop or now(), record.start or 0)
+        self._amend(run, stop_time=stop, last_seen=now())
+        record.end, record.crashed = stop, bool(run.folder.heading.get("has_crashed"))
+        run.experiment.pulse = None
+        self._heard(run.experiment)
+        del self._runs[key]
+
+    def amend(self, key: str, change: Callable[[Heading], Heading]) -> Experiment:
+        """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
+
+        What is served follows from it with the next start; to change that too is up to the caller.
+        """
+        run = self._run(key)
+        self._amend(run, **change(run.folder.heading))
+        return run.experiment
+
+    def _run(self, key: str) -> _Run:
+        found = self._runs.get(key)
+        if found is None:
+            experiment = self.index.experiments.get(key)
+            if experiment is None or experiment.alias is not None:
+                raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+            found = self._runs[key] = self._taken_up(experiment)
+        return found
+
+    def _taken_up(self, experiment: Experiment) -> _Run:
+        """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
+        record = experiment.record.detached()
+        part = record.parts[-1]
+        folder = open_folder(part.archive.path)
+        if folder is None:
+            folder = self._made(experiment.key, _next_heading(experiment))
+            part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
+            record.parts.append(part)
+        experiment.record = record
+        repeats = Repeats()
+        repeats.remember(logged_at_last(_tail(folder.path / MESSAGES)))
+        return _Run(experiment, folder, part, repeats)
+
+    def _made(self, key: str, heading: dict[str, Any]) -> Folder:
+        try:
+            return make_folder(self._directory.path, key, heading)
+        except OSError as exc:
+            raise _full(exc) from exc
+
+    def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:
+        try:
+            at = run.folder.append(b"".join(lines))
+        except OSError as exc:
+            raise _full(exc) from exc
+        grown = run.experiment.record.grown()
+        for line, found in zip(lines, payloads, strict=True):
+            run.part.starts.append(at)
+            at += len(line)
+            for payload in found:
+                _feed(run, grown, payload)
+        if run.experiment.running:
+            grown.end = max(grown.end or 0, grown.last_seen or 0)
+        registered = len(grown.registrations) != len(run.experiment.record.registrations)
+        run.experiment.record = grown
+        if registered:
+            self.index.registry = Registry(self.index.experiments.values())
+
+    def _amend(self, run: _Run, **changes: Any) -> None:
+        try:
+            run.folder.amend(**changes)
+        except OSError as exc:
+            raise _full(exc) from exc
+
+    def _alive(self, experiment: Experiment) -> None:
+        if experiment.pulse is None:
+            experiment.pulse = Pulse(self.crashed_after, self._clock)
+        self._heard(experiment)
+
+    def _heard(self, experiment: Experiment) -> None:
+        if experiment.pulse is not None:
+            experiment.pulse.beat()
+        self._directory.heard()
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _was_alive(experiment: Experiment, since: float) -> bool:
+    """Whether a run was still heard of, at `since` or later (epoch ms), when the last server of its folder ended.
+
+    For as long as no server runs nobody can be heard of, so its silence counts from now on.
+    """
+    if experiment.alias is not None or not experiment.record.crashed:
+        return False
+    folder = open_folder(experiment.record.parts[-1].archive.path)
+    if folder is None or folder.heading.get("stop_time") is not None:
+        return False
+    return int(folder.heading["last_seen"] or 0) >= since
+
+
+def _heading(key: str, workspace: str, project: str, start: int, strategy: str) -> dict[str, Any]:
+    """``experiment.json`` as comet_ml writes it, and `last_seen`."""
+    return {
+        "offline_id": key,
+        "project_name": project,
+        "start_time": start,
+        "stop_time": None,
+        "tags": [],
+        "workspace": workspace,
+        "resume_strategy": strategy,
+        "customer_error_reported": False,
+        "customer_error_message": None,
+        "user_provided_experiment_key": False,
+        "comet_start_sourced": False,
+        "last_seen": now(),
+    }
+
+
+def _next_heading(experiment: Experiment) -> dict[str, Any]:
+    """Of a part that changes nothing yet about an experiment."""
+    project, record = experiment.project, experiment.record
+    heading = _heading(experiment.key, project.workspace, project.name, now(), "get")
+    return heading | {"stop_time": record.end, "has_crashed": record.crashed, "archived": record.archived}
+
+
+def _line(kind: str, payload: dict[str, Any], number: int) -> bytes:
+    """A line as comet_ml writes it: ASCII, payload first."""
+    message = {"payload": payload | {"message_id": number}, "type": kind}
+    line = msgspec.json.encode(message)
+    return (line if line.isascii() else json.dumps(message).encode()) + b"\n"
+
+
+def _decoded(line: bytes) -> list[Payload]:
+    """What will be read from a line. Raises Refusal for what could not be read again."""
+    try:
+        return decode(line)
+    except BrokenLine as exc:
+        raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
+
+
+def _feed(run: _Run, record: Record, payload: Payload) -> None:
+    try:
+        feed(record, run.part, record.line_count, payload)
+    except Missing as exc:
+        LOG.warning("%s: %s", run.folder.path, exc)
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        return file.read()
+
+
+def _full(exc: OSError) -> Refusal:
+    return Refusal(507, f"it cannot be written: {exc.strerror}")

@@ -1,0 +1,236 @@
+"""One function per call of an online experiment: from a `Delivery` to the value that becomes the answer's JSON.
+
+``CLIENTLIB`` and ``WRITTEN`` are the two bases that comet_ml mixes. All run on the event loop, see `journal`.
+
+Not here: files, which are uploaded; HTTP (`app`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cometfs.local import logged_bodies as b
+from cometfs.local.asking import Refusal
+from cometfs.local.bodies import value_of
+from cometfs.local.journal import Journal, now
+from cometfs.local.messages import Number
+from cometfs.local.project import Experiment
+from cometfs.local.pulse import BEATS
+
+ALREADY_EXISTS = 90999
+NOT_FOUND_TO_WRITE = 90210
+"""Comet's numbers for an experiment that is there already, and for one that cannot be written to."""
+
+LIMIT_MB = 100 << 10
+"""How large files may be, as clients are told, in MiB: what fits on the disk."""
+
+DONE = {"msg": "ok", "code": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A request that logs: its query, its unpacked body, and the address of the server with a trailing slash."""
+
+    journal: Journal
+    query: Any
+    body: bytes
+    base_url: str
+
+    def json(self, shape: type[Any]) -> Any:
+        """The body, as a value of `shape`. Raises Refusal."""
+        return value_of(self.body, shape)
+
+
+Endpoint = Callable[[Delivery], Any]
+
+
+class _Start(msgspec.Struct, rename="camel"):
+    experiment_key: str
+    project_name: str | None = None
+    team_name: str | None = None
+    local_timestamp: Number | None = None
+    get_or_create_enabled: bool | None = False
+    offline: bool | None = False
+
+
+class _Resume(msgspec.Struct, rename="camel"):
+    previous_experiment: str
+
+
+class _Status(msgspec.Struct):
+    experiment_key: str = msgspec.field(name="experimentKey")
+    is_alive: bool = True
+    local_timestamp: Number | None = None
+
+
+class _Times(b.Body):
+    start_timestamp: Number | None = None
+    end_timestamp: Number | None = None
+
+
+class _Tags(b.Body):
+    added_tags: list[str]
+
+
+class _State(b.Body):
+    is_alive: bool | None = None
+    error: str | None = None
+    has_crashed: bool | None = False
+
+
+def _add_run(delivery: Delivery) -> Any:
+    """A client that got no answer asks again, with the same time: that is no second experiment."""
+    asked: _Start = delivery.json(_Start)
+    journal, key = delivery.journal, asked.experiment_key
+    start = int(asked.local_timestamp or now())
+    known = journal.index.experiments.get(key)
+    if known is None:
+        return _handshake(delivery, journal.begin(key, asked.team_name, asked.project_name, start))
+    if not asked.get_or_create_enabled and known.record.start != start:
+        raise Refusal(400, f"experiment {key} already exists", ALREADY_EXISTS)
+    return _handshake(delivery, journal.resume(key))
+
+
+def _get_run(delivery: Delivery) -> Any:
+    key = delivery.json(_Resume).previous_experiment
+    if key not in delivery.journal.index.experiments:
+        raise Refusal(400, f"experiment {key[:60]} does not exist", NOT_FOUND_TO_WRITE)
+    return _handshake(delivery, delivery.journal.resume(key))
+
+
+def _handshake(delivery: Delivery, experiment: Experiment) -> Any:
+    """`lastOffset` lets the numbers of pieces of output go on, so that each belongs to one piece."""
+    project = experiment.project
+    return {
+        "runId": experiment.key,
+        "project_id": project.id,
+        "focusUrl": f"{delivery.base_url}{project.workspace}/{project.name}/",
+        "lastOffset": len(experiment.record.lines.get("output", ())),
+        "name": experiment.name,
+        "upload_file_size_limit_in_mb": LIMIT_MB,
+        "asset_upload_file_size_limit_in_mb": LIMIT_MB,
+        "uploadVideoMaxSizeMB": LIMIT_MB,
+        "featureToggles": [],
+        "s3DirectAccessEnabled": False,
+    }
+
+
+def _status(delivery: Delivery) -> Any:
+    asked: _Status = delivery.json(_Status)
+    sent = None if asked.local_timestamp is None else int(asked.local_timestamp)
+    if asked.is_alive:
+        delivery.journal.beat(asked.experiment_key, sent)
+    else:
+        delivery.journal.end(asked.experiment_key, sent)
+    every = int(delivery.journal.crashed_after * 1000 / BEATS)
+    return {
+        "is_alive_beat_duration_millis": every,
+        "gpu_monitor_interval_millis": 60_000,
+        "cpu_monitor_interval_millis": 60_000,
+        "parameter_update_interval_millis": every,
+        "pending_rpcs": False,
+    }
+
+
+def _offline_times(delivery: Delivery) -> Any:
+    """An archive that is uploaded tells when its run began and ended."""
+    asked: _Times = delivery.json(_Times)
+    told = {"start_time": asked.start_timestamp, "stop_time": asked.end_timestamp}
+    times = {name: int(time) for name, time in told.items() if time is not None}
+    record = delivery.journal.amend(asked.experiment_key, lambda _: times).record
+    record.start, record.end = times.get("start_time", record.start), times.get("stop_time", record.end)
+    return DONE
+
+
+def _add_tags(delivery: Delivery) -> Any:
+    asked: _Tags = delivery.json(_Tags)
+    tags = asked.added_tags
+    experiment = delivery.journal.amend(
+        asked.experiment_key, lambda heading: {"tags": list(dict.fromkeys([*heading["tags"], *tags]))}
+    )
+    grown = experiment.record.grown()
+    grown.tags.update(tags)
+    experiment.record = grown
+    return DONE
+
+
+def _update_status(delivery: Delivery) -> Any:
+    """What the SDK says when something went wrong in it or in the run, which may go on for all that."""
+    asked: _State = delivery.json(_State)
+    told: dict[str, Any] = {"has_crashed": bool(asked.has_crashed)}
+    if asked.error is not None:
+        told |= {"customer_error_reported": True, "customer_error_message": asked.error}
+    delivery.journal.amend(asked.experiment_key, lambda _: told)
+    if asked.is_alive is False:
+        delivery.journal.end(asked.experiment_key)
+    return DONE
+
+
+def _system_details(delivery: Delivery) -> Any:
+    told = delivery.json(dict[str, Any])
+    key = told.get("experimentKey")
+    if not isinstance(key, str):
+        raise Refusal(400, "experimentKey is missing")
+    delivery.journal.log(key, list(b.system_messages(told)))
+    return DONE
+
+
+def _logged(shape: type[b.Body]) -> Endpoint:
+    def log(delivery: Delivery) -> Any:
+        body: b.Body = delivery.json(shape)
+        delivery.journal.log(body.experiment_key, list(body.messages(now())))
+        return DONE
+
+    return log
+
+
+def _logged_one(shape: type[b.Point | b.Setting]) -> Endpoint:
+    """A single value, beside the key."""
+
+    def log(delivery: Delivery) -> Any:
+        value: b.Point | b.Setting = delivery.json(shape)
+        delivery.journal.log(delivery.json(b.Body).experiment_key, [value.message(now())])
+        return DONE
+
+    return log
+
+
+def _nothing(_: Delivery) -> Any:
+    return DONE
+
+
+CLIENTLIB: dict[str, Endpoint] = {
+    "logger/add/run": _add_run,
+    "logger/get/run": _get_run,
+    "status-report/update": _status,
+    "status-report/offline-metadata": _offline_times,
+    "tags/add-tags-to-experiment": _add_tags,
+    "batch/logger/experiment/parameter": _logged(b.Parameters),
+    "batch/logger/experiment/metric": _logged(b.Metrics),
+    "asset/3d-limits": lambda _: {},
+    "notification/experiment": _nothing,
+    "notify/event": _nothing,
+    "log/add": _nothing,
+}
+"""POSTs below ``/clientlib/``."""
+
+WRITTEN: dict[str, Endpoint] = {
+    "write/experiment/output": _logged(b.Output),
+    "write/experiment/system-details": _system_details,
+    "write/experiment/cloud-details": _logged(b.Cloud),
+    "write/experiment/file-path": _logged(b.FilePath),
+    "write/experiment/log-other": _logged(b.Other),
+    "write/experiment/html": _logged(b.Html),
+    "write/experiment/graph": _logged(b.Graph),
+    "write/experiment/git/metadata": _logged(b.Git),
+    "write/experiment/dependencies": _logged(b.Dependencies),
+    "write/experiment/metric": _logged_one(b.Point),
+    "write/experiment/parameter": _logged_one(b.Setting),
+    "write/experiment/tags": _add_tags,
+    "write/experiment/update-status": _update_status,
+}
+"""POSTs below ``/api/rest/v2/`` and ``/clientlib/rest/v2/``; dependencies are PUT."""

@@ -1,0 +1,30 @@
+"""Whether a run that is being logged is still alive: it is for as long as it was heard of not too long ago.
+
+Not here: what is heard (`journal`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+CRASHED_AFTER = 30.0
+"""Seconds of silence after which a run is taken to have crashed. A run that comes again is alive again."""
+
+BEATS = 3
+"""How many beats fit into that time: a run is asked to be heard of so often."""
+
+
+class Pulse:
+    """Alive for `patience` seconds after the last `beat`, and from the start. For any thread."""
+
+    def __init__(self, patience: float = CRASHED_AFTER, clock: Callable[[], float] = time.monotonic) -> None:
+        self._patience, self._clock = patience, clock
+        self._last = clock()
+
+    def beat(self) -> None:
+        self._last = self._clock()
+
+    @property
+    def beats(self) -> bool:
+        return self._clock() - self._last < self._patience
