@@ -13,6 +13,7 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
+    config.addinivalue_line("markers", "promise(name): holds the promise of that name in README.md's How fresh it is")
 
 
 @pytest.fixture(autouse=True)
