@@ -180,34 +180,25 @@ async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -
 
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
-    from cometfs.local import sample_directory, server
-    from cometfs.local.app import CLOSED, make_app
-    from cometfs.local.index import open_directory
-    from cometfs.local.journal import Journal
-    from cometfs.local.locking import lock
+    from cometfs.local import server
+    from cometfs.local.opening import opened
 
-    locked, closed = None, CLOSED
-    if settings.archives is not None:
-        try:
-            locked = lock(settings.archives)
-        except OSError as error:
-            closed = f"nothing can be logged into {settings.archives}: {error.strerror}"
-    index = open_directory(settings.archives or sample_directory(), settings.replicate)
-    app = make_app(
-        index,
-        journal=Journal(index, locked, crashed_after=settings.crashed_after) if locked else None,
-        closed=closed,
+    directory = opened(
+        settings.archives,
+        replicate=settings.replicate,
+        crashed_after=settings.crashed_after,
         api_key=settings.api_key,
         latency=settings.latency_ms / 1000,
         access_log=settings.access_log,
     )
-    async with _until_signal() as nursery:
-        try:
-            url = await nursery.start(server.serve, app, settings.bind)
-        except (OSError, ValueError) as error:
-            raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
-        ready(url)
-        await trio.sleep_forever()
+    with directory as app:
+        async with _until_signal() as nursery:
+            try:
+                url = await nursery.start(server.serve, app, settings.bind)
+            except (OSError, ValueError) as error:
+                raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
+            ready(url)
+            await trio.sleep_forever()
 
 
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:

@@ -151,9 +151,7 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument(
-    "archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
-)
+@click.argument("archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--bind", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one.")
 @click.option("--api-key", help="Accept just this key; without, any key that is not empty.")
 @click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by so many milliseconds.")
@@ -163,6 +161,7 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
     "--crashed-after",
     default=30.0,
     show_default=True,
+    type=click.FloatRange(min=1),
     metavar="SECONDS",
     help="Silence that makes a run a crashed one.",
 )
@@ -178,7 +177,7 @@ def serve(
 ) -> None:
     """Serve comet_ml's offline archives in DIR as a Comet server on this machine (without DIR: a sample).
 
-    Experiments that are logged to it are kept in DIR.
+    Experiments that are logged to it are kept in DIR, which is made if it is not there.
     """
     from cometfs import app, config
 

@@ -5,10 +5,13 @@ Not here: the payloads (`messages`), or where lines come from (`archive`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from cometfs.local import messages as m
 from cometfs.local.legacy import Legacy, modern
+from cometfs.local.lenient import decoded
 
 KINDS: dict[str, type[m.Payload]] = {
     "metric_msg": m.Metric,
@@ -53,11 +56,18 @@ class BrokenLine(ValueError):
 def decode(line: bytes) -> list[m.Payload]:
     """The messages of one line: one, or the several that an old ``ws_msg`` stands for. Raises BrokenLine."""
     try:
-        envelope = _ENVELOPE.decode(line)
-        decoder = _PAYLOADS.get(envelope.type)
-        if decoder is None:
-            raise BrokenLine(f"unknown type {envelope.type!r}")
-        payload = decoder.decode(envelope.payload)
+        payload = _payload(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BrokenLine(str(exc)) from exc
+        try:
+            payload = _payload(msgspec.json.encode(decoded(line, dict[str, Any])))
+        except ValueError:
+            raise BrokenLine(str(exc)) from exc
     return list(modern(payload)) if isinstance(payload, Legacy) else [payload]
+
+
+def _payload(line: bytes) -> m.Payload:
+    envelope = _ENVELOPE.decode(line)
+    decoder = _PAYLOADS.get(envelope.type)
+    if decoder is None:
+        raise BrokenLine(f"unknown type {envelope.type!r}")
+    return decoder.decode(envelope.payload)

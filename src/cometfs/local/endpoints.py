@@ -28,7 +28,7 @@ PAGE_SIZE = 100
 
 
 def _account(ask: Ask) -> Any:
-    return {"userName": replies.LOCAL_USER, "defaultWorkspaceName": ask.index.workspaces()[0]}
+    return {"userName": replies.LOCAL_USER, "defaultWorkspaceName": ask.index.default_workspace()}
 
 
 def _projects(ask: Ask) -> Any:

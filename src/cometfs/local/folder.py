@@ -74,17 +74,25 @@ class Folder:
 
 
 def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
-    """A new folder in `directory`, there as a whole or not at all; another name if this one is taken."""
+    """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises OSError."""
     hidden = directory / f"{HIDDEN}{name}"
-    hidden.mkdir()
-    (hidden / MESSAGES).touch()
-    _replace(hidden / EXPERIMENT, heading)
+    try:
+        hidden.mkdir()
+        (hidden / MESSAGES).touch()
+        _replace(hidden / EXPERIMENT, heading)
+        path = hidden.rename(_free(directory, name))
+    except OSError:
+        rmtree(hidden, ignore_errors=True)
+        raise
+    return Folder(path, heading)
+
+
+def _free(directory: Path, name: str) -> Path:
     path, number = directory / name, 1
-    while path.exists() or path.is_symlink():
+    while os.path.lexists(path):
         number += 1
         path = directory / f"{name}-{number}"
-    hidden.rename(path)
-    return Folder(path, heading)
+    return path
 
 
 def is_ours(heading: Heading) -> bool:
@@ -94,6 +102,8 @@ def is_ours(heading: Heading) -> bool:
 
 def open_folder(path: Path) -> Folder | None:
     """The folder at `path`, if it is one that a server logged into; others are never written to."""
+    if path.is_symlink():
+        return None
     try:
         heading = json.loads((path / EXPERIMENT).read_bytes())
     except (OSError, ValueError):
@@ -105,7 +115,9 @@ def mend(folder: Folder) -> None:
     """Make good what a killed server left: nobody was told that half a line or half a file was kept. Raises OSError."""
     for left in folder.path.glob(f"{HIDDEN}*"):
         left.unlink()
-    with (folder.path / MESSAGES).open("r+b") as log:
+    path = folder.path / MESSAGES
+    path.touch()
+    with path.open("r+b") as log:
         size = log.seek(0, os.SEEK_END)
         start = _start_of_last_line(log.fileno(), size)
         if start == size:
@@ -124,7 +136,7 @@ def mend_all(directory: Path) -> None:
     for entry in list(directory.iterdir()):
         if entry.name.startswith(HIDDEN):
             rmtree(entry)
-        elif not entry.is_symlink() and entry.is_dir() and (folder := open_folder(entry)):
+        elif folder := open_folder(entry):
             mend(folder)
 
 

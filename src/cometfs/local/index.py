@@ -17,7 +17,7 @@ from cometfs.errors import SetupError
 from cometfs.local import sample_directory
 from cometfs.local.archive import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
 from cometfs.local.artifacts import Artifacts, read_artifacts
-from cometfs.local.beside import PROJECTS, read_projects
+from cometfs.local.beside import PROJECTS, About, read_projects
 from cometfs.local.encoded import Encoded
 from cometfs.local.feeding import derived_id
 from cometfs.local.project import Experiment, Project
@@ -43,6 +43,8 @@ class Index:
         self.artifacts = Artifacts([])
         self.registry = Registry()
         self.encoded = Encoded()
+        self.about: dict[tuple[str, str], About] = {}
+        """What is said of projects, also of those that are not there yet."""
         self.directory = directory
         """Where the server may keep what it is given; None for nowhere."""
 
@@ -50,6 +52,11 @@ class Index:
         """Names of workspaces, sorted; a user always has one, so an empty index has the default one."""
         used = {project.workspace for project in self.projects.values()}
         return sorted(used | self.artifacts.workspaces() | self.registry.workspaces()) or [DEFAULT_WORKSPACE]
+
+    def default_workspace(self) -> str:
+        """Where runs belong that name none, if there are any; else the first."""
+        names = self.workspaces()
+        return DEFAULT_WORKSPACE if DEFAULT_WORKSPACE in names else names[0]
 
     def projects_of(self, workspace: str) -> list[Project]:
         """The projects of a workspace by name; none when there is no such workspace."""
@@ -60,14 +67,16 @@ class Index:
         """The project of these names, if there is one."""
         return self.projects.get(project_id(workspace, name))
 
-    def add(self, key: str, workspace: str, project: str, record: Record, alias: str | None = None) -> Experiment:
+    def add(self, key: str, workspace: str, project: str, record: Record) -> Experiment:
         """Serve `record` under `key`, in a project that is made if need be."""
         home = self.projects.get(project_id(workspace, project))
         if home is None:
-            home = Project(project_id(workspace, project), workspace, project)
+            about = self.about.get((workspace, project)) or About()
+            home = Project(project_id(workspace, project), workspace, project, about.description or "", about.notes)
+            home.public = about.public
             # Replaced, not changed: a thread may be walking through it.
             self.projects = {**self.projects, home.id: home}
-        experiment = Experiment(key, home, record, alias)
+        experiment = Experiment(key, home, record)
         home.experiments.append(experiment)
         self.experiments[key] = experiment
         return experiment
@@ -90,23 +99,16 @@ def open_directory(directory: Path, replicate: int = 1) -> Index:
     except OSError as exc:
         raise SetupError(f"cannot read the archives' directory {directory}: {exc.strerror}") from exc
     index = Index(None if directory == sample_directory() else directory)
+    index.about = read_projects(directory)
     groups = _by_key(_opened(paths))
     for key, parts in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
         _add_replicas(index, key, parts, replicate)
     index.registry = Registry(index.experiments.values())
     index.artifacts = read_artifacts(directory)
-    _tell_of_projects(index, directory)
-    return index
-
-
-def _tell_of_projects(index: Index, directory: Path) -> None:
-    for (workspace, name), about in read_projects(directory).items():
-        project = index.project(workspace, name)
-        if project is None:
+    for workspace, name in index.about:
+        if index.project(workspace, name) is None:
             LOG.warning("%s: there is no project %s/%s", directory / PROJECTS, workspace, name)
-        else:
-            project.notes, project.public = about.notes, about.public
-            project.description = about.description or ""
+    return index
 
 
 def _may_be_archive(path: Path) -> bool:
@@ -161,4 +163,5 @@ def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], 
     index.add(key, workspace, project, record)
     for number in range(2, replicate + 1):
         name = f"{record.name}-r{number:04}" if record.name is not None else None
-        index.add(derived_id("replica", key, str(number)), workspace, project, record, name)
+        replica = index.add(derived_id("replica", key, str(number)), workspace, project, record)
+        replica.is_replica, replica.alias = True, name

@@ -17,7 +17,6 @@ Not here: what requests say (`logging_endpoints`), who comes twice (`repeats`), 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -26,14 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from cometfs.local.archive import MESSAGES, Archive, Member
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
-from cometfs.local.decoding import BrokenLine, decode
 from cometfs.local.feeding import Missing, feed
 from cometfs.local.folder import Folder, Heading, make_folder, open_folder
+from cometfs.local.headings import new_heading, next_heading, now, was_alive
 from cometfs.local.index import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
+from cometfs.local.lines import decoded_line, line_of
 from cometfs.local.locking import Locked
 from cometfs.local.messages import Payload
 from cometfs.local.project import Experiment
@@ -46,6 +44,9 @@ LOG = logging.getLogger("cometfs.local")
 
 KEY = re.compile(r"[A-Za-z0-9]{32,50}")
 """Keys of new experiments, as Comet has them: nothing that could be a path or another folder's name."""
+
+AT_HAND = 64
+"""How many runs are kept ready to be written to when they do not run; the others are taken up again when need be."""
 
 Message = tuple[str, dict[str, Any]]
 
@@ -75,7 +76,7 @@ class Journal:
         self._directory, self._clock = directory, clock
         self._runs: dict[str, _Run] = {}
         for experiment in index.experiments.values():
-            if _was_alive(experiment, directory.last_heard - crashed_after * 1000):
+            if was_alive(experiment, directory.last_heard - crashed_after * 1000):
                 self._alive(experiment)
 
     def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> Experiment:
@@ -83,7 +84,7 @@ class Journal:
         if not KEY.fullmatch(key):
             raise Refusal(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
         workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
-        heading = _heading(key, workspace, project, start, "create")
+        heading = new_heading(key, workspace, project, start, "create")
         folder = self._made(key, heading)
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
         record = Record([part], start=start, end=start, last_seen=start, crashed=True)
@@ -105,8 +106,8 @@ class Journal:
         run = self._run(key)
         fresh = run.repeats.without(messages)
         number = run.experiment.record.line_count
-        lines = [_line(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
-        payloads = [_decoded(line) for line in lines]
+        lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
+        payloads = [decoded_line(line) for line in lines]
         if lines:
             self._write(run, lines, payloads)
             run.repeats.remember(fresh)
@@ -160,8 +161,10 @@ class Journal:
         found = self._runs.get(key)
         if found is None:
             experiment = self.index.experiments.get(key)
-            if experiment is None or experiment.alias is not None:
+            if experiment is None or experiment.is_replica:
                 raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+            if len(self._runs) >= AT_HAND:
+                self._runs = {one: run for one, run in self._runs.items() if run.experiment.running}
             found = self._runs[key] = self._taken_up(experiment)
         return found
 
@@ -171,7 +174,7 @@ class Journal:
         part = record.parts[-1]
         folder = open_folder(part.archive.path)
         if folder is None:
-            folder = self._made(experiment.key, _next_heading(experiment))
+            folder = self._made(experiment.key, next_heading(experiment))
             part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
             record.parts.append(part)
         experiment.record = record
@@ -218,64 +221,6 @@ class Journal:
         if experiment.pulse is not None:
             experiment.pulse.beat()
         self._directory.heard()
-
-
-def now() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def _was_alive(experiment: Experiment, since: float) -> bool:
-    """Whether a run was still heard of, at `since` or later (epoch ms), when the last server of its folder ended.
-
-    For as long as no server runs nobody can be heard of, so its silence counts from now on.
-    """
-    if experiment.alias is not None or not experiment.record.crashed:
-        return False
-    folder = open_folder(experiment.record.parts[-1].archive.path)
-    if folder is None or folder.heading.get("stop_time") is not None:
-        return False
-    return int(folder.heading["last_seen"] or 0) >= since
-
-
-def _heading(key: str, workspace: str, project: str, start: int, strategy: str) -> dict[str, Any]:
-    """``experiment.json`` as comet_ml writes it, and `last_seen`."""
-    return {
-        "offline_id": key,
-        "project_name": project,
-        "start_time": start,
-        "stop_time": None,
-        "tags": [],
-        "workspace": workspace,
-        "resume_strategy": strategy,
-        "customer_error_reported": False,
-        "customer_error_message": None,
-        "user_provided_experiment_key": False,
-        "comet_start_sourced": False,
-        "last_seen": now(),
-    }
-
-
-def _next_heading(experiment: Experiment) -> dict[str, Any]:
-    """Of a part that changes nothing yet about an experiment."""
-    project, record = experiment.project, experiment.record
-    heading = _heading(experiment.key, project.workspace, project.name, now(), "get")
-    return heading | {"stop_time": record.end, "has_crashed": record.crashed, "archived": record.archived}
-
-
-def _line(kind: str, payload: dict[str, Any], number: int) -> bytes:
-    """A line as comet_ml writes it: ASCII, payload first."""
-    message = {"payload": payload | {"message_id": number}, "type": kind}
-    line = msgspec.json.encode(message)
-    return (line if line.isascii() else json.dumps(message).encode()) + b"\n"
-
-
-def _decoded(line: bytes) -> list[Payload]:
-    """What will be read from a line. Raises Refusal for what could not be read again."""
-    try:
-        return decode(line)
-    except BrokenLine as exc:
-        raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
 
 
 def _feed(run: _Run, record: Record, payload: Payload) -> None:

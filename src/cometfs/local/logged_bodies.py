@@ -1,7 +1,7 @@
 """What comet_ml sends when it logs, and the messages that its offline archives have for the same.
 
 Each class is the body of one endpoint; `messages` gives pairs of type and payload. Nulls are left out where archives
-leave them out. A time that is missing is the server's.
+leave them out.
 
 Not here: reading bodies (`bodies`), keeping messages (`journal`).
 """
@@ -23,8 +23,8 @@ class Body(msgspec.Struct, rename="camel", kw_only=True):
 
     experiment_key: str
 
-    def messages(self, now: int) -> Iterator[Message]:
-        """What to keep; `now` in epoch milliseconds."""
+    def messages(self) -> Iterator[Message]:
+        """What to keep. A time that only the server knows is left to the journal."""
         yield from ()
 
 
@@ -36,14 +36,14 @@ class Point(msgspec.Struct, rename="camel"):
     context: str | None = None
     timestamp: Number | None = None
 
-    def message(self, now: int) -> Message:
+    def message(self) -> Message:
         metric = {
             "epoch": self.epoch,
             "metricName": self.metric_name,
             "metricValue": self.metric_value,
             "step": self.step,
         }
-        return "metric_msg", _in_context(self.context) | _at(self.timestamp, now) | {"metric": metric}
+        return "metric_msg", _in_context(self.context) | _at(self.timestamp) | {"metric": metric}
 
 
 class Metrics(Body):
@@ -51,8 +51,8 @@ class Metrics(Body):
 
     values: list[Point]
 
-    def messages(self, now: int) -> Iterator[Message]:
-        return (point.message(now) for point in self.values)
+    def messages(self) -> Iterator[Message]:
+        return (point.message() for point in self.values)
 
 
 class Setting(msgspec.Struct, rename="camel"):
@@ -63,7 +63,7 @@ class Setting(msgspec.Struct, rename="camel"):
     context: str | None = None
     timestamp: Number | None = None
 
-    def message(self, now: int) -> Message:
+    def message(self) -> Message:
         """Lists have a field of their own."""
         setting = {
             "paramName": self.parameter_name,
@@ -72,7 +72,7 @@ class Setting(msgspec.Struct, rename="camel"):
             "step": self.step,
         }
         field = "params" if isinstance(self.parameter_value, list) else "param"
-        return "parameter_msg", _in_context(self.context) | _at(self.timestamp, now) | {field: setting}
+        return "parameter_msg", _in_context(self.context) | _at(self.timestamp) | {field: setting}
 
 
 class Parameters(Body):
@@ -80,8 +80,8 @@ class Parameters(Body):
 
     values: list[Setting]
 
-    def messages(self, now: int) -> Iterator[Message]:
-        return (setting.message(now) for setting in self.values)
+    def messages(self) -> Iterator[Message]:
+        return (setting.message() for setting in self.values)
 
 
 class OutputLine(msgspec.Struct, rename="camel"):
@@ -92,15 +92,14 @@ class OutputLine(msgspec.Struct, rename="camel"):
 
 
 class Output(Body):
-    """``write/experiment/output``. The writer's time is a counter that began anywhere, so the server's is kept."""
+    """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`."""
 
     output_lines: list[OutputLine]
     run_context: str | None = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         for line in self.output_lines:
-            payload = _in_context(self.run_context) | {"local_timestamp": now, "output": line.output or ""}
-            payload["stderr"] = bool(line.stderr)
+            payload = _in_context(self.run_context) | {"output": line.output or "", "stderr": bool(line.stderr)}
             if line.offset is not None:
                 payload |= {"offset": line.offset, "sent": line.local_timestamp}
             yield "standard_output", payload
@@ -112,7 +111,7 @@ class Other(Body):
     key: Any
     value: Any = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         yield "log_other", {"key": self.key, "value": self.value}
 
 
@@ -123,7 +122,7 @@ class Html(Body):
     override: bool = False
     timestamp: Number | None = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         kind = "htmlOverride" if self.override else "html"
         yield kind, {kind: self.html or ""} | ({} if self.timestamp is None else {"sent": self.timestamp})
 
@@ -133,7 +132,7 @@ class Graph(Body):
 
     graph: str | None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         yield "graph", {"graph": self.graph}
 
 
@@ -142,7 +141,7 @@ class FilePath(Body):
 
     file_path: str | None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         yield "file_name", {"file_name": self.file_path}
 
 
@@ -157,7 +156,7 @@ class Git(Body):
     status: Any = None
     user: str | None = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         state = {name: getattr(self, name) for name in self.__struct_fields__ if name != "experiment_key"}
         yield "git_metadata", {"git_metadata": dict(sorted(state.items()))}
 
@@ -173,9 +172,9 @@ class Dependencies(Body):
     log_dependencies: list[Dependency]
     timestamp: Number | None = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         for one in self.log_dependencies:
-            yield "log_dependency", _at(self.timestamp, now) | {"name": one.name, "version": one.version}
+            yield "log_dependency", _at(self.timestamp) | {"name": one.name, "version": one.version}
 
 
 class Cloud(Body):
@@ -184,7 +183,7 @@ class Cloud(Body):
     provider: str | None = None
     metadata: Any = None
 
-    def messages(self, now: int) -> Iterator[Message]:
+    def messages(self) -> Iterator[Message]:
         yield "cloud_details", {"cloud_metadata": self.metadata, "provider": self.provider}
 
 
@@ -211,5 +210,5 @@ def _in_context(context: str | None) -> dict[str, Any]:
     return {"context": context} if context else {}
 
 
-def _at(timestamp: Number | None, now: int) -> dict[str, Any]:
-    return {"local_timestamp": now if timestamp is None else int(timestamp)}
+def _at(timestamp: Number | None) -> dict[str, Any]:
+    return {} if timestamp is None else {"local_timestamp": int(timestamp)}

@@ -16,7 +16,8 @@ import msgspec
 from cometfs.local import logged_bodies as b
 from cometfs.local.asking import Refusal
 from cometfs.local.bodies import value_of
-from cometfs.local.journal import Journal, now
+from cometfs.local.headings import now
+from cometfs.local.journal import Journal
 from cometfs.local.messages import Number
 from cometfs.local.project import Experiment
 from cometfs.local.pulse import BEATS
@@ -182,7 +183,7 @@ def _system_details(delivery: Delivery) -> Any:
 def _logged(shape: type[b.Body]) -> Endpoint:
     def log(delivery: Delivery) -> Any:
         body: b.Body = delivery.json(shape)
-        delivery.journal.log(body.experiment_key, list(body.messages(now())))
+        delivery.journal.log(body.experiment_key, list(body.messages()))
         return DONE
 
     return log
@@ -193,7 +194,7 @@ def _logged_one(shape: type[b.Point | b.Setting]) -> Endpoint:
 
     def log(delivery: Delivery) -> Any:
         value: b.Point | b.Setting = delivery.json(shape)
-        delivery.journal.log(delivery.json(b.Body).experiment_key, [value.message(now())])
+        delivery.journal.log(delivery.json(b.Body).experiment_key, [value.message()])
         return DONE
 
     return log

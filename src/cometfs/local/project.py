@@ -26,7 +26,7 @@ class Project:
 
 @dataclass(slots=True, eq=False)
 class Experiment:
-    """A record under a key, in a project. `alias` is the name of a replica, which its record does not have.
+    """A record under a key, in a project. A replica has a name of its own, `alias`, if its record has a name.
 
     `record` is replaced by its next version whenever something is logged: take it once and work with that. `pulse` is
     there while somebody logs.
@@ -35,13 +35,14 @@ class Experiment:
     key: str
     project: Project
     record: Record
+    is_replica: bool = False
     alias: str | None = None
     pulse: Pulse | None = None
 
     @property
     def name(self) -> str | None:
         """None when the run was given none."""
-        return self.alias or self.record.name
+        return self.alias if self.is_replica else self.record.name
 
     @property
     def running(self) -> bool:

@@ -110,12 +110,8 @@ def registry_name(asked: RegisterModel) -> str:
 
 
 def _originals(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
-    """One experiment of each record: replicas have registered nothing."""
-    seen: set[int] = set()
-    for experiment in experiments:
-        if id(experiment.record) not in seen:
-            seen.add(id(experiment.record))
-            yield experiment
+    """Replicas have registered nothing."""
+    return (experiment for experiment in experiments if not experiment.is_replica)
 
 
 def _next(model: RegisteredModel) -> str:

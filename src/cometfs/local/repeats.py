@@ -4,7 +4,8 @@ comet_ml repeats the same request up to three times, and sends what failed for g
 single messages are compared, not requests:
 
 - points of metrics, values of parameters and dependencies carry the writer's time in milliseconds: one that is equal in
-  everything to one of an earlier request is the same. Equal ones within one request are all kept.
+  everything to one of an earlier request is the same. Equal ones within one request are all kept, and so are those of
+  clients that send no time.
 - pieces of output carry an offset, and the writer's counter of time: repeated requests are recognised. Output that
   comet_ml sends again *later* it numbers anew: it is not recognised, and is there twice, if the answer to the first
   request was lost.
@@ -58,7 +59,7 @@ class Repeats:
 
 
 def _identity(kind: str, payload: dict[str, Any]) -> int | None:
-    if kind in TIMED:
+    if kind in TIMED and "local_timestamp" in payload:
         left_out = {"message_id"}
     elif kind in NUMBERED and "sent" in payload:
         left_out = {"message_id", "local_timestamp"}

@@ -1,0 +1,55 @@
+"""``experiment.json`` of folders that are logged into: comet_ml's fields, and when the run was last heard of.
+
+Not here: files (`folder`), what other archives say there (`scan`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cometfs.local.folder import open_folder
+from cometfs.local.project import Experiment
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_heading(key: str, workspace: str, project: str, start: int, strategy: str) -> dict[str, Any]:
+    """``experiment.json`` as comet_ml writes it, and `last_seen`."""
+    return {
+        "offline_id": key,
+        "project_name": project,
+        "start_time": start,
+        "stop_time": None,
+        "tags": [],
+        "workspace": workspace,
+        "resume_strategy": strategy,
+        "customer_error_reported": False,
+        "customer_error_message": None,
+        "user_provided_experiment_key": False,
+        "comet_start_sourced": False,
+        "last_seen": now(),
+    }
+
+
+def next_heading(experiment: Experiment) -> dict[str, Any]:
+    """Of a part that changes nothing yet about an experiment."""
+    project, record = experiment.project, experiment.record
+    heading = new_heading(experiment.key, project.workspace, project.name, now(), "get")
+    return heading | {"stop_time": record.end or now(), "has_crashed": record.crashed, "archived": record.archived}
+
+
+def was_alive(experiment: Experiment, since: float) -> bool:
+    """Whether a run was still heard of, at `since` or later (epoch ms), when the last server of its folder ended.
+
+    For as long as no server runs nobody can be heard of, so its silence counts from now on.
+    """
+    if experiment.is_replica or not experiment.record.crashed:
+        return False
+    folder = open_folder(experiment.record.parts[-1].archive.path)
+    if folder is None or folder.heading.get("stop_time") is not None:
+        return False
+    return int(folder.heading["last_seen"] or 0) >= since
