@@ -176,7 +176,6 @@ def test_a_cut_last_line_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFi
         "\x00",
         line("file_upload", file_path="not-there", upload_type="asset", additional_params=None),
         line("file_upload", file_path="../../etc/passwd", upload_type="asset", additional_params=None),
-        line("graph", graph="\ud800"),
     ],
 )
 def test_a_broken_line_costs_itself_only(tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -187,6 +186,14 @@ def test_a_broken_line_costs_itself_only(tmp_path: Path, broken: str, caplog: py
     assert not record.assets
     assert f"{KEY}.zip" in caplog.text
     caplog.clear()
+
+
+def test_what_python_writes_is_read(tmp_path: Path) -> None:
+    """Halves of surrogate pairs, NaN and infinities are no JSON, and comet_ml writes them; they become text."""
+    write_archive(tmp_path, [line("graph", graph="a\ud800b"), line("log_other", key="x", value=float("-inf"))])
+    record = only(open_directory(tmp_path)).record
+    assert content.graph(record) == "a?b"
+    assert record.others["x"].text == "-Infinity"
 
 
 def test_a_truncated_zip_is_read_as_far_as_it_goes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,9 @@ class Missing(Exception):
 def feed(record: Record, part: Part, number: int, payload: m.Payload) -> None:
     """Take in one message of line `number`. Raises Missing when the file it speaks of is not in the archive."""
     if payload.local_timestamp is not None:
-        record.last_seen = int(payload.local_timestamp)
+        record.last_seen = at = int(payload.local_timestamp)
+        if record.latest is None or at > record.latest:
+            record.latest = at
     handler = _HANDLERS.get(type(payload))
     if handler is not None:
         handler(record, part, number, payload)

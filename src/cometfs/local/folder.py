@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -22,6 +23,7 @@ import msgspec
 import trio
 
 from cometfs.local.archive import EXPERIMENT, MESSAGES
+from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
 
 HIDDEN = ".arriving-"
@@ -37,51 +39,62 @@ class Folder:
         self.path, self.heading = path, heading
 
     def append(self, added: bytes) -> int:
-        """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises OSError."""
-        file = os.open(self.path / MESSAGES, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            before = os.fstat(file).st_size
+        """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises Refusal."""
+        with _refused_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
             try:
-                written = os.write(file, added)
-                if written < len(added):
+                if os.write(file.fileno(), added) < len(added):
                     raise OSError(None, "the disk is full")
             except OSError:
-                os.ftruncate(file, before)
+                file.truncate(before)
                 raise
             return before
-        finally:
-            os.close(file)
 
     def amend(self, **changes: Any) -> None:
-        """Replace fields of ``experiment.json``. Raises OSError."""
+        """Replace fields of ``experiment.json``. Raises Refusal."""
         changed = self.heading | changes
-        _replace(self.path / EXPERIMENT, changed)
+        with _refused_if_full():
+            _replace(self.path / EXPERIMENT, changed)
         self.heading = changed
 
     async def receive(self, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
-        """Keep a file; returns the name that it has as a member, and its size. Raises OSError."""
+        """Keep a file: the name that it has as a member, and its size. Raises Refusal, and what `chunks` raises."""
         name = f"tmp{secrets.token_hex(8)}"
         hidden, size = self.path / f"{HIDDEN}{name}", 0
+        with _refused_if_full():
+            file = hidden.open("xb", buffering=0)
         try:
-            with hidden.open("xb", buffering=0) as file:
+            with file:
                 async for chunk in chunks:
-                    await trio.to_thread.run_sync(_write_all, file.fileno(), chunk)
+                    with _refused_if_full():
+                        await trio.to_thread.run_sync(_write_all, file.fileno(), chunk)
                     size += len(chunk)
-            hidden.rename(self.path / name)
+            with _refused_if_full():
+                hidden.rename(self.path / name)
         finally:
             hidden.unlink(missing_ok=True)
         return name, size
 
 
+@contextmanager
+def _refused_if_full() -> Iterator[None]:
+    """What the disk does not take is refused: the client keeps it, and nothing of it is here."""
+    try:
+        yield
+    except OSError as exc:
+        raise Refusal(507, f"it cannot be written: {exc.strerror}") from exc
+
+
 def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
-    """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises OSError."""
+    """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises Refusal."""
     hidden = directory / f"{HIDDEN}{name}"
     try:
-        hidden.mkdir()
-        (hidden / MESSAGES).touch()
-        _replace(hidden / EXPERIMENT, heading)
-        path = hidden.rename(_free(directory, name))
-    except OSError:
+        with _refused_if_full():
+            hidden.mkdir()
+            (hidden / MESSAGES).touch()
+            _replace(hidden / EXPERIMENT, heading)
+            path = hidden.rename(_free(directory, name))
+    except Refusal:
         rmtree(hidden, ignore_errors=True)
         raise
     return Folder(path, heading)

@@ -85,19 +85,21 @@ class Journal:
             raise Refusal(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
         workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
         heading = new_heading(key, workspace, project, start, "create")
-        folder = self._made(key, heading)
+        folder = make_folder(self._directory.path, key, heading)
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
-        record = Record([part], start=start, end=start, last_seen=start, crashed=True)
+        record = Record([part], start=start, last_seen=start, crashed=True)
         experiment = self.index.add(key, workspace, project, record)
-        self._runs[key] = _Run(experiment, folder, part, Repeats())
+        self._runs[key] = run = _Run(experiment, folder, part, Repeats())
+        _set_end(run)
         self._alive(experiment)
         return experiment
 
     def resume(self, key: str) -> Experiment:
         """An experiment goes on: it is running again. Raises Refusal when there is none of this key."""
         run = self._run(key)
-        self._amend(run, stop_time=None, has_crashed=False, last_seen=now())
+        run.folder.amend(stop_time=None, has_crashed=False, last_seen=now())
         run.experiment.record.crashed = True
+        _set_end(run)
         self._alive(run.experiment)
         return run.experiment
 
@@ -116,10 +118,7 @@ class Journal:
     async def keep(self, key: str, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
         """Keep a file: the name under which a message can speak of it, and its size. Raises Refusal."""
         run = self._run(key)
-        try:
-            name, size = await run.folder.receive(chunks)
-        except OSError as exc:
-            raise _full(exc) from exc
+        name, size = await run.folder.receive(chunks)
         run.part.archive.members[name] = Member(name, size)
         self._heard(run.experiment)
         return name, size
@@ -132,9 +131,8 @@ class Journal:
             return
         if stop is not None:
             self.resume(key)
-        self._amend(run, last_seen=now())
-        record = run.experiment.record
-        record.end = max(record.end or 0, run.folder.heading["last_seen"])
+        run.folder.amend(last_seen=now())
+        _set_end(run)
         self._alive(run.experiment)
 
     def end(self, key: str, stop: int | None = None) -> None:
@@ -142,7 +140,7 @@ class Journal:
         run = self._run(key)
         record = run.experiment.record
         stop = max(stop or now(), record.start or 0)
-        self._amend(run, stop_time=stop, last_seen=now())
+        run.folder.amend(stop_time=stop, last_seen=now())
         record.end, record.crashed = stop, bool(run.folder.heading.get("has_crashed"))
         run.experiment.pulse = None
         self._heard(run.experiment)
@@ -154,7 +152,7 @@ class Journal:
         What is served follows from it with the next start; to change that too is up to the caller.
         """
         run = self._run(key)
-        self._amend(run, **change(run.folder.heading))
+        run.folder.amend(**change(run.folder.heading))
         return run.experiment
 
     def _run(self, key: str) -> _Run:
@@ -174,7 +172,7 @@ class Journal:
         part = record.parts[-1]
         folder = open_folder(part.archive.path)
         if folder is None:
-            folder = self._made(experiment.key, next_heading(experiment))
+            folder = make_folder(self._directory.path, experiment.key, next_heading(experiment))
             part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
             record.parts.append(part)
         experiment.record = record
@@ -182,35 +180,20 @@ class Journal:
         repeats.remember(logged_at_last(_tail(folder.path / MESSAGES)))
         return _Run(experiment, folder, part, repeats)
 
-    def _made(self, key: str, heading: dict[str, Any]) -> Folder:
-        try:
-            return make_folder(self._directory.path, key, heading)
-        except OSError as exc:
-            raise _full(exc) from exc
-
     def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:
-        try:
-            at = run.folder.append(b"".join(lines))
-        except OSError as exc:
-            raise _full(exc) from exc
+        at = run.folder.append(b"".join(lines))
         grown = run.experiment.record.grown()
         for line, found in zip(lines, payloads, strict=True):
             run.part.starts.append(at)
             at += len(line)
             for payload in found:
                 _feed(run, grown, payload)
-        if run.experiment.running:
-            grown.end = max(grown.end or 0, grown.last_seen or 0)
         registered = len(grown.registrations) != len(run.experiment.record.registrations)
         run.experiment.record = grown
+        if run.folder.heading["stop_time"] is None:
+            _set_end(run)
         if registered:
             self.index.registry = Registry(self.index.experiments.values())
-
-    def _amend(self, run: _Run, **changes: Any) -> None:
-        try:
-            run.folder.amend(**changes)
-        except OSError as exc:
-            raise _full(exc) from exc
 
     def _alive(self, experiment: Experiment) -> None:
         if experiment.pulse is None:
@@ -230,11 +213,12 @@ def _feed(run: _Run, record: Record, payload: Payload) -> None:
         LOG.warning("%s: %s", run.folder.path, exc)
 
 
+def _set_end(run: _Run) -> None:
+    """While a run goes on, its end is when it was last heard of: what the next server finds in its folder."""
+    run.experiment.record.end = max(run.experiment.record.latest or 0, run.folder.heading["last_seen"])
+
+
 def _tail(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL))
         return file.read()
-
-
-def _full(exc: OSError) -> Refusal:
-    return Refusal(507, f"it cannot be written: {exc.strerror}")

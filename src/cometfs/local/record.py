@@ -89,7 +89,8 @@ class Record:
     `lines` holds, per kind of long text (``output``, ``html``, ...), the numbers of the lines it is spread over.
     `code` is the asset with the script that made the run, `patch` the one with its uncommitted changes. Times in epoch
     milliseconds; `crashed` means that the run was never ended, which one that is running was not either. `serial` is
-    the same for all versions of a record, and no other's.
+    the same for all versions of a record, and no other's. `last_seen` is the time of the last line that has one,
+    `latest` the greatest.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Record:
     code: Asset | None = None
     patch: Asset | None = None
     last_seen: int | None = None
+    latest: int | None = None
     serial: int = field(default_factory=_SERIALS.__next__)
 
     def grown(self) -> Record:

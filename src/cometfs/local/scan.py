@@ -59,7 +59,8 @@ def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
         _add_heading(record, heading)
         _add_part(record, archive)
         stop, heard = heading.stop_time, int(heading.last_seen or 0)
-        record.end = max(record.last_seen or 0, heard) or None if stop is None else int(stop)
+        latest = max(record.latest or 0, record.start or 0, heard)
+        record.end = (latest or None) if stop is None else int(stop)
     return record
 
 

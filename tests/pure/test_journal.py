@@ -1,0 +1,382 @@
+"""What is logged is in the folder, in the record, and in the record of the next server, whatever happened between."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cometfs.errors import SetupError
+from cometfs.local import content
+from cometfs.local.asking import Refusal
+from cometfs.local.folder import HIDDEN
+from cometfs.local.index import Index, open_directory
+from cometfs.local.journal import Journal, Message
+from cometfs.local.locking import lock
+from cometfs.local.project import Experiment
+from cometfs.local.record import Series
+
+KEY = "00c0ffee" * 4
+OTHER = "0badcafe" * 4
+
+
+class Served:
+    """A directory as a server has it; `kill` leaves it as a process that is killed does."""
+
+    def __init__(self, directory: Path, replicate: int = 1) -> None:
+        self.directory, self.time = directory, 0.0
+        self.locked = lock(directory)
+        self.index = open_directory(directory, replicate)
+        self.journal = Journal(self.index, self.locked, crashed_after=30, clock=lambda: self.time)
+
+    def kill(self) -> None:
+        os.close(self.locked._file)
+
+    def again(self) -> Served:
+        self.kill()
+        return Served(self.directory)
+
+    def __getitem__(self, key: str) -> Experiment:
+        return self.index.experiments[key]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    made = Served(tmp_path)
+    made.journal.begin(KEY, "ws", "p", 1000)
+    return made
+
+
+def point(value: Any, step: int | None = 0, at: int = 2000, name: str = "loss") -> Message:
+    metric = {"epoch": None, "metricName": name, "metricValue": value, "step": step}
+    return "metric_msg", {"local_timestamp": at, "metric": metric}
+
+
+def piece(text: str, offset: int, sent: int = 1) -> Message:
+    return "standard_output", {"output": text, "stderr": False, "offset": offset, "sent": sent}
+
+
+def values(experiment: Experiment, name: str = "loss") -> list[str]:
+    return [one["metricValue"] for one in content.points(experiment.record, name)]
+
+
+def told(experiment: Experiment) -> dict[str, Any]:
+    """All that a record tells, read from its lines where they have it."""
+    record = experiment.record
+    return {
+        "name": experiment.name,
+        "place": (experiment.project.workspace, experiment.project.name),
+        "times": (record.start, record.end, record.last_seen),
+        "state": (experiment.running, experiment.crashed, record.archived),
+        "tags": record.tags,
+        "parameters": record.parameters,
+        "others": record.others,
+        "metrics": {name: summary(one) + content.points(record, name) for name, one in record.metrics.items()},
+        "assets": {key: (one.name, one.size, one.member) for key, one in record.assets.items()},
+        "output": content.output(record),
+        "html": content.html(record),
+        "system": content.system_details(record),
+    }
+
+
+def summary(series: Series) -> list[Any]:
+    return [series.summary.current, series.summary.low, series.summary.high]
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+numbers = st.one_of(st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["NaN", "x"]))
+times = st.integers(10**12, 10**12 + 50)
+messages = st.one_of(
+    st.builds(point, numbers, st.integers(0, 5), times, st.sampled_from(["loss", "val/acc", "é"])),
+    st.builds(lambda key, value: ("log_other", {"key": key, "value": value}), texts, st.one_of(texts, numbers)),
+    st.builds(lambda name: ("log_other", {"key": "Name", "value": name}), texts),
+    st.builds(piece, texts, st.integers(0, 100), st.integers(0, 9)),
+    st.builds(lambda text: ("html", {"html": text}), texts),
+    st.builds(lambda text: ("htmlOverride", {"htmlOverride": text}), texts),
+    st.builds(
+        lambda name, value, at: (
+            "parameter_msg",
+            {
+                "local_timestamp": at,
+                "param": {"paramName": name, "paramValue": value, "source": "manual", "step": None},
+            },
+        ),
+        texts,
+        numbers,
+        times,
+    ),
+)
+ordinary = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+
+
+@ordinary
+@given(st.lists(st.tuples(st.sampled_from([KEY, OTHER]), st.lists(messages, max_size=6)), max_size=8))
+def test_the_next_server_tells_the_same(tmp_path_factory: pytest.TempPathFactory, requests: list[Any]) -> None:
+    """Whatever is logged in whatever order, what was fed piece by piece is what is read from the folders at once."""
+    served = Served(tmp_path_factory.mktemp("runs"))
+    for key in (KEY, OTHER):
+        served.journal.begin(key, None, "p", 1000)
+    for key, sent in requests:
+        served.journal.log(key, sent)
+    before = {key: told(served[key]) for key in (KEY, OTHER)}
+    later = served.again()
+    assert {key: told(later[key]) for key in (KEY, OTHER)} == before
+    later.kill()
+
+
+def test_a_request_is_read_whole_or_not_at_all(served: Served) -> None:
+    """Who has a record keeps it as it is: nothing is added to the names that somebody walks through."""
+    seen = served[KEY].record
+    walking = iter(seen.metrics)
+    served.journal.log(KEY, [point(1), point(2, name="other")])
+    assert list(walking) == []
+    assert set(served[KEY].record.metrics) == {"loss", "other"}
+
+
+@pytest.mark.parametrize("kept", range(0, 130, 7))
+def test_a_log_that_was_cut(tmp_path: Path, kept: int) -> None:
+    """Killed while it wrote, a server leaves the beginning of what it had not acknowledged: half a line goes, what was
+    acknowledged stays, and the client's repetition is complete and not doubled.
+    """
+    served = Served(tmp_path)
+    served.journal.begin(KEY, "ws", "p", 1000)
+    served.journal.log(KEY, [point(1, at=1)])
+    log = tmp_path / KEY / "messages.json"
+    acknowledged = log.stat().st_size
+    request = [point(2, at=2), point(3, at=3)]
+    served.journal.log(KEY, request)
+    assert log.stat().st_size - acknowledged > 130
+    os.truncate(log, acknowledged + kept)
+    later = served.again()
+    assert log.read_bytes().endswith(b"\n")
+    assert values(later[KEY])[0] == "1"
+    later.journal.log(KEY, request)
+    assert values(later[KEY]) == ["1", "2", "3"]
+    assert values(later.again()[KEY]) == ["1", "2", "3"]
+
+
+def test_a_last_line_without_its_end_is_kept(served: Served) -> None:
+    """A line that is whole but for its newline says what it says, and the next one begins a line."""
+    served.journal.log(KEY, [point(1)])
+    log = served.directory / KEY / "messages.json"
+    os.truncate(log, log.stat().st_size - 1)
+    later = served.again()
+    later.journal.log(KEY, [point(2)])
+    assert values(later[KEY]) == values(later.again()[KEY]) == ["1", "2"]
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_a_file_is_kept_and_named_by_a_message(served: Served) -> None:
+    """A file that arrived is an asset as soon as a message speaks of it, here and with the next server."""
+    name, size = await served.journal.keep(KEY, chunks(b"one", b"", b"two"))
+    placed = {"assetId": "a", "fileName": "x.bin"}
+    served.journal.log(KEY, [("file_upload", {"file_path": name, "upload_type": "asset", "additional_params": placed})])
+    for one in (served, served.again()):
+        asset = one[KEY].record.assets["a"]
+        assert (asset.name, asset.size, size) == ("x.bin", 6, 6)
+        assert b"".join(content.asset_chunks(asset)) == b"onetwo"
+
+
+async def test_a_file_that_breaks_off_leaves_nothing(served: Served) -> None:
+    """A client that goes away in the middle leaves no file, and a server that is killed none that lasts."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await served.journal.keep(KEY, broken())
+    assert sorted(path.name for path in (served.directory / KEY).iterdir()) == ["experiment.json", "messages.json"]
+    (served.directory / KEY / f"{HIDDEN}tmp1").write_bytes(b"half")
+    (served.directory / f"{HIDDEN}{OTHER}").mkdir()
+    served.again()
+    assert not list(served.directory.rglob(f"{HIDDEN}*"))
+
+
+def test_repetitions(served: Served) -> None:
+    """A request that comes twice is kept once, also when a server was killed between; equal points of one request, and
+    those that carry no time, are all kept.
+    """
+    request = [point(1), point(1), piece("a", 1), piece("a", 2), ("html", {"html": "x", "sent": 5})]
+    served.journal.log(KEY, request)
+    served.journal.log(KEY, request)
+    later = served.again()
+    later.journal.log(KEY, request)
+    later.journal.log(KEY, [request[0], point(1, at=2001), piece("a", 3)])
+    assert values(later[KEY]) == ["1", "1", "1"]
+    assert content.output(later[KEY].record) == "aaa"
+    assert content.html(later[KEY].record) == "x"
+    untimed = ("metric_msg", {"metric": {"metricName": "t", "metricValue": 1}})
+    later.journal.log(KEY, [untimed])
+    later.journal.log(KEY, [untimed])
+    assert values(later[KEY], "t") == ["1", "1"]
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_a_full_disk_loses_nothing_and_keeps_no_half(
+    served: Served, monkeypatch: pytest.MonkeyPatch, partly: bool
+) -> None:
+    """What cannot be written is refused as a whole; what was there stays, and what comes later is kept."""
+    served.journal.log(KEY, [point(1)])
+    write = os.write
+
+    def failing(file: int, content: bytes) -> int:
+        if partly:
+            return write(file, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", failing)
+        with pytest.raises(Refusal, match="cannot be written") as refused:
+            served.journal.log(KEY, [point(2), point(3)])
+    assert refused.value.status == 507
+    assert values(served[KEY]) == ["1"]
+    served.journal.log(KEY, [point(2), point(3)])
+    assert values(served[KEY]) == values(served.again()[KEY]) == ["1", "2", "3"]
+
+
+def state(experiment: Experiment) -> str:
+    return "running" if experiment.running else "crashed" if experiment.crashed else "finished"
+
+
+def test_states(served: Served) -> None:
+    """Alive while it is heard of, crashed when it is not, alive when it is again, and finished when it says so."""
+    assert state(served[KEY]) == "running"
+    served.time = 29.0
+    served.journal.log(KEY, [point(1)])
+    served.time = 58.0
+    assert state(served[KEY]) == "running"
+    served.time = 60.0
+    assert state(served[KEY]) == "crashed"
+    served.journal.beat(KEY)
+    assert state(served[KEY]) == "running"
+    served.journal.end(KEY, 5000)
+    assert (state(served[KEY]), served[KEY].record.end) == ("finished", 5000)
+    served.journal.beat(KEY, 4999)
+    served.journal.log(KEY, [point(2)])
+    assert (state(served[KEY]), served[KEY].record.end) == ("finished", 5000), "what comes late changes nothing"
+    served.journal.resume(KEY)
+    assert state(served[KEY]) == "running"
+
+
+def test_states_after_a_restart(served: Served) -> None:
+    """Who was alive when the server was killed is given time to come again; who had crashed before has crashed."""
+    served.journal.begin(OTHER, "ws", "p", 1000)
+    served.journal.amend(OTHER, lambda heading: {"last_seen": heading["last_seen"] - 31_000})
+    served.journal.beat(KEY)
+    later = served.again()
+    assert (state(later[KEY]), state(later[OTHER])) == ("running", "crashed")
+    later.time = 31.0
+    assert state(later[KEY]) == "crashed"
+    later.journal.beat(OTHER)
+    assert state(later[OTHER]) == "running"
+
+
+def test_a_run_that_says_it_failed_has_crashed(served: Served) -> None:
+    """Its word outlives its end and the server."""
+    served.journal.amend(KEY, lambda _: {"has_crashed": True})
+    served.journal.end(KEY, 5000)
+    assert state(served[KEY]) == state(served.again()[KEY]) == "crashed"
+
+
+def archive(directory: Path, key: str) -> Path:
+    """A finished run as OfflineExperiment leaves it."""
+    path = directory / f"{key}.zip"
+    heading = {"offline_id": key, "workspace": "ws", "project_name": "p", "start_time": 10, "stop_time": 20}
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("experiment.json", json.dumps(heading))
+        made.writestr("messages.json", json.dumps(dict(zip(("type", "payload"), point(1, at=15), strict=True))) + "\n")
+    return path
+
+
+def test_an_archive_is_gone_on_with_beside_it(tmp_path: Path) -> None:
+    """What is logged to a run that came as an archive is its next part; archive and copies stay as they are."""
+    before = archive(tmp_path, KEY).read_bytes()
+    served = Served(tmp_path, replicate=2)
+    (copy,) = (one for one in served.index.experiments.values() if one.is_replica)
+    served.journal.log(KEY, [point(2)])
+    assert (state(served[KEY]), values(served[KEY])) == ("finished", ["1", "2"])
+    assert values(copy) == ["1"]
+    served.journal.resume(KEY)
+    assert state(served[KEY]) == "running"
+    served.journal.log(KEY, [point(3)])
+    served.journal.end(KEY)
+    with pytest.raises(Refusal, match="does not exist"):
+        served.journal.log(copy.key, [point(2)])
+    later = served.again()
+    assert (state(later[KEY]), values(later[KEY])) == ("finished", ["1", "2", "3"])
+    assert (tmp_path / f"{KEY}.zip").read_bytes() == before
+
+
+def test_a_folder_of_somebody_else_is_never_written_to(tmp_path: Path) -> None:
+    """An archive that somebody unpacked stays as it is, even where a run's own folder would be."""
+    with zipfile.ZipFile(archive(tmp_path, KEY)) as packed:
+        packed.extractall(tmp_path / KEY)
+    (tmp_path / f"{KEY}.zip").unlink()
+    before = {path: path.read_bytes() for path in (tmp_path / KEY).iterdir()}
+    served = Served(tmp_path)
+    served.journal.log(KEY, [point(2)])
+    assert values(served.again()[KEY]) == ["1", "2"]
+    assert {path: path.read_bytes() for path in (tmp_path / KEY).iterdir()} == before
+
+
+@pytest.mark.parametrize("key", ["", "x", "../" + "a" * 30, "/" * 32, "a" * 31 + "/", "." * 32, "é" * 32, "a" * 51])
+def test_a_key_is_no_path(served: Served, key: str) -> None:
+    """What is no key makes no folder anywhere."""
+    with pytest.raises(Refusal, match="no experiment key"):
+        served.journal.begin(key, "ws", "p", 1)
+    assert {path.name for path in served.directory.iterdir()} == {KEY, ".cometfs-serve"}
+
+
+def test_one_server_for_a_directory(served: Served) -> None:
+    """A second one is told so, until the first has ended."""
+    with pytest.raises(SetupError, match="another server"):
+        lock(served.directory)
+    served.locked.close()
+    lock(served.directory).close()
+
+
+def test_new_places(served: Served) -> None:
+    """Workspaces and projects come into being by being logged to; where none is named there are defaults."""
+    assert served.index.default_workspace() == "ws"
+    served.journal.begin(OTHER, None, None, 1)
+    assert served.index.workspaces() == ["default", "ws"]
+    assert served.index.default_workspace() == "default"
+    assert [project.name for project in served.index.projects_of("default")] == ["general"]
+    assert isinstance(served.index, Index)
+
+
+@pytest.mark.parametrize(
+    "message", [("metric_msg", {"metric": {"metricValue": 1}}), ("system_details", {"pid": "no number"}), ("what", {})]
+)
+def test_what_could_not_be_read_again_is_not_kept(served: Served, message: Message) -> None:
+    """A message of another shape than its type has is refused, with all of its request."""
+    with pytest.raises(Refusal, match="not what this endpoint takes"):
+        served.journal.log(KEY, [point(1), message])
+    assert (served.directory / KEY / "messages.json").read_bytes() == b""
+
+
+def test_many_runs_that_ended_can_be_written_to(tmp_path: Path) -> None:
+    """Only some are kept at hand; what comes late for another is kept all the same."""
+    served = Served(tmp_path)
+    keys = [f"{number:032}" for number in range(150)]
+    for key in keys:
+        served.journal.begin(key, "ws", "p", 1)
+        served.journal.end(key)
+        served.journal.log(key, [point(1)])
+    assert len(served.journal._runs) <= 64
+    served.journal.log(keys[0], [point(2)])
+    later = served.again()
+    assert values(later[keys[0]]) == ["1", "2"]
+    assert all(values(later[key]) == ["1"] for key in keys[1:])
