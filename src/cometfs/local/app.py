@@ -14,7 +14,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -25,7 +25,7 @@ from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
 from cometfs.local.index import Index
 from cometfs.local.journal import Journal
-from cometfs.local.logging_endpoints import CLIENTLIB, WRITTEN, Delivery
+from cometfs.local.logging_endpoints import CLIENTLIB, WRITTEN, WRITTEN_BY_GET, Delivery
 from cometfs.local.logging_endpoints import Endpoint as Taking
 from cometfs.local.panels import PanelStore
 
@@ -69,7 +69,12 @@ def make_app(
             *_logging_routes(journal, closed),
         ],
         middleware=layers,
-        exception_handlers={Refusal: _refuse, HTTPException: _unknown, Exception: _failed},
+        exception_handlers={
+            Refusal: _refuse,
+            HTTPException: _unknown,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
     )
     app.router.redirect_slashes = False
     return app
@@ -111,6 +116,7 @@ def _logging_routes(journal: Journal | None, closed: str) -> list[Route]:
     return [
         *(route(f"/clientlib/{path}", endpoint) for path, endpoint in CLIENTLIB.items()),
         *(route(base + path, endpoint) for path, endpoint in WRITTEN.items() for base in (REST, OTHER_REST)),
+        *(_route(REST + path, _taking(journal, closed, endpoint), "GET") for path, endpoint in WRITTEN_BY_GET.items()),
         _route("/clientlib/rpc/get-pending-rpcs", _constant({"remoteProcedureCalls": []}), "GET"),
     ]
 
@@ -191,6 +197,11 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     status = 404 if exc.status_code == 405 else exc.status_code
     return refused(Refusal(status, f"no endpoint {request.method} {request.url.path}"))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """An answer for nobody: whoever asked went away in the middle of it, and nothing was done."""
+    return refused(Refusal(400, "the request was cut short"))
 
 
 async def _failed(_: Request, exc: Exception) -> Response:

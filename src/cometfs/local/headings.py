@@ -39,7 +39,8 @@ def next_heading(experiment: Experiment) -> dict[str, Any]:
     """Of a part that changes nothing yet about an experiment."""
     project, record = experiment.project, experiment.record
     heading = new_heading(experiment.key, project.workspace, project.name, now(), "get")
-    return heading | {"stop_time": record.end or now(), "has_crashed": record.crashed, "archived": record.archived}
+    heading |= {"stop_time": record.end or now(), "has_crashed": record.crashed, "archived": record.archived}
+    return heading | {"tags": sorted(record.tags)}
 
 
 def was_alive(experiment: Experiment, since: float) -> bool:

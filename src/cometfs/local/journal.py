@@ -146,14 +146,14 @@ class Journal:
         self._heard(run.experiment)
         del self._runs[key]
 
-    def amend(self, key: str, change: Callable[[Heading], Heading]) -> Experiment:
+    def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[Experiment, Heading]:
         """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
 
-        What is served follows from it with the next start; to change that too is up to the caller.
+        What is served follows from it with the next start; to change that too is up to the caller, who gets all of it.
         """
         run = self._run(key)
         run.folder.amend(**change(run.folder.heading))
-        return run.experiment
+        return run.experiment, run.folder.heading
 
     def _run(self, key: str) -> _Run:
         found = self._runs.get(key)

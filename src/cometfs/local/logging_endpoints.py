@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.asking import Refusal
+from cometfs.local.asking import NO_EXPERIMENT_KEY, Refusal
 from cometfs.local.bodies import value_of
+from cometfs.local.folder import Heading
 from cometfs.local.headings import now
 from cometfs.local.journal import Journal
 from cometfs.local.messages import Number
@@ -45,6 +46,13 @@ class Delivery:
         """The body, as a value of `shape`. Raises Refusal."""
         return value_of(self.body, shape)
 
+    def key(self) -> str:
+        """Whose it is, where the query says it. Raises Refusal."""
+        key = self.query.get("experimentKey")
+        if not key:
+            raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
+        return str(key)
+
 
 Endpoint = Callable[[Delivery], Any]
 
@@ -53,7 +61,7 @@ class _Start(msgspec.Struct, rename="camel"):
     experiment_key: str
     project_name: str | None = None
     team_name: str | None = None
-    local_timestamp: Number | None = None
+    local_timestamp: Number | None = msgspec.field(name="local_timestamp", default=None)
     get_or_create_enabled: bool | None = False
     offline: bool | None = False
 
@@ -69,12 +77,24 @@ class _Status(msgspec.Struct):
 
 
 class _Times(b.Body):
+    """Of ``offline-metadata`` and of ``set-start-end-time``, which have their own words for the same."""
+
     start_timestamp: Number | None = None
     end_timestamp: Number | None = None
+    start_time_millis: Number | None = None
+    end_time_millis: Number | None = None
 
 
 class _Tags(b.Body):
     added_tags: list[str]
+
+
+class _Untag(b.Body):
+    tags: list[str]
+
+
+class _System(b.Body):
+    log_additional_system_info_list: list[Any] | None = None
 
 
 class _State(b.Body):
@@ -137,25 +157,52 @@ def _status(delivery: Delivery) -> Any:
     }
 
 
-def _offline_times(delivery: Delivery) -> Any:
-    """An archive that is uploaded tells when its run began and ended."""
+def _times(delivery: Delivery) -> Any:
+    """An archive that is uploaded tells when its run began and ended; one that is created by hand may."""
     asked: _Times = delivery.json(_Times)
-    told = {"start_time": asked.start_timestamp, "stop_time": asked.end_timestamp}
-    times = {name: int(time) for name, time in told.items() if time is not None}
-    record = delivery.journal.amend(asked.experiment_key, lambda _: times).record
-    record.start, record.end = times.get("start_time", record.start), times.get("stop_time", record.end)
+    start, stop = asked.start_timestamp or asked.start_time_millis, asked.end_timestamp or asked.end_time_millis
+
+    def changed(heading: Heading) -> Heading:
+        told = {"start_time": start, "stop_time": stop}
+        return heading | {name: int(time) for name, time in told.items() if time is not None}
+
+    experiment, heading = delivery.journal.amend(asked.experiment_key, changed)
+    record = experiment.record
+    if len(record.parts) == 1:
+        record.start = heading["start_time"]
+    record.end = heading["stop_time"] or record.end
     return DONE
 
 
 def _add_tags(delivery: Delivery) -> Any:
     asked: _Tags = delivery.json(_Tags)
-    tags = asked.added_tags
-    experiment = delivery.journal.amend(
-        asked.experiment_key, lambda heading: {"tags": list(dict.fromkeys([*heading["tags"], *tags]))}
-    )
+    return _tagged(delivery, asked.experiment_key, lambda tags: tags | dict.fromkeys(asked.added_tags))
+
+
+def _untag(delivery: Delivery) -> Any:
+    asked: _Untag = delivery.json(_Untag)
+    gone = set(asked.tags)
+    return _tagged(delivery, asked.experiment_key, lambda tags: {tag: None for tag in tags if tag not in gone})
+
+
+def _tagged(delivery: Delivery, key: str, change: Callable[[dict[str, None]], dict[str, None]]) -> Any:
+    def changed(heading: Heading) -> Heading:
+        return {"tags": list(change(dict.fromkeys(heading["tags"])))}
+
+    experiment, heading = delivery.journal.amend(key, changed)
     grown = experiment.record.grown()
-    grown.tags.update(tags)
+    grown.tags = set(heading["tags"])
     experiment.record = grown
+    return DONE
+
+
+def _stop(delivery: Delivery) -> Any:
+    delivery.journal.end(delivery.key())
+    return DONE
+
+
+def _beat(delivery: Delivery) -> Any:
+    delivery.journal.beat(delivery.key())
     return DONE
 
 
@@ -168,15 +215,15 @@ def _update_status(delivery: Delivery) -> Any:
     delivery.journal.amend(asked.experiment_key, lambda _: told)
     if asked.is_alive is False:
         delivery.journal.end(asked.experiment_key)
+    elif asked.error is None:
+        delivery.journal.resume(asked.experiment_key)
     return DONE
 
 
 def _system_details(delivery: Delivery) -> Any:
+    asked: _System = delivery.json(_System)
     told = delivery.json(dict[str, Any])
-    key = told.get("experimentKey")
-    if not isinstance(key, str):
-        raise Refusal(400, "experimentKey is missing")
-    delivery.journal.log(key, list(b.system_messages(told)))
+    delivery.journal.log(asked.experiment_key, list(b.system_messages(told)))
     return DONE
 
 
@@ -208,7 +255,7 @@ CLIENTLIB: dict[str, Endpoint] = {
     "logger/add/run": _add_run,
     "logger/get/run": _get_run,
     "status-report/update": _status,
-    "status-report/offline-metadata": _offline_times,
+    "status-report/offline-metadata": _times,
     "tags/add-tags-to-experiment": _add_tags,
     "batch/logger/experiment/parameter": _logged(b.Parameters),
     "batch/logger/experiment/metric": _logged(b.Metrics),
@@ -232,6 +279,14 @@ WRITTEN: dict[str, Endpoint] = {
     "write/experiment/metric": _logged_one(b.Point),
     "write/experiment/parameter": _logged_one(b.Setting),
     "write/experiment/tags": _add_tags,
+    "write/experiment/tags/delete": _untag,
+    "write/experiment/set-start-end-time": _times,
     "write/experiment/update-status": _update_status,
 }
 """POSTs below ``/api/rest/v2/`` and ``/clientlib/rest/v2/``; dependencies are PUT."""
+
+WRITTEN_BY_GET: dict[str, Endpoint] = {
+    "write/experiment/stop": _stop,
+    "write/experiment/set-status": _beat,
+}
+"""GETs below ``/api/rest/v2/`` that change something."""

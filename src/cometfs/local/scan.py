@@ -27,8 +27,9 @@ class Heading(msgspec.Struct):
     """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
     killed.
 
-    Three fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `last_seen` is in
-    folders that a server logs into: when the run was last heard of. `has_crashed` is what the run said of itself.
+    Three fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `has_crashed` is
+    what the run said of itself. `last_seen` is in folders that a server logs into, where `tags` are all of the run's:
+    when it was last heard of.
     """
 
     offline_id: str | None = None
@@ -68,7 +69,10 @@ def _add_heading(record: Record, heading: Heading) -> None:
     if record.start is None and heading.start_time is not None:
         record.start = int(heading.start_time)
     record.last_seen = record.last_seen or record.start
-    record.tags.update(heading.tags or ())
+    if heading.last_seen is None:
+        record.tags.update(heading.tags or ())
+    else:
+        record.tags = set(heading.tags or ())
     record.crashed = heading.stop_time is None or heading.has_crashed
     record.archived = heading.archived
 

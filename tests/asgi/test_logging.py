@@ -1,0 +1,284 @@
+"""Calls of a client that logs, in process: what is answered to which body, and what is told of it afterwards."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from cometfs.local.app import make_app
+from cometfs.local.index import open_directory
+from cometfs.local.journal import Journal
+from cometfs.local.locking import Locked, lock
+from cometfs.local.server import serve
+
+KEY = "00c0ffee" * 4
+REST = "/api/rest/v2/"
+START = {"experimentKey": KEY, "projectName": None, "teamName": None, "local_timestamp": 1000}
+
+
+class Client:
+    """Asks a server whose clock of silence is `time`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.time = 0.0
+        self.locked: Locked = lock(directory)
+        index = open_directory(directory)
+        self.app = make_app(index, journal=Journal(index, self.locked, crashed_after=30, clock=lambda: self.time))
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app), base_url="http://comet", headers={"Authorization": "k"}
+        )
+
+    async def post(self, path: str, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        reply = await self.http.post(path if path.startswith("/") else REST + path, content=content, headers=headers)
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    async def get(self, path: str, **query: str) -> Any:
+        reply = await self.http.get(REST + path, params={"experimentKey": KEY} | query)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    async def row(self) -> Any:
+        return await self.get("experiment/metadata")
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """With one experiment that has begun."""
+    made = Client(tmp_path)
+    await made.post("/clientlib/logger/add/run", START)
+    yield made
+    await made.http.aclose()
+
+
+async def test_the_handshake(client: Client) -> None:
+    """It tells the project, where to look at the run, and how large files may be."""
+    said = await client.post("/clientlib/logger/add/run", START)
+    row = await client.row()
+    assert (said["project_id"], row["workspaceName"], row["projectName"]) == (row["projectId"], "default", "general")
+    assert said["focusUrl"] == "http://comet/default/general/"
+    assert said["upload_file_size_limit_in_mb"] > 1000
+    assert (await client.get("account-details"))["defaultWorkspaceName"] == "default"
+
+
+async def test_the_handshake_again(client: Client) -> None:
+    """A client that asks again, because it got no answer, is let in; another run of that key only if it says so."""
+    await client.post("/clientlib/logger/add/run", START)
+    other = START | {"local_timestamp": 2000}
+    assert (await client.post("/clientlib/logger/add/run", other, 400))["sdk_error_code"] == 90999
+    await client.post("/clientlib/logger/add/run", other | {"getOrCreateEnabled": True})
+    await client.post("/clientlib/logger/get/run", {"previousExperiment": KEY})
+    unknown = await client.post("/clientlib/logger/get/run", {"previousExperiment": "x"}, 400)
+    assert unknown["sdk_error_code"] == 90210
+    assert len((await client.get("experiments", workspaceName="default", projectName="general"))["experiments"]) == 1
+
+
+async def test_states(client: Client) -> None:
+    """A run runs for as long as it is heard of, has crashed when not, and has finished when it said so."""
+
+    async def seen() -> tuple[Any, ...]:
+        row = await client.row()
+        return row["running"], row["hasCrashed"]
+
+    beat = {"experimentKey": KEY, "is_alive": True, "local_timestamp": 2000}
+    asked = await client.post("/clientlib/status-report/update", beat)
+    assert asked["is_alive_beat_duration_millis"] == 10_000
+    assert asked["gpu_monitor_interval_millis"] > 0
+    assert await seen() == (True, False)
+    client.time = 30.0
+    assert await seen() == (False, True)
+    await client.post("/clientlib/status-report/update", beat)
+    assert await seen() == (True, False)
+    await client.post("/clientlib/status-report/update", beat | {"is_alive": False, "local_timestamp": 5000})
+    assert await seen() == (False, False)
+    assert (await client.row())["durationMillis"] == 4000
+    await client.post("write/experiment/update-status", {"experimentKey": KEY, "isAlive": True})
+    assert await seen() == (True, False)
+    error = {"experimentKey": KEY, "isAlive": True, "error": "it broke", "hasCrashed": True}
+    await client.post("write/experiment/update-status", error)
+    await client.get("write/experiment/stop")
+    assert await seen() == (False, True)
+
+
+async def test_the_end_follows_a_run(client: Client) -> None:
+    """While it runs, a run's end and its project's last update are when it was last heard of."""
+    await client.post(REST + "write/experiment/metric", metric("loss", 1, timestamp=4_000_000_000_000))
+    row = await client.row()
+    assert row["endTimeMillis"] == 4_000_000_000_000
+    project = await client.get("project", projectId=row["projectId"])
+    assert (project["lastUpdated"], project["numberOfExperiments"]) == (4_000_000_000_000, 1)
+
+
+def metric(name: str, value: Any, **more: Any) -> Any:
+    return {"experimentKey": KEY, "metricName": name, "metricValue": value, **more}
+
+
+async def test_bodies_as_python_writes_them(client: Client) -> None:
+    """Packed or not, with NaN and infinities bare or in text."""
+    values = [{"metricName": "m", "metricValue": value, "timestamp": at} for at, value in enumerate([1.5, "NaN"])]
+    body = gzip.compress(json.dumps({"experimentKey": KEY, "values": values}).encode())
+    await client.post("/clientlib/batch/logger/experiment/metric", body, headers=GZIP)
+    await client.post("write/experiment/metric", metric("m", float("-inf")))
+    await client.post("write/experiment/log-other", {"experimentKey": KEY, "key": "k", "value": [float("nan")]})
+    await client.post("/clientlib/notification/experiment", b'{"additional_data": NaN}')
+    points = (await client.get("experiment/metrics/get-metric", metricName="m"))["metrics"]
+    assert [point["metricValue"] for point in points] == ["1.5", "NaN", "-Infinity"]
+    assert (await client.get("experiment/log-other"))["values"][0]["valueCurrent"] == '["NaN"]'
+
+
+async def test_a_name_is_a_name(client: Client) -> None:
+    """A run is called what it said last, in every answer."""
+    for name in ("one", "two"):
+        await client.post("write/experiment/log-other", {"experimentKey": KEY, "key": "Name", "value": name})
+    assert (await client.row())["experimentName"] == "two"
+    rows = await client.get("experiments", workspaceName="default", projectName="general")
+    assert rows["experiments"][0]["experimentName"] == "two"
+
+
+async def test_a_chart_is_not_stale(client: Client) -> None:
+    """What was asked for before is asked for again when there is more."""
+    question = {"targetedExperiments": [KEY], "metrics": ["m"], "params": ["lr"]}
+    for count in (1, 2):
+        await client.post("write/experiment/metric", metric("m", count, step=count))
+        await client.post(
+            "write/experiment/parameter", {"experimentKey": KEY, "parameterName": "lr", "parameterValue": count}
+        )
+        (chart,) = (await client.post("experiments/multi-metric-chart", question))["experiments"].values()
+        assert chart["metrics"][0]["values"] == list(range(1, count + 1))
+        assert chart["params"] == {"lr": str(count)}
+    columns = (await client.get("project/column-names", workspaceName="default", projectName="general"))["columns"]
+    assert {"m", "lr"} <= {column["name"] for column in columns}
+
+
+async def test_tags_come_and_go(client: Client) -> None:
+    """Tags are added and taken away, each once."""
+    await client.post("/clientlib/tags/add-tags-to-experiment", {"experimentKey": KEY, "addedTags": ["b", "a", "b"]})
+    await client.post("write/experiment/tags", {"experimentKey": KEY, "addedTags": ["c", "a"]})
+    await client.post("write/experiment/tags/delete", {"experimentKey": KEY, "tags": ["a", "?"]})
+    assert (await client.get("experiment/tags"))["tags"] == ["b", "c"]
+
+
+async def test_parts_of_system_details_are_one_answer(client: Client) -> None:
+    """Requests that each tell a part add up; a null takes nothing away."""
+    for part in (
+        {"osPackages": ["a=1"]},
+        {"user": "me", "pid": 7, "ip": None},
+        {"installedPackages": ["b==2"], "logAdditionalSystemInfoList": [{"key": "k", "value": {"x": 1}}]},
+        {"gpuStaticInfoList": [{"name": "g"}], "networkInterfaceIps": ["10.0.0.1"]},
+    ):
+        await client.post("/clientlib/rest/v2/write/experiment/system-details", {"experimentKey": KEY} | part)
+    told = await client.get("experiment/system-details")
+    assert (told["osPackages"], told["installedPackages"], told["user"], told["pid"]) == (["a=1"], ["b==2"], "me", 7)
+    assert told["logAdditionalSystemInfoList"] == [{"key": "k", "value": '{"x": 1}'}]
+    assert (told["gpuStaticInfoList"], told["networkInterfaceIps"]) == ([{"name": "g"}], ["10.0.0.1"])
+
+
+BATCH = "/clientlib/batch/logger/experiment/metric"
+GZIP = {"content-encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "headers"),
+    [
+        (BATCH, b"", 400, {}),
+        (BATCH, b"[]", 400, {}),
+        (BATCH, b"{", 400, {}),
+        (BATCH, b"[" * 100_000, 400, {}),
+        (BATCH, b"\xff", 400, {}),
+        (BATCH, {"experimentKey": KEY}, 400, {}),
+        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x", "step": "one"}]}, 400, {}),
+        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x", "timestamp": 1e400}]}, 400, {}),
+        (BATCH, {"experimentKey": "?", "values": []}, 400, {}),
+        (BATCH, b"no gzip", 400, GZIP),
+        (BATCH, gzip.compress(b'{"experimentKey"')[:-9], 400, GZIP),
+        (BATCH, gzip.compress(b" " * (257 << 20)), 413, GZIP),
+        (BATCH, b"x", 415, {"content-encoding": "br"}),
+        (REST + "write/experiment/system-details", {"experimentKey": KEY, "pid": "seven"}, 400, {}),
+        (REST + "write/experiment/system-details", {"experimentKey": KEY, "logAdditionalSystemInfoList": 5}, 400, {}),
+        (REST + "write/experiment/system-details", {"pid": 1}, 400, {}),
+        (REST + "write/experiment/html", {"experimentKey": KEY, "html": 5}, 400, {}),
+        ("/clientlib/logger/add/run", {"experimentKey": "../../etc", "teamName": "x"}, 400, {}),
+        ("/clientlib/status-report/update", {"experimentKey": "nobody"}, 400, {}),
+        ("/clientlib/tags/add-tags-to-experiment", {"experimentKey": KEY, "addedTags": "x"}, 400, {}),
+        (REST + "write/experiment/set-start-end-time", {"experimentKey": KEY, "startTimeMillis": "x"}, 400, {}),
+    ],
+)
+async def test_bad_bodies(client: Client, path: str, body: Any, status: int, headers: dict[str, str]) -> None:
+    """What cannot be understood is refused in Comet's shape, changes nothing, and is no failure of the server."""
+    before = await client.row()
+    refused = await client.post(path, body, status, headers)
+    assert refused["code"] == status
+    assert refused["msg"]
+    assert await client.row() == before
+
+
+async def test_a_server_of_a_sample_takes_nothing(tmp_path: Path) -> None:
+    """Where nothing is kept nothing is taken, and the client is told why."""
+    app = make_app(open_directory(tmp_path), closed="nothing can be logged here")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://comet") as http:
+        headers = {"Authorization": "k"}
+        reply = await http.post("/clientlib/logger/add/run", json=START, headers=headers)
+        assert (reply.status_code, reply.json()["msg"]) == (403, "nothing can be logged here")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_reading_while_it_grows(client: Client) -> None:
+    """Readers in threads walk through names, points and lines while more of all come: every answer is whole."""
+    done = False
+
+    async def read(path: str, of: str) -> None:
+        seen = 0
+        while not done:
+            count = len((await client.get(path))[of] or ())
+            assert count >= seen
+            seen = count
+
+    async def query() -> None:
+        where: dict[str, Any] = {"workspaceName": "default", "projectName": "general"}
+        rule = {"field": "m0", "source": "metrics", "operator": "is_not_null", "type": "double"}
+        where["predicates"] = [{"source": "metrics", "query": {"condition": "AND", "rules": [rule]}}]
+        while not done:
+            await client.post("project/query", where)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read, "experiment/metrics/get-all", "metrics")
+        nursery.start_soon(read, "experiment/output", "output")
+        nursery.start_soon(query)
+        for number in range(150):
+            values = [{"metricName": f"m{number}", "metricValue": n, "timestamp": n} for n in range(3)]
+            await client.post(BATCH, {"experimentKey": KEY, "values": values})
+            lines = {"experimentKey": KEY, "outputLines": [{"output": "é\n", "offset": number}]}
+            await client.post("/clientlib/rest/v2/write/experiment/output", lines)
+        done = True
+    assert (await client.get("experiment/output"))["output"] == "é\n" * 150
+    assert len((await client.get("experiment/metrics/get-all"))["metrics"]) == 450
+
+
+async def test_a_client_that_goes_away_in_the_middle(tmp_path: Path) -> None:
+    """Half a request logs nothing, and the server complains of nothing and goes on."""
+    client = Client(tmp_path)
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve, client.app, "127.0.0.1:0")
+        await client.post("/clientlib/logger/add/run", START)
+        stream = await trio.open_tcp_stream("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        head = f"POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\nContent-Length: 1000\r\n\r\n"
+        await stream.send_all(head.encode() + b'{"experimentKey": ')
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        await stream.aclose()
+        async with httpx.AsyncClient(headers={"Authorization": "k"}) as http:
+            body = metric("m", 1)
+            assert (await http.post(url + REST + "write/experiment/metric", json=body)).status_code == 200
+        nursery.cancel_scope.cancel()
+    lines = (tmp_path / KEY / "messages.json").read_text().splitlines()
+    assert len(lines) == 1
+    os.close(client.locked._file)
