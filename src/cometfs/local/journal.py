@@ -23,7 +23,6 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cometfs.local.archive import MESSAGES, Archive, Member
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
@@ -38,7 +37,7 @@ from cometfs.local.project import Experiment
 from cometfs.local.pulse import CRASHED_AFTER, Pulse
 from cometfs.local.record import Part, Record
 from cometfs.local.registry import Registry
-from cometfs.local.repeats import TAIL, Repeats, logged_at_last
+from cometfs.local.repeats import TAIL, Message, Repeats, logged_at_last
 
 LOG = logging.getLogger("cometfs.local")
 
@@ -47,8 +46,6 @@ KEY = re.compile(r"[A-Za-z0-9]{32,50}")
 
 AT_HAND = 64
 """How many runs are kept ready to be written to when they do not run; the others are taken up again when need be."""
-
-Message = tuple[str, dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -106,13 +103,13 @@ class Journal:
     def log(self, key: str, messages: Sequence[Message]) -> None:
         """Keep messages of a run, without those that it sends again. Raises Refusal."""
         run = self._run(key)
-        fresh = run.repeats.without(messages)
+        fresh, identities = run.repeats.fresh(messages)
         number = run.experiment.record.line_count
         lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
         payloads = [decoded_line(line) for line in lines]
         if lines:
             self._write(run, lines, payloads)
-            run.repeats.remember(fresh)
+            run.repeats.remember(identities)
         self._heard(run.experiment)
 
     async def keep(self, key: str, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
@@ -177,7 +174,7 @@ class Journal:
             record.parts.append(part)
         experiment.record = record
         repeats = Repeats()
-        repeats.remember(logged_at_last(_tail(folder.path / MESSAGES)))
+        repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
         return _Run(experiment, folder, part, repeats)
 
     def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:

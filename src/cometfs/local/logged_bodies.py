@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from cometfs.local.content import SYSTEM_FIELDS
-from cometfs.local.journal import Message
 from cometfs.local.messages import Number
+from cometfs.local.repeats import Message
 
 
 class Body(msgspec.Struct, rename="camel", kw_only=True):

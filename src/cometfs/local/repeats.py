@@ -37,6 +37,9 @@ NUMBERED = frozenset({"standard_output", "html", "htmlOverride"})
 """What `sent` tells apart; `local_timestamp`, if it has one, is this server's."""
 
 
+Message = tuple[str, dict[str, Any]]
+
+
 class Repeats:
     """The last `limit` messages of one run that can be told apart."""
 
@@ -45,13 +48,15 @@ class Repeats:
         self._order: deque[int] = deque()
         self._known: set[int] = set()
 
-    def without(self, messages: Iterable[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-        """The messages of one request that are no repetition of an earlier one's."""
-        return [(kind, payload) for kind, payload in messages if _identity(kind, payload) not in self._known]
+    def fresh(self, messages: Iterable[Message]) -> tuple[list[Message], list[int]]:
+        """The messages of one request that are no repetition of an earlier one's, and what to remember of them."""
+        told = [(_identity(kind, payload), (kind, payload)) for kind, payload in messages]
+        kept = [(identity, message) for identity, message in told if identity not in self._known]
+        return [message for _, message in kept], [identity for identity, _ in kept if identity is not None]
 
-    def remember(self, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        for identity in (_identity(kind, payload) for kind, payload in messages):
-            if identity is not None and identity not in self._known:
+    def remember(self, identities: Iterable[int]) -> None:
+        for identity in identities:
+            if identity not in self._known:
                 self._known.add(identity)
                 self._order.append(identity)
         while len(self._order) > self._limit:
@@ -68,7 +73,7 @@ def _identity(kind: str, payload: dict[str, Any]) -> int | None:
     return hash((kind, msgspec.json.encode({name: payload[name] for name in sorted(payload) if name not in left_out})))
 
 
-def logged_at_last(tail: bytes) -> list[tuple[str, dict[str, Any]]]:
+def logged_at_last(tail: bytes) -> list[Message]:
     """The messages of the lines in `tail`, which may begin within a line."""
     found = []
     for line in tail.splitlines():
