@@ -381,3 +381,17 @@ def test_many_runs_that_ended_can_be_written_to(tmp_path: Path) -> None:
     later = served.again()
     assert values(later[keys[0]]) == ["1", "2"]
     assert all(values(later[key]) == ["1"] for key in keys[1:])
+
+
+@pytest.mark.logs("it is the same run as")
+def test_a_backup_of_a_run_beside_it_doubles_nothing(served: Served) -> None:
+    """A run that somebody zipped while it grew is the folder that has more, and goes on there."""
+    served.journal.log(KEY, [point(1, at=1)])
+    with zipfile.ZipFile(served.directory / f"{KEY}.zip", "w") as backup:
+        for member in (served.directory / KEY).iterdir():
+            backup.write(member, member.name)
+    served.journal.log(KEY, [point(2, at=2)])
+    later = served.again()
+    later.journal.log(KEY, [point(3, at=3)])
+    assert values(later[KEY]) == ["1", "2", "3"]
+    assert {path.name for path in served.directory.iterdir()} == {KEY, f"{KEY}.zip", ".cometfs-serve"}

@@ -4,21 +4,21 @@ Experiments that are logged to it become folders in that directory, in the archi
 
 What ``serve``, ``demo`` and the tests run. From the inside out:
 
-    messages   what one line of an archive says; `decoding` and `legacy` read it
+    messages   what one line of an archive says; `decoding`, `legacy` and `lenient` read it
     archive    bytes of an archive's members, read when asked for
     record     what an experiment logged, as an index of its lines; `scan` and `feeding` make it
     content    the parts of a record that are read from disk
     project    projects and experiments, alive by their `pulse`; `beside` is what is said of them, `artifacts` and
                `registry` what they made
     index      a directory: workspaces, projects, experiments
-    journal    what is logged while the server runs, into a `folder` per run, each message once (`repeats`);
-               `locking` sees to it that there is one server for a directory
+    journal    what is logged while the server runs, as `lines` in a `folder` per run, each message once (`repeats`),
+               under `headings`; `locking` sees to it that there is one server for a directory
     replies    the shapes in which Comet answers
     endpoints  one function per question; `querying` and `comparing` find experiments
     logging_endpoints
                one function per call of a client that logs; `bodies` reads what it sends, `logged_bodies` says it in
                messages
-    app        all of it as an ASGI application; `server` puts that on a socket
+    app        all of it as an ASGI application; `opening` makes one of a directory, `server` puts it on a socket
 
 Not here: anything about files that are mounted. The two halves of cometfs meet on the wire only, and this one knows
 nothing of the other's client.

@@ -143,17 +143,22 @@ def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple
 
 
 def _without_copies(parts: list[tuple[Archive, Heading]]) -> list[tuple[Archive, Heading]]:
-    """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name."""
-    seen: dict[object, Path] = {}
-    kept = []
-    for archive, heading in parts:
-        log = archive.members.get(MESSAGES)
-        first = seen.setdefault((heading.start_time, log.size if log else None), archive.path)
-        if first is archive.path:
-            kept.append((archive, heading))
-        else:
-            LOG.warning("%s: skipped; it is the same run as %s", archive.path, first)
-    return kept
+    """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name.
+
+    Parts of a run that was resumed begin at times of their own; of copies the one that says most is kept.
+    """
+    kept: dict[object, tuple[Archive, Heading]] = {}
+    for archive, heading in sorted(parts, key=lambda part: _log_size(part[0]), reverse=True):
+        log = heading.start_time if heading.start_time is not None else _log_size(archive)
+        first, _ = kept.setdefault(log, (archive, heading))
+        if first is not archive:
+            LOG.warning("%s: skipped; it is the same run as %s", archive.path, first.path)
+    return sorted(kept.values(), key=lambda part: part[1].start_time or 0)
+
+
+def _log_size(archive: Archive) -> int:
+    log = archive.members.get(MESSAGES)
+    return log.size if log else 0
 
 
 def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
