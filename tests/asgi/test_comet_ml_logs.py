@@ -88,6 +88,14 @@ def test_who_and_where(told: Told) -> None:
     assert told["at once"]["state"] == "finished"
 
 
+def test_times_are_those_of_the_run(place: Path, told: Told) -> None:
+    """Whatever was logged, its time is within the run's."""
+    lines = (place / "runs" / ONLINE / "messages.json").read_text().splitlines()
+    times = [at for line in lines if (at := json.loads(line)["payload"].get("local_timestamp"))]
+    metadata = told["at once"]["metadata"]
+    assert metadata["startTimeMillis"] <= min(times) <= max(times) <= metadata["endTimeMillis"] + 1000
+
+
 @pytest.mark.parametrize("what", ["tags", "html", "graph", "git"])
 def test_texts_are_those_of_an_offline_run(told: Told, what: str) -> None:
     """Tags, report, graph and repository are what the same script logs offline."""

@@ -119,6 +119,19 @@ async def test_the_end_follows_a_run(client: Client) -> None:
     assert (project["lastUpdated"], project["numberOfExperiments"]) == (4_000_000_000_000, 1)
 
 
+async def test_times_that_are_no_times(client: Client) -> None:
+    """Dependencies come with a time that comet_ml has multiplied once too often; nonsense breaks no answer."""
+    dependency = {"experimentKey": KEY, "logDependencies": [{"name": "n", "version": "1"}], "timestamp": 4 * 10**15}
+    await client.post("write/experiment/dependencies", dependency)
+    assert (await client.row())["endTimeMillis"] == 4_000_000_000_000
+    await client.post("write/experiment/metric", metric("loss", 1, timestamp=-1))
+    await client.post("write/experiment/metric", metric("loss", 1, timestamp=10**40))
+    rule = {"field": "last_message_time", "operator": "greater", "value": "2020-01-01", "type": "datetime"}
+    predicates = [{"source": "metadata", "query": {"rules": [rule]}}]
+    where = {"workspaceName": "default", "projectName": "general", "predicates": predicates}
+    await client.post("project/query", where)
+
+
 def metric(name: str, value: Any, **more: Any) -> Any:
     return {"experimentKey": KEY, "metricName": name, "metricValue": value, **more}
 

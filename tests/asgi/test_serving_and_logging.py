@@ -127,3 +127,25 @@ def test_a_directory_without_a_parent(tmp_path: Path) -> None:
     done = subprocess.run([*COMETFS, "serve", str(there)], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr == f"cometfs: cannot read the archives' directory {there}: No such file or directory\n"
+
+
+def test_a_run_that_fell_silent(tmp_path: Path) -> None:
+    """It has crashed after the time that `--crashed-after` says, also for the next server, and runs when it is back."""
+    runs = tmp_path / "runs"
+
+    def state(url: str) -> tuple[bool, bool]:
+        place = f"{url}/api/rest/v2/experiment/metadata?experimentKey={KEY}"
+        row = httpx.get(place, headers=HEADERS).json()
+        return row["running"], row["hasCrashed"]
+
+    with running_comet(tmp_path, "--crashed-after", "1", archives=runs) as comet:
+        httpx.post(f"{comet.url}/clientlib/logger/add/run", json=START, headers=HEADERS)
+        assert state(comet.url) == (True, False)
+        while state(comet.url) != (False, True):
+            time.sleep(0.1)
+    with running_comet(tmp_path, "--crashed-after", "1", archives=runs) as comet:
+        assert state(comet.url) == (False, True)
+        beat = {"experimentKey": KEY, "is_alive": True}
+        said = httpx.post(f"{comet.url}/clientlib/status-report/update", json=beat, headers=HEADERS).json()
+        assert said["is_alive_beat_duration_millis"] == 333
+        assert state(comet.url) == (True, False)

@@ -9,12 +9,24 @@ import time
 from typing import Any
 
 from cometfs.local.folder import open_folder
+from cometfs.local.messages import Number
 from cometfs.local.project import Experiment
+
+LAST = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 def now() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def moment(told: Number) -> int:
+    """A client's time in epoch milliseconds. comet_ml sends some of them a thousand times too great."""
+    at = max(0, int(told))
+    while at > LAST:
+        at //= 1000
+    return at
 
 
 def new_heading(key: str, workspace: str, project: str, start: int, strategy: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cometfs.local.content import SYSTEM_FIELDS
+from cometfs.local.headings import moment
 from cometfs.local.messages import Number
 from cometfs.local.repeats import Message
 
@@ -211,4 +212,4 @@ def _in_context(context: str | None) -> dict[str, Any]:
 
 
 def _at(timestamp: Number | None) -> dict[str, Any]:
-    return {} if timestamp is None else {"local_timestamp": int(timestamp)}
+    return {} if timestamp is None else {"local_timestamp": moment(timestamp)}

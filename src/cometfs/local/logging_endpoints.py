@@ -17,7 +17,7 @@ from cometfs.local import logged_bodies as b
 from cometfs.local.asking import NO_EXPERIMENT_KEY, Refusal
 from cometfs.local.bodies import value_of
 from cometfs.local.folder import Heading
-from cometfs.local.headings import now
+from cometfs.local.headings import moment, now
 from cometfs.local.journal import Journal
 from cometfs.local.messages import Number
 from cometfs.local.project import Experiment
@@ -107,7 +107,7 @@ def _add_run(delivery: Delivery) -> Any:
     """A client that got no answer asks again, with the same time: that is no second experiment."""
     asked: _Start = delivery.json(_Start)
     journal, key = delivery.journal, asked.experiment_key
-    start = int(asked.local_timestamp or now())
+    start = moment(asked.local_timestamp or now())
     known = journal.index.experiments.get(key)
     if known is None:
         return _handshake(delivery, journal.begin(key, asked.team_name, asked.project_name, start))
@@ -142,7 +142,7 @@ def _handshake(delivery: Delivery, experiment: Experiment) -> Any:
 
 def _status(delivery: Delivery) -> Any:
     asked: _Status = delivery.json(_Status)
-    sent = None if asked.local_timestamp is None else int(asked.local_timestamp)
+    sent = None if asked.local_timestamp is None else moment(asked.local_timestamp)
     if asked.is_alive:
         delivery.journal.beat(asked.experiment_key, sent)
     else:
@@ -164,7 +164,7 @@ def _times(delivery: Delivery) -> Any:
 
     def changed(heading: Heading) -> Heading:
         told = {"start_time": start, "stop_time": stop}
-        return heading | {name: int(time) for name, time in told.items() if time is not None}
+        return heading | {name: moment(time) for name, time in told.items() if time is not None}
 
     experiment, heading = delivery.journal.amend(asked.experiment_key, changed)
     record = experiment.record
