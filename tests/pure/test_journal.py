@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -173,32 +172,21 @@ def test_a_last_line_without_its_end_is_kept(served: Served) -> None:
     assert values(later[KEY]) == values(later.again()[KEY]) == ["1", "2"]
 
 
-async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-
-
-async def test_a_file_is_kept_and_named_by_a_message(served: Served) -> None:
+def test_a_file_is_kept_and_named_by_a_message(served: Served) -> None:
     """A file that arrived is an asset as soon as a message speaks of it, here and with the next server."""
-    name, size = await served.journal.keep(KEY, chunks(b"one", b"", b"two"))
+    arrived = served.directory / f"{HIDDEN}x"
+    arrived.write_bytes(b"onetwo")
+    name = served.journal.adopt(KEY, arrived, 6)
     placed = {"assetId": "a", "fileName": "x.bin"}
     served.journal.log(KEY, [("file_upload", {"file_path": name, "upload_type": "asset", "additional_params": placed})])
     for one in (served, served.again()):
         asset = one[KEY].record.assets["a"]
-        assert (asset.name, asset.size, size) == ("x.bin", 6, 6)
+        assert (asset.name, asset.size) == ("x.bin", 6)
         assert b"".join(content.asset_chunks(asset)) == b"onetwo"
 
 
-async def test_a_file_that_breaks_off_leaves_nothing(served: Served) -> None:
-    """A client that goes away in the middle leaves no file, and a server that is killed none that lasts."""
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"half"
-        raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        await served.journal.keep(KEY, broken())
-    assert sorted(path.name for path in (served.directory / KEY).iterdir()) == ["experiment.json", "messages.json"]
+def test_what_had_not_arrived_goes(served: Served) -> None:
+    """A server that is killed leaves nothing half that lasts."""
     (served.directory / KEY / f"{HIDDEN}tmp1").write_bytes(b"half")
     (served.directory / f"{HIDDEN}{OTHER}").mkdir()
     served.again()

@@ -20,14 +20,12 @@ from starlette.routing import Route
 
 from cometfs.local import downloads, registry_endpoints
 from cometfs.local.asking import Ask, Refusal
-from cometfs.local.bodies import read_body
 from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
 from cometfs.local.index import Index
 from cometfs.local.journal import Journal
-from cometfs.local.logging_endpoints import CLIENTLIB, WRITTEN, WRITTEN_BY_GET, Delivery
-from cometfs.local.logging_endpoints import Endpoint as Taking
 from cometfs.local.panels import PanelStore
+from cometfs.local.taking import CLOSED, writing_routes
 
 VERSION = "4.40.0"
 """The Comet that this one claims to be: new enough for every call that its clients make."""
@@ -36,11 +34,6 @@ OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping"
 """What is answered without a key."""
 
 REST = "/api/rest/v2/"
-OTHER_REST = "/clientlib/rest/v2/"
-"""A second base that comet_ml sends some of what it logs to."""
-
-CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
-
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -66,7 +59,7 @@ def make_app(
         routes=[
             *_open_routes(),
             *_rest_routes(index, PanelStore(index.directory)),
-            *_logging_routes(journal, closed),
+            *writing_routes(journal, closed),
         ],
         middleware=layers,
         exception_handlers={
@@ -105,29 +98,6 @@ def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
         route("registry-model/item/{item}/metadata", _item_metadata(index, panels)),
         route("experiment/git/patch", _patch(index, panels)),
     ]
-
-
-def _logging_routes(journal: Journal | None, closed: str) -> list[Route]:
-    def route(path: str, endpoint: Taking) -> Route:
-        made = Route(path, _taking(journal, closed, endpoint))
-        made.methods = {"POST", "PUT"}
-        return made
-
-    return [
-        *(route(f"/clientlib/{path}", endpoint) for path, endpoint in CLIENTLIB.items()),
-        *(route(base + path, endpoint) for path, endpoint in WRITTEN.items() for base in (REST, OTHER_REST)),
-        *(_route(REST + path, _taking(journal, closed, endpoint), "GET") for path, endpoint in WRITTEN_BY_GET.items()),
-        _route("/clientlib/rpc/get-pending-rpcs", _constant({"remoteProcedureCalls": []}), "GET"),
-    ]
-
-
-def _taking(journal: Journal | None, closed: str, endpoint: Taking) -> Handler:
-    async def handle(request: Request) -> Response:
-        if journal is None:
-            raise Refusal(403, closed)
-        return _json(endpoint(Delivery(journal, request.query_params, await read_body(request), str(request.base_url))))
-
-    return handle
 
 
 def _constant(body: Any) -> Handler:

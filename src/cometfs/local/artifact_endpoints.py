@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from cometfs.local.artifacts import Artifact, ArtifactFile, ArtifactVersion
-from cometfs.local.asking import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, Ask, Refusal
+from cometfs.local.asking import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, Ask, Refusal
 from cometfs.local.replies import LOCAL_USER
 
 
@@ -25,7 +25,7 @@ def all_of_workspace(ask: Ask) -> Any:
 def details(ask: Ask) -> Any:
     """``artifacts/get``."""
     artifact = _artifact(ask)
-    return _summary(artifact) | {"versions": [_version_row(version) for version in artifact.versions]}
+    return _summary(artifact) | {"versions": [_version_row(version) for version in artifact.whole()]}
 
 
 def version(ask: Ask) -> Any:
@@ -47,14 +47,14 @@ def version(ask: Ask) -> Any:
         "tags": found.about.tags,
         "sizeInBytes": found.size,
         "experimentKey": found.about.experiment_key,
-        "state": "CLOSED",
+        "state": found.about.state,
     }
 
 
 def files(ask: Ask) -> Any:
     """``artifacts/version/files``."""
     found = _version(ask)
-    return {"files": [_file_row(found, file, ask.base_url) for file in found.files]}
+    return {"files": [_file_row(found, file, ask.base_url) for file in found.files.values()]}
 
 
 def lineage(ask: Ask) -> Any:
@@ -62,7 +62,7 @@ def lineage(ask: Ask) -> Any:
     key, wanted = ask.experiment().key, ask.query.get("filter", "all")
     if wanted not in ("all", "input", "output"):
         raise Refusal(400, f"filter must be all, input or output, not {wanted!r}")
-    logged = [one for one in ask.index.artifacts.versions.values() if one.about.experiment_key == key]
+    logged = [one for one in ask.index.artifacts.versions.values() if one.whole and one.about.experiment_key == key]
     return {"artifacts": [_lineage_row(one) for one in logged if wanted != "input"]}
 
 
@@ -81,7 +81,7 @@ def _lineage_row(found: ArtifactVersion) -> dict[str, Any]:
 
 
 def _summary(artifact: Artifact) -> dict[str, Any]:
-    newest = artifact.versions[-1] if artifact.versions else None
+    newest = next(reversed(artifact.whole()), None)
     return {
         "artifactId": artifact.id,
         "workspace": artifact.workspace,
@@ -105,7 +105,7 @@ def _version_row(found: ArtifactVersion) -> dict[str, Any]:
         "metadata": found.metadata,
         "createdFrom": None,
         "sizeInBytes": found.size,
-        "state": "CLOSED",
+        "state": found.about.state,
         "added": found.added,
         "alias": found.about.aliases,
         "tags": found.about.tags,
@@ -122,11 +122,11 @@ def _file_row(found: ArtifactVersion, file: ArtifactFile, base_url: str) -> dict
         "assetId": file.id,
         "fileName": file.name,
         "fileSize": file.size,
-        "link": f"{base_url}api/rest/v2/experiment/asset/get-asset?{query}",
+        "link": file.link or f"{base_url}api/rest/v2/experiment/asset/get-asset?{query}",
         "dir": None,
-        "type": "unknown",
-        "metadata": None,
-        "remote": False,
+        "type": file.type or "unknown",
+        "metadata": file.metadata,
+        "remote": file.link is not None,
     }
 
 
@@ -158,8 +158,12 @@ def _artifact(ask: Ask) -> Artifact:
 
 
 def _version(ask: Ask) -> ArtifactVersion:
-    """The version that is named by id, number or alias; the newest where none is named."""
+    """The version that is named by id, number or alias; the newest where none is named.
+
+    Whoever is making a version knows its id; to everybody else one that is not whole is refused.
+    """
     identity = _given(ask, "versionId", "artifactVersionId", "version_id", "artifact_version_id")
+    by_id = identity is not None
     if identity is not None:
         found = ask.index.artifacts.versions.get(identity)
     else:
@@ -169,6 +173,8 @@ def _version(ask: Ask) -> ArtifactVersion:
         found = number or (None if ask.query.get("version") else artifact.alias(identity))
     if found is None:
         raise Refusal(404, f"artifact version {identity} does not exist", NO_SUCH_ARTIFACT_VERSION)
+    if not found.whole and not by_id:
+        raise Refusal(400, f"artifact version {identity} is not whole: its state is {found.about.state}", NOT_FINAL)
     return found
 
 

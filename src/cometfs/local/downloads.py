@@ -54,10 +54,13 @@ def _artifact_file(ask: Ask) -> Response:
     identity, version = ask.text("assetId"), ask.index.artifacts.versions.get(ask.text("artifactVersionId"))
     if version is None:
         raise Refusal(404, "the artifact version does not exist", NO_SUCH_ARTIFACT_VERSION)
-    found = next((file for file in version.files if file.id == identity), None)
+    found = next((file for file in version.files.values() if file.id == identity), None)
     if found is None:
         raise Refusal(404, f"asset {identity} does not exist")
-    return Download(str(found.path), lambda: found.path.open("rb"), found.size)
+    path = found.path
+    if path is None:
+        raise Refusal(400, f"asset {identity} is remote: only its link is known")
+    return Download(str(path), lambda: path.open("rb"), found.size)
 
 
 def patch(ask: Ask) -> Response | None:

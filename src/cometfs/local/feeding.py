@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 from cometfs.local import messages as m
@@ -120,9 +121,13 @@ def _register_model(record: Record, _: Part, __: int, payload: m.RegisterModel) 
 
 
 def _scene(record: Record, part: Part, number: int, payload: m.Scene) -> None:
-    """A 3-D image: its picture is the asset itself, its points and boxes are assets of type ``asset-item``."""
+    """A 3-D image: its picture is the asset itself, its points and boxes are assets of type ``asset-item``.
+
+    Comet is told of them one by one, so a line about one that is known adds to it.
+    """
     scene_id = payload.asset_id or derived_id(str(number), payload.name)
-    ids = []
+    before = record.assets.get(scene_id)
+    ids = list(before.items) if before else []
     for item in payload.items:
         placed = m.Placement(asset_id=derived_id(scene_id, item.file_name), file_name=item.file_name, step=payload.step)
         asset = _asset(record, part, number, "asset-item", placed)
@@ -130,9 +135,11 @@ def _scene(record: Record, part: Part, number: int, payload: m.Scene) -> None:
         _add(record, asset)
         ids.append(asset.id)
     placed = m.Placement(asset_id=scene_id, file_name=payload.name, step=payload.step)
-    scene = _asset(record, part, number, "3d-image", placed)
-    scene.items, scene.metadata = tuple(ids), text_of(payload.metadata) if payload.metadata else None
+    scene = replace(before) if before else _asset(record, part, number, "3d-image", placed)
+    scene.items = tuple(dict.fromkeys(ids))
+    scene.metadata = text_of(payload.metadata) if payload.metadata else scene.metadata
     if payload.thumbnail_path:
+        scene.part = part
         scene.member, scene.size = payload.thumbnail_path, _size(part, payload.thumbnail_path)
     _add(record, scene)
 

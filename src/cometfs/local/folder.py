@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import msgspec
-import trio
 
 from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
@@ -40,7 +39,7 @@ class Folder:
 
     def append(self, added: bytes) -> int:
         """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises Refusal."""
-        with _refused_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
+        with refused_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
             try:
                 if os.write(file.fileno(), added) < len(added):
@@ -53,31 +52,20 @@ class Folder:
     def amend(self, **changes: Any) -> None:
         """Replace fields of ``experiment.json``. Raises Refusal."""
         changed = self.heading | changes
-        with _refused_if_full():
+        with refused_if_full():
             _replace(self.path / EXPERIMENT, changed)
         self.heading = changed
 
-    async def receive(self, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
-        """Keep a file: the name that it has as a member, and its size. Raises Refusal, and what `chunks` raises."""
+    def adopt(self, received: Path) -> str:
+        """Keep a file that is on this disk already: the name that it has as a member. Raises Refusal."""
         name = f"tmp{secrets.token_hex(8)}"
-        hidden, size = self.path / f"{HIDDEN}{name}", 0
-        with _refused_if_full():
-            file = hidden.open("xb", buffering=0)
-        try:
-            with file:
-                async for chunk in chunks:
-                    with _refused_if_full():
-                        await trio.to_thread.run_sync(_write_all, file.fileno(), chunk)
-                    size += len(chunk)
-            with _refused_if_full():
-                hidden.rename(self.path / name)
-        finally:
-            hidden.unlink(missing_ok=True)
-        return name, size
+        with refused_if_full():
+            received.rename(self.path / name)
+        return name
 
 
 @contextmanager
-def _refused_if_full() -> Iterator[None]:
+def refused_if_full() -> Iterator[None]:
     """What the disk does not take is refused: the client keeps it, and nothing of it is here."""
     try:
         yield
@@ -89,7 +77,7 @@ def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
     """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises Refusal."""
     hidden = directory / f"{HIDDEN}{name}"
     try:
-        with _refused_if_full():
+        with refused_if_full():
             hidden.mkdir()
             (hidden / MESSAGES).touch()
             _replace(hidden / EXPERIMENT, heading)
@@ -169,9 +157,3 @@ def _replace(path: Path, content: Heading) -> None:
     fresh = path.with_name(f"{HIDDEN}{path.name}")
     fresh.write_bytes(msgspec.json.encode(content))
     fresh.replace(path)
-
-
-def _write_all(file: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(file, view) :]

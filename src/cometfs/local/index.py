@@ -69,6 +69,34 @@ class Index:
 
     def add(self, key: str, workspace: str, project: str, record: Record) -> Experiment:
         """Serve `record` under `key`, in a project that is made if need be."""
+        home = self._home(workspace, project)
+        experiment = Experiment(key, home, record)
+        home.experiments.append(experiment)
+        self.experiments[key] = experiment
+        return experiment
+
+    def move(self, experiment: Experiment, workspace: str, project: str) -> None:
+        """Put an experiment into another project, which is made if need be."""
+        home = self._home(workspace, project)
+        experiment.project.experiments = [one for one in experiment.project.experiments if one is not experiment]
+        home.experiments = sorted([*home.experiments, experiment], key=lambda one: (one.record.start or 0, one.key))
+        experiment.project = home
+
+    def remove(self, experiment: Experiment) -> None:
+        """Serve an experiment no more, nor the copies that are read from its archives."""
+        archives = {id(part.archive) for part in experiment.record.parts}
+        gone = {
+            key
+            for key, one in self.experiments.items()
+            if any(id(part.archive) in archives for part in one.record.parts)
+        }
+        for project in {self.experiments[key].project.id for key in gone}:
+            home = self.projects[project]
+            home.experiments = [one for one in home.experiments if one.key not in gone]
+        self.experiments = {key: one for key, one in self.experiments.items() if key not in gone}
+        self.registry = Registry(self.experiments.values())
+
+    def _home(self, workspace: str, project: str) -> Project:
         home = self.projects.get(project_id(workspace, project))
         if home is None:
             about = self.about.get((workspace, project)) or About()
@@ -76,10 +104,7 @@ class Index:
             home.public = about.public
             # Replaced, not changed: a thread may be walking through it.
             self.projects = {**self.projects, home.id: home}
-        experiment = Experiment(key, home, record)
-        home.experiments.append(experiment)
-        self.experiments[key] = experiment
-        return experiment
+        return home
 
 
 def project_id(workspace: str, name: str) -> str:
@@ -163,10 +188,17 @@ def _log_size(archive: Archive) -> int:
 
 def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
     record = read_record(parts)
-    workspace = next((heading.workspace for _, heading in parts if heading.workspace), DEFAULT_WORKSPACE)
-    project = next((heading.project_name for _, heading in parts if heading.project_name), DEFAULT_PROJECT)
+    headings = _deciding([heading for _, heading in parts])
+    workspace = next((heading.workspace for heading in headings if heading.workspace), DEFAULT_WORKSPACE)
+    project = next((heading.project_name for heading in headings if heading.project_name), DEFAULT_PROJECT)
     index.add(key, workspace, project, record)
     for number in range(2, replicate + 1):
         name = f"{record.name}-r{number:04}" if record.name is not None else None
         replica = index.add(derived_id("replica", key, str(number)), workspace, project, record)
         replica.is_replica, replica.alias = True, name
+
+
+def _deciding(headings: list[Heading]) -> list[Heading]:
+    """Who says first where an experiment belongs: this server, which may have moved it, and then its first archive."""
+    ours = [heading for heading in headings if heading.last_seen is not None]
+    return [*reversed(ours), *headings]

@@ -1,8 +1,8 @@
 """What is logged while the server runs: kept in the directory of the archives, and at once part of what is served.
 
-`begin` an experiment or take it up again, `log` messages, `keep` files, let it `beat`, `end` it, `amend` what
-``experiment.json`` says of it. A message is a pair of type and payload as ``messages.json`` has them; what these calls
-have returned from is in the run's folder and survives a kill.
+`begin` an experiment or take it up again, `log` messages, `adopt` files, let it `beat`, `end` it, `amend` what
+``experiment.json`` says of it, `delete` it. A message is a pair of type and payload as ``messages.json`` has them; what
+these calls have returned from is in the run's folder and survives a kill.
 
 Invariants, all of which hold because everything here runs on the event loop, between two awaits:
 
@@ -20,14 +20,16 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from cometfs.local.archive import MESSAGES, Archive, Member
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
+from cometfs.local.burying import GOES_WITH, bury
 from cometfs.local.feeding import Missing, feed
-from cometfs.local.folder import Folder, Heading, make_folder, open_folder
+from cometfs.local.folder import Folder, Heading, make_folder, open_folder, refused_if_full
 from cometfs.local.headings import new_heading, next_heading, now, was_alive
 from cometfs.local.index import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
 from cometfs.local.lines import decoded_line, line_of
@@ -70,6 +72,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.index, self.crashed_after = index, crashed_after
+        self.path = directory.path
         self._directory, self._clock = directory, clock
         self._runs: dict[str, _Run] = {}
         for experiment in index.experiments.values():
@@ -112,13 +115,26 @@ class Journal:
             run.repeats.remember(identities)
         self._heard(run.experiment)
 
-    async def keep(self, key: str, chunks: AsyncIterable[bytes]) -> tuple[str, int]:
-        """Keep a file: the name under which a message can speak of it, and its size. Raises Refusal."""
+    def adopt(self, key: str, received: Path, size: int) -> str:
+        """Keep a file that has arrived on this disk, by renaming it: the name under which a message can speak of it.
+
+        Raises Refusal.
+        """
         run = self._run(key)
-        name, size = await run.folder.receive(chunks)
+        name = run.folder.adopt(received)
         run.part.archive.members[name] = Member(name, size)
         self._heard(run.experiment)
-        return name, size
+        return name
+
+    def delete(self, key: str) -> None:
+        """An experiment that is served is gone, and so are its copies. Raises Refusal."""
+        experiment = self.index.experiments[key]
+        if len(experiment.record.parts) > 1:
+            self.amend(key, lambda _: {GOES_WITH: [part.archive.path.name for part in experiment.record.parts[:-1]]})
+        with refused_if_full():
+            rmtree(bury(self.path, [part.archive.path for part in experiment.record.parts]), ignore_errors=True)
+        self._runs.pop(key, None)
+        self.index.remove(experiment)
 
     def beat(self, key: str, sent: int | None = None) -> None:
         """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""

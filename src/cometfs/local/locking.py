@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from cometfs.errors import SetupError
+from cometfs.local.burying import bury_again
 from cometfs.local.folder import mend_all
 
 FILE = ".cometfs-serve"
@@ -43,6 +44,7 @@ def lock(directory: Path) -> Locked:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mend_all(directory)
+        bury_again(directory)
     except BlockingIOError:
         os.close(file)
         raise SetupError(f"another server has {directory}: only one at a time can serve a directory") from None

@@ -7,13 +7,14 @@ Not here: files, which are uploaded; HTTP (`app`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from cometfs.local import logged_bodies as b
+from cometfs.local.artifact_store import ArtifactStore
 from cometfs.local.asking import NO_EXPERIMENT_KEY, Refusal
 from cometfs.local.bodies import value_of
 from cometfs.local.folder import Heading
@@ -35,10 +36,13 @@ DONE = {"msg": "ok", "code": 200}
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A request that logs: its query, its unpacked body, and the address of the server with a trailing slash."""
+    """A request that tells something: its query with what is named in its path, its unpacked body, and the address of
+    the server with a trailing slash.
+    """
 
     journal: Journal
-    query: Any
+    artifacts: ArtifactStore
+    query: Mapping[str, str]
     body: bytes
     base_url: str
 
@@ -51,7 +55,14 @@ class Delivery:
         key = self.query.get("experimentKey")
         if not key:
             raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
-        return str(key)
+        return key
+
+    def text(self, name: str) -> str:
+        """Another word of the query that must be there. Raises Refusal."""
+        found = self.query.get(name)
+        if not found:
+            raise Refusal(400, f"{name} is missing")
+        return found
 
 
 Endpoint = Callable[[Delivery], Any]
@@ -259,7 +270,6 @@ CLIENTLIB: dict[str, Endpoint] = {
     "tags/add-tags-to-experiment": _add_tags,
     "batch/logger/experiment/parameter": _logged(b.Parameters),
     "batch/logger/experiment/metric": _logged(b.Metrics),
-    "asset/3d-limits": lambda _: {},
     "notification/experiment": _nothing,
     "notify/event": _nothing,
     "log/add": _nothing,

@@ -12,10 +12,11 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from cometfs.local import sample_directory
-from cometfs.local.app import CLOSED, make_app
+from cometfs.local.app import make_app
 from cometfs.local.index import open_directory
 from cometfs.local.journal import Journal
 from cometfs.local.locking import Locked, lock
+from cometfs.local.taking import CLOSED
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The model registry of a workspace: what the runs registered, as models with versions.
 
 A run that names no version gets the next free one, as Comet gives it; a version that is taken already is not taken
-again. The files of a version are the model's files of the run that registered it.
+again, but the run that has it may say again what it is. The files of a version are the model's files of the run that
+registered it.
 
 Not here: answers (`registry_endpoints`).
 """
@@ -26,7 +27,7 @@ FIRST = "1.0.0"
 _FORBIDDEN = re.compile(r"[^a-z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ModelVersion:
     """A version: which experiment registered it, with which words, and when (epoch milliseconds)."""
 
@@ -55,6 +56,13 @@ class RegisteredModel:
     def at_stage(self, stage: str) -> ModelVersion | None:
         """The newest version that is at this stage."""
         return next((one for one in self.versions if stage in (one.asked.stages or ())), None)
+
+    def next(self) -> str:
+        """The number that a version gets which names none: the minor one after the greatest."""
+        if not self.versions:
+            return FIRST
+        major, minor, *_ = [*max(_parts(one.number) for one in self.versions), (False, 0), (False, 0)]
+        return f"{major[1]}.{minor[1] + 1}.0"
 
 
 class Registry:
@@ -85,8 +93,12 @@ class Registry:
         name = registry_name(asked)
         identity = derived_id("registered-model", workspace, name)
         model = self.models.setdefault(identity, RegisteredModel(identity, workspace, name))
-        number = asked.version or _next(model)
-        if model.version(number):
+        number = asked.version or model.next()
+        taken = model.version(number)
+        if taken and taken.experiment is experiment:
+            taken.asked = asked
+            return
+        if taken:
             LOG.warning("experiment %s: version %s of the model %s is registered already", experiment.key, number, name)
             return
         made = ModelVersion(derived_id("model-version", identity, number), number, experiment, asked, created_at)
@@ -112,14 +124,6 @@ def registry_name(asked: RegisterModel) -> str:
 def _originals(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
     """Replicas have registered nothing."""
     return (experiment for experiment in experiments if not experiment.is_replica)
-
-
-def _next(model: RegisteredModel) -> str:
-    """The minor number after the greatest."""
-    if not model.versions:
-        return FIRST
-    major, minor, *_ = [*max(_parts(one.number) for one in model.versions), (False, 0), (False, 0)]
-    return f"{major[1]}.{minor[1] + 1}.0"
 
 
 def _parts(number: str) -> list[tuple[bool, int]]:

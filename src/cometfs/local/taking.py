@@ -1,0 +1,96 @@
+"""The routes by which a server is told something: what runs log, what is uploaded, what becomes of experiments.
+
+Without a journal all of them are there and refuse, with the reason.
+
+Not here: questions (`app`); what is done with what is told (the modules whose tables are put together here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cometfs.local import artifact_writing, managing, registering
+from cometfs.local import logging_endpoints as logging
+from cometfs.local import upload_endpoints as uploads
+from cometfs.local.artifact_store import ArtifactStore
+from cometfs.local.asking import Refusal
+from cometfs.local.bodies import read_body
+from cometfs.local.journal import Journal
+from cometfs.local.logging_endpoints import Delivery, Endpoint
+from cometfs.local.multipart import drained
+
+CLIENTLIB = "/clientlib/"
+
+RESTS = ("/api/rest/v2/", "/clientlib/rest/v2/")
+"""Two bases, which comet_ml mixes."""
+
+CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
+    """All of them; `closed` says why there is no journal."""
+    told = Taking(journal, closed)
+    posted = logging.WRITTEN | managing.POSTED | registering.POSTED | artifact_writing.POSTED
+    asked = logging.WRITTEN_BY_GET | managing.BY_GET | registering.BY_GET
+    return [
+        *(told.route(CLIENTLIB + path, one, "POST", "PUT") for path, one in (logging.CLIENTLIB | uploads.SAID).items()),
+        *(told.route(base + path, one, "POST", "PUT") for path, one in posted.items() for base in RESTS),
+        *(told.route(RESTS[0] + path, one, "GET") for path, one in asked.items()),
+        *(told.desk(CLIENTLIB + path, take) for path, take in uploads.UPLOADED.items()),
+        *(told.desk(RESTS[0] + path, take) for path, take in uploads.WRITTEN.items()),
+        _route(CLIENTLIB + "rpc/get-pending-rpcs", _no_calls, "GET"),
+    ]
+
+
+class Taking:
+    """Makes routes that hand what comes to a journal, or to the store of artifacts beside it."""
+
+    def __init__(self, journal: Journal | None, closed: str) -> None:
+        self._journal, self._closed = journal, closed
+        self._artifacts = None if journal is None else ArtifactStore(journal.path, journal.index.artifacts)
+
+    def route(self, path: str, endpoint: Endpoint, *methods: str) -> Route:
+        """Of a whole body, or a query."""
+
+        async def handle(request: Request) -> Response:
+            if self._journal is None or self._artifacts is None:
+                raise Refusal(403, self._closed)
+            query = {**request.query_params, **request.path_params}
+            body = await read_body(request)
+            return _json(endpoint(Delivery(self._journal, self._artifacts, query, body, str(request.base_url))))
+
+        return _route(path, handle, *methods)
+
+    def desk(self, path: str, take: uploads.Take) -> Route:
+        """Of a body that streams."""
+
+        async def handle(request: Request) -> Response:
+            if self._journal is None or self._artifacts is None:
+                await drained(request.stream())
+                raise Refusal(403, self._closed)
+            return _json(await uploads.take_in(uploads.Desk(self._journal, self._artifacts), request, take))
+
+        return _route(path, handle, "POST", "PUT")
+
+
+async def _no_calls(_: Request) -> Response:
+    return _json({"remoteProcedureCalls": []})
+
+
+def _route(path: str, handler: Handler, *methods: str) -> Route:
+    """A route of exactly these methods: left alone, GET would bring HEAD with it."""
+    made = Route(path, handler)
+    made.methods = set(methods)
+    return made
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
