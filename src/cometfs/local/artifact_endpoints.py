@@ -54,7 +54,11 @@ def version(ask: Ask) -> Any:
 def files(ask: Ask) -> Any:
     """``artifacts/version/files``."""
     found = _version(ask)
-    return {"files": [_file_row(found, file, ask.base_url) for file in found.files.values()]}
+    return {
+        "files": [
+            _file_row(found, file, ask.base_url) for file in sorted(found.files.values(), key=lambda file: file.name)
+        ]
+    }
 
 
 def lineage(ask: Ask) -> Any:

@@ -38,7 +38,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
     """All of them; `closed` says why there is no journal."""
     told = Taking(journal, closed)
-    posted = logging.WRITTEN | managing.POSTED | registering.POSTED | artifact_writing.POSTED
+    posted = logging.WRITTEN | managing.POSTED | registering.POSTED | artifact_writing.POSTED | uploads.POSTED
     asked = logging.WRITTEN_BY_GET | managing.BY_GET | registering.BY_GET
     return [
         *(told.route(CLIENTLIB + path, one, "POST", "PUT") for path, one in (logging.CLIENTLIB | uploads.SAID).items()),

@@ -68,15 +68,20 @@ async def take_in(desk: Desk, request: Request, take: Take) -> Any:
         key = request.query_params.get("experimentId") or request.query_params.get("experimentKey")
         if key is not None:
             desk.experiment(key)
-        folder = desk.journal.path / ARRIVING
         kind = request.headers.get("content-type", "")
         with refused_if_full():
-            folder.mkdir(exist_ok=True)
-            async with received(request.stream(), kind, folder) as upload:
+            async with received(request.stream(), kind, arriving(desk.journal)) as upload:
                 return await take(desk, request, upload)
     except Refusal:
         await drained(request.stream())
         raise
+
+
+def arriving(journal: Journal) -> Path:
+    """The folder for what is not whole yet. Raises OSError."""
+    folder = journal.path / ARRIVING
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -153,6 +158,24 @@ async def _is_there(asset: Asset | None, upload: Upload) -> bool:
 
 def _answer(identity: str) -> Any:
     return DONE | {"assetId": identity}
+
+
+class _Code(b.Body):
+    code: str
+
+
+def _code(delivery: Delivery) -> Any:
+    """``write/experiment/code``: the script of the run, which archives have as a file."""
+    asked: _Code = delivery.json(_Code)
+    content = asked.code.encode("utf-8", "replace")
+    with refused_if_full():
+        arrived = arriving(delivery.journal) / new_id()
+        arrived.write_bytes(content)
+    member = delivery.journal.adopt(asked.experiment_key, arrived, len(content))
+    placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
+    said = {"source_code_type": "experiment_creation"}
+    delivery.journal.log(asked.experiment_key, [file_upload("source_code", member, placed, said, now())])
+    return DONE
 
 
 # -- 3-D images --------------------------------------------------------------------------------------------------------
@@ -263,6 +286,9 @@ WRITTEN: dict[str, Take] = {
     "write/experiment/git/patch": _git_patch,
 }
 """The same below ``/api/rest/v2/``."""
+
+POSTED: dict[str, Endpoint] = {"write/experiment/code": _code}
+"""POSTs below ``/api/rest/v2/`` that are JSON."""
 
 SAID: dict[str, Endpoint] = {
     "asset": _create,
