@@ -43,6 +43,8 @@ class Index:
         self.artifacts = Artifacts([])
         self.registry = Registry()
         self.encoded = Encoded()
+        self.copies: dict[str, list[Path]] = {}
+        """Archives that are not served because they say again what others of their key say."""
         self.about: dict[tuple[str, str], About] = {}
         """What is said of projects, also of those that are not there yet."""
         self.directory = directory
@@ -126,7 +128,9 @@ def open_directory(directory: Path, replicate: int = 1) -> Index:
     index = Index(None if directory == sample_directory() else directory)
     index.about = read_projects(directory)
     groups = _by_key(_opened(paths))
-    for key, parts in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
+    for key, found in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
+        parts = _without_copies(found)
+        index.copies[key] = [archive.path for archive, _ in found if all(archive is not one for one, _ in parts)]
         _add_replicas(index, key, parts, replicate)
     index.registry = Registry(index.experiments.values())
     index.artifacts = read_artifacts(directory)
@@ -163,7 +167,7 @@ def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple
         else:
             LOG.warning("%s: skipped; %r is no experiment key", archive.path, key)
     for key, parts in groups.items():
-        groups[key] = _without_copies(sorted(parts, key=lambda part: part[1].start_time or 0))
+        groups[key] = sorted(parts, key=lambda part: part[1].start_time or 0)
     return groups
 
 

@@ -128,11 +128,15 @@ class Journal:
 
     def delete(self, key: str) -> None:
         """An experiment that is served is gone, and so are its copies. Raises Refusal."""
-        experiment = self.index.experiments[key]
-        if len(experiment.record.parts) > 1:
-            self.amend(key, lambda _: {GOES_WITH: [part.archive.path.name for part in experiment.record.parts[:-1]]})
+        experiment, copies = self.index.experiments[key], self.index.copies.get(key, [])
+
+        def paths() -> list[Path]:
+            return [*copies, *(part.archive.path for part in experiment.record.parts)]
+
+        if len(paths()) > 1:
+            self.amend(key, lambda _: {GOES_WITH: [path.name for path in paths()[:-1]]})
         with refused_if_full():
-            rmtree(bury(self.path, [part.archive.path for part in experiment.record.parts]), ignore_errors=True)
+            rmtree(bury(self.path, paths()), ignore_errors=True)
         self._runs.pop(key, None)
         self.index.remove(experiment)
 

@@ -64,16 +64,17 @@ Take = Callable[[Desk, Request, Upload], Awaitable[Any]]
 
 async def take_in(desk: Desk, request: Request, take: Take) -> Any:
     """Receive a body and have it taken; the value is the answer's JSON. Raises Refusal."""
+    body = request.stream()
     try:
         key = request.query_params.get("experimentId") or request.query_params.get("experimentKey")
         if key is not None:
             desk.experiment(key)
         kind = request.headers.get("content-type", "")
         with refused_if_full():
-            async with received(request.stream(), kind, arriving(desk.journal)) as upload:
+            async with received(body, kind, arriving(desk.journal)) as upload:
                 return await take(desk, request, upload)
     except Refusal:
-        await drained(request.stream())
+        await drained(body)
         raise
 
 

@@ -1,0 +1,487 @@
+"""Uploads and what becomes of experiments, in process: what is kept, what is refused, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from cometfs.local.app import make_app
+from cometfs.local.burying import DELETED, GOES_WITH
+from cometfs.local.index import open_directory
+from cometfs.local.journal import Journal
+from cometfs.local.locking import lock
+from cometfs.local.server import serve
+
+KEY = "00c0ffee" * 4
+OTHER = "0ddba11f" * 4
+REST = "/api/rest/v2/"
+UPLOAD = "/clientlib/asset/upload"
+HEADERS = {"Authorization": "k"}
+
+Json = dict[str, Any]
+
+
+class Client:
+    """Asks a server of `directory`; `again` is the next one, after this one was killed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.locked = directory, lock(directory)
+        index = open_directory(directory)
+        self.app = make_app(index, journal=Journal(index, self.locked))
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://comet", headers=HEADERS)
+
+    def again(self) -> Client:
+        os.close(self.locked._file)
+        return Client(self.directory)
+
+    async def begin(self, key: str = KEY, project: str = "p") -> None:
+        body = {"experimentKey": key, "projectName": project, "teamName": "ws", "local_timestamp": 1000}
+        await self.post("/clientlib/logger/add/run", body)
+
+    async def post(self, path: str, body: Any, status: int = 200) -> Any:
+        reply = await self.http.post(path if path.startswith("/") else REST + path, json=body)
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
+        reply = await self.http.get(REST + path, params=query)
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    async def upload(self, content: bytes, path: str = UPLOAD, status: int = 200, **query: Any) -> Any:
+        asked = {"experimentId": KEY, "fileName": "a"} | query
+        metadata = {"metadata": (None, asked.pop("metadata"))} if "metadata" in asked else {}
+        files = {"file": ("file", content)} | metadata
+        reply = await self.http.post(path, params=asked, files=files)
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    async def assets(self, key: str = KEY) -> list[Json]:
+        found: list[Json] = (await self.get("experiment/asset/list", experimentKey=key))["assets"]
+        return found
+
+    async def bytes(self, **query: str) -> bytes:
+        reply = await self.http.get(REST + "experiment/asset/get-asset", params=query)
+        assert reply.status_code == 200, reply.text
+        return reply.content
+
+    async def keys(self, project: str = "p", archived: bool = False) -> list[str]:
+        rows = await self.get("experiments", workspaceName="ws", projectName=project, archived=archived)
+        return [row["experimentKey"] for row in rows["experiments"]]
+
+    def arriving(self) -> list[Path]:
+        return list(self.directory.rglob(".upload-*"))
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """With one experiment that has begun."""
+    made = Client(tmp_path)
+    await made.begin()
+    yield made
+    await made.http.aclose()
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_an_asset_at_once_and_later(client: Client) -> None:
+    """All that is told with it is told of it, by this server and the next."""
+    await client.upload(
+        b"\x00bytes",
+        assetId="x1",
+        fileName="é/b.bin",
+        step="3",
+        epoch=2,
+        type="audio",
+        metadata='{"m": 1}',
+        context="c",
+    )
+    for one in (client, client.again()):
+        (asset,) = await one.assets()
+        assert (asset["assetId"], asset["fileName"], asset["fileSize"], asset["type"]) == ("x1", "é/b.bin", 6, "audio")
+        assert (asset["step"], asset["runContext"], json.loads(asset["metadata"])) == (3, "c", {"m": 1})
+        assert await one.bytes(experimentKey=KEY, assetId="x1") == b"\x00bytes"
+    assert client.arriving() == []
+
+
+async def test_the_line_is_an_offline_archives(client: Client) -> None:
+    """What comet_ml's schema of a file_upload wants is there."""
+    await client.upload(b"x", assetId="x1", step="2.5", overwrite="True", projectId="p", runId="r")
+    line = json.loads((client.directory / KEY / "messages.json").read_text())
+    assert line["type"] == "file_upload"
+    payload = line["payload"]
+    assert payload["additional_params"] == {
+        "assetId": "x1", "context": None, "fileName": "a", "overwrite": True, "runId": None, "step": 2.5
+    }  # fmt: skip
+    assert (payload["upload_type"], payload["metadata"], payload["clean"]) == ("asset", {}, True)
+    assert (client.directory / KEY / payload["file_path"]).read_bytes() == b"x"
+
+
+async def test_an_upload_that_comes_twice_is_one(client: Client) -> None:
+    """Its answer was lost; of other bytes under the same id the last count."""
+    for _ in range(2):
+        await client.upload(b"same", assetId="x1")
+    assert len(list((client.directory / KEY).glob("tmp*"))) == 1
+    await client.upload(b"other", assetId="x1")
+    for one in (client, client.again()):
+        (asset,) = await one.assets()
+        assert await one.bytes(experimentKey=KEY, assetId=asset["assetId"]) == b"other"
+
+
+async def test_overwrite_replaces_what_has_the_name(client: Client) -> None:
+    """Without it files of one name stand beside each other."""
+    await client.upload(b"one", assetId="x1")
+    await client.upload(b"two", assetId="x2")
+    assert len(await client.assets()) == 2
+    await client.upload(b"three", assetId="x3", overwrite="True")
+    for one in (client, client.again()):
+        assert [asset["assetId"] for asset in await one.assets()] == ["x3"]
+
+
+async def test_many_at_once(client: Client) -> None:
+    """Parallel uploads to two experiments are all there, each with its own bytes."""
+    await client.begin(OTHER)
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+
+            async def one(number: int = number) -> None:
+                key = (KEY, OTHER)[number % 2]
+                await client.upload(b"%d" % number * 1000, experimentId=key, assetId=f"x{number}", fileName=str(number))
+
+            nursery.start_soon(one)
+    for server in (client, client.again()):
+        found = {asset["assetId"]: key for key in (KEY, OTHER) for asset in await server.assets(key)}
+        assert len(found) == 40
+        for identity, key in found.items():
+            content = await server.bytes(experimentKey=key, assetId=identity)
+            assert content == b"%s" % identity[1:].encode() * 1000
+
+
+async def test_links_models_and_images(client: Client) -> None:
+    """What is elsewhere has its link; images their name; elements their model."""
+    link = {"link": ("link", b"s3://b/k"), "metadata": (None, b'{"s": 1}')}
+    query = {"experimentId": KEY, "fileName": "far", "isRemote": "True", "assetId": "r1"}
+    assert (await client.http.post(UPLOAD, params=query, files=link)).status_code == 200
+    entities = [{"assetId": "r2", "fileName": "w", "remoteUrl": "s3://b/w"}]
+    await client.post(
+        "/clientlib/asset/log-remote-model", {"experimentKey": KEY, "modelName": "m", "remoteEntities": entities}
+    )
+    await client.upload(b"png", "/clientlib/visualizations/upload", figName="fig", imageId="i1", figCounter="1")
+    await client.upload(b"w", type="model-element", groupingName="m", fileName="w.bin", assetId="e1")
+    for one in (client, client.again()):
+        found = {asset["assetId"]: asset for asset in await one.assets()}
+        assert (found["r1"]["link"], found["r1"]["remote"], found["r2"]["link"]) == ("s3://b/k", True, "s3://b/w")
+        assert (found["i1"]["type"], found["i1"]["fileName"]) == ("image", "fig")
+        assert found["e1"]["dir"] == found["r2"]["dir"] == "models/m"
+
+
+async def test_scenes_come_in_pieces(client: Client) -> None:
+    """A 3-D image, its points, its boxes and its picture; what comes twice is there once."""
+    made = {"experimentKey": KEY, "userFileName": "scene", "assetType": "3d-image", "step": 4, "metadata": '{"x": 1}'}
+    scene = (await client.post("/clientlib/asset", made))["assetId"]
+    for name in ("points.jsonl", "boxes.jsonl", "points.jsonl"):
+        said = {"experimentKey": KEY, "assetId": scene, "userFileName": name, "assetItemType": name[:-7]}
+        parts: Json = {"requestParams": (None, json.dumps(said)), "assetItemContent": ("file", name.encode())}
+        assert (await client.http.post("/clientlib/asset/asset-item", files=parts)).status_code == 200
+    picture: Json = {"requestParams": (None, json.dumps({"experimentKey": KEY})), "thumbnail": ("file", b"png")}
+    assert (await client.http.put(f"/clientlib/asset/{scene}/thumbnail", files=picture)).status_code == 200
+    for one in (client, client.again()):
+        found = {asset["assetId"]: asset for asset in await one.assets()}
+        items = found[scene]["items"]
+        assert sorted(item["fileName"] for item in items) == ["boxes.jsonl", "points.jsonl"]
+        assert (found[scene]["step"], found[scene]["metadata"], len(found)) == (4, '{"x": 1}', 3)
+        assert await one.bytes(experimentKey=KEY, assetId=scene) == b"png"
+        for item in items:
+            assert await one.bytes(experimentKey=KEY, assetId=item["assetId"]) == item["fileName"].encode()
+
+
+async def test_a_patch(client: Client) -> None:
+    """It is told as it came."""
+    await client.upload(b"PK..", "/clientlib/git-patch/upload")
+    for one in (client, client.again()):
+        reply = await one.http.get(REST + "experiment/git/patch", params={"experimentKey": KEY})
+        assert reply.content == b"PK.."
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"experimentId": "unknown"}, 400),
+        ({"experimentId": ""}, 400),
+        ({"experimentId": "../.."}, 400),
+        ({"assetId": "../../x"}, 400),
+        ({"assetId": "x" * 101}, 400),
+        ({"step": "one"}, 400),
+        ({"step": "NaN"}, 400),
+        ({"step": "true"}, 400),
+        ({"metadata": "[1]"}, 400),
+        ({"metadata": "{"}, 400),
+        ({"artifactVersionId": "unknown"}, 404),
+    ],
+)
+async def test_what_cannot_be_is_refused(client: Client, query: Json, status: int) -> None:
+    """In Comet's shape, and nothing of it is kept."""
+    said = await client.upload(b"x" * 3_000_000, status=status, **query)
+    assert said["code"] == status
+    assert said["msg"]
+    assert await client.assets() == []
+    assert client.arriving() == []
+    assert len(list((client.directory / KEY).iterdir())) == 2
+
+
+async def test_bodies_that_are_no_uploads_are_refused(client: Client) -> None:
+    """Whatever they are, and at every place where files come in."""
+    for path in ("asset/upload", "visualizations/upload", "git-patch/upload", "asset/asset-item", "asset/x/thumbnail"):
+        for kind, body in (("application/json", b"{}"), ("multipart/form-data; boundary=b", b"--b--\r\n"), ("", b"")):
+            reply = await client.http.post(
+                f"/clientlib/{path}", params={"experimentId": KEY}, content=body, headers={"content-type": kind}
+            )
+            assert reply.status_code == 400, (path, reply.text)
+            assert reply.json()["code"] == 400
+    wrong: list[Any] = [{}, [], {"experimentKey": 1}, {"experimentKey": KEY, "userFileName": "x", "assetType": "curve"}]
+    for asked in wrong:
+        await client.post("/clientlib/asset", asked, 400)
+    assert await client.assets() == []
+
+
+async def test_names_are_never_paths(client: Client) -> None:
+    """Neither of assets nor of artifacts, workspaces and versions."""
+    for name in ("../../up", "/etc/up", "a/../../up", "\u0000", "x" * 5000):
+        await client.upload(b"x", fileName=name, assetId=f"x{len(name)}")
+    assert len(await client.assets()) == 5
+    for name in ("..", "a/b", ".hidden", "x" * 300, "a\nb"):
+        made = await upsert(client, artifactName=name)
+        await client.upload(b"x", artifactVersionId=made["artifactVersionId"], fileName="../../up")
+        await client.upload(b"y", artifactVersionId=made["artifactVersionId"], fileName="f")
+        await client.post("write/artifacts/state", {"artifactVersionId": made["artifactVersionId"], "state": "CLOSED"})
+    for version in ("../1.0.0", "..", "1/0", ""):
+        said = await client.post("write/artifacts/upsert", UPSERT | {"version": version}, 400 if version else 200)
+        assert not version or said["sdk_error_code"] == 42001
+    await client.post("write/experiment/move", MOVE | {"targetWorkspaceName": "../w", "targetProjectName": "../p"})
+    assert not list(client.directory.rglob("up"))
+    assert not list(client.directory.parent.rglob("up"))
+    names = {path.name for path in client.directory.iterdir() if not path.name.startswith(".")}
+    assert names == {KEY, "artifacts"}
+    later = client.again()
+    rows = (await later.get("artifacts/get-all", workspace="ws"))["artifacts"]
+    assert {"..", "a/b", ".hidden", "x" * 300, "a\nb"} <= {row["name"] for row in rows}
+
+
+MOVE = {"experimentKeys": [KEY], "targetProjectName": "q", "targetWorkspaceName": "ws", "symlink": False}
+
+
+# -- artifacts ---------------------------------------------------------------------------------------------------------
+
+UPSERT: Json = {"experimentKey": KEY, "artifactName": "set", "artifactType": "data", "version": None, "alias": []}
+
+
+async def upsert(client: Client, status: int = 200, **words: Any) -> Any:
+    return await client.post("write/artifacts/upsert", UPSERT | words, status)
+
+
+async def test_a_version_is_seen_when_it_is_whole(client: Client) -> None:
+    """Whoever makes it knows it by its id; others do not list it, and are told that it is not final."""
+    made = await upsert(client, alias=["best"])
+    identity = made["artifactVersionId"]
+    assert (made["currentVersion"], made["previousVersion"]) == ("1.0.0", None)
+    await client.upload(b"one", artifactVersionId=identity, fileName="d/f", assetId="f1", metadata='{"k": 1}')
+    named: Json = {"workspace": "ws", "artifactName": "set"}
+    for one in (client, later := client.again()):
+        assert (await one.get("artifacts/get", **named))["versions"] == []
+        assert (await one.get("artifacts/version", 400, **named, version="1.0.0"))["sdk_error_code"] == 90402
+        assert (await one.get("artifacts/version", versionId=identity))["state"] == "PREPARING"
+    await later.post("write/artifacts/state", {"artifactVersionId": identity, "state": "CLOSED"})
+    for one in (later, later.again()):
+        assert (await one.get("artifacts/version", **named, versionOrAlias="best"))["artifactVersionId"] == identity
+        (row,) = (await one.get("artifacts/version/files", **named, version="1.0.0"))["files"]
+        assert (row["fileName"], row["assetId"], json.loads(row["metadata"])) == ("d/f", "f1", {"k": 1})
+        assert await one.bytes(artifactVersionId=identity, assetId="f1", experimentKey=KEY) == b"one"
+        refused = await one.upload(b"late", artifactVersionId=identity, fileName="late", status=400)
+        assert "closed" in refused["msg"]
+
+
+async def test_versions_count_and_are_not_made_twice(client: Client) -> None:
+    """The next major one unless one is given; one that is there, or was given up, is not made again."""
+    numbers = [(await upsert(client, version=asked))["currentVersion"] for asked in (None, "1.5.0", None, "7.0.0")]
+    assert numbers == ["1.0.0", "1.5.0", "2.0.0", "7.0.0"]
+    assert (await upsert(client, 400, version="7.0.0"))["sdk_error_code"] == 90399
+    assert (await upsert(client, 400, experimentKey="unknown"))["sdk_error_code"] == 90211
+    assert (await upsert(client))["currentVersion"] == "8.0.0"
+
+
+async def test_a_file_again_and_files_in_each_others_way(client: Client) -> None:
+    """The last of a name counts; ``a`` and ``a/b`` are both there."""
+    identity = (await upsert(client))["artifactVersionId"]
+    for name, content in (("a", b"1"), ("a/b", b"2"), ("c/d", b"3"), ("c", b"4"), ("a", b"5")):
+        await client.upload(content, artifactVersionId=identity, fileName=name)
+    await client.post("write/artifacts/state", {"artifactVersionId": identity, "state": "CLOSED"})
+    for one in (client, client.again()):
+        files = (await one.get("artifacts/version/files", workspace="ws", artifactName="set", version="1.0.0"))["files"]
+        told = {row["fileName"]: await one.bytes(artifactVersionId=identity, assetId=row["assetId"]) for row in files}
+        assert told == {"a": b"5", "a/b": b"2", "c/d": b"3", "c": b"4"}
+
+
+async def test_aliases_tags_and_types(client: Client) -> None:
+    """An alias is one version's; what is not named stays."""
+    ids = [(await upsert(client, alias=["x"]))["artifactVersionId"] for _ in range(2)]
+    for identity in ids:
+        await client.post("write/artifacts/state", {"artifactVersionId": identity, "state": "CLOSED"})
+    await client.post("write/artifacts/version/labels", {"artifactVersionId": ids[0], "versionTags": ["t"]})
+    await client.post("write/artifacts/version/labels", {"artifactVersionId": ids[0], "alias": ["x", "y"]})
+    artifact = (await client.get("artifacts/version", versionId=ids[0]))["artifact"]["artifactId"]
+    await client.post("write/artifacts/details", {"artifactId": artifact, "tags": ["all"]})
+    for one in (client, client.again()):
+        told = await one.get("artifacts/get", artifactId=artifact)
+        assert [(row["alias"], row["tags"]) for row in told["versions"]] == [(["x", "y"], ["t"]), ([], [])]
+        assert (told["tags"], told["type"]) == (["all"], "data")
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_model_is_registered_and_told_more_about(client: Client) -> None:
+    """Metadata, status and tags come after it; the same again is no second version, another one's is refused."""
+    await client.upload(b"w", type="model-element", groupingName="m", fileName="w.bin")
+    await client.begin(OTHER)
+    asked = {"experimentKey": KEY, "experimentModelName": "m", "registryModelName": "reg", "version": "1.0.0"}
+    item = (await client.post("write/registry-model/item/create", asked))["registryModelItemId"]
+    assert (await client.post("write/registry-model/item/create", asked))["registryModelItemId"] == item
+    await client.post("write/registry-model/item/create", asked | {"experimentKey": OTHER}, 400)
+    bad = await client.post("write/registry-model/item/create", asked | {"version": "one"}, 400)
+    assert bad["sdk_error_code"] == 42001
+    facts = [{"key": "k", "value": 2}]
+    await client.post(f"write/registry-model/item/{item}/metadata", {"metadata": facts})
+    await client.post("write/registry-model/item/status", {"modelItemId": item, "status": "Production"})
+    for stage in ("a", "b"):
+        await client.get("write/registry-model/item/stage", modelItemId=item, stage=stage)
+    await client.get("write/registry-model/item/stage/delete", modelItemId=item, stage="a")
+    await client.post("write/registry-model/item/x/metadata", {"metadata": facts}, 404)
+    again = await client.post("write/registry-model/item/create", asked | {"version": None, "experimentKey": OTHER})
+    for one in (client, client.again()):
+        told = await one.get("registry-model/details", workspaceName="ws", modelName="reg")
+        assert [row["version"] for row in told["versions"]] == ["1.1.0", "1.0.0"]
+        assert told["versions"][0]["registryModelItemId"] == again["registryModelItemId"]
+        row = told["versions"][1]
+        assert (row["status"], row["tags"], row["experimentKey"]) == ("Production", ["b"], KEY)
+        assert (await one.get(f"registry-model/item/{item}/metadata"))["metadata"] == [{"key": "k", "value": "2"}]
+
+
+# -- what becomes of experiments ---------------------------------------------------------------------------------------
+
+
+async def test_archived_moved_and_deleted(client: Client) -> None:
+    """Seen by whoever lists, and by the next server; what is deleted is gone from the disk, and can come again."""
+    await client.begin(OTHER)
+    await client.get("write/experiment/archive", experimentKey=KEY)
+    await client.post("write/experiment/move", MOVE | {"experimentKeys": [OTHER]})
+    for one in (client, client.again()):
+        assert (await one.keys(archived=True), await one.keys(), await one.keys("q")) == ([KEY], [], [OTHER])
+    client = one
+    await client.get("write/experiment/restore", experimentKey=KEY)
+    await client.get("write/experiment/delete", experimentKey=OTHER)
+    await client.get("write/experiment/delete", 404, experimentKey=OTHER)
+    await client.post("write/experiment/log-other", {"experimentKey": OTHER, "key": "k", "value": 1}, 400)
+    await client.upload(b"x", experimentId=OTHER, status=400)
+    assert [path.name for path in client.directory.iterdir() if not path.name.startswith(".")] == [KEY]
+    assert await client.again().keys() == [KEY]
+    await client.begin(OTHER)
+    assert await client.keys() == [KEY, OTHER]
+
+
+async def test_a_move_is_of_all_or_of_none(client: Client) -> None:
+    """One that is not there, or a link, which is not kept here."""
+    await client.post("write/experiment/move", MOVE | {"experimentKeys": [KEY, "unknown"]}, 404)
+    await client.post("write/experiment/move", MOVE | {"symlink": True}, 400)
+    await client.post("write/experiment/move", {"experimentKeys": KEY}, 400)
+    assert await client.keys() == [KEY]
+
+
+def put_archive(directory: Path, name: str, start: int = 5, key: str = OTHER) -> bytes:
+    head = {"offline_id": key, "workspace": "ws", "project_name": "p", "start_time": start, "stop_time": start + 1}
+    with zipfile.ZipFile(directory / name, "w") as archive:
+        archive.writestr("experiment.json", json.dumps(head))
+        archive.writestr("messages.json", "")
+    return (directory / name).read_bytes()
+
+
+@pytest.mark.logs("is the same run as")
+async def test_an_archive_that_was_put_there_is_not_destroyed(tmp_path: Path) -> None:
+    """A delete moves it, its later parts and its copies to where nobody looks for archives."""
+    kept = {name: put_archive(tmp_path, name, start) for name, start in (("a.zip", 5), ("b.zip", 5), ("c.zip", 50))}
+    (tmp_path / DELETED).mkdir()
+    (tmp_path / DELETED / "c.zip").write_text("of an earlier one")
+    client = Client(tmp_path)
+    await client.get("write/experiment/archive", experimentKey=OTHER)
+    assert await client.keys(archived=True) == [OTHER]
+    await client.get("write/experiment/delete", experimentKey=OTHER)
+    found = {path.name: path.read_bytes() for path in (tmp_path / DELETED).iterdir()}
+    assert found == {
+        "a.zip": kept["a.zip"], "b.zip": kept["b.zip"], "2-c.zip": kept["c.zip"], "c.zip": b"of an earlier one"
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+
+
+async def test_a_delete_that_was_killed_is_finished(tmp_path: Path) -> None:
+    """No half of an experiment comes back."""
+    put_archive(tmp_path, "a.zip")
+    client = Client(tmp_path)
+    await client.get("write/experiment/archive", experimentKey=OTHER)
+    heading = tmp_path / OTHER / "experiment.json"
+    heading.write_text(json.dumps(json.loads(heading.read_text()) | {GOES_WITH: ["a.zip", "../b", 1]}))
+    later = client.again()
+    assert await later.get("workspaces") == {"workspaceNames": ["default"]}
+    assert [path.name for path in (tmp_path / DELETED).iterdir()] == ["a.zip"]
+    assert not (tmp_path / OTHER).exists()
+
+
+async def test_without_a_directory_it_says_why(tmp_path: Path) -> None:
+    """Uploads are read to their end before they are refused."""
+    put_archive(tmp_path, "a.zip")
+    app = make_app(open_directory(tmp_path), closed="only read")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://c", headers=HEADERS) as http:
+        for reply in (
+            await http.post(UPLOAD, params={"experimentId": OTHER}, files={"file": b"x" * 3_000_000}),
+            await http.get(REST + "write/experiment/delete", params={"experimentKey": OTHER}),
+            await http.post(REST + "write/artifacts/upsert", json=UPSERT),
+        ):
+            assert (reply.status_code, reply.json()["msg"]) == (403, "only read")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+async def until(so: Callable[[], bool]) -> None:
+    """What another task does, waited for."""
+    with trio.fail_after(30):
+        while not so():  # noqa: ASYNC110  there is nothing that tells when a file is there
+            await trio.sleep(0.01)
+
+
+async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
+    """In the middle of a large file, over a real socket; a second one that sends all of it is served meanwhile."""
+    client = Client(tmp_path)
+    await client.begin()
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve, client.app, "127.0.0.1:0")
+        host, port = url.removeprefix("http://").split(":")
+        stream = await trio.open_tcp_stream(host, int(port))
+        head = f"POST {UPLOAD}?experimentId={KEY}&fileName=a HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\n"
+        head += "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 90000000\r\n\r\n"
+        part = '--b\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
+        await stream.send_all((head + part).encode() + bytes(4 << 20))
+        await until(lambda: bool(list(tmp_path.rglob(".upload-*"))))
+        async with httpx.AsyncClient(base_url=url, headers=HEADERS) as http:
+            reply = await http.post(UPLOAD, params={"experimentId": KEY, "fileName": "b"}, files={"file": b"whole"})
+            assert reply.status_code == 200
+        await stream.aclose()
+        await until(lambda: not list(tmp_path.rglob(".upload-*")))
+        nursery.cancel_scope.cancel()
+    assert [asset["fileName"] for asset in await client.assets()] == ["b"]
+    assert len(list((tmp_path / KEY).glob("tmp*"))) == 1
