@@ -18,6 +18,11 @@ What ``serve``, ``demo`` and the tests run. From the inside out:
     logging_endpoints
                one function per call of a client that logs; `bodies` reads what it sends, `logged_bodies` says it in
                messages
+    uploads    lines that tell of files; `multipart` receives those, `upload_endpoints` have them kept
+    managing   what becomes of experiments, `burying` when they are deleted; `registering` puts models into the registry
+    artifact_store
+               makes artifacts, for `artifact_writing`, in files that are replaced as a whole (`writing`)
+    taking     the routes of everything that is told, not asked
     app        all of it as an ASGI application; `opening` makes one of a directory, `server` puts it on a socket
 
 Not here: anything about files that are mounted. The two halves of cometfs meet on the wire only, and this one knows
