@@ -23,12 +23,14 @@ from cometfs.tree.place import Node, Opened
 class Shared:
     """The snapshot of an inode that is open."""
 
-    __slots__ = ("handles", "inode", "opened", "rests_until")
+    __slots__ = ("handles", "inode", "opened", "parted", "rests_until")
 
     def __init__(self, inode: Inode, opened: Opened) -> None:
         self.inode = inode
         self.opened = opened
-        self.handles = 0
+        self.handles: set[int] = set()
+        self.parted = False
+        """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
         self.rests_until = 0.0
         """Until when nobody asks what the file is now, on trio's clock: asking has just failed, or takes long."""
 
@@ -71,8 +73,8 @@ class Handles:
             shared = self._open[inode.number] = Shared(inode, opened)
         elif shared.opened is not opened:
             opened.close()
-        shared.handles += 1
         handle = self._number()
+        shared.handles.add(handle)
         self._files[handle] = shared
         version = shared.opened.version
         same = self._versions.get(inode.number) == version
@@ -90,18 +92,15 @@ class Handles:
         except KeyError:
             raise Stale(f"file handle {handle} is not open") from None
 
-    def of(self, shared: Shared) -> list[int]:
-        """The handles that share a snapshot."""
-        return [handle for handle, one in self._files.items() if one is shared]
-
     def note_read(self, handle: int, end: int) -> None:
         """A file that grows was read up to `end`."""
         self._read_to[handle] = max(self._read_to.get(handle, 0), end)
 
     def has_more(self, handle: int) -> bool:
         """Whether there is something behind what was read; always of a file that does not grow, as for any file."""
-        opened = self.file(handle)
-        return not opened.grows or self._read_to.get(handle, 0) < opened.size
+        shared = self.behind(handle)
+        waits = shared.opened.grows and not shared.parted
+        return not waits or self._read_to.get(handle, 0) < shared.opened.size
 
     def release(self, handle: int) -> None:
         """Closes a handle; the last one of an inode closes its snapshot."""
@@ -109,8 +108,8 @@ class Handles:
         shared = self._files.pop(handle, None)
         if shared is None:
             return
-        shared.handles -= 1
-        if shared.handles == 0:
+        shared.handles.discard(handle)
+        if not shared.handles:
             if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
                 del self._open[shared.inode.number]
                 if not shared.opened.broken:

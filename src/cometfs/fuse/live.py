@@ -10,10 +10,12 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pyfuse3
 import trio
 
+from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
@@ -33,8 +35,11 @@ BREATH = 0.2
 
 
 class Live:
-    """Keeps the snapshots of open files up to date. A handle is in `_polled` iff its file has not grown since a program
-    asked to be woken; an inode is in `_followed` iff a task looks after it, for one of those."""
+    """Keeps the snapshots of open files up to date.
+
+    A handle is in `_polled` iff a program asked to be woken and was not yet; an inode is in `_followed` iff a task
+    looks after it, for one of those.
+    """
 
     def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles) -> None:
         self._vfs = vfs
@@ -52,7 +57,7 @@ class Live:
     def is_due(self, inode: Inode) -> bool:
         """Whether it must be asked what an open file is now; what is at hand it takes at once."""
         shared = self._handles.shared(inode)
-        if shared is None or not (shared.opened.grows or may_change(inode.node)):
+        if shared is None or shared.parted or not (shared.opened.grows or may_change(inode.node)):
             return False
         fresh = self._vfs.open_at_hand(inode.node)
         if fresh is None:
@@ -87,39 +92,51 @@ class Live:
         False where it cannot: whoever opens the file next gets another inode, who has it open keeps what he has.
         """
         size, grew = shared.opened.size, shared.opened.grows
-        taken = shared.opened.take(fresh)
+        taken = not shared.parted and shared.opened.take(fresh)
         if not taken:
+            shared.parted = True
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
         elif shared.opened.size != size:
             # Before anybody can read the new bytes: a size that the kernel has kept is smaller than what they are.
-            pyfuse3.invalidate_inode(shared.inode.number, attr_only=True)
-        if shared.opened.size != size or shared.opened.grows != grew:
+            with suppress(FileNotFoundError):  # closed and forgotten, and we have not heard of it yet
+                pyfuse3.invalidate_inode(shared.inode.number, attr_only=True)
+        if not taken or shared.opened.size != size or shared.opened.grows != grew:
             self._wake(shared)
         return taken
 
-    def wait(self, handle: int, waker: pyfuse3.PollHandle) -> None:
-        """Somebody wants to be woken when the file has grown or will not grow any more."""
-        self._polled[handle] = waker
+    def wait(self, handle: int, waker: pyfuse3.PollHandle, pid: int) -> None:
+        """The process `pid` wants to be woken when the file has grown or will not grow any more."""
         inode = self._handles.behind(handle).inode
+        self._polled[handle] = waker
         if inode not in self._followed and self._followers is not None:
             self._followed.add(inode)
-            self._followers.start_soon(self._follow, inode)
+            self._followers.start_soon(self._attend, inode, Caller(pid))
 
     def forget(self, handle: int) -> None:
         """A handle was closed."""
         self._polled.pop(handle, None)
 
     def _wake(self, shared: Shared) -> None:
-        for handle in self._handles.of(shared):
-            waker = self._polled.pop(handle, None)
-            if waker is not None:
-                waker.notify()
+        """Who waits for one of these handles looks at it again, and asks to be woken again if there is nothing."""
+        for handle in shared.handles & self._polled.keys():
+            self._polled.pop(handle).notify()
 
-    async def _follow(self, inode: Inode) -> None:
+    async def _attend(self, inode: Inode, caller: Caller) -> None:
+        """Follows a file for `caller`. A bug in that must not end the mount."""
+        CALLER.set(caller)
         try:
-            while (shared := self._handles.shared(inode)) and self._polled.keys() & set(self._handles.of(shared)):
-                await trio.sleep(max(BREATH, self._vfs.glance(inode.node).lease))
-                if self.is_due(inode):
-                    await self.look(inode)
+            await self._follow(inode)
+        except Exception:
+            log.exception("bug in following a file")
         finally:
             self._followed.discard(inode)
+
+    async def _follow(self, inode: Inode) -> None:
+        while True:
+            await trio.sleep(max(BREATH, self._vfs.glance(inode.node).lease))
+            shared = self._handles.shared(inode)
+            if shared is None or not shared.handles & self._polled.keys():
+                return  # closed, or whoever was woken last has not come back: he does not wait any more
+            if self.is_due(inode):
+                await self.look(inode)
+            self._wake(shared)

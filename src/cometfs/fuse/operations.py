@@ -154,7 +154,7 @@ class Operations(pyfuse3.Operations):
         if self._handles.has_more(fh):
             return READABLE
         if poll_handle is not None:
-            self.live.wait(fh, poll_handle)
+            self.live.wait(fh, poll_handle, ctx.pid)
         return 0
 
     @at_once

@@ -1,0 +1,370 @@
+"""Open files that grow, as values and on a clock that jumps: who asks when, who is told. No kernel is asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pyfuse3
+import pytest
+import trio
+import trio.testing
+
+from cometfs import lease
+from cometfs.errors import CometFSError, Unreachable
+from cometfs.fuse.handles import Handles, Shared
+from cometfs.fuse.inodes import Inodes
+from cometfs.fuse.live import BREATH, GRACE, REST, Live
+from cometfs.tree.node import At, Dir, File, Source
+from cometfs.tree.place import Attributes, Content, Node
+
+INTERVAL = 5.0
+RUNNING = {"experimentKey": "k", "running": True}
+
+
+async def _nothing(_asker: Any, _at: At) -> None:
+    raise AssertionError("nobody asks a source here")
+
+
+FILE = File("output.txt", Source("experiment/output", _nothing, lambda _at: lease.RUNNING), grows=True)
+NODE = Node("output.txt", FILE, At("http://comet", 0.0, ("k",), experiment=RUNNING))
+
+
+class FakeVfs:
+    """A tree of one file. What it is now is at hand for `INTERVAL` seconds after it was asked for."""
+
+    def __init__(self) -> None:
+        self.now = Content(b"one\n", grows=True)
+        self.error: Exception | None = None
+        self.takes = 0.0
+        """Seconds until an answer."""
+        self.asked: list[float] = []
+        self._held: Content | None = None
+        self._until = 0.0
+
+    async def open(self, _node: Node) -> Content:
+        self.asked.append(trio.current_time())
+        await trio.sleep(self.takes)
+        if self.error is not None:
+            raise self.error
+        self._held, self._until = self.now, trio.current_time() + INTERVAL
+        return self._fresh()
+
+    def open_at_hand(self, _node: Node) -> Content | None:
+        return self._fresh() if self._held is not None and trio.current_time() < self._until else None
+
+    def glance(self, _node: Node) -> Attributes:
+        return Attributes("file", None, 0.0, max(0.0, self._until - trio.current_time()))
+
+    def _fresh(self) -> Content:
+        assert self._held is not None
+        return Content(self._held.data, self._held.grows)
+
+
+class Waker:
+    """Who waits in poll(2)."""
+
+    def __init__(self) -> None:
+        self.woken = 0
+        self.event = trio.Event()
+
+    def notify(self) -> None:
+        self.woken += 1
+        self.event.set()
+
+
+class Stage:
+    """A file that is open, with all that looks after it."""
+
+    def __init__(self) -> None:
+        self.vfs = FakeVfs()
+        self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
+        self.handles = Handles()
+        self.live = Live(self.vfs, self.inodes, self.handles)  # type: ignore[arg-type]
+        self.inode = self.inodes.child(self.inodes.root, NODE)
+        self.inodes.remember(self.inode)
+
+    async def open(self) -> int:
+        fresh = self.vfs.open_at_hand(NODE) or await self.vfs.open(NODE)
+        shared = self.handles.shared(self.inode)
+        assert shared is None or self.live.take(shared, fresh)
+        return self.handles.share(self.inode, fresh)[0]
+
+    @property
+    def shared(self) -> Shared:
+        found = self.handles.shared(self.inode)
+        assert found is not None
+        return found
+
+    @property
+    def shown(self) -> bytes:
+        opened = self.shared.opened
+        assert isinstance(opened, Content)
+        return opened.data
+
+    async def look(self) -> None:
+        """What a getattr does."""
+        if self.live.is_due(self.inode):
+            await self.live.look(self.inode)
+
+    def wait(self, handle: int) -> Waker:
+        """What a poll does."""
+        waker = Waker()
+        self.live.wait(handle, waker, 1)  # type: ignore[arg-type]
+        return waker
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of which inodes the kernel was told to ask for the attributes again."""
+    numbers: list[int] = []
+
+    def invalidate(number: int, attr_only: bool = False) -> None:
+        assert attr_only, "anything else can freeze the mount"
+        numbers.append(number)
+
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", invalidate)
+    return numbers
+
+
+@pytest.fixture
+async def stage(told: list[int]) -> AsyncIterator[Stage]:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.live.run)
+        await trio.testing.wait_all_tasks_blocked()
+        yield stage
+        nursery.cancel_scope.cancel()
+
+
+# Content
+
+
+@pytest.mark.parametrize(
+    ("before", "grows", "after", "goes_on", "taken"),
+    [
+        (b"ab", True, b"abc", True, b"abc"),  # added to
+        (b"ab", True, b"ab", True, b"ab"),  # nothing new
+        (b"ab", True, b"abc", False, b"abc"),  # the last of it, and the end
+        (b"ab", True, b"ab", False, b"ab"),  # the end
+        (b"ab", True, b"a", True, b"ab"),  # an answer from behind: what was shown stays
+        (b"ab", True, b"a", False, None),  # it ended as less: another file
+        (b"ab", True, b"xab", True, None),  # rewritten
+        (b"", True, b"a", True, b"a"),
+        (b"ab", False, b"ab", False, b"ab"),  # what does not grow is taken for itself alone
+        (b"ab", False, b"abc", False, None),
+        (b"ab", False, b"abc", True, None),
+    ],
+)
+def test_a_snapshot_goes_on_as_what_begins_with_it(
+    before: bytes, grows: bool, after: bytes, goes_on: bool, taken: bytes | None
+) -> None:
+    """And is left as it was by anything else."""
+    snapshot = Content(before, grows)
+    assert snapshot.take(Content(after, goes_on)) == (taken is not None)
+    assert snapshot.data == (before if taken is None else taken)
+    assert snapshot.grows == (grows and goes_on if taken is not None else grows)
+
+
+# Looks
+
+
+async def test_a_file_is_asked_for_once_in_a_lease_however_many_look(
+    stage: Stage, autojump_clock: trio.testing.MockClock, told: list[int]
+) -> None:
+    """What was added is there for all handles at once, and the kernel is told that it knows a former size."""
+    first, second = await stage.open(), await stage.open()
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    for _ in range(19):
+        await stage.look()
+        await trio.sleep(INTERVAL / 10)
+    assert stage.vfs.asked == [0.0, INTERVAL]
+    assert bytes(await stage.handles.file(first).read(0, 99)) == b"one\ntwo\n"
+    assert stage.handles.file(first) is stage.handles.file(second)
+    assert told == [stage.inode.number]
+
+
+async def test_what_somebody_else_has_just_asked_for_is_taken_without_a_call(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Who opens the file again brings what is new to all."""
+    await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await stage.vfs.open(NODE)
+    assert not stage.live.is_due(stage.inode)
+    assert stage.shown == b"one\ntwo\n"
+    assert len(stage.vfs.asked) == 2
+
+
+async def test_a_look_that_fails_is_no_error_and_not_repeated_at_once(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What the file was is shown; after a rest it is asked again."""
+    await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.error = Unreachable("no network")
+    await stage.look()
+    assert stage.shown == b"one\n"
+    assert not stage.live.is_due(stage.inode)
+    stage.vfs.error, stage.vfs.now = None, Content(b"one\ntwo\n", grows=True)
+    await trio.sleep(REST)
+    await stage.look()
+    assert stage.shown == b"one\ntwo\n"
+
+
+async def test_a_look_waits_no_longer_than_its_grace(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """A server that takes long is waited for by nobody."""
+    await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.takes = 100.0
+    began = trio.current_time()
+    await stage.look()
+    assert trio.current_time() - began == pytest.approx(GRACE)
+    assert not stage.live.is_due(stage.inode)
+    await trio.sleep(GRACE)
+    assert stage.live.is_due(stage.inode)
+
+
+async def test_a_file_that_was_closed_meanwhile_is_nobodys_affair(
+    stage: Stage, autojump_clock: trio.testing.MockClock, told: list[int]
+) -> None:
+    """An answer that comes then is dropped."""
+    handle = await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.takes, stage.vfs.now = 0.5, Content(b"one\ntwo\n", grows=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.live.look, stage.inode)
+        await trio.sleep(0.1)
+        stage.handles.release(handle)
+    assert told == []
+    assert not stage.live.is_due(stage.inode)
+
+
+async def test_an_inode_that_the_kernel_has_forgotten_is_no_bug(
+    stage: Stage, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was closed, and that has not been heard of yet."""
+
+    def forgotten(_number: int, attr_only: bool = False) -> None:
+        raise FileNotFoundError(attr_only)
+
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", forgotten)
+    await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await stage.look()
+    assert stage.shown == b"one\ntwo\n"
+
+
+# A file that becomes another one
+
+
+async def test_a_file_that_was_rewritten_gets_another_inode_and_who_has_it_open_keeps_it(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """And nobody asks for his any more."""
+    handle = await stage.open()
+    await trio.sleep(INTERVAL)
+    stage.vfs.now = Content(b"zero\none\n", grows=True)
+    waker = stage.wait(handle)
+    await stage.look()
+    assert stage.shown == b"one\n"
+    assert stage.inodes.child(stage.inodes.root, NODE) is not stage.inode
+    assert waker.woken == 1
+    assert stage.handles.has_more(handle), "who polls it must not wait for what will never come"
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await trio.sleep(10 * INTERVAL)
+    await stage.look()
+    assert len(stage.vfs.asked) == 2
+    assert not stage.live.take(stage.shared, Content(b"one\ntwo\n", grows=True)), "its name is another inode's by now"
+
+
+# poll
+
+
+async def test_who_waits_is_woken_by_what_is_added(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """At the first look after it, whoever looks; then he is told once."""
+    handle, other = await stage.open(), await stage.open()
+    stage.handles.note_read(handle, 4)
+    assert not stage.handles.has_more(handle)
+    assert stage.handles.has_more(other), "each has its own place in the file"
+    waker = stage.wait(handle)
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await trio.sleep(INTERVAL + BREATH)
+    assert waker.woken == 1
+    assert stage.handles.has_more(handle)
+    await trio.sleep(10 * INTERVAL)
+    assert waker.woken == 1
+
+
+async def test_who_waits_is_woken_at_the_end_of_the_run(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """There will never be more, which is what a file that does not grow says of itself."""
+    handle = await stage.open()
+    stage.handles.note_read(handle, 4)
+    waker = stage.wait(handle)
+    stage.vfs.now = Content(b"one\n", grows=False)
+    await trio.sleep(INTERVAL + BREATH)
+    assert waker.woken == 1
+    assert stage.handles.has_more(handle)
+
+
+async def test_who_goes_on_waiting_is_asked_for_once_a_lease(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The kernel polls again for whoever is woken and finds nothing, as long as he waits."""
+    handle = await stage.open()
+    stage.handles.note_read(handle, 4)
+    for _ in range(5):
+        waker = stage.wait(handle)
+        with trio.fail_after(2 * INTERVAL):
+            await waker.event.wait()
+    assert len(stage.vfs.asked) == 6
+
+
+async def test_who_has_stopped_waiting_costs_no_call(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """With the file still open, and when he has closed it."""
+    handle, other = await stage.open(), await stage.open()
+    waker = stage.wait(handle)
+    await trio.sleep(INTERVAL + BREATH)
+    assert waker.woken == 1, "to see whether he still waits"
+    asked = len(stage.vfs.asked)
+    await trio.sleep(10 * INTERVAL)
+    assert len(stage.vfs.asked) == asked
+    stage.wait(other)
+    stage.live.forget(other)
+    stage.handles.release(other)
+    await trio.sleep(10 * INTERVAL)
+    assert len(stage.vfs.asked) == asked
+
+
+@pytest.mark.parametrize("error", [Unreachable("no network"), CometFSError("odd")])
+async def test_who_waits_goes_on_waiting_while_the_server_is_away(
+    stage: Stage, autojump_clock: trio.testing.MockClock, error: CometFSError
+) -> None:
+    """Asked again and again, but not in haste."""
+    handle = await stage.open()
+    stage.vfs.error = error
+    stage.handles.note_read(handle, 4)
+    while trio.current_time() < 10 * INTERVAL:
+        await stage.wait(handle).event.wait()
+    assert len(stage.vfs.asked) <= 1 + 10 * INTERVAL / REST
+    stage.vfs.error, stage.vfs.now = None, Content(b"one\ntwo\n", grows=True)
+    with trio.fail_after(REST + 2 * BREATH):
+        while not stage.handles.has_more(handle):
+            await stage.wait(handle).event.wait()
+
+
+@pytest.mark.logs("bug in following a file")
+async def test_a_bug_in_following_is_not_the_end_of_the_mount(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is logged, and the next one who waits is looked after again."""
+    handle = await stage.open()
+    stage.vfs.error = KeyError("oops")
+    stage.wait(handle)
+    await trio.sleep(INTERVAL + BREATH)
+    stage.vfs.error, stage.vfs.now = None, Content(b"one\ntwo\n", grows=True)
+    waker = stage.wait(handle)
+    await trio.sleep(INTERVAL + BREATH)
+    assert waker.woken == 1
