@@ -98,6 +98,9 @@ class Load(NamedTuple):
     lasting: bool = False
     """Whether the answer goes to disk."""
 
+    def holds(self) -> Lease:
+        return self.lease() if callable(self.lease) else self.lease
+
 
 class Store:
     """The one place where answers are kept. A load that says NotFound is kept too, as a short-lived "there is none"."""
@@ -185,10 +188,10 @@ class Store:
     async def _load(self, key: Hashable, how: Load) -> Held:
         try:
             value = await how.load()
-            lease = how.lease() if callable(how.lease) else how.lease
-            return self.keep(key, value, lease, lasting=how.lasting)
+            return self.keep(key, value, how.holds(), lasting=how.lasting)
         except NotFound as error:
-            missing = Held(None, self._memory.clock() + MISSING, 64, error)
+            # Of what is running it may be there in a moment.
+            missing = Held(None, self._memory.clock() + min(MISSING, how.holds()), 64, error)
             self._memory.put(key, missing)
             return missing
 
