@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.mounted.processes import Comet, Mounted, running_comet, running_mount
+from tests.mounted.running import ALIVE, LIVE, Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +47,33 @@ def warm(tmp_path_factory: pytest.TempPathFactory, comet: Comet) -> Iterator[Mou
     with running_mount(tmp_path_factory.mktemp("warm"), comet) as mounted:
         yield mounted
         assert mounted.log.read_text() == "", "the mount logged something that no test expected"
+
+
+@pytest.fixture(scope="session")
+def live_comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
+    """A Comet that runs log to."""
+    folder = tmp_path_factory.mktemp("live-comet")
+    with running_comet(folder, *ALIVE, archives=folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def runs(live_comet: Comet) -> Iterator[Run]:
+    """Its runs, that nobody has looked at: as many as there are tests, for a new one would be listed after a minute."""
+    return iter([Run(live_comet, f"{number:032x}", f"run-{number:03}").begin() for number in range(1, 61)])
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, live_comet: Comet, runs: Iterator[Run]) -> Iterator[Mounted]:
+    """A mount of it that tests share; each reads the files of its own runs."""
+    assert runs
+    with running_mount(tmp_path_factory.mktemp("live"), live_comet, *LIVE) as mounted:
+        yield mounted
+        assert mounted.log.read_text() == "", "the mount logged something that no test expected"
+
+
+@pytest.fixture
+def run(runs: Iterator[Run], live: Mounted) -> Run:
+    """A run that `live` shows, of which nothing was logged yet."""
+    assert live
+    return next(runs)

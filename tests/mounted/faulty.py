@@ -24,6 +24,7 @@ class Answer:
     body: bytes = b'{"msg": "injected", "code": 0}'
     kind: str = "application/json"
     missing: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -84,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        for header in answer.headers:
+            self.send_header(*header)
         self.end_headers()
         self.wfile.write(answer.body)
         self.close_connection = bool(answer.missing)

@@ -1,0 +1,195 @@
+"""Who follows a file of a running experiment, and what that costs: poll, and calls by the clock."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.mounted.processes import PATIENCE, Mounted
+from tests.mounted.running import INTERVAL, Run, following, tail
+from tests.mounted.watching import await_that
+
+OUTPUT = "experiment/output"
+
+
+class Clock:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pass_intervals(self, count: int = 4) -> None:
+        """Returns when so many intervals have passed, and the mount has worked in each."""
+        before = len(asked(self._run))
+        await_that(lambda: len(asked(self._run)) >= before + count, "the other run is not followed")
+
+
+@pytest.fixture
+def clock(runs: Iterator[Run], live: Mounted, tmp_path: Path) -> Iterator[Clock]:
+    """Another run, of which a file is followed all the time: its calls tell that intervals pass."""
+    other = next(runs)
+    other.say("tick\n")
+    with following(tmp_path, *tail(live / other.folder / "output.txt")):
+        yield Clock(other)
+
+
+@pytest.fixture
+def begun(run: Run) -> Run:
+    run.say("begun\n")
+    return run
+
+
+def asked(run: Run, endpoint: str = "") -> list[float]:
+    """When the server answered the mount about a run, in seconds; about all, or at one endpoint."""
+    return [
+        request["time"]
+        for request in run.comet.requests()
+        if run.key in request["query"] and request["path"].startswith(f"/api/rest/v2/{endpoint}")
+    ]
+
+
+def assert_one_an_interval(times: list[float]) -> None:
+    """However late the machine is, it is never too early."""
+    assert len(times) > 3
+    assert min(after - before for before, after in pairwise(times)) >= INTERVAL * 0.99, times
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def drained(handle: int) -> bytes:
+    found = b""
+    while part := os.read(handle, 1 << 16):
+        found += part
+    return found
+
+
+def is_readable(handle: int, seconds: float) -> bool:
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
+# poll
+
+
+def test_who_waits_in_poll_is_woken_by_what_is_added(begun: Run, live: Mounted) -> None:
+    """By poll, select and epoll; nothing to read is not readable, what was not read yet is."""
+    with opened(live / begun.folder / "output.txt") as handle, select.epoll() as ready:
+        ready.register(handle, select.EPOLLIN)
+        assert is_readable(handle, 0)
+        assert drained(handle) == b"begun\n"
+        assert not is_readable(handle, 0)
+        begun.say("more\n")
+        assert is_readable(handle, PATIENCE)
+        assert is_readable(handle, 0)
+        assert drained(handle) == b"more\n"
+        begun.say("and more\n")
+        assert select.select([handle], [], [], PATIENCE)[0] == [handle]
+        assert drained(handle) == b"and more\n"
+        ready.poll(0)
+        begun.say("the last\n")
+        assert ready.poll(PATIENCE) == [(handle, select.EPOLLIN)]
+        assert drained(handle) == b"the last\n"
+
+
+def test_all_who_wait_for_one_file_are_woken(begun: Run, live: Mounted) -> None:
+    """Several programs, and a second handle of one."""
+    path = live / begun.folder / "output.txt"
+    wait = "import os, select, sys; f = open(sys.argv[1], 'rb'); f.read(); p = select.poll(); p.register(f, 1)\n"
+    wait += "print('waits', flush=True); p.poll(); print(f.read())"
+    command = ["python3", "-c", wait, str(path)]
+    programs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        for program in programs:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "waits\n"
+        begun.say("more\n")
+        assert [program.communicate(timeout=PATIENCE)[0] for program in programs] == ["b'more\\n'\n"] * 3
+    finally:
+        for program in programs:
+            program.kill()
+            program.communicate()
+
+
+def test_who_waits_in_poll_costs_one_call_an_interval_and_nothing_when_he_has_closed(
+    begun: Run, live: Mounted, clock: Clock
+) -> None:
+    """Nor when he has stopped to wait, with the file still open."""
+    with opened(live / begun.folder / "output.txt") as handle:
+        drained(handle)
+        waiting = threading.Thread(target=lambda: select.select([handle], [], [], PATIENCE))
+        waiting.start()
+        await_that(lambda: len(asked(begun, OUTPUT)) > 5, "nobody looks")
+        assert_one_an_interval(asked(begun, OUTPUT))
+        begun.say("more\n")
+        waiting.join(PATIENCE)
+        drained(handle)
+        assert not is_readable(handle, 0.01)
+        clock.pass_intervals()  # the last look for him ends
+        before = asked(begun)
+        clock.pass_intervals()
+        assert asked(begun) == before
+        threading.Thread(target=lambda: select.select([handle], [], [], INTERVAL * 3)).start()
+        await_that(lambda: len(asked(begun, OUTPUT)) > len(before) + 1, "nobody looks")
+    clock.pass_intervals()
+    before = asked(begun)
+    clock.pass_intervals()
+    assert asked(begun) == before
+
+
+# Calls
+
+
+def test_a_file_that_nobody_looks_at_costs_nothing(begun: Run, live: Mounted, clock: Clock) -> None:
+    """Open or not, read before or not."""
+    path = live / begun.folder / "output.txt"
+    path.read_bytes()
+    before = asked(begun)
+    clock.pass_intervals()
+    assert asked(begun) == before
+    with opened(path) as handle:
+        drained(handle)
+        before = asked(begun)
+        clock.pass_intervals()
+        assert asked(begun) == before
+
+
+@pytest.mark.parametrize("tails", [1, 2])
+def test_tails_of_a_file_cost_one_call_an_interval(begun: Run, live: Mounted, tmp_path: Path, tails: int) -> None:
+    """As many as they are; and none when they have gone."""
+    path = live / begun.folder / "output.txt"
+    with following(tmp_path, *tail(path)) as one, following(tmp_path, *tail(path), *[path] * (tails - 1)):
+        await_that(lambda: len(asked(begun, OUTPUT)) > 4, "nobody looks")
+        begun.say("more\n")
+        one.await_said(b"begun\nmore\n")
+        await_that(lambda: len(asked(begun, OUTPUT)) > 8, "nobody looks")
+        assert_one_an_interval(asked(begun, OUTPUT))
+        assert asked(begun, OUTPUT) == asked(begun), "something else was asked"
+
+
+def test_tails_of_several_runs_fetch_nothing_ahead(runs: Iterator[Run], live: Mounted, tmp_path: Path) -> None:
+    """To open neighbours one by one is a walk through their project; to look at them again and again is none."""
+    followed = [next(runs) for _ in range(4)]
+    for run in followed:
+        run.say("begun\n")
+    with following(tmp_path, "tail", "-s", "0.1", "-f", *(live / run.folder / "output.txt" for run in followed)):
+        await_that(lambda: all(len(asked(run, OUTPUT)) > 2 for run in followed), "nobody looks")
+        rest = [next(runs) for _ in range(8)]
+        before = [len(asked(run)) for run in rest]
+        await_that(lambda: all(len(asked(run, OUTPUT)) > 8 for run in followed), "nobody looks")
+    assert [len(asked(run)) for run in rest] == before
+    for run in followed:
+        assert_one_an_interval(asked(run, OUTPUT))

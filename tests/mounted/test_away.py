@@ -1,0 +1,124 @@
+"""A server that goes away, stalls or refuses while a file of a running experiment is followed: nobody notices."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.mounted.faulty import Answer, Faults, faulty_comet
+from tests.mounted.processes import PATIENCE, Comet, running_comet, running_mount
+from tests.mounted.running import ALIVE, INTERVAL, LIVE, Follower, Run, following, tail
+
+OUTPUT = "experiment/output"
+
+SOON = 10.0
+"""Seconds within which a look is over: far more than the grace, far less than the deadline."""
+
+
+@contextmanager
+def looking(path: Path) -> Iterator[list[float]]:
+    """Somebody who has a file open looks at it all the time; the seconds that each look took."""
+    looks: list[float] = []
+    ended = threading.Event()
+
+    def look(handle: int) -> None:
+        while not ended.wait(0.02):
+            began = time.monotonic()
+            os.fstat(handle)
+            os.pread(handle, 100, 1 << 30)
+            looks.append(time.monotonic() - began)
+
+    handle = os.open(path, os.O_RDONLY)
+    thread = threading.Thread(target=look, args=(handle,))
+    thread.start()
+    try:
+        yield looks
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
+        os.close(handle)
+
+
+def pass_time(intervals: float) -> None:
+    """The server is away for so long; that is what is tested, and nothing is expected to have happened by then."""
+    time.sleep(intervals * INTERVAL)
+
+
+def assert_undisturbed(follower: Follower, looks: list[float]) -> None:
+    assert (follower.process.poll(), follower.complaint) == (None, "")
+    assert len(looks) > 1
+    assert max(looks) < SOON
+
+
+def test_a_server_that_dies_and_comes_back_is_not_noticed(tmp_path: Path) -> None:
+    """What is added while it was away comes once; what was never read is an error as long as it is away."""
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    with running_comet(tmp_path, *ALIVE, archives=archives) as first:
+        run, other = Run(first, "1" * 32, "one").begin(), Run(first, "2" * 32, "two").begin()
+        run.say("before\n")
+        with running_mount(tmp_path, first, *LIVE) as mounted:
+            path, unread = mounted / run.folder / "output.txt", mounted / other.folder / "code.py"
+            unread.parent.stat()
+            with following(tmp_path, *tail(path)) as follower, looking(path) as looks:
+                follower.await_said(b"before\n")
+                first.process.kill()
+                first.process.wait(PATIENCE)
+                pass_time(6)
+                with pytest.raises(OSError, match=os.strerror(errno.ENETUNREACH)):
+                    unread.read_bytes()
+                assert_undisturbed(follower, looks)
+                bind = first.url.removeprefix("http://")
+                with running_comet(tmp_path, *ALIVE, "--bind", bind, archives=archives):
+                    run.say("after\n")
+                    follower.await_said(b"before\nafter\n")
+                    assert_undisturbed(follower, looks)
+            said = mounted.log.read_text().splitlines()
+            assert said
+            assert all("code" in line for line in said), "it complained of more than the file that was not to be had"
+
+
+FAULTS = {
+    "stalls": None,
+    "fails": Answer(500),
+    "refuses": Answer(429, headers=(("Retry-After", "2"),)),
+    "talks nonsense": Answer(200, b"<html>", "text/html"),
+    "knows of nothing": Answer(400),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, fault: Answer | None, live_comet: Comet) -> None:
+    """Until it answers again."""
+    run = Run(live_comet, os.urandom(16).hex(), "run", project=f"away-{tmp_path.name}").begin()
+    run.say("before\n")
+    with faulty_comet(live_comet) as (comet, faults), running_mount(tmp_path, comet, *LIVE) as mounted:
+        path = mounted / run.folder / "output.txt"
+        with following(tmp_path, *tail(path)) as follower, looking(path) as looks:
+            follower.await_said(b"before\n")
+            declare(faults, fault)
+            arrived = len(faults.arrivals)
+            faults.await_arrivals(OUTPUT, sum(OUTPUT in target for target in faults.arrivals[:arrived]) + 1)
+            run.say("meanwhile\n")
+            pass_time(4)
+            assert follower.said == b"before\n"
+            assert_undisturbed(follower, looks)
+            faults.release()
+            faults.answers.clear()
+            follower.await_said(b"before\nmeanwhile\n")
+            assert_undisturbed(follower, looks)
+        assert mounted.log.read_text() == ""
+
+
+def declare(faults: Faults, fault: Answer | None) -> None:
+    if fault is None:
+        faults.stall(OUTPUT)
+    else:
+        faults.answers[OUTPUT] = fault
