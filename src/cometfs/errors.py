@@ -24,6 +24,7 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── TooBig                a value bigger than any the store can hold
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
+    │   └── Gone              it was renamed, moved or deleted at Comet
     ├── Busy                  too many requests wait already
     ├── Interrupted           the asking process was told to die while it waited
     └── SetupError            settings or surroundings that keep a command from starting
@@ -128,6 +129,10 @@ class Stale(CometFSError):
 
 class Superseded(Stale):
     """A file is open in a version that it does not have any more: whoever opens it now must look its name up again."""
+
+
+class Gone(Stale):
+    """What an inode stood for was renamed, moved, archived or deleted at Comet: its name is free, or another's."""
 
 
 class Busy(CometFSError):

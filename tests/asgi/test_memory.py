@@ -54,7 +54,7 @@ def wire() -> Wire:
 
 
 @pytest.mark.parametrize(
-    ("budget", "most", "left"), [(app.MEMORY, BYTES + 100, 200), (64 << 10, BYTES, 25)], ids=["cached", "not cached"]
+    ("budget", "most", "left"), [(app.MEMORY, BYTES + 110, 205), (64 << 10, BYTES, 25)], ids=["cached", "not cached"]
 )
 async def test_an_inode_costs_no_more_than_stated_and_nothing_once_forgotten(
     budget: int, most: int, left: int, wire: Wire, monkeypatch: pytest.MonkeyPatch, allocated: Callable[[], int]

@@ -13,7 +13,7 @@ from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
-from cometfs.lease import FINISHED, LISTING
+from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.tree import place
 from cometfs.tree import vfs as vfs_module
 from cometfs.tree.node import Dir, File
@@ -126,6 +126,31 @@ async def test_what_was_listed_stays(vfs: Vfs, autojump_clock: trio.testing.Mock
     assert await read(vfs, "tabular/Diabetes progression/ridge/report.html") == b""
     await trio.sleep(pause)
     assert await names(vfs, "tabular/Diabetes progression/ridge") == before
+
+
+async def test_what_a_run_has_nothing_of_is_looked_for_again_when_that_answer_has_run_out(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A listing that leaves a file out holds no longer than the answer that said so."""
+    wire.edits["experiments"] = lambda answer: [row.update(running=True) for row in answer["experiments"]]
+    wire.edits["experiment/output"] = lambda answer: answer.update(output="")
+    directory = await at(vfs, BASELINE)
+    assert await read(vfs, f"{BASELINE}/output.txt") == b""
+    vfs._store.drop(vfs._listing_key(directory))  # as if nobody had listed it before
+    vfs._store.drop(("omitted", directory.entry, directory.at.key))
+    await trio.sleep(RUNNING - 1)
+    assert "output.txt" not in await names(vfs, BASELINE)
+    wire.edits["experiment/output"] = lambda answer: answer.update(output="a line\n")
+    await trio.sleep(1.1)
+    assert "output.txt" in await names(vfs, BASELINE)
+    assert await read(vfs, f"{BASELINE}/output.txt") == b"a line\n"
+
+
+async def test_a_miss_in_what_has_ended_holds_a_minute_at_most(vfs: Vfs) -> None:
+    """Its listing holds for an hour: who waits for a name to appear must not."""
+    with pytest.raises(NoSuchEntry) as raised:
+        await at(vfs, f"{BASELINE}/nosuch")
+    assert raised.value.lease == LISTING
 
 
 async def test_wrong_kinds_and_wrong_names_are_told_apart(vfs: Vfs) -> None:

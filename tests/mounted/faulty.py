@@ -1,17 +1,21 @@
-"""A Comet that fails on demand: it stands before the embedded one and passes on what no fault is declared for.
+"""A Comet that fails or changes on demand: it stands before the embedded one and passes on all for which nothing else
+is declared.
 
 Not here: what the mount should make of a fault (test_faults.py).
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.mounted.processes import PATIENCE, Comet
 
@@ -29,9 +33,11 @@ class Answer:
 
 @dataclass
 class Faults:
-    """What fails now, by a part of the request's target; and what was asked so far."""
+    """What fails now, by a part of the request's target; what is told otherwise; and what was asked so far."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
+    edits: dict[str, Edit] = field(default_factory=dict)
+    """By endpoint."""
     stalled: set[str] = field(default_factory=set)
     released: threading.Event = field(default_factory=threading.Event)
     arrivals: list[str] = field(default_factory=list)
@@ -57,10 +63,17 @@ class Faults:
         assert came, f"{part} was not asked {count} times: {self.arrivals}"
 
 
+Edit = Callable[[Any, dict[str, str]], Any]
+"""From an answer (None for an error) and the query to what is told instead; None: that there is no such thing."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     faults: Faults
     behind: str
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         self.faults.arrived(self.path)
@@ -69,11 +82,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         declared = [answer for part, answer in self.faults.answers.items() if part in self.path]
-        self._reply(declared[0] if declared else self._passed_on())
+        self._reply(declared[0] if declared else self._edited(self._passed_on()))
+
+    def _edited(self, answer: Answer) -> Answer:
+        asked = urlsplit(self.path)
+        edit = self.faults.edits.get(asked.path.removeprefix("/api/rest/v2/"))
+        if edit is None:
+            return answer
+        told = edit(json.loads(answer.body) if answer.status == 200 else None, dict(parse_qsl(asked.query)))
+        return Answer(400) if told is None else Answer(200, json.dumps(told).encode())
 
     def _passed_on(self) -> Answer:
-        request = urllib.request.Request(self.behind + self.path)
-        request.add_header("Authorization", self.headers.get("Authorization", ""))
+        length = self.headers.get("Content-Length")
+        request = urllib.request.Request(self.behind + self.path, self.rfile.read(int(length)) if length else None)
+        for name in {"Authorization", "Content-Type"} & set(self.headers):
+            request.add_header(name, self.headers[name])
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
                 return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))

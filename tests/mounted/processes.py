@@ -92,7 +92,12 @@ def running_comet(folder: Path, *options: str, archives: Path | None = None) -> 
 
 @contextmanager
 def running_mount(
-    folder: Path, comet: Comet, *options: str, before: tuple[str, ...] = (), **environ: str
+    folder: Path,
+    comet: Comet,
+    *options: str,
+    before: tuple[str, ...] = (),
+    program: tuple[str, ...] = COMETFS,
+    **environ: str,
 ) -> Iterator[Mounted]:
     """`cometfs mount --foreground` at `folder`/mnt, ready, until the block ends; nothing stays mounted."""
     mountpoint = folder / "mnt"
@@ -104,7 +109,7 @@ def running_mount(
         ready.settimeout(PATIENCE)
         own = {"COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, "XDG_CACHE_HOME": str(folder / "cache")}
         environment = {**os.environ, **own, **environ}
-        command = [*before, *COMETFS, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
+        command = [*before, *program, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
         process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=stderr, text=True))
         mounted = Mounted(mountpoint, process, log, comet)

@@ -13,7 +13,7 @@ import trio.testing
 from cometfs import lease
 from cometfs.errors import CometFSError, Unreachable
 from cometfs.fuse.handles import Handles, Shared
-from cometfs.fuse.inodes import Inodes
+from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import BREATH, GRACE, REST, Live
 from cometfs.tree.node import At, Dir, File, Source
 from cometfs.tree.place import Attributes, Content, Node
@@ -73,6 +73,16 @@ class Waker:
         self.event.set()
 
 
+class Stands:
+    """A run that goes on under its name."""
+
+    def follows(self, _inode: Inode) -> bool:
+        return True
+
+    async def follow(self, _inode: Inode) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 class Stage:
     """A file that is open, with all that looks after it."""
 
@@ -80,7 +90,7 @@ class Stage:
         self.vfs = FakeVfs()
         self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
         self.handles = Handles()
-        self.live = Live(self.vfs, self.inodes, self.handles)  # type: ignore[arg-type]
+        self.live = Live(self.vfs, self.inodes, self.handles, Stands())  # type: ignore[arg-type]
         self.inode = self.inodes.child(self.inodes.root, NODE)
         self.inodes.remember(self.inode)
 

@@ -31,6 +31,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.OutOfSpace: errno.ENOSPC,
     errors.Stale: errno.ESTALE,
     errors.Superseded: errno.ESTALE,
+    errors.Gone: errno.ESTALE,
     errors.Interrupted: errno.EINTR,
     errors.SetupError: errno.EINVAL,
 }

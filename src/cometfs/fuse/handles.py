@@ -36,11 +36,11 @@ class Shared:
 
 
 class OpenDir(NamedTuple):
-    """An open directory: its inode, and what `opendir` found in it and for how many seconds that held then."""
+    """An open directory: its inode, what `opendir` found in it, and the moment on trio's clock until which it holds."""
 
     inode: Inode
     nodes: list[Node]
-    lease: float
+    until: float
 
 
 class Handles:

@@ -5,7 +5,8 @@ Not here: what a node is (tree/) and what is open (handles.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import pyfuse3
@@ -15,14 +16,14 @@ from cometfs.tree.place import Node
 
 BYTES = 350
 """What an inode costs in memory at most, its node and its place in the tables included, until the kernel forgets it
-(measured: 315 of an entry of an experiment). Listings and answers are the cache's, within its budget. A test holds it.
+(measured: 327 of an entry of an experiment). Listings and answers are the cache's, within its budget. A test holds it.
 """
 
 
 class Inode:
     """One inode. It is in the table iff the kernel holds a reference (`lookups` > 0), or it is the root."""
 
-    __slots__ = ("children", "lookups", "node", "number", "parent", "told_size")
+    __slots__ = ("children", "lookups", "node", "number", "parent", "told_size", "until")
 
     def __init__(self, number: int, node: Node, parent: Inode | None) -> None:
         self.number = pyfuse3.InodeT(number)
@@ -32,6 +33,8 @@ class Inode:
         self.told_size = 0
         """The size that the kernel was last told: what it is told again while nobody knows better."""
         self.children: dict[str, Inode] | None = None
+        self.until = 0.0
+        """The moment, on trio's clock, until which it is known to stand for `node`: see standing.py."""
 
 
 class Inodes:
@@ -40,8 +43,11 @@ class Inodes:
     A name keeps its inode as long as it stands for the same thing; numbers are never used twice in the life of a mount.
     """
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, outdated: Callable[[Inode], None] = lambda _inode: None) -> None:
+        """`outdated` is told of each inode of which the kernel may know what does not hold any more."""
+        self._outdated = outdated
         self.root = Inode(pyfuse3.ROOT_INODE, root, None)
+        self.root.until = math.inf
         self._by_number: dict[int, Inode] = {self.root.number: self.root}
         self._next = self.root.number + 1
         self._most = 1
@@ -57,13 +63,22 @@ class Inodes:
         except KeyError:
             raise Stale(f"inode {number} is not known any more") from None
 
-    def child(self, parent: Inode, node: Node) -> Inode:
-        """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel is told."""
+    def child(self, parent: Inode, node: Node, until: float = 0.0) -> Inode:
+        """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel is told.
+
+        `until`: the moment, on trio's clock, until which a listing of `parent` tells so.
+        """
         known = parent.children.get(node.name) if parent.children else None
-        if known is not None and (known.node is node or known.node.identity == node.identity):
-            known.node = node
-            return known
+        if known is not None:
+            if known.node is node:
+                known.until = until
+                return known
+            if known.node.identity == node.identity:
+                self.restand(known, node, until)
+                return known
+            known.until = 0.0
         inode = Inode(self._next, node, parent)
+        inode.until = until
         self._next += 1
         return inode
 
@@ -92,6 +107,19 @@ class Inodes:
             # A dict never gives back the room that its entries had.
             self._by_number = dict(self._by_number)
             self._most = len(self._by_number)
+
+    def restand(self, inode: Inode, node: Node, until: float) -> None:
+        """`inode` stands for `node`, which is what it stood for as it is known now, until then."""
+        before, inode.node, inode.until = inode.node, node, until
+        if before.at.version != node.at.version:
+            self.doubt(inode)
+
+    def doubt(self, inode: Inode) -> None:
+        """Whatever the kernel was told of `inode` and what lies below it may not hold any more."""
+        self._outdated(inode)
+        for child in (inode.children or {}).values():
+            child.until = 0.0
+            self.doubt(child)
 
     def part(self, parent: Inode, name: str, inode: Inode | None = None) -> None:
         """`name` does not stand any more for what it did (only if that was `inode`, where one is given), which lives on

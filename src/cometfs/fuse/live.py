@@ -19,6 +19,7 @@ from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Opened
 from cometfs.tree.vfs import Vfs, may_change
 
@@ -41,8 +42,10 @@ class Live:
     looks after it, for one of those.
     """
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, standing: Standing) -> None:
+        """`standing`: knows whether a run has ended meanwhile."""
         self._vfs = vfs
+        self._standing = standing
         self._inodes = inodes
         self._handles = handles
         self._polled: dict[int, pyfuse3.PollHandle] = {}
@@ -59,7 +62,7 @@ class Live:
         shared = self._handles.shared(inode)
         if shared is None or shared.parted or not (shared.opened.grows or may_change(inode.node)):
             return False
-        fresh = self._vfs.open_at_hand(inode.node)
+        fresh = self._vfs.open_at_hand(inode.node) if self._standing.follows(inode) else None
         if fresh is None:
             return trio.current_time() >= shared.rests_until
         self.take(shared, fresh)
@@ -69,6 +72,7 @@ class Live:
         """Asks what an open file is now, for all who have it open."""
         with trio.move_on_after(GRACE) as patience:
             try:
+                await self._standing.follow(inode)
                 fresh = await self._vfs.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)

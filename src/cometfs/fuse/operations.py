@@ -7,8 +7,10 @@ import os
 import select
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pyfuse3
+import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext
 
 from cometfs.errors import NoSuchEntry, Superseded
@@ -16,6 +18,7 @@ from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.requests import Patience, at_once, handler_after
+from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
 from cometfs.tree.vfs import Vfs
 
@@ -51,13 +54,27 @@ class Operations(pyfuse3.Operations):
         super().__init__()
         self.patience = patience
         self._vfs = vfs
-        self._inodes = Inodes(vfs.root)
+        self._inodes = Inodes(vfs.root, _outdated)
+        self._standing = Standing(vfs, self._inodes, patience)
         self._handles = Handles()
-        self.live = Live(vfs, self._inodes, self._handles)
+        self.live = Live(vfs, self._inodes, self._handles, self._standing)
         self._owner = (os.getuid(), os.getgid())
 
+    def _place_at_hand(self, number: InodeT) -> Inode | None:
+        """The inode, where it is known whether it still stands for what it stood for. Raises Stale."""
+        place = self._inodes.at(number)
+        return place if self._standing.holds(place) else None
+
+    async def _place(self, number: InodeT) -> Inode:
+        """The same, where somebody must be asked."""
+        place = self._inodes.at(number)
+        await self._standing.look(place)
+        return place
+
     def _lookup_at_hand(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
-        parent = self._inodes.at(parent_inode)
+        parent = self._place_at_hand(parent_inode)
+        if parent is None:
+            return None
         if name in (b".", b".."):
             inode = parent if name == b"." else parent.parent or parent
             return self._attributes(inode, self._vfs.glance(inode.node))
@@ -69,40 +86,52 @@ class Operations(pyfuse3.Operations):
 
     @handler_after(_lookup_at_hand)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
-        parent = self._inodes.at(parent_inode)
+        parent = await self._place(parent_inode)
         try:
             return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
         except NoSuchEntry as error:
             return _absence(error.lease)
 
     def _entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
-        inode = self._inodes.child(parent, node)
+        now = trio.current_time()
+        until = min(parent.until, now + lease)
+        inode = self._inodes.child(parent, node, until)
         self._inodes.remember(inode)
-        return self._attributes(inode, self._vfs.glance(node), lease)
+        reply = self._blank(lease)
+        self._describe(reply, inode, self._vfs.glance(node), until - now)
+        return reply
 
     def _getattr_at_hand(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
         place = self._inodes.at(inode)
-        if self.live.is_due(place):
+        is_open = self._handles.opened(place) is not None
+        if self.live.is_due(place) if is_open else not self._standing.holds(place):
             return None
         seen = self._vfs.glance(place.node)
-        unknown = seen.size is None and self._handles.opened(place) is None
-        return None if unknown else self._attributes(place, seen)
+        return None if seen.size is None and not is_open else self._attributes(place, seen)
 
     @handler_after(_getattr_at_hand)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
         if self._handles.opened(place) is not None:
+            # Who has it open has one version of it, whatever happens at Comet.
             await self.live.look(place)
             return self._attributes(place, self._vfs.glance(place.node))
+        await self._standing.look(place)
         directory = place.parent.node if place.parent else None
         return self._attributes(place, await self._vfs.attributes(place.node, directory))
 
-    @at_once
-    def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
-        return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(self._inodes.at(inode).node)))
+    def _readlink_at_hand(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
+        place = self._place_at_hand(inode)
+        return None if place is None else pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(place.node)))
+
+    @handler_after(_readlink_at_hand)
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
+        return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink((await self._place(inode)).node)))
 
     def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
-        place = self._inodes.at(inode)
+        place = self._place_at_hand(inode)
+        if place is None:
+            return None
         shared = self._handles.shared(place)
         # A body is that of the file as long as anybody has it open; so is a draft.
         lasts = shared is not None and not isinstance(shared.opened, Content)
@@ -111,7 +140,7 @@ class Operations(pyfuse3.Operations):
 
     @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
-        place = self._inodes.at(inode)
+        place = await self._place(inode)
         return self._opened(place, await self._vfs.open(place.node))
 
     def _opened(self, place: Inode, opened: Opened) -> FileInfo:
@@ -163,27 +192,29 @@ class Operations(pyfuse3.Operations):
         self._handles.release(fh)
 
     def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
-        place = self._inodes.at(inode)
-        found = self._vfs.children_at_hand(place.node)
-        return None if found is None else self._open_dir(place, *found)
+        place = self._place_at_hand(inode)
+        found = None if place is None else self._vfs.children_at_hand(place.node)
+        return None if place is None or found is None else self._open_dir(place, found[0])
 
     @handler_after(_opendir_at_hand)
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
-        place = self._inodes.at(inode)
-        return self._open_dir(place, *await self._vfs.children(place.node))
+        place = await self._place(inode)
+        return self._open_dir(place, (await self._vfs.children(place.node))[0])
 
-    def _open_dir(self, place: Inode, listing: Listing, lease: float) -> FileHandleT:
+    def _open_dir(self, place: Inode, listing: Listing) -> FileHandleT:
         self._vfs.listed(place.node)
-        return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), lease))
+        return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), listing.until))
 
     @at_once
     def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        parent, nodes, lease = self._handles.dir(fh)
-        reply = self._blank(lease)  # one for all: pyfuse3 copies what is in it
+        parent, nodes, until = self._handles.dir(fh)
+        now = trio.current_time()
+        reply = self._blank(max(0.0, until - now))  # one for all: pyfuse3 copies what is in it
+        until = min(until, parent.until)
         for index in range(start_id, len(nodes)):
             node = nodes[index]
-            inode = self._inodes.child(parent, node)
-            self._describe(reply, inode, self._vfs.glance(node))
+            inode = self._inodes.child(parent, node, until)
+            self._describe(reply, inode, self._vfs.glance(node), until - now)
             if not pyfuse3.readdir_reply(token, os.fsencode(node.name), reply, index + 1):
                 return
             # Only a reply that was taken counts as a reference of the kernel's.
@@ -202,7 +233,7 @@ class Operations(pyfuse3.Operations):
         if not name.startswith(b"user."):
             # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
-        found = self._vfs.provenance(self._inodes.at(inode).node)
+        found = self._provenance(inode)
         word = os.fsdecode(name.removeprefix(ATTRIBUTE))
         if not name.startswith(ATTRIBUTE) or word not in found:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
@@ -210,8 +241,13 @@ class Operations(pyfuse3.Operations):
 
     @at_once
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
-        found = self._vfs.provenance(self._inodes.at(inode).node)
+        found = self._provenance(inode)
         return [pyfuse3.XAttrNameT(ATTRIBUTE + os.fsencode(word)) for word in found]
+
+    def _provenance(self, inode: InodeT) -> dict[str, str]:
+        place = self._inodes.at(inode)
+        self._standing.holds(place)
+        return self._vfs.provenance(place.node)
 
     @at_once
     def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
@@ -228,7 +264,7 @@ class Operations(pyfuse3.Operations):
     def _attributes(self, inode: Inode, seen: Attributes, lease: float = LONGEST) -> EntryAttributes:
         """What the kernel is told of `inode`."""
         reply = self._blank(lease)
-        self._describe(reply, inode, seen)
+        self._describe(reply, inode, seen, inode.until - trio.current_time())
         return reply
 
     def _blank(self, lease: float) -> EntryAttributes:
@@ -240,8 +276,12 @@ class Operations(pyfuse3.Operations):
         reply.entry_timeout = min(LONGEST, lease)
         return reply
 
-    def _describe(self, reply: EntryAttributes, inode: Inode, seen: Attributes) -> None:
-        """Fills in the rest. While the inode is open, size and lease are those of the open snapshot."""
+    def _describe(self, reply: EntryAttributes, inode: Inode, seen: Attributes, stands: float) -> None:
+        """Fills in the rest. While the inode is open, size and lease are those of the open snapshot.
+
+        `stands`: seconds for which the inode is known to stand for what it stands for. The kernel asks again after
+        them, so that a `stat` in what is gone does not succeed for longer than a listing holds.
+        """
         opened = self._handles.opened(inode)
         size = opened.size if opened is not None else seen.size
         reply.st_ino = inode.number
@@ -249,7 +289,8 @@ class Operations(pyfuse3.Operations):
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         # A size that nobody knows yet is asked for again by whoever wants it.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN
-        reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, max(seen.lease, least))
+        lease = max(min(seen.lease, stands), least)
+        reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
         if size is not None:
             inode.told_size = size
         reply.st_size = inode.told_size
@@ -266,3 +307,9 @@ def _absence(lease: float) -> EntryAttributes:
 
 def _invalidate_attributes(inode: Inode) -> None:
     pyfuse3.invalidate_inode(inode.number, attr_only=True)
+
+
+def _outdated(inode: Inode) -> None:
+    # The kernel may have forgotten it, and have said so where nobody has read it yet.
+    with suppress(FileNotFoundError):
+        _invalidate_attributes(inode)

@@ -22,6 +22,7 @@ from cometfs.errors import (
     CometFSError,
     DeadlineExceeded,
     Exists,
+    Gone,
     Interrupted,
     NoSuchEntry,
     NotPermitted,
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
 
-QUIET = (NoSuchEntry, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
+QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
 """What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
 FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
@@ -60,9 +61,14 @@ class Patience:
 
     def __init__(self, deadline: float, room: int) -> None:
         """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
-        self._deadline = deadline
+        self.deadline = deadline
         self._room = room
         self._waits: set[_Wait] = set()
+
+    @property
+    def is_out(self) -> bool:
+        """Whether so many wait that one more must do with what is at hand."""
+        return len(self._waits) >= self._room
 
     @contextmanager
     def limit(self, pid: int) -> Iterator[None]:
@@ -71,7 +77,7 @@ class Patience:
         Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
         is at hand, so that a server that stalls does not freeze what needs no server.
         """
-        patience = self._deadline if len(self._waits) < self._room else 0.0
+        patience = 0.0 if self.is_out else self.deadline
         with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
             wait = _Wait(pid, scope)
             self._waits.add(wait)
@@ -84,7 +90,7 @@ class Patience:
                 raise Interrupted(f"process {pid} was told to end")
             if not patience:
                 raise Busy(f"{self._room} requests wait already")
-            raise DeadlineExceeded(f"no answer within {self._deadline:g} s")
+            raise DeadlineExceeded(f"no answer within {self.deadline:g} s")
 
     async def watch(self) -> None:
         """Interrupts the requests of processes with a fatal signal pending; runs until it is cancelled."""

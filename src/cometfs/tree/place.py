@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from cometfs.cache.disk import Bodies, Body
 from cometfs.tree import names
@@ -38,13 +38,21 @@ class Listing:
     """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made, `unlisted`
     what is there only when it is named.
 
-    `at`: the place of the directory, as it was known then.
+    `at`: the place of the directory, as it was known then; `until`: the moment, on trio's clock, until which it holds.
     """
 
     at: At
+    until: float
     nodes: dict[str, Node] = field(default_factory=dict)
     unlisted: dict[str, Node] = field(default_factory=dict)
     folders: dict[str, Listing] = field(default_factory=dict)
+
+
+def declared(directory: Node, node: Node) -> Node | None:
+    """A child that stands for no row of an answer, at its directory's place as that is known now; else None."""
+    if directory.within or node.entry not in cast(Dir, directory.entry).entries:
+        return None
+    return node if node.at is directory.at else Node(node.name, node.entry, directory.at)
 
 
 Kind = Literal["file", "dir", "link"]
@@ -196,7 +204,7 @@ def graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) ->
     """Puts `node` at `path`, making the folders on the way."""
     for depth, part in enumerate(path[:-1], 1):
         if part not in listing.folders:
-            listing.folders[part] = Listing(at)
+            listing.folders[part] = Listing(at, listing.until)
             listing.nodes[part] = Node(part, entry, at, path[:depth])
         listing = listing.folders[part]
     listing.nodes[path[-1]] = node

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -221,10 +222,10 @@ class Vfs:
         self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
     ) -> Held:
         at = node.at
-        lease = Lease(min([entry.lease(at), *(self._store.remaining(held) for held in answers)]))
-        listing = Listing(at)
         fixed = [child for child in entry.entries if not isinstance(child, Each)]
-        omitted = self._omitted(entry, at, fixed)
+        omitted, left_out = self._omitted(entry, at, fixed)
+        lease = Lease(min([entry.lease(at), left_out, *(self._store.remaining(held) for held in answers)]))
+        listing = Listing(at, trio.current_time() + lease)
         for child in fixed:
             if child.name not in omitted:
                 listed = isinstance(child, Link) or child.listed
@@ -234,35 +235,35 @@ class Vfs:
         weight = _NODE_BYTES * (1 + sum(map(len, grown))) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 
-    def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> frozenset[str]:
-        """The names of `fixed` of which an answer at hand says that Comet has nothing.
+    def _omitted(self, entry: Dir, at: At, fixed: list[File | Dir | Link]) -> tuple[frozenset[str], float]:
+        """The names of `fixed` of which an answer at hand says that Comet has nothing, and the seconds for which those
+        answers hold: what a run has logged meanwhile must not stay out of sight for longer.
 
         What a listing has once shown the next ones show too, empty: a file that goes because somebody read it would
         make `diff -r` complain of the copy that `cp -r` just made.
         """
         key = ("omitted", entry, at.key)
         before = self._store.peek(key)
-        nothing = frozenset(child.name for child in fixed if self._is_nothing(child, at))
-        omitted = nothing if before is None else nothing & before.value
+        nothing = {child.name: left for child in fixed if (left := self._left_of_nothing(child, at))}
+        omitted = frozenset(nothing if before is None else nothing.keys() & before.value)
         self._store.keep(key, omitted, REMEMBERED, _NODE_BYTES)
-        return omitted
+        return omitted, min([nothing[name] for name in omitted], default=math.inf)
 
-    def _is_nothing(self, entry: File | Dir | Link, at: At) -> bool:
-        """Whether an answer at hand says that Comet has nothing for `entry`."""
+    def _left_of_nothing(self, entry: File | Dir | Link, at: At) -> float:
+        """For how many seconds answers at hand go on saying that Comet has nothing for `entry`; 0 where they do not."""
         if isinstance(entry, Dir):
-            sources = [] if entry.writer else _eaches(entry)
-            return entry.hides and all(
-                self._answers_nothing(each.source, at, lambda answer, rows=each.rows: not rows(answer))
-                for each in sources
-            )
-        if isinstance(entry, Link):
-            return False
-        return isinstance(entry.source, Source) and self._answers_nothing(entry.source, at, entry.nothing)
+            eaches = _eaches(entry) if entry.hides and not entry.writer else []
+            left = [self._left_of(each.source, at, lambda answer, rows=each.rows: not rows(answer)) for each in eaches]
+            return min(left, default=math.inf if entry.hides else 0.0)
+        if isinstance(entry, Link) or not isinstance(entry.source, Source):
+            return 0.0
+        return self._left_of(entry.source, at, entry.nothing)
 
-    def _answers_nothing(self, source: Source, at: At, nothing: Any) -> bool:
+    def _left_of(self, source: Source, at: At, nothing: Any) -> float:
         held = self._answers.peek(source, at)
-        # A remembered "no such thing" holds for seconds, a listing much longer: it decides nothing here.
-        return held is not None and held.error is None and nothing(held.value)
+        # A remembered "no such thing" decides nothing here: it is told to who asks for the file.
+        told = held is not None and held.error is None and nothing(held.value)
+        return self._store.remaining(held) if held is not None and told else 0.0
 
     def desk(self, node: Node) -> Desk | None:
         """The writing in a writable directory, of itself or one of its files; None for what is only read."""
@@ -327,7 +328,8 @@ async def _rendered(entry: File, source: Source, answer: Held) -> bytes:
 def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
     found = listing.nodes.get(name) or listing.unlisted.get(name)
     if found is None:
-        raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", lease)
+        # Of what ended long ago a listing holds for hours; whoever waits for a name looks again after a minute.
+        raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", min(lease, LISTING))
     return found, lease
 
 

@@ -1,0 +1,145 @@
+"""Whether an inode still stands for what it stood for: looked at again when its parent's listing has run out.
+
+The kernel asks by number about what somebody holds (a working directory, a file that is known by a relative path), and
+walks no path to it. What Comet has renamed, moved, archived or deleted meanwhile is `Gone`; what has only changed (it
+ended, it runs again) goes on under its number with what is known of it now. Most requests are answered by one look at a
+clock. Not here: numbers (inodes.py), and what listings are made of (tree/vfs.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NoReturn, cast
+
+import trio
+
+from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.requests import Patience
+from cometfs.tree.place import Listing, declared
+from cometfs.tree.vfs import Vfs
+
+log = logging.getLogger(__name__)
+
+WAIT = 3.0
+"""Seconds that a request waits at most for a listing that only tells whether its inode still stands."""
+
+AGAIN = 0.1
+"""The same where the listing could not be had before: what is at hand need not wait for a server that is away."""
+
+PAUSE = 10.0
+"""Seconds after which a listing that could not be had is asked for again."""
+
+GONE = -1.0
+"""In place of a time: it stood for nothing when it was last looked at, and the kernel was told."""
+
+
+class Standing:
+    """Looks at inodes. `_unanswered` has a directory's number iff its listing could not be had, since the last that
+    could, and the moment from which on it is worth asking again."""
+
+    def __init__(self, vfs: Vfs, inodes: Inodes, patience: Patience) -> None:
+        self._vfs = vfs
+        self._inodes = inodes
+        self._patience = patience
+        self._unanswered: dict[int, float] = {}
+
+    def holds(self, inode: Inode) -> bool:
+        """Whether it is known to stand for its node, which is then the one of now; False where `look` must ask.
+
+        Raises Gone.
+        """
+        if inode.until > trio.current_time():
+            return True
+        parent = cast(Inode, inode.parent)
+        return self.holds(parent) and (self._is_declared(inode, parent) or self._is_listed(inode, parent))
+
+    async def look(self, inode: Inode) -> bool:
+        """The same, asked for where it must be; False where nobody answered: what is at hand is all there is then.
+
+        Raises Gone.
+        """
+        if inode.until > trio.current_time():
+            return True
+        parent = cast(Inode, inode.parent)
+        known = await self.look(parent)
+        if self._is_declared(inode, parent):
+            return known
+        if self._is_listed(inode, parent):
+            return True
+        listing = await self._listing(inode, parent) if known else None
+        if listing is None:
+            return False
+        self._stand(inode, parent, listing)
+        return True
+
+    def follows(self, inode: Inode) -> bool:
+        """The same as `holds` for a file that is open, which stays what it was: whether more is to be learned of its
+        experiment, as long as that runs."""
+        at, parent = inode.node.at, inode.parent
+        if at.experiment is None or at.version or parent is None:
+            return True
+        try:
+            return self.holds(parent) and (parent.node.at.version == at.version or self.holds(inode))
+        except Gone:
+            return True
+
+    async def follow(self, inode: Inode) -> None:
+        """Learns that."""
+        if self.follows(inode):
+            return
+        try:
+            parent = cast(Inode, inode.parent)
+            await self.look(parent)
+            if parent.node.at.version != inode.node.at.version:
+                await self.look(inode)
+        except Gone:
+            return  # for its handles it stays what it was
+
+    def _is_declared(self, inode: Inode, parent: Inode) -> bool:
+        """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
+        node = inode.node if self._vfs.desk(inode.node) is not None else declared(parent.node, inode.node)
+        if node is None:
+            return False
+        self._inodes.restand(inode, node, parent.until)
+        return True
+
+    def _is_listed(self, inode: Inode, parent: Inode) -> bool:
+        """Whether the listing at hand has it; False where none is at hand."""
+        try:
+            found = self._vfs.children_at_hand(parent.node)
+        except NoSuchEntry:
+            self._gone(inode, parent)
+        if found is not None:
+            self._stand(inode, parent, found[0])
+        return found is not None
+
+    def _stand(self, inode: Inode, parent: Inode, listing: Listing) -> None:
+        name = inode.node.name
+        node = listing.nodes.get(name) or listing.unlisted.get(name)
+        if node is None or node.identity != inode.node.identity:
+            self._gone(inode, parent)
+        self._inodes.restand(inode, node, min(parent.until, listing.until))
+
+    def _gone(self, inode: Inode, parent: Inode) -> NoReturn:
+        if inode.until != GONE:
+            self._inodes.doubt(inode)
+            inode.until = GONE
+        raise Gone(f"{inode.node.name!r} in {parent.node.name or '/'!r} is not what it was: renamed, moved or deleted")
+
+    async def _listing(self, inode: Inode, parent: Inode) -> Listing | None:
+        """The listing that tells; None where it cannot be had in time."""
+        before = self._unanswered.get(parent.number)
+        if self._patience.is_out or (before is not None and before > trio.current_time()):
+            return None
+        try:
+            with trio.move_on_after(min(WAIT, self._patience.deadline / 4) if before is None else AGAIN):
+                listing, _ = await self._vfs.children(parent.node)
+                self._unanswered.clear()
+                return listing
+        except (NotFound, NoSuchEntry):
+            self._gone(inode, parent)
+        except CometFSError as error:
+            log.debug("not looked at again: %s", error)  # whoever wants more than is at hand will be told
+        self._unanswered[parent.number] = trio.current_time() + PAUSE
+        return None

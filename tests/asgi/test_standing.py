@@ -1,0 +1,276 @@
+"""Whether inodes still stand for what they stood for: when that is looked at, what it costs, and what is learned."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pyfuse3
+import pytest
+import trio
+import trio.testing
+
+from cometfs.errors import Gone
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.operations import Operations
+from cometfs.fuse.requests import Patience
+from cometfs.fuse.standing import AGAIN, PAUSE, WAIT, Standing
+from cometfs.lease import FINISHED, LISTING, RUNNING
+from cometfs.tree.vfs import Vfs
+from tests.asgi.conftest import BASELINE, Wire, at
+
+DEADLINE = 30.0
+PROJECT, NAME = BASELINE.rsplit("/", 1)
+FILE = f"{BASELINE}/params.json"
+
+
+class Kernel:
+    """What the kernel was told, as inodes, and what it was told to ask for again."""
+
+    def __init__(self, vfs: Vfs, patience: Patience | None = None) -> None:
+        self.vfs = vfs
+        self.outdated: list[Inode] = []
+        self.inodes = Inodes(vfs.root, self.outdated.append)
+        self.standing = Standing(vfs, self.inodes, patience or Patience(DEADLINE, 300))
+
+    async def told(self, path: str) -> Inode:
+        inode = self.inodes.root
+        for part in path.split("/"):
+            node, _ = await self.vfs.child(inode.node, part)
+            inode = self.inodes.child(inode, node)
+            self.inodes.remember(inode)
+        return inode
+
+
+@pytest.fixture
+def kernel(vfs: Vfs) -> Kernel:
+    return Kernel(vfs)
+
+
+def editing(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    """Of the baseline's row in its project's listing."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for row in answer["experiments"]:
+            if row["experimentName"] == NAME:
+                row.update(fields)
+
+    return edit
+
+
+async def test_within_the_leases_it_is_known_and_after_them_each_listing_is_asked_once(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Not the experiment's own: what every experiment has stands as long as it does."""
+    file = await kernel.told(FILE)
+    before = len(wire.asked)
+    assert kernel.standing.holds(file)
+    await trio.sleep(LISTING - 1)
+    assert kernel.standing.holds(file)
+    await trio.testing.wait_all_tasks_blocked()
+    del wire.asked[:before]
+    await trio.sleep(LISTING + 1)
+    assert not kernel.standing.holds(file)
+    for inode in (file, file.parent, await kernel.told(f"{BASELINE}/code.py")):
+        assert inode is not None
+        assert await kernel.standing.look(inode)
+    assert wire.asked == ["projects", "experiments"]
+
+
+async def test_what_has_ended_goes_on_under_its_number_with_the_leases_of_what_has_ended(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """And the kernel is told to ask again for the attributes of all it knows there; the other way round too."""
+    wire.edits["experiments"] = editing(running=True)
+    file, metric = await kernel.told(FILE), await kernel.told(f"{BASELINE}/metrics")
+    directory = file.parent
+    assert directory is not None
+    assert kernel.vfs.glance(directory.node).lease == RUNNING
+    for running, lease in ((False, FINISHED), (True, RUNNING)):
+        wire.edits["experiments"] = editing(running=running)
+        kernel.outdated.clear()
+        await trio.sleep(LISTING + 1)
+        assert await kernel.standing.look(file)
+        assert kernel.vfs.glance(directory.node).lease == lease
+        assert bool(file.node.at.version) == (not running)
+        assert {directory, file, metric} <= set(kernel.outdated)
+        assert await kernel.standing.look(metric)
+        assert metric.node.at is file.node.at
+
+
+async def test_a_path_that_is_walked_tells_those_who_stand_there(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A lookup that finds another experiment under the name leaves the old inode gone, at once."""
+    file = await kernel.told(FILE)
+    directory = file.parent
+    assert directory is not None
+    await trio.sleep(LISTING + 1)
+    assert await kernel.standing.look(file)
+    wire.edits["experiments"] = editing(experimentKey="f" * 32)
+    kernel.vfs._store._memory._held.clear()
+    other = await kernel.told(BASELINE)
+    assert other is not directory
+    assert kernel.standing.holds(other)
+    with pytest.raises(Gone):
+        kernel.standing.holds(directory)
+    assert {directory, file} <= set(kernel.outdated)
+
+
+@pytest.mark.parametrize("fields", [{"experimentName": "another"}, {"experimentKey": "f" * 32}])
+async def test_all_of_what_is_gone_is_gone_and_comes_back_with_it(
+    fields: dict[str, str], kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Files, directories and folders that a "/" made; a name that is given back stands again."""
+    held = [await kernel.told(f"{BASELINE}/{path}") for path in ("assets", "metrics", "code.py")]
+    folder = next(node for node in (await kernel.vfs.children(held[0].node))[0].nodes.values() if node.within)
+    held.append(await kernel.told(f"{BASELINE}/assets/{folder.name}"))
+    wire.edits["experiments"] = editing(**fields)
+    await trio.sleep(LISTING + 1)
+    for inode in held:
+        with pytest.raises(Gone):
+            await kernel.standing.look(inode)
+        with pytest.raises(Gone):
+            kernel.standing.holds(inode)
+    assert set(held) <= set(kernel.outdated)
+    wire.edits.clear()
+    await trio.sleep(LISTING + 1)
+    for inode in held:
+        assert await kernel.standing.look(inode)
+
+
+async def test_a_metric_or_an_asset_that_is_gone_is_gone_alone(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What stands for a row is looked at against the list of its own directory."""
+    wire.edits["experiments"] = editing(running=True)
+    listing = (await kernel.vfs.children(await at(kernel.vfs, f"{BASELINE}/assets")))[0]
+    first = next(name for name, node in listing.nodes.items() if not node.within)
+    asset, directory = await kernel.told(f"{BASELINE}/assets/{first}"), await kernel.told(f"{BASELINE}/assets")
+    assert await kernel.standing.look(asset)
+
+    def without(answer: dict[str, Any]) -> None:
+        answer["assets"] = [row for row in answer["assets"] if row["assetId"] != asset.node.at.item["assetId"]]
+
+    wire.edits["experiment/asset/list"] = without
+    await trio.sleep(RUNNING + 1)
+    with pytest.raises(Gone):
+        await kernel.standing.look(asset)
+    assert await kernel.standing.look(directory)
+
+
+async def test_a_project_that_is_gone_takes_what_is_in_it_along(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its workspace says so, and its experiments are not asked for."""
+    file = await kernel.told(FILE)
+    wire.edits["projects"] = lambda answer: answer["projects"].clear()
+    await trio.sleep(LISTING + 1)
+    wire.asked.clear()
+    with pytest.raises(Gone):
+        await kernel.standing.look(file)
+    assert wire.asked == ["projects"]
+
+
+async def test_a_server_that_is_away_is_waited_for_once(
+    kernel: Kernel, wire: Wire, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What is at hand is served then, neither gone nor an error; when the server is back the truth is told."""
+    file, other = await kernel.told(FILE), await kernel.told(f"{PROJECT}/sgd-20k-steps")
+    directory = file.parent
+    assert directory is not None
+    for inode in (file, other):
+        assert await kernel.standing.look(inode)
+    answered = wire.handle_async_request
+
+    async def stalled(_request: httpx.Request) -> httpx.Response:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(wire, "handle_async_request", stalled)
+    await trio.sleep(LISTING + 1)
+
+    async def waited(inode: Inode) -> float:
+        began = trio.current_time()
+        assert await kernel.standing.look(inode) is False
+        return trio.current_time() - began
+
+    assert await waited(file) == pytest.approx(WAIT)
+    assert [await waited(inode) for inode in (file, directory, other)] == [0.0, 0.0, 0.0]
+    await trio.sleep(PAUSE)
+    assert await waited(file) == pytest.approx(AGAIN)
+    assert await waited(other) == 0.0
+    wire.edits["experiments"] = editing(experimentName="another")
+    monkeypatch.setattr(wire, "handle_async_request", answered)
+    await trio.sleep(2 * DEADLINE)  # the call that stalls is given up
+    assert await kernel.standing.look(other)
+    with pytest.raises(Gone):
+        await kernel.standing.look(file)
+
+
+async def test_a_request_with_little_or_no_time_does_not_wait(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A short deadline leaves most of itself to the request, and where too many wait nobody asks."""
+    patience = Patience(1.0, 1)
+    kernel = Kernel(vfs, patience)
+    file = await kernel.told(FILE)
+    await trio.sleep(LISTING + 1)
+    wire.failing = True
+    began = trio.current_time()
+    assert await kernel.standing.look(file) is False
+    assert trio.current_time() - began <= 0.25
+    await trio.sleep(PAUSE)
+    wire.asked.clear()
+    with patience.limit(0):
+        assert await kernel.standing.look(file) is False
+    assert wire.asked == []
+
+
+async def test_what_the_kernel_has_forgotten_meanwhile_is_no_error(
+    vfs: Vfs, wire: Wire, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its forget may still be unread when it is told that something there is out of date: the answer is ESTALE."""
+    asked: list[int] = []
+
+    def unknown(inode: int, *, attr_only: bool) -> None:
+        assert attr_only, "anything else may freeze the daemon here"
+        asked.append(inode)
+        raise FileNotFoundError(errno.ENOENT, "no such inode")
+
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", unknown)
+    operations = Operations(vfs, Patience(DEADLINE, 300))
+    number, context = pyfuse3.ROOT_INODE, pyfuse3.RequestContext()
+    for part in FILE.split("/"):
+        number = (await operations.lookup(number, part.encode(), context)).st_ino
+    wire.edits["experiments"] = editing(experimentName="another")
+    await trio.sleep(LISTING + 1)
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await operations.getattr(number, context)
+    assert raised.value.errno == errno.ESTALE
+    assert number in asked
+
+
+async def test_who_follows_an_open_file_learns_that_its_run_has_ended(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """At the cost of the project's listing, not of those of the run; and what is gone stays what it was for him."""
+    wire.edits["experiments"] = editing(running=True)
+    metrics = await at(kernel.vfs, f"{BASELINE}/metrics")
+    name = next(name for name, node in (await kernel.vfs.children(metrics))[0].nodes.items() if not node.within)
+    file = await kernel.told(f"{BASELINE}/metrics/{name}")
+    assert kernel.standing.follows(file)
+    await trio.sleep(LISTING + 1)
+    wire.asked.clear()
+    assert not kernel.standing.follows(file)
+    await kernel.standing.follow(file)
+    assert wire.asked == ["projects", "experiments"]
+    wire.edits["experiments"] = editing(running=False)
+    await trio.sleep(LISTING + 1)
+    await kernel.standing.follow(file)
+    assert file.node.at.version
+    wire.edits["experiments"] = editing(experimentName="another")
+    await trio.sleep(LISTING + 1)
+    assert kernel.standing.follows(file)
