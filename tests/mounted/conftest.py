@@ -60,7 +60,7 @@ def live_comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
 @pytest.fixture(scope="session")
 def runs(live_comet: Comet) -> Iterator[Run]:
     """Its runs, that nobody has looked at: as many as there are tests, for a new one would be listed after a minute."""
-    return iter([Run(live_comet, f"{number:032x}", f"run-{number:03}").begin() for number in range(1, 61)])
+    return iter([Run(live_comet, f"{number:032x}", f"run-{number:03}").begin() for number in range(1, 41)])
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ import select
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.mounted.processes import PATIENCE, Mounted
-from tests.mounted.running import INTERVAL, Run, following, tail
+from tests.mounted.processes import PATIENCE, Mounted, is_mounted, running_mount
+from tests.mounted.running import INTERVAL, LIVE, Run, following, tail
 from tests.mounted.watching import await_that
 
 OUTPUT = "experiment/output"
@@ -55,9 +55,13 @@ def asked(run: Run, endpoint: str = "") -> list[float]:
 
 
 def assert_one_an_interval(times: list[float]) -> None:
-    """However late the machine is, it is never too early."""
+    """Of several; however late the machine is, it is never too early."""
     assert len(times) > 3
-    assert min(after - before for before, after in pairwise(times)) >= INTERVAL * 0.99, times
+    assert_apart(times)
+
+
+def assert_apart(times: list[float]) -> None:
+    assert all(after - before >= INTERVAL * 0.99 for before, after in pairwise(times)), times
 
 
 @contextmanager
@@ -193,3 +197,60 @@ def test_tails_of_several_runs_fetch_nothing_ahead(runs: Iterator[Run], live: Mo
     assert [len(asked(run)) for run in rest] == before
     for run in followed:
         assert_one_an_interval(asked(run, OUTPUT))
+
+
+# Mounts
+
+
+def test_a_writable_mount_follows_too(begun: Run, tmp_path: Path) -> None:
+    """Every read expires the kernel's attributes there: many more looks, no more calls."""
+    with running_mount(tmp_path, begun.comet, "--rw", *LIVE) as mounted:
+        path = mounted / begun.folder / "output.txt"
+        with following(tmp_path, *tail(path)) as by_handle, following(tmp_path, *tail(path, "-F")) as by_name:
+            by_handle.await_said(b"begun\n")
+            (mounted / ".cometfs/store/key").write_text("value")
+            with opened(path) as handle:
+                drained(handle)
+                begun.say("more\n")
+                assert is_readable(handle, PATIENCE)
+                assert drained(handle) == b"more\n"
+            for follower in (by_handle, by_name):
+                follower.await_said(b"begun\nmore\n")
+                assert follower.complaint == ""
+            await_that(lambda: len(asked(begun, OUTPUT)) > 6, "nobody looks")
+            assert_one_an_interval(asked(begun, OUTPUT))
+        assert mounted.log.read_text() == ""
+
+
+def test_a_mount_ends_while_its_files_are_followed(begun: Run, tmp_path: Path) -> None:
+    """Soon, quietly, and with nothing left mounted; who waits in poll is told."""
+    with running_mount(tmp_path, begun.comet, *LIVE) as mounted:
+        path = mounted / begun.folder / "output.txt"
+        # A handle on what is not there any more is closed with an error.
+        with following(tmp_path, *tail(path)) as follower, suppress(OSError), opened(path) as handle:
+            follower.await_said(b"begun\n")
+            drained(handle)
+            waiting = threading.Thread(target=lambda: select.select([handle], [], []))
+            waiting.start()
+            before = len(asked(begun, OUTPUT))
+            await_that(lambda: len(asked(begun, OUTPUT)) > before + 1, "nobody looks")
+            assert mounted.stop() == 0
+            assert not is_mounted(mounted.path)
+            waiting.join(PATIENCE)
+            assert not waiting.is_alive()
+        assert mounted.log.read_text() == ""
+
+
+def test_thousands_of_handles_cost_no_more_than_one(begun: Run, live: Mounted, tmp_path: Path) -> None:
+    """And grow all at once; a program that forks shares its own."""
+    path = live / begun.folder / "output.txt"
+    with ExitStack() as stack:
+        handles = [stack.enter_context(opened(path)) for _ in range(2000)]
+        assert {os.pread(handle, 99, 0) for handle in handles} == {b"begun\n"}
+        begun.say("more\n")
+        await_that(lambda: os.fstat(handles[0]).st_size == 11, "nothing was added")
+        assert {os.pread(handle, 99, 0) for handle in handles} == {b"begun\nmore\n"}
+        child = subprocess.run(["cat"], stdin=handles[0], capture_output=True, timeout=PATIENCE, check=True)
+        assert child.stdout == b"begun\nmore\n"
+        assert os.read(handles[0], 99) == b""
+        assert_apart(asked(begun, OUTPUT))

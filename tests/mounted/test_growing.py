@@ -218,9 +218,9 @@ def whole(path: Path, _folder: Path) -> bytes:
 TOOLS = {
     "cat": printed_by("cat"),
     "dd": printed_by("sh", "-c", 'dd if="$0" bs=511 status=none'),
-    "grep": printed_by("grep", "-a", ""),
-    "rg": printed_by("rg", "-a", "-N", ""),
-    "rg --mmap": printed_by("rg", "--mmap", "-a", "-N", ""),
+    "grep": printed_by("grep", "-a", "", statuses=(0, 1)),
+    "rg": printed_by("rg", "-a", "-N", "", statuses=(0, 1)),
+    "rg --mmap": printed_by("rg", "--mmap", "-a", "-N", "", statuses=(0, 1)),
     "head": printed_by("head", "-c", "10000000"),
     "tail": printed_by("tail", "-n", "+1"),
     "cp": copied_by("cp"),

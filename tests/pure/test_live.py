@@ -290,6 +290,35 @@ async def test_a_file_that_was_rewritten_gets_another_inode_and_who_has_it_open_
     assert not stage.live.take(stage.shared, Content(b"one\ntwo\n", grows=True)), "its name is another inode's by now"
 
 
+async def test_a_run_that_was_taken_for_ended_goes_on_under_its_readers(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It was silent for a while, or somebody logs to it again."""
+    handle = await stage.open()
+    stage.vfs.now = Content(b"one\n", grows=False)
+    await trio.sleep(INTERVAL)
+    await stage.look()
+    assert not stage.shared.opened.grows
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await trio.sleep(INTERVAL)
+    await stage.look()
+    assert bytes(await stage.handles.file(handle).read(0, 99)) == b"one\ntwo\n"
+    assert stage.inodes.child(stage.inodes.root, NODE) is stage.inode
+
+
+async def test_pages_of_the_kernel_do_not_grow(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """Who opened it when it had ended reads it through them: whoever comes next gets another inode."""
+    await stage.open()
+    stage.vfs.now = Content(b"one\n", grows=False)
+    await trio.sleep(INTERVAL)
+    await stage.open()
+    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    await trio.sleep(INTERVAL)
+    await stage.look()
+    assert stage.shown == b"one\n"
+    assert stage.inodes.child(stage.inodes.root, NODE) is not stage.inode
+
+
 # poll
 
 

@@ -23,12 +23,14 @@ from cometfs.tree.place import Node, Opened
 class Shared:
     """The snapshot of an inode that is open."""
 
-    __slots__ = ("handles", "inode", "opened", "parted", "rests_until")
+    __slots__ = ("handles", "inode", "opened", "paged", "parted", "rests_until")
 
     def __init__(self, inode: Inode, opened: Opened) -> None:
         self.inode = inode
         self.opened = opened
         self.handles: set[int] = set()
+        self.paged = False
+        """Whether some of its handles are read through the kernel's pages, which cannot grow without tearing."""
         self.parted = False
         """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
         self.rests_until = 0.0
@@ -67,7 +69,7 @@ class Handles:
 
     def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
-        kernel's pages of the inode are still right."""
+        kernel's pages of the inode are still right. It is read through them unless the snapshot grows."""
         shared = self._open.get(inode.number)
         if shared is None or shared.opened.broken:
             shared = self._open[inode.number] = Shared(inode, opened)
@@ -75,6 +77,7 @@ class Handles:
             opened.close()
         handle = self._number()
         shared.handles.add(handle)
+        shared.paged |= not shared.opened.grows
         self._files[handle] = shared
         version = shared.opened.version
         same = self._versions.get(inode.number) == version

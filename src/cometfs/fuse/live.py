@@ -20,7 +20,7 @@ from cometfs.errors import CometFSError
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.standing import Standing
-from cometfs.tree.place import Opened
+from cometfs.tree.place import Content, Opened
 from cometfs.tree.vfs import Vfs, may_change
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,8 @@ class Live:
         False where it cannot: whoever opens the file next gets another inode, who has it open keeps what he has.
         """
         size, grew = shared.opened.size, shared.opened.grows
+        if fresh.grows and not shared.paged and isinstance(shared.opened, Content):
+            shared.opened.grows = True  # it was taken for ended, and goes on
         taken = not shared.parted and shared.opened.take(fresh)
         if not taken:
             shared.parted = True

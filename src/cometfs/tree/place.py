@@ -105,7 +105,7 @@ class Opened(Protocol):
 
 @dataclass(slots=True)
 class Content:
-    """The bytes of a rendered file. Only `take` changes it."""
+    """The bytes of a rendered file. Only `take` changes them."""
 
     data: bytes
     grows: bool = False
