@@ -24,7 +24,7 @@ class Clock:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def pass_intervals(self, count: int = 4) -> None:
+    def pass_intervals(self, count: int = 3) -> None:
         """Returns when so many intervals have passed, and the mount has worked in each."""
         before = len(asked(self._run))
         await_that(lambda: len(asked(self._run)) >= before + count, "the other run is not followed")
