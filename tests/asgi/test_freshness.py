@@ -21,6 +21,8 @@ INTERVAL = Lease(3.0)
 
 OUTPUT = f"{BASELINE}/output.txt"
 
+METRIC, EVERY_METRIC = "experiment/metrics/get-metric", "experiment/metrics/get-all"
+
 
 @pytest.fixture
 async def live(wire: Wire) -> AsyncIterator[Vfs]:
@@ -151,6 +153,25 @@ async def test_a_metric_that_is_new_is_listed_after_the_interval(
     wire.edits["experiment/metrics/summary"] = logged
     await trio.sleep(INTERVAL + 0.1)
     assert sorted([*before, "new.csv"]) == sorted(await names(live, f"{BASELINE}/metrics"))
+
+
+async def test_who_follows_one_metric_is_not_sent_all_of_them(
+    live: Vfs, wire: Wire, mock_clock: trio.testing.MockClock
+) -> None:
+    """Several that are read come together, in one call; a minute later that is over for who reads one only."""
+    one, *others = (f"{BASELINE}/metrics/{name}" for name in await names(live, f"{BASELINE}/metrics"))
+    for _ in range(3):
+        for path in (one, *others):
+            await read(live, path)
+        mock_clock.jump(INTERVAL + 0.1)
+    assert [path for path in wire.asked if "/get-" in path] == [METRIC, EVERY_METRIC, EVERY_METRIC, EVERY_METRIC]
+    wire.asked.clear()
+    for _ in range(40):
+        await read(live, one)
+        mock_clock.jump(INTERVAL + 0.1)
+    asked = [path for path in wire.asked if "/get-" in path]
+    assert len(asked) == 40
+    assert asked[-15:] == [METRIC] * 15
 
 
 @pytest.mark.promise("Without the server")

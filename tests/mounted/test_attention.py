@@ -199,6 +199,20 @@ def test_tails_of_several_runs_fetch_nothing_ahead(runs: Iterator[Run], live: Mo
         assert_one_an_interval(asked(run, OUTPUT))
 
 
+def test_tails_of_all_metrics_of_a_run_cost_one_call_an_interval(run: Run, live: Mounted, tmp_path: Path) -> None:
+    """After the first two, all of them come in one answer."""
+    for name in ("a", "b", "c"):
+        run.point(name, 1, 0.5)
+    paths = [live / run.folder / f"metrics/{name}.csv" for name in ("a", "b", "c")]
+    with following(tmp_path, "tail", "-n", "+1", "-s", "0.1", "-f", *paths) as follower:
+        await_that(lambda: len(asked(run, "experiment/metrics/get-all")) > 4, "nobody looks")
+        run.point("b", 2, 0.25)
+        follower.await_said(lambda said: said.endswith(b",0.25\n"))
+    assert_one_an_interval(asked(run, "experiment/metrics/get-all"))
+    assert len(asked(run, "experiment/metrics/get-metric")) <= 2
+    assert follower.complaint == ""
+
+
 # Mounts
 
 

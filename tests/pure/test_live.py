@@ -364,6 +364,7 @@ async def test_who_goes_on_waiting_is_asked_for_once_a_lease(
 async def test_who_has_stopped_waiting_costs_no_call(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
     """With the file still open, and when he has closed it."""
     handle, other = await stage.open(), await stage.open()
+    tasks = trio.lowlevel.current_statistics().tasks_living
     waker = stage.wait(handle)
     await trio.sleep(INTERVAL + BREATH)
     assert waker.woken == 1, "to see whether he still waits"
@@ -375,6 +376,7 @@ async def test_who_has_stopped_waiting_costs_no_call(stage: Stage, autojump_cloc
     stage.handles.release(other)
     await trio.sleep(10 * INTERVAL)
     assert len(stage.vfs.asked) == asked
+    assert trio.lowlevel.current_statistics().tasks_living == tasks, "nobody looks after what nobody waits for"
 
 
 @pytest.mark.parametrize("error", [Unreachable("no network"), CometFSError("odd")])

@@ -177,6 +177,9 @@ class _Asking:
         # What is made of another answer holds no longer than that.
         self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
 
+    def note(self, source: Source, at: At) -> None:
+        self._answers.fill(source, at, True)
+
     def has(self, stream: Stream, at: At) -> bool:
         return self._answers.has(stream, at)
 

@@ -67,6 +67,9 @@ class Asker(Protocol):
     def fill(self, source: Source, at: At, answer: Any) -> None:
         """Keeps what `source` would answer at a place, which another answer told as well."""
 
+    def note(self, source: Source, at: At) -> None:
+        """Keeps that there is something to know at a place, which no answer tells, for as long as `source` says."""
+
     def has(self, stream: Stream, at: At) -> bool:
         """Whether a body is at hand, or on its way."""
 

@@ -110,11 +110,14 @@ async def _sheet(asker: Asker, at: At) -> bytes:
     several of one experiment will want several of the next."""
     whole = questions.of_experiment(at)
     project = of_project(at)
-    if asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None:
-        asker.fill(_WANTED, whole, at.item)
+    first = asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None
+    if first:
+        asker.note(_WANTED, whole)
         if asker.at_hand(_SEVERAL, project) is None:
             return await _one_sheet(asker, at)
-    asker.fill(_SEVERAL, project, True)
+    # Who follows one metric of a run wants it again and again, and not all of them for ever.
+    if not first or at.version:
+        asker.note(_SEVERAL, project)
     try:
         sheets = await asker.answer(SHEETS, whole)
     except (Unsupported, NotFound):
@@ -147,7 +150,7 @@ async def _nothing(_asker: Asker, _at: At) -> None:
 
 
 _WANTED = Source("the metric that was wanted first", _nothing, sealed, kept=False)
-"""Never asked, only filled: whether another metric of the experiment was read before."""
+"""Never asked, only noted: whether another metric of the experiment was read before."""
 
 _SEVERAL = Source("several metrics of an experiment", _nothing, listing, kept=False)
 """Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
