@@ -413,6 +413,19 @@ def put_archive(directory: Path, name: str, start: int = 5, key: str = OTHER) ->
     return (directory / name).read_bytes()
 
 
+async def test_an_archive_that_was_put_there_is_moved_and_tagged(tmp_path: Path) -> None:
+    """By what stands beside it: the next server finds it where it was put."""
+    content = put_archive(tmp_path, "a.zip")
+    client = Client(tmp_path)
+    await client.post("write/experiment/move", MOVE | {"experimentKeys": [OTHER]})
+    for one in (client, client.again()):
+        assert await one.keys("q") == [OTHER]
+        assert [row["projectName"] for row in (await one.get("projects", workspaceName="ws"))["projects"]] == ["q"]
+        row = await one.get("experiment/metadata", experimentKey=OTHER)
+        assert (row["startTimeMillis"], row["endTimeMillis"], row["running"]) == (5, 6, False)
+    assert (tmp_path / "a.zip").read_bytes() == content
+
+
 @pytest.mark.logs("is the same run as")
 async def test_an_archive_that_was_put_there_is_not_destroyed(tmp_path: Path) -> None:
     """A delete moves it, its later parts and its copies to where nobody looks for archives."""
@@ -464,18 +477,46 @@ async def until(so: Callable[[], bool]) -> None:
             await trio.sleep(0.01)
 
 
+HEAD = """POST {path} HTTP/1.1\r
+Host: x\r
+Authorization: k\r
+Content-Type: multipart/form-data; boundary=b\r
+Content-Length: {length}\r
+\r
+"""
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
+
+
+async def start_upload(url: str, path: str, length: int) -> trio.SocketStream:
+    """A connection on which an upload of so many bytes has begun."""
+    host, port = url.removeprefix("http://").split(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    await stream.send_all(HEAD.format(path=path, length=length).encode() + PART)
+    return stream
+
+
+async def test_a_refusal_waits_for_the_end_of_the_body(client: Client) -> None:
+    """A client that is still sending would take the answer for a broken connection, and send it all again."""
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve, client.app, "127.0.0.1:0")
+        end = b"\r\n--b--\r\n"
+        stream = await start_upload(url, f"{UPLOAD}?experimentId=unknown", len(PART) + (64 << 20) + len(end))
+        async with stream:
+            for _ in range(64):
+                await stream.send_all(bytes(1 << 20))
+            await stream.send_all(end)
+            assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 400")
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
     """In the middle of a large file, over a real socket; a second one that sends all of it is served meanwhile."""
     client = Client(tmp_path)
     await client.begin()
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve, client.app, "127.0.0.1:0")
-        host, port = url.removeprefix("http://").split(":")
-        stream = await trio.open_tcp_stream(host, int(port))
-        head = f"POST {UPLOAD}?experimentId={KEY}&fileName=a HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\n"
-        head += "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 90000000\r\n\r\n"
-        part = '--b\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
-        await stream.send_all((head + part).encode() + bytes(4 << 20))
+        stream = await start_upload(url, f"{UPLOAD}?experimentId={KEY}&fileName=a", 90_000_000)
+        await stream.send_all(bytes(4 << 20))
         await until(lambda: bool(list(tmp_path.rglob(".upload-*"))))
         async with httpx.AsyncClient(base_url=url, headers=HEADERS) as http:
             reply = await http.post(UPLOAD, params={"experimentId": KEY, "fileName": "b"}, files={"file": b"whole"})

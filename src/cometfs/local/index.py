@@ -79,8 +79,8 @@ class Index:
 
     def move(self, experiment: Experiment, workspace: str, project: str) -> None:
         """Put an experiment into another project, which is made if need be."""
+        self._leave(experiment.project, {experiment.key})
         home = self._home(workspace, project)
-        experiment.project.experiments = [one for one in experiment.project.experiments if one is not experiment]
         home.experiments = sorted([*home.experiments, experiment], key=lambda one: (one.record.start or 0, one.key))
         experiment.project = home
 
@@ -92,11 +92,17 @@ class Index:
             for key, one in self.experiments.items()
             if any(id(part.archive) in archives for part in one.record.parts)
         }
-        for project in {self.experiments[key].project.id for key in gone}:
-            home = self.projects[project]
-            home.experiments = [one for one in home.experiments if one.key not in gone]
+        for home in {self.experiments[key].project.id: self.experiments[key].project for key in gone}.values():
+            self._leave(home, gone)
         self.experiments = {key: one for key, one in self.experiments.items() if key not in gone}
+        self.copies.pop(experiment.key, None)
         self.registry = Registry(self.experiments.values())
+
+    def _leave(self, home: Project, gone: set[str]) -> None:
+        """A project goes with its last experiment: the next server would not find it either."""
+        home.experiments = [one for one in home.experiments if one.key not in gone]
+        if not home.experiments:
+            self.projects = {identity: one for identity, one in self.projects.items() if one is not home}
 
     def _home(self, workspace: str, project: str) -> Project:
         home = self.projects.get(project_id(workspace, project))
