@@ -526,3 +526,19 @@ async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
     assert [asset["fileName"] for asset in await client.assets()] == ["b"]
     assert len(list((tmp_path / KEY).glob("tmp*"))) == 1
+
+
+async def test_a_run_that_began_at_another_time(client: Client) -> None:
+    """As the uploader of archives says at the end: what had no time of its own has the begin's, now and later."""
+    await client.post("write/experiment/log-other", {"experimentKey": KEY, "key": "k", "value": 1})
+    link = {"link": ("link", b"s3://b/k")}
+    await client.http.post(UPLOAD, params={"experimentId": KEY, "fileName": "far", "assetId": "r"}, files=link)
+    times = {"experimentKey": KEY, "startTimestamp": 500, "endTimestamp": 900}
+    await client.post("/clientlib/status-report/offline-metadata", times)
+    (asset,) = await client.assets()
+    for one in (client, client.again()):
+        (row,) = (await one.get("experiment/log-other", experimentKey=KEY))["values"]
+        assert row["timestampCurrent"] == 500
+        assert [other["createdAt"] for other in await one.assets()] == [asset["createdAt"]]
+        row = await one.get("experiment/metadata", experimentKey=KEY)
+        assert (row["startTimeMillis"], row["endTimeMillis"]) == (500, 900)

@@ -178,10 +178,9 @@ def _times(delivery: Delivery) -> Any:
         return heading | {name: moment(time) for name, time in told.items() if time is not None}
 
     experiment, heading = delivery.journal.amend(asked.experiment_key, changed)
-    record = experiment.record
-    if len(record.parts) == 1:
-        record.start = heading["start_time"]
-    record.end = heading["stop_time"] or record.end
+    if len(experiment.record.parts) == 1:
+        experiment.record = experiment.record.begun(heading["start_time"])
+    experiment.record.end = heading["stop_time"] or experiment.record.end
     return DONE
 
 

@@ -127,6 +127,19 @@ class Record:
             lines=self.lines.copy(),
         )
 
+    def begun(self, start: int) -> Record:
+        """The next version, of a run that began at another time: so did what was told without a time before others."""
+        made, before = self.grown(), self.start
+        made.start = start
+        made.last_seen = start if self.last_seen == before else self.last_seen
+        for name, value in self.others.items():
+            if value.timestamp == before:
+                made.others[name] = replace(value, timestamp=start)
+        for identity, asset in self.assets.items():
+            if asset.created_at == before:
+                made.assets[identity] = replace(asset, created_at=start)
+        return made
+
     def detached(self) -> Record:
         """A record of its own that says the same, for one that others are to go on serving as it is."""
         made = self.grown()
