@@ -17,6 +17,7 @@ import trio
 from cometfs.cache.arriving import Begin, Piece, pour
 from cometfs.cache.arriving import Stream as Stream  # what `Begin` gives, for those who make one
 from cometfs.cache.library import Library, Lying, Sums
+from cometfs.cache.memory import Which
 from cometfs.cache.spool import unnamed, write_all
 from cometfs.errors import OutOfSpace, Stale, Unreachable
 
@@ -50,6 +51,8 @@ class Body:
         self._written = 0
         self.error: Exception | None = None
         self.readers = 0
+        self.wanted = True
+        """False once it was dropped: it gets no place on disk then."""
         self._begun = trio.current_time()
         self.arriving = True
         self.fetch = trio.CancelScope()
@@ -146,7 +149,8 @@ class Body:
 
     def lay(self, key: Hashable) -> None:
         """Gives the complete body a place on disk, if there is one; in a thread."""
-        if self._library is not None and self._library.adopt(key, self._file.fileno(), self.arrived, self.digest_due):
+        file = self._file.fileno()
+        if self._library and self._library.adopt(key, file, self.arrived, self.digest_due, lambda: self.wanted):
             self.digest = self.digest_due
 
     def _begin_again(self) -> None:
@@ -183,7 +187,10 @@ class Body:
 
 
 class Bodies:
-    """Bodies by key. A body is in `_kept` iff it has readers, is arriving, or is complete and within the budget."""
+    """Bodies by key. A body is in `_kept` iff it has readers, is arriving, or is complete and within the budget.
+
+    One that is dropped while it has readers or arrives is in `_parted` until it is closed.
+    """
 
     def __init__(
         self, loads: trio.Nursery, budget: int, folder: Path | None = None, library: Library | None = None
@@ -195,6 +202,7 @@ class Bodies:
         self._budget = budget
         self._folder = folder
         self._kept: OrderedDict[Hashable, Body] = OrderedDict()
+        self._parted: set[Body] = set()
 
     def peek(self, key: Hashable) -> Body | None:
         """The body under `key`, arriving or arrived, if there is one."""
@@ -235,10 +243,20 @@ class Bodies:
         body.readers -= 1
         self._settle(key, body)
 
+    def drop_all(self, which: Which) -> None:
+        """Forgets those bodies; who has one open reads it to its end. What lies on disk is the library's."""
+        for key, body in [(key, body) for key, body in self._kept.items() if which(key)]:
+            del self._kept[key]
+            self._parted.add(body)
+            body.wanted = False
+            self._settle(key, body)
+
     def close(self) -> None:
         """Closes every file; for when the nursery of loads has ended and nobody reads any more."""
-        while self._kept:
-            self._kept.popitem()[1].close()
+        for body in (*self._kept.values(), *self._parted):
+            body.close()
+        self._kept.clear()
+        self._parted.clear()
 
     async def _fetch(self, key: Hashable, body: Body, begin: Begin) -> None:
         with body.fetch:
@@ -273,6 +291,7 @@ class Bodies:
     def _drop(self, key: Hashable, body: Body) -> None:
         if self._kept.get(key) is body:
             del self._kept[key]
+        self._parted.discard(body)
         body.close()
 
     async def _make_way(self, wanted: int) -> None:

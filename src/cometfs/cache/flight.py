@@ -1,17 +1,24 @@
 """One load for all who want the same: the first to ask starts it, the others wait for the same landing.
 
-Loads run in a nursery of their own, so a caller that is cancelled leaves the load to the others. Not here: keeping what
+Loads run in a nursery of their own, so a caller that is cancelled leaves the load to the others. When keys are dropped,
+nobody joins a load any more that was under way for one of them, and what it brings is not kept. Not here: keeping what
 was loaded (store.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import trio
 
+from cometfs.cache.memory import Which
 from cometfs.errors import Unreachable
+
+_LOADING: ContextVar[list[Which] | None] = ContextVar("LOADING", default=None)
+"""What was dropped since the load began that this task is part of; its own tasks inherit it."""
 
 
 class _Flight:
@@ -25,12 +32,14 @@ class _Flight:
 
 
 class Flights:
-    """Loads under way. A key is in `_under_way` iff its load was started and has not ended."""
+    """Loads under way. A key is in `_under_way` iff its load was started and has not ended, and the key was not dropped
+    since. What such a load has missed is in `_loading` until it ends."""
 
     def __init__(self, loads: trio.Nursery) -> None:
         """`loads`: where loads live and with what they die."""
         self._loads = loads
         self._under_way: dict[Hashable, _Flight] = {}
+        self._loading: list[list[Which]] = []
 
     async def join(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
         """What `load` returns, or raises what it raises, for all who join before it ends; one at a time per key."""
@@ -43,12 +52,37 @@ class Flights:
             raise flight.error.with_traceback(None)
         return flight.value
 
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """The body is a load, or a part of one: what is dropped while it runs, it must not bring back."""
+        dropped: list[Which] = []
+        self._loading.append(dropped)
+        before = _LOADING.set(dropped)
+        try:
+            yield
+        finally:
+            _LOADING.reset(before)
+            self._loading = [other for other in self._loading if other is not dropped]
+
+    def drop_all(self, which: Which) -> None:
+        """Those keys were dropped: whoever wants one from now on begins anew."""
+        for dropped in self._loading:
+            dropped.append(which)
+        for key in [key for key in self._under_way if which(key)]:
+            del self._under_way[key]
+
+    def is_late(self, key: Hashable) -> bool:
+        """Whether this task is part of a load that began before `key` was dropped."""
+        return any(which(key) for which in _LOADING.get() or ())
+
     async def _fly(self, key: Hashable, flight: _Flight, load: Callable[[], Awaitable[Any]]) -> None:
         try:
-            flight.value = await load()
+            with self.loading():
+                flight.value = await load()
             flight.error = None
         except Exception as error:  # anything: a bug belongs to those who asked, not to the nursery of all loads
             flight.error = error
         finally:
-            del self._under_way[key]
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
             flight.landed.set()

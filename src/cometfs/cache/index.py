@@ -100,18 +100,33 @@ class Index:
 
         return self.attempt(work, False)
 
+    def drop_all(self, which: Callable[[str], bool]) -> bool:
+        """Drops the answers and bodies under those keys; whether that could be done."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            for table in (ANSWERS, BODIES):
+                keys = [row for row in db.execute(f"SELECT key FROM {table}") if which(row[0])]
+                with transaction(db):
+                    db.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
+            return True
+
+        return self.attempt(work, False)
+
     def announce(self, file: str) -> bool:
         """Says that a body is about to get a name, so that it is found if its process dies then."""
         row = (file, self._wall())
         return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {LOOSE} VALUES (?, ?)", row).rowcount), False)
 
-    def keep_body(self, key: str, body: KeptBody) -> bool:
-        """Says where an announced body lies; False where that was too late or cannot be written."""
+    def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Says where an announced body lies; False where that was too late or cannot be written, or it is not `wanted`.
+
+        Whoever drops keys ends that wish first: either it is seen here, or the row is there when he looks.
+        """
         row = (key, *body, mark_of(key, *body), self._wall())
 
         def work(db: sqlite3.Connection) -> bool:
             with transaction(db):
-                if db.execute(f"DELETE FROM {LOOSE} WHERE file = ?", (body.file,)).rowcount != 1:
+                if not wanted() or db.execute(f"DELETE FROM {LOOSE} WHERE file = ?", (body.file,)).rowcount != 1:
                     return False
                 db.execute(f"DELETE FROM {BODIES} WHERE key = ?", (key,))
                 db.execute(f"INSERT INTO {BODIES} VALUES (?, ?, ?, ?, ?, ?)", row)

@@ -15,8 +15,9 @@ import trio
 
 from cometfs.cache.index import Index
 from cometfs.cache.library import Library
+from cometfs.cache.memory import Which
 from cometfs.cache.room import Room
-from cometfs.cache.rows import Answer, Changes, Kept, key_of
+from cometfs.cache.rows import Answer, Changes, Kept, key_of, of_name
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,16 @@ class Keeper:
         self._touched.add(name)
         self.wake()
 
+    def last(self, key: Hashable) -> Kept | None:
+        """The answer under `key`, even if it holds no more."""
+        name = key_of(key)
+        if name is None:
+            return None
+        if name not in self._due:
+            return self._index.view.last(name)
+        due = self._due[name]
+        return None if due is None else Kept(*due[1:])
+
     def keep(self, key: Hashable, value: bytes, arrived: float, expires: float) -> None:
         """Takes an answer, to be written soon; times in seconds since 1970."""
         name = key_of(key)
@@ -100,6 +111,32 @@ class Keeper:
         name = key_of(key)
         if name is not None:
             self._put(name, None)
+
+    async def drop_all(self, which: Which) -> None:
+        """Drops answers and bodies. None is found from now on; returns when they are gone from the file, or when that
+        takes too long and is left for later."""
+
+        def named(name: str) -> bool:
+            return which(of_name(name))
+
+        for name in [name for name in self._due if named(name)]:
+            self._put(name, None)
+        self._index.view.dropped.append(named)
+        with trio.move_on_after(LAST):
+            await self._drop()
+        self.wake()
+
+    async def _drop(self) -> None:
+        """Takes out of the file what was dropped; what cannot be taken out goes on counting as not there."""
+        dropped = list(self._index.view.dropped)
+        if not dropped:
+            return
+
+        def named(name: str) -> bool:
+            return any(which(name) for which in dropped)
+
+        if await trio.to_thread.run_sync(self._index.drop_all, named, abandon_on_cancel=True):
+            self._index.view.dropped = [which for which in self._index.view.dropped if which not in dropped]
 
     def _put(self, name: str, answer: Answer | None) -> None:
         before = self._due.get(name)
@@ -127,6 +164,7 @@ class Keeper:
         dropped = [name for name, answer in due.items() if answer is None]
         changes = self._library.changes(Changes(answers, dropped, used, unsound))
         try:
+            await self._drop()
             written = await trio.to_thread.run_sync(self._write, changes, abandon_on_cancel=abandon)
         except Exception:  # a bug in the cache must not end the mount
             log.exception("the cache could not be written")

@@ -190,8 +190,11 @@ class Library:
         damaged, self._damaged = self._damaged, set()
         return others._replace(bodies_used=list(used), bodies_gone=list(gone), bodies_damaged=list(damaged))
 
-    def adopt(self, key: Hashable, descriptor: int, size: int, sums: bytes) -> bool:
-        """Gives a complete, unnamed file its place; False where it is none of the file system's, or of the budget's.
+    def adopt(
+        self, key: Hashable, descriptor: int, size: int, sums: bytes, wanted: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Gives a complete, unnamed file its place; False where it is none of the file system's, or of the budget's, or
+        nobody has `wanted` it any more at last.
 
         In a thread. Its process may die at any instant: until the row is written the file is known as loose.
         """
@@ -206,7 +209,7 @@ class Library:
             name_file(descriptor, path)
         except OSError:
             return False
-        if self._index.keep_body(name, KeptBody(file, size, sums)):
+        if self._index.keep_body(name, KeptBody(file, size, sums), wanted):
             return True
         unlink(self._index.folder, file)
         return False

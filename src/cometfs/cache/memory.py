@@ -17,11 +17,15 @@ SWEEP = 60.0
 """Seconds between two looks for what has ended, and for which it is kept nevertheless: what comes next may be equal."""
 
 
+Which = Callable[[Hashable], bool]
+"""Tells of a key whether it is one of those that are meant."""
+
+
 @dataclass(slots=True)
 class Held:
     """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".
 
-    Never changed but for `read`, and not frozen: that would make it three times as slow to make.
+    Never changed but for `read`, and `expires` when dropped. Not frozen: it would be three times as slow to make.
     """
 
     value: Any
@@ -83,3 +87,16 @@ class Memory:
     def drop(self, key: Hashable) -> None:
         """Forgets `key`, if it is there."""
         self._held.pop(key, None)
+
+    def drop_all(self, which: Which) -> None:
+        """Forgets those keys. Whoever has a value of theirs in hand sees its lease end: what he makes of it holds no
+        longer either."""
+        now = self.clock()
+        for key in [key for key in self._held if which(key)]:
+            # Not through the cache's own `[]`, as in a sweep.
+            Cache.__getitem__(self._held, key).expires = now
+            del self._held[key]
+
+    def keys(self) -> list[Hashable]:
+        """All that are held, used or not."""
+        return list(self._held)

@@ -124,6 +124,15 @@ def key_of(key: Hashable) -> str | None:
         return None
 
 
+def of_name(name: str) -> Hashable:
+    """The inverse of `key_of`; None for what is no key."""
+    try:
+        key = msgspec.json.decode(name)
+    except msgspec.DecodeError:
+        return None
+    return tuple(key) if isinstance(key, list) else None
+
+
 def mark_of(key: str, *words: object) -> bytes:
     """The checksum over a row: its key and all that is said under it."""
     digest = hashlib.blake2b(key.encode(), digest_size=DIGEST)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from cometfs.cache.flight import Flights
-from cometfs.cache.memory import Held, Memory
+from cometfs.cache.memory import Held, Memory, Which
 from cometfs.errors import NotFound
 from cometfs.lease import MISSING, RUNNING, Lease
 
@@ -85,8 +86,14 @@ class Shelf(Protocol):
     def keep(self, key: Hashable, value: bytes, arrived: float, expires: float) -> None:
         """Takes it, to be written soon."""
 
+    def last(self, key: Hashable) -> Kept | None:
+        """The same, even where it holds no more."""
+
     def forget(self, key: Hashable) -> None:
         """Drops it."""
+
+    async def drop_all(self, which: Which) -> None:
+        """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows."""
 
 
 class Load(NamedTuple):
@@ -138,6 +145,7 @@ class Store:
         before = self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
+        lease = self._in_time(key, lease)
         written = encoded(value) if lasting or weight is None else None
         if lasting and written is not None and self._shelf is not None and lease > RUNNING:
             self._shelf.keep(key, written, self._wall(), self._wall() + lease)
@@ -148,6 +156,35 @@ class Store:
         self._memory.drop(key)
         if self._shelf is not None:
             self._shelf.forget(key)
+
+    async def drop_all(self, which: Which) -> None:
+        """Forgets what is held under those keys. Loads that are under way for them may tell those who wait for them,
+        but are not kept, and nobody else joins them."""
+        self._memory.drop_all(which)
+        self._flights.drop_all(which)
+        if self._shelf is not None:
+            await self._shelf.drop_all(which)
+
+    def last(self, key: Hashable) -> Any:
+        """The last value under `key`, even if it holds no more; None where nobody knows it."""
+        held = self._memory.last(key)
+        if held is not None or self._shelf is None:
+            return None if held is None else held.value
+        kept = self._shelf.last(key)
+        return None if kept is None else decoded(kept.value)
+
+    def keys(self) -> list[Hashable]:
+        """All under which something is in memory."""
+        return self._memory.keys()
+
+    def loading(self) -> AbstractContextManager[None]:
+        """For a load of many keys that no one of them stands for: what is dropped while the block runs, nothing that
+        is kept in it brings back."""
+        return self._flights.loading()
+
+    def _in_time(self, key: Hashable, lease: Lease) -> Lease:
+        """For how long what was loaded may be held: not at all if the key was dropped meanwhile."""
+        return Lease(0.0) if self._flights.is_late(key) else lease
 
     async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
         """What `load` returns, for all who ask while it runs; it keeps what is worth keeping itself."""
@@ -175,9 +212,10 @@ class Store:
 
         async def renewed() -> Held:
             value, before = await load(), self.peek(key)
+            holds = self._in_time(key, lease)
             # The same answer stays the same object: what was made of it need not be made again.
             same = before is not None and before.value == value
-            if before is None or not same:
+            if before is None or not same or not holds:
                 return self.keep(key, value, lease, lasting=lasting)
             if lasting and self._shelf is not None and (written := encoded(value)) is not None:
                 self._shelf.keep(key, written, self._wall(), self._wall() + lease)
@@ -191,7 +229,8 @@ class Store:
             return self.keep(key, value, how.holds(), lasting=how.lasting)
         except NotFound as error:
             # Of what is running it may be there in a moment.
-            missing = Held(None, self._memory.clock() + min(MISSING, how.holds()), 64, error)
+            holds = self._in_time(key, Lease(min(MISSING, how.holds())))
+            missing = Held(None, self._memory.clock() + holds, 64, error)
             self._memory.put(key, missing)
             return missing
 

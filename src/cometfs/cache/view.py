@@ -29,6 +29,8 @@ class View:
         self.wall = wall
         self.fault: sqlite3.Error | None = None
         self.unsound: list[Unsound] = []
+        self.dropped: list[Callable[[str], bool]] = []
+        """Which rows count as not there, until they are not."""
         self.changed: Callable[[], None] = lambda: None
         """Called when there is something to do for the thread that writes."""
         self._db: sqlite3.Connection | None = None
@@ -40,18 +42,22 @@ class View:
 
     def answer(self, key: str) -> Kept | None:
         """The answer under `key` that still holds; None too for one that is not what was written. Some 15 us."""
-        row = self._one(_ANSWER, key)
+        kept = self.last(key)
+        return kept if kept is not None and kept.holds(self.wall()) else None
+
+    def last(self, key: str) -> Kept | None:
+        """The same, even where it holds no more."""
+        row = None if self._is_dropped(key) else self._one(_ANSWER, key)
         if row is None:
             return None
         if not is_sound(key, row[3], *row[:3]):
             self._doubt(key, row[3])
             return None
-        kept = Kept(*row[:3])
-        return kept if kept.holds(self.wall()) else None
+        return Kept(*row[:3])
 
     def body(self, key: str) -> KeptBody | None:
         """Where the body under `key` lies."""
-        row = self._one(_BODY, key)
+        row = None if self._is_dropped(key) else self._one(_BODY, key)
         if row is None:
             return None
         if not is_sound(key, row[3], *row[:3]):
@@ -64,6 +70,9 @@ class View:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _is_dropped(self, key: str) -> bool:
+        return any(which(key) for which in self.dropped)
 
     def _doubt(self, key: str, mark: Any) -> None:
         log.warning("a row of the cache was damaged on disk, and what it told is asked for again: %s", key)
