@@ -97,6 +97,6 @@ class Memory:
             Cache.__getitem__(self._held, key).expires = now
             del self._held[key]
 
-    def keys(self) -> list[Hashable]:
+    def all_keys(self) -> list[Hashable]:
         """All that are held, used or not."""
         return list(self._held)

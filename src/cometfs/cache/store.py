@@ -173,9 +173,9 @@ class Store:
         kept = self._shelf.last(key)
         return None if kept is None else decoded(kept.value)
 
-    def keys(self) -> list[Hashable]:
-        """All under which something is in memory."""
-        return self._memory.keys()
+    def all_keys(self) -> list[Hashable]:
+        """Those under which something is in memory."""
+        return self._memory.all_keys()
 
     def loading(self) -> AbstractContextManager[None]:
         """For a load of many keys that no one of them stands for: what is dropped while the block runs, nothing that

@@ -48,6 +48,8 @@ class Answers:
         self.status = status
         self.store = store
         self.bodies = bodies
+        self.doubted: dict[str, Row | None] = {}
+        """By the key of an experiment, the row in its project's listing that is not to be believed any more."""
         self.warmer = Warmer(self, loads, spare)
 
     def peek(self, source: Source, at: At) -> Held | None:
@@ -179,6 +181,9 @@ class _Asking:
 
     def note(self, source: Source, at: At) -> None:
         self._answers.fill(source, at, True)
+
+    def doubts(self, at: At) -> bool:
+        return at.experiment is not None and self._answers.doubted.get(questions.key(at)) is at.experiment
 
     def has(self, stream: Stream, at: At) -> bool:
         return self._answers.has(stream, at)

@@ -70,6 +70,9 @@ class Asker(Protocol):
     def note(self, source: Source, at: At) -> None:
         """Keeps that there is something to know at a place, which no answer tells, for as long as `source` says."""
 
+    def doubts(self, at: At) -> bool:
+        """Whether somebody wants to know of an experiment what is true now, which is not what its listing told."""
+
     def has(self, stream: Stream, at: At) -> bool:
         """Whether a body is at hand, or on its way."""
 
@@ -115,6 +118,8 @@ class Source:
     """Whether it is asked again shortly before it holds no more, as long as somebody uses it."""
     kept: bool = True
     """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
+    of: tuple[Source | Stream, ...] = ()
+    """The questions whose answers it is made of; a test finds those that are left out."""
 
     def key(self, at: At) -> Hashable:
         """Where the answer for `at` is kept."""

@@ -147,13 +147,15 @@ EXPERIMENTS = Source("experiments", _experiments, listing, renewed=True)
 async def _metadata(asker: Asker, at: At) -> Any:
     row = at.experiment
     # Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all.
-    if row and at.version and row["hasCrashed"] is not None and row["userName"] is not None:
+    told = row and at.version and row["hasCrashed"] is not None and row["userName"] is not None
+    if row and told and not asker.doubts(at):
         return dict(row)
     return await asker.api.experiment_metadata(key(at))
 
 
 METADATA = Source("experiment/metadata", _metadata, experiment)
-"""No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so)."""
+"""No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
+doubts that."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed)
 OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed)
 HTML = about_experiment("experiment/html", API.experiment_html)
@@ -186,7 +188,7 @@ async def _namesake(asker: Asker, at: At) -> None:
             await asker.body(ASSET, place)
 
 
-NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment, kept=False)
+NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment, kept=False, of=(ASSETS, ASSET))
 """Only asked ahead: who reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the asset."""
 GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed)
 PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed)
@@ -197,7 +199,7 @@ async def _image_rows(asker: Asker, at: At) -> list[Any]:
     return [image(key(at), row) for row in await asker.answer(ASSETS, at) if row["type"] == "image"]
 
 
-IMAGE_ROWS = Source("images among the assets", _image_rows, experiment, kept=False)
+IMAGE_ROWS = Source("images among the assets", _image_rows, experiment, kept=False, of=(ASSETS,))
 """Comet's own list of images is that of assets of this type: no call of its own."""
 
 
@@ -218,7 +220,7 @@ async def _asset_json(asker: Asker, at: At) -> Any:
         ) from error
 
 
-ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment, kept=False)
+ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment, kept=False, of=(ASSET,))
 """The asset itself, which `assets/` shares."""
 
 
@@ -234,7 +236,7 @@ async def _curves(asker: Asker, at: At) -> list[Any]:
     )
 
 
-CURVES = Source("curves", _curves, experiment, kept=False)
+CURVES = Source("curves", _curves, experiment, kept=False, of=(ASSETS, ASSET_JSON))
 
 
 async def _own_chart(asker: Asker, at: At) -> Any:
@@ -242,7 +244,7 @@ async def _own_chart(asker: Asker, at: At) -> Any:
     return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
 
 
-OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed)
+OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed, of=(SUMMARY,))
 
 
 # -- Questions made of others ------------------------------------------------------------------------------------------
@@ -271,7 +273,7 @@ async def _named(asker: Asker, at: At) -> list[Named]:
     return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
 
 
-NAMED = Source("experiments by directory", _named, listing, kept=False)
+NAMED = Source("experiments by directory", _named, listing, kept=False, of=(EXPERIMENTS,))
 
 
 async def _with_state(asker: Asker, at: At) -> list[Named]:
@@ -283,7 +285,7 @@ async def _with_state(asker: Asker, at: At) -> list[Named]:
     return await each_of(await asker.answer(NAMED, at), known)
 
 
-STATES = Source("experiments with their state", _with_state, listing, kept=False)
+STATES = Source("experiments with their state", _with_state, listing, kept=False, of=(NAMED, METADATA))
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
 
 
@@ -350,5 +352,5 @@ async def _pictures(asker: Asker, at: At) -> list[Picture]:
     return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
 
 
-PICTURES = Source("images with their suffix", _pictures, experiment, kept=False)
+PICTURES = Source("images with their suffix", _pictures, experiment, kept=False, of=(ASSETS, ASSET))
 """Costs the list of assets, and the download of each image whose name has no suffix."""

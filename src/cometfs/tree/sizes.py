@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 from cometfs.cache.memory import Held
 from cometfs.lease import LISTING, Lease
 from cometfs.tree.answers import Answers
-from cometfs.tree.node import At, File, Stream
+from cometfs.tree.node import At, File, Source, Stream
 
 REMEMBERED = Lease(24 * 3600.0)
 """For how long it is remembered what was shown of a file or a directory."""
 
 _NOTHING: Mapping[str, Any] = {}
+
+_SIZES = "sizes"
+"""How their keys begin."""
 
 
 class Known(NamedTuple):
@@ -51,6 +54,7 @@ class Sizes:
         self._answers = answers
         self._store = answers.store
         self._words = words
+        self._files = {word: entry for entry, word in words.items()}
         self._wall = wall
 
     def known(self, entry: File, at: At) -> Known:
@@ -86,6 +90,30 @@ class Sizes:
             self._store.keep(_key(at), known, REMEMBERED, lasting=_lasts(at))
         return data
 
+    def doubt(self, at: At, doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool]) -> frozenset[Hashable]:
+        """Sizes of the files of those questions at those places hold no more; when the files changed is remembered on,
+        so that a change that is seen now is one. Of places other than `at`'s only as far as that is in memory.
+
+        Returns the keys under which that stands now.
+        """
+        self._all(at)
+        keys = [key for key in self._store.all_keys() if isinstance(key, tuple) and key[0] == _SIZES]
+        return frozenset(key for key in keys if self._is_doubted_at(key, doubted))
+
+    def _is_doubted_at(self, key: tuple[Any, ...], doubted: Callable[[Any, tuple[Hashable, ...]], bool]) -> bool:
+        held = self._store.peek(key)
+        if held is None:
+            return False
+        known = dict(held.value)
+        for name, dated in known.items():
+            word, *items = name.split("\n")
+            entry = self._files.get(word)
+            if entry is not None and entry.source and doubted(entry.source, (*key[1:], *items)):
+                known[name] = [*dated[:-1], 0.0]
+        if known != held.value:
+            self._store.keep(key, known, REMEMBERED, lasting=True)
+        return True
+
     def _dated(self, entry: File, at: At) -> _Dated | None:
         found = self._all(at).get(self._name(entry, at))
         return None if found is None else _Dated(*found)
@@ -111,7 +139,7 @@ class Sizes:
 
 
 def _key(at: At) -> Hashable:
-    return ("sizes", *at.key[:1])
+    return (_SIZES, *at.key[:1])
 
 
 def _lasts(at: At) -> bool:

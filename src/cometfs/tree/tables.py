@@ -36,7 +36,7 @@ async def _tagged(asker: Asker, at: At) -> list[Named]:
     return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
 
 
-TAGGED = Source("project/query by tag", _tagged, listing, kept=False)
+TAGGED = Source("project/query by tag", _tagged, listing, kept=False, of=(questions.NAMED,))
 """One call a tag, whatever the number of experiments."""
 
 
@@ -56,7 +56,7 @@ async def _chart(asker: Asker, at: At) -> Chart:
     return Chart(at.item, lines)
 
 
-CHART = Source("experiments/multi-metric-chart", _chart, listing)
+CHART = Source("experiments/multi-metric-chart", _chart, listing, of=(questions.NAMED,))
 """One call for every 100 experiments."""
 
 
@@ -92,7 +92,7 @@ async def _best(asker: Asker, at: At) -> list[Best]:
     return [Best("max", named[greatest]), Best("min", named[least])]
 
 
-BEST = Source("experiments/multi-metric-chart for the best", _best, listing, kept=False)
+BEST = Source("experiments/multi-metric-chart for the best", _best, listing, kept=False, of=(CHART, questions.NAMED))
 """The chart's calls, which the chart's own file shares. Of equals the first by name."""
 
 
@@ -128,7 +128,13 @@ async def _records(asker: Asker, at: At) -> list[Record]:
     ]
 
 
-RECORDS = Source("experiments, with parameters, others and metrics", _records, listing, kept=False)
+RECORDS = Source(
+    "experiments, with parameters, others and metrics",
+    _records,
+    listing,
+    kept=False,
+    of=(questions.STATES, COLUMNS, PARAMS, EXTENTS, questions.OTHERS, TAGGED),
+)
 """One call for the columns, one a tag, batches for parameters and metrics (together.py), and what others.py says. In a
 project of a few, and of what is running, one for each experiment and question, which their own files share."""
 
@@ -146,7 +152,7 @@ async def _overview(asker: Asker, at: At) -> Overview:
     return Overview(at.project or {}, records, words_of("metrics", await asker.answer(COLUMNS, at)))
 
 
-OVERVIEW = Source("what experiments.csv is made of", _overview, listing, kept=False)
+OVERVIEW = Source("what experiments.csv is made of", _overview, listing, kept=False, of=(RECORDS, COLUMNS))
 """Costs what the table costs, which shares the answers."""
 
 

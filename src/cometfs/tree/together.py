@@ -80,6 +80,7 @@ PARAMS = Source(
     _params,
     sealed,
     Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
+    of=(questions.PARAMETERS,),
 )
 """Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
 
@@ -97,7 +98,7 @@ async def _points(asker: Asker, at: At) -> Any:
         return await asker.api.experiment_metric(key(at))
 
 
-POINTS = Source("points of all metrics", _points, sealed, kept=False)
+POINTS = Source("points of all metrics", _points, sealed, kept=False, of=(EVERY_POINT,))
 """1 call; on servers before 3.20.60 one for each metric."""
 
 
@@ -155,7 +156,7 @@ _WANTED = Source("the metric that was wanted first", _nothing, sealed, kept=Fals
 _SEVERAL = Source("several metrics of an experiment", _nothing, listing, kept=False)
 """Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
 
-SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False)
+SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False, of=(EVERY_POINT,))
 
 
 async def _extents(asker: Asker, at: At) -> dict[str, list[Any]]:
@@ -207,14 +208,16 @@ async def _aside(work: Any, *arguments: Any, count: int) -> Any:
 
 METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
 
-METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY)
+METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,))
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES)
+METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES, of=(SHEETS, _WANTED))
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
-EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY)
+EXTENTS = Source(
+    "last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,)
+)
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
 
 
@@ -229,4 +232,4 @@ async def _plotted(asker: Asker, at: At) -> Plotted:
     return Plotted(at.item, await asker.answer(METRIC, at))
 
 
-PLOTTED = Source("a metric with its name", _plotted, sealed, kept=False)
+PLOTTED = Source("a metric with its name", _plotted, sealed, kept=False, of=(METRIC,))

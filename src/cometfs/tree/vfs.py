@@ -28,6 +28,7 @@ from cometfs.tree.junk import is_junk
 from cometfs.tree.made import Made
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
+from cometfs.tree.refresh import Refresh
 from cometfs.tree.sizes import REMEMBERED, Sizes
 from cometfs.tree.table import words
 
@@ -62,6 +63,7 @@ class Vfs:
         self._store = answers.store
         self._sizes = Sizes(answers, words(tree))
         self._made = Made(answers.store, words(tree))
+        self._refresh = Refresh(answers, self._sizes, tree)
         self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
 
     async def children(self, node: Node) -> tuple[Listing, float]:
@@ -156,6 +158,13 @@ class Vfs:
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
         return seen
+
+    async def refresh(self, node: Node, above: Sequence[Node]) -> None:
+        """Forgets what is known at `node` and below it, so that whoever wants it next asks Comet; asks nobody itself.
+
+        `above`: the directories that it lies in, nearest first. What is open stays as it is.
+        """
+        await self._refresh(node, above)
 
     def listed(self, directory: Node) -> None:
         """Somebody goes through a directory: if he asks for the size of one file, he will ask for that of all."""

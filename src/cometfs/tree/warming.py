@@ -131,7 +131,7 @@ class Warmer:
             return
         if self._answers.store.remaining(held) < source.lease(at) * RENEWED and self._spare(Urgency.RENEWAL):
             self._renewing[key] = held.expires
-            self._loads.start_soon(_unattended, RENEWAL, self._renew, source, at)
+            self._start(RENEWAL, self._renew, source, at)
 
     async def _renew(self, source: Source, at: At) -> None:
         key, lease = source.key(at), source.lease(at)
@@ -140,7 +140,7 @@ class Warmer:
     def warm(self, wanted: Sequence[tuple[Source, At]]) -> None:
         """Asks single questions that somebody is about to ask."""
         if self._spare(Urgency.AHEAD):
-            self._loads.start_soon(_unattended, AHEAD, self._singly, list(wanted))
+            self._start(AHEAD, self._singly, list(wanted))
 
     async def landed(self, source: Source, at: At) -> None:
         """Returns when no batch is under way that may bring the answer."""
@@ -183,9 +183,12 @@ class Warmer:
             asked = [at for at in missing if self._is_due(source, at)]
         # Somebody who reads again what is at hand must not pay for tasks that have nothing to do.
         if asked and batched:
-            self._loads.start_soon(_unattended, AHEAD, self._batched, source, line, asked)
+            self._start(AHEAD, self._batched, source, line, asked)
         elif asked:
-            self._loads.start_soon(_unattended, AHEAD, self._singly, [(source, at) for at in asked])
+            self._start(AHEAD, self._singly, [(source, at) for at in asked])
+
+    def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
 
     def _is_due(self, source: Source, at: At) -> bool:
         """Whether what may bring the answer by the way has come without it."""
@@ -302,11 +305,12 @@ def _has_just_ended(row: Row) -> bool:
     return ended is not None and abs(time.time() * 1000 - ended) < SETTLING
 
 
-async def _unattended(caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
     """Does what nobody waits for. What goes wrong there is told to whoever wants the same, and never ends the mount."""
     CALLER.set(caller)
     try:
-        await work(*arguments)
+        with store.loading():
+            await work(*arguments)
     except CometFSError as error:
         log.debug("not fetched: %s", error)
     except Exception:

@@ -1,0 +1,243 @@
+"""What is asked again now: which answers stand at a node and below it, and what they were made of, and what of them.
+
+Nothing is asked here. A scope tells of the keys of the cache whether they are meant, so what is in memory, on disk and
+under way can all be held against it. Not here: dropping (cache/), and what the kernel remembers (fuse/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cometfs.tree.answers import Answers
+from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream
+from cometfs.tree.place import Node
+from cometfs.tree.questions import METADATA, key
+from cometfs.tree.sizes import Sizes
+from cometfs.tree.together import COLUMNS
+
+Place = tuple[Hashable, ...]
+"""The key of an `At`, or its beginning: the first of it tells whose place it is (an experiment's, a project's ...)."""
+
+Question = Source | Stream
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which keys are meant: a predicate over all that the tree keeps anything under."""
+
+    whole: frozenset[Place] = frozenset()
+    """Beginnings of places of which everything is meant; the empty one is that of all."""
+    names: frozenset[str] = frozenset()
+    """Of questions that are meant ..."""
+    owners: frozenset[Place] = frozenset()
+    """... at places that begin so ..."""
+    place: Place | None = None
+    """... and lie above or below this one; None: all of them."""
+    rebuilt: Place | None = None
+    """How the places begin of which listings are to be made anew: a row that they were bound to is in doubt."""
+    spared: frozenset[Hashable] = frozenset()
+
+    def __call__(self, key: Hashable) -> bool:
+        if not isinstance(key, tuple) or not key or key in self.spared:
+            return False
+        match key:
+            case ("render" | "renewal", of):
+                return self(of)
+            case ("listing", Dir() as entry, _, tuple(place), _):
+                asked = any(self.asks(each.source, place) for each in entry.entries if isinstance(each, Each))
+                return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
+            case ("omitted", Dir(), tuple(place)):
+                return self.has(place) or place[:1] in self.owners
+            case ("file", File() as entry, _, tuple(place)):
+                return entry.source is not None and self.means(entry.source, place)
+            case ("listed" | "made", *_):
+                # Who is going through what, and pictures, which stand under the answer that they are made of.
+                return False
+            case ("sizes", *place):
+                return self.has(tuple(place))
+            case (str(name), _, *rest):
+                return self.has(tuple(rest)) or self._asks(name, tuple(rest))
+        return False
+
+    def means(self, question: Question, place: Place) -> bool:
+        """Whether what a question answers at a place is meant."""
+        return self.has(place) or self.asks(question, place)
+
+    def has(self, place: Place) -> bool:
+        """Whether everything at the place is meant."""
+        return any(place[:length] in self.whole for length in range(len(place) + 1))
+
+    def asks(self, question: Question, place: Place) -> bool:
+        """Whether the question is one of those that are meant at the place."""
+        return self._asks(question.name, place)
+
+    def _asks(self, name: str, place: Place) -> bool:
+        if name not in self.names or place[:1] not in self.owners:
+            return False
+        common = min(len(place), len(self.place or ()))
+        return self.place is None or len(place) <= 1 or place[:common] == self.place[:common]
+
+
+class Refresh:
+    """Drops what is known at a node and below it."""
+
+    def __init__(self, answers: Answers, sizes: Sizes, tree: Dir) -> None:
+        self._answers = answers
+        self._store = answers.store
+        self._sizes = sizes
+        self._made_of: dict[Question, set[Question]] = {}
+        """By question, those that are made of its answers."""
+        for question in _closure(_questions(tree), _of):
+            for part in _of(question):
+                self._made_of.setdefault(part, set()).add(question)
+        self._left: dict[Hashable, Any] = {}
+        """The last word of listings that were dropped by themselves: who stands in them must be known to be dropped."""
+
+    async def __call__(self, node: Node, above: Sequence[Node]) -> None:
+        """Drops it; `above`: the directories that the node lies in, nearest first. Asks nobody."""
+        scope = self.scope(node, above)
+        if METADATA.name in scope.names and node.at.experiment is not None:
+            self._answers.doubted[key(node.at)] = node.at.experiment
+        self._remember(scope, [node, *above])
+        scope = replace(scope, spared=self._sizes.doubt(node.at, scope.means))
+        self._answers.bodies.drop_all(scope)
+        await self._store.drop_all(scope)
+
+    def scope(self, node: Node, above: Sequence[Node]) -> Scope:
+        """What is meant by a node."""
+        if not node.at.key and isinstance(node.entry, Dir) and not node.entry.name:
+            return Scope(whole=frozenset([()]))
+        if isinstance(node.entry, Dir):
+            return self._of_directory(node, node.entry, above)
+        asked_at = node
+        if isinstance(node.entry, File) and node.entry.source is not None:
+            questions: list[Question] = [node.entry.source]
+        else:
+            # It is bound to a row: what told of that is asked again.
+            found = _told_by(node, above)
+            if found is None:
+                return Scope()
+            asked_at, questions = found, _listed_by(found)
+        down = self._down(questions, bodies=len(asked_at.at.key) > 1)
+        shared = any(isinstance(question, Source) for question in down.difference(questions))
+        return self._asking(
+            down,
+            _owners(asked_at.at) | self._asked_together(down, [asked_at, *above]),
+            None if shared else asked_at.at.key,
+            None if asked_at is node else node.at.key[:1],
+        )
+
+    def _of_directory(self, node: Node, entry: Dir, above: Sequence[Node]) -> Scope:
+        questions = list(_questions(entry))
+        owners = _owners(node.at)
+        told_by = _told_by(node, above) if node.at.project and not node.at.experiment else None
+        if not entry.name and told_by is not None and told_by.at.key != node.at.key[:1]:
+            # What the listing of a workspace tells of a project is shown in it; an experiment's metadata asks itself.
+            questions += _listed_by(told_by)
+            owners |= {told_by.at.key[:1]}
+        below = frozenset(self._below(node.at, entry))
+        whole = below if entry.name else below | {node.at.key}
+        return replace(self._asking(self._down(questions), owners, None, None), whole=whole)
+
+    def _asking(
+        self, down: set[Question], owners: frozenset[Place], place: Place | None, rebuilt: Place | None
+    ) -> Scope:
+        every = _closure(down, lambda question: self._made_of.get(question, ()))
+        if any(isinstance(question, Source) and question.batch for question in every):
+            # Batches take the names that they ask for from there.
+            every.add(COLUMNS)
+        return Scope(frozenset(), frozenset(question.name for question in every), owners, place, rebuilt)
+
+    def _down(self, questions: Iterable[Question], *, bodies: bool = True) -> set[Question]:
+        """The questions and all that they are made of; without `bodies`, no download but those that they are."""
+        asked = set(questions)
+        return {one for one in _closure(asked, _of) if bodies or one in asked or isinstance(one, Source)}
+
+    def _asked_together(self, down: Iterable[Question], chain: Sequence[Node]) -> frozenset[Place]:
+        """The experiments of a project whose table is asked for again."""
+        node = chain[0]
+        if node.at.experiment is not None or not any(isinstance(one, Source) and one.batch for one in down):
+            return frozenset()
+        whole = next((one for one in chain if isinstance(one.entry, Dir) and not one.entry.name), node)
+        return frozenset(self._below(whole.at, whole.entry)) if isinstance(whole.entry, Dir) else frozenset()
+
+    def _below(self, at: At, entry: Dir) -> Iterator[Place]:
+        """The places of others (experiments of a project, files that experiments have logged) in a directory, by what
+        was told of it last, in memory or on disk, even if it holds no more."""
+        for child in entry.entries if at.experiment is None else ():  # nothing in an experiment belongs to another
+            if isinstance(child, Dir):
+                yield from self._below(at, child)
+            elif isinstance(child, Each) and (answer := self._last(child.source.key(at))) is not None:
+                for row in child.rows(answer):
+                    yield from self._below_row(at, child, row)
+
+    def _below_row(self, at: At, each: Each, row: Any) -> Iterator[Place]:
+        entry = each.child(row)
+        if isinstance(entry, Link):
+            return
+        place = each.bind(at, row)
+        if place.key[:1] != at.key[:1]:
+            yield place.key
+        if isinstance(entry, Dir):
+            yield from self._below(place, entry)
+
+    def _last(self, key: Hashable) -> Any:
+        found = self._store.last(key)
+        return self._left.get(key) if found is None else found
+
+    def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
+        for node in chain:
+            for question in _listed_by(node) if isinstance(node.entry, Dir) else ():
+                where = question.key(node.at)
+                if not scope(where):
+                    continue
+                last = self._store.last(where)
+                if scope.has(node.at.key):
+                    self._left.pop(where, None)
+                elif last is not None:
+                    self._left[where] = last
+
+
+def _of(question: Question) -> Iterable[Question]:
+    return question.of if isinstance(question, Source) else ()
+
+
+def _closure(questions: Iterable[Question], then: Callable[[Question], Iterable[Question]]) -> set[Question]:
+    found: set[Question] = set()
+    left = list(questions)
+    while left:
+        question = left.pop()
+        if question not in found:
+            found.add(question)
+            left += then(question)
+    return found
+
+
+def _questions(entry: Dir) -> Iterator[Question]:
+    """All that is asked for a directory and what stands in it."""
+    for child in entry.entries:
+        if isinstance(child, Each):
+            yield child.source
+        for one in child.shown if isinstance(child, Each) else (child,):
+            if isinstance(one, Dir):
+                yield from _questions(one)
+            elif isinstance(one, File) and one.source is not None:
+                yield one.source
+
+
+def _listed_by(directory: Node) -> list[Question]:
+    assert isinstance(directory.entry, Dir)
+    return [child.source for child in directory.entry.entries if isinstance(child, Each)]
+
+
+def _told_by(node: Node, above: Sequence[Node]) -> Node | None:
+    """The directory whose listing told of the place of a node."""
+    return next((one for one in above if one.at.key != node.at.key), None)
+
+
+def _owners(at: At) -> frozenset[Place]:
+    """Whose answers may have to do with a place: its own, and its project's."""
+    project = {(at.project["projectId"],)} if at.project else set()
+    return frozenset({at.key[:1], *project})
