@@ -130,6 +130,27 @@ def umount(mountpoint: Path) -> None:
 
 
 @main.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PLACE)
+@_plain_errors
+def refresh(paths: tuple[Path, ...]) -> None:
+    """Forget what is known at each PATH of a mount and below it: who looks next sees what Comet has then.
+
+    This asks nothing itself. `touch PATH` does the same.
+    """
+    from cometfs.fuse import session
+
+    failed = []
+    for path in paths:
+        try:
+            session.refresh(path)
+        except CometFSError as error:
+            click.echo(f"cometfs: {error}", err=True)
+            failed.append(path)
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("mountpoint", required=False, type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="As .cometfs/status.json has it, one object a line.")
 @_plain_errors

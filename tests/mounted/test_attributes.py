@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,10 +39,18 @@ WRITES: dict[str, Callable[[Path], object]] = {
     "rmdir": lambda path: (path / "forest-200").rmdir(),
     "rename": lambda path: (path / "project.json").rename(path / "other.json"),
     "chmod": lambda path: (path / "project.json").chmod(0o644),
-    "utime": lambda path: os.utime(path / "project.json"),
+    "utime": lambda path: os.utime(path / "project.json", (1, 1)),
+    "utime of the past and now": lambda path: os.utime(path / "project.json", ns=(time.time_ns(), 1)),
+    "utime of a directory": lambda path: os.utime(path, (1, 1)),
+    "chown": lambda path: os.chown(path / "project.json", os.getuid(), os.getgid()),
+    "mknod": lambda path: os.mknod(path / "new"),
+    "fifo": lambda path: os.mkfifo(path / "new"),
+    "open to empty": lambda path: os.open(path / "project.json", os.O_RDONLY | os.O_TRUNC),
+    "open to make": lambda path: os.open(path / "new", os.O_RDONLY | os.O_CREAT),
     "symlink": lambda path: (path / "link").symlink_to("project.json"),
     "hard link": lambda path: (path / "link").hardlink_to(path / "project.json"),
     "set an attribute": lambda path: os.setxattr(path / "project.json", "user.note", b"x"),
+    "remove an attribute": lambda path: os.removexattr(path / "project.json", "user.comet.url"),
 }
 
 
@@ -53,6 +62,13 @@ def test_writing_anything_says_that_the_file_system_is_read_only(
     with pytest.raises(OSError, match="Read-only") as error:
         write(warm / "tabular/wine-cultivars")
     assert error.value.errno == errno.EROFS
+
+
+def test_nothing_says_that_it_may_be_written(warm: Mounted) -> None:
+    """What asks before it writes (an editor) hears the same as what just tries."""
+    for name in ("", "project.json", "forest-200"):
+        assert os.access(warm / "tabular/wine-cultivars" / name, os.R_OK)
+        assert not os.access(warm / "tabular/wine-cultivars" / name, os.W_OK)
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,10 @@ class Live:
         if patience.cancelled_caught:
             self._rest(inode, GRACE)
 
+    def hurry(self, inode: Inode) -> None:
+        """The next look asks, whatever the last one brought."""
+        self._rest(inode, 0.0)
+
     def _rest(self, inode: Inode, seconds: float) -> None:
         shared = self._handles.shared(inode)
         if shared is not None:

@@ -11,13 +11,15 @@ from contextlib import suppress
 
 import pyfuse3
 import trio
-from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext
+from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry, Superseded
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
-from cometfs.fuse.requests import Patience, at_once, handler_after
+from cometfs.fuse.refresh import Refresh
+from cometfs.fuse.refusals import Refusals, is_touch, refuse, writes
+from cometfs.fuse.requests import Patience, at_once, handler, handler_after
 from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
 from cometfs.tree.vfs import Vfs
@@ -47,7 +49,7 @@ BEST_READ = 128 << 10
 _MODES = {"dir": stat.S_IFDIR | 0o555, "file": stat.S_IFREG | 0o444, "link": stat.S_IFLNK | 0o777}
 
 
-class Operations(pyfuse3.Operations):
+class Operations(Refusals):
     """What the kernel asks of a mounted tree."""
 
     def __init__(self, vfs: Vfs, patience: Patience) -> None:
@@ -58,6 +60,8 @@ class Operations(pyfuse3.Operations):
         self._standing = Standing(vfs, self._inodes, patience)
         self._handles = Handles()
         self.live = Live(vfs, self._inodes, self._handles, self._standing)
+        self.refresh = Refresh(vfs, self._inodes, self._handles)
+        self.refresh.followed = self.live.hurry
         self._owner = (os.getuid(), os.getgid())
 
     def _place_at_hand(self, number: InodeT) -> Inode | None:
@@ -81,7 +85,7 @@ class Operations(pyfuse3.Operations):
         try:
             found = self._vfs.child_at_hand(parent.node, os.fsdecode(name))
         except NoSuchEntry as error:
-            return _absence(error.lease)
+            return self._absence(parent, name, error.lease)
         return None if found is None else self._entry(parent, *found)
 
     @handler_after(_lookup_at_hand)
@@ -90,7 +94,14 @@ class Operations(pyfuse3.Operations):
         try:
             return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
         except NoSuchEntry as error:
-            return _absence(error.lease)
+            return self._absence(parent, name, error.lease)
+
+    def _absence(self, parent: Inode, name: bytes, lease: float) -> EntryAttributes:
+        """An entry that says that there is none, which the kernel remembers."""
+        reply = EntryAttributes()
+        reply.st_ino = pyfuse3.InodeT(0)
+        reply.entry_timeout = self.refresh.notices.absent(parent.number, name, min(LONGEST, lease))
+        return reply
 
     def _entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         now = trio.current_time()
@@ -120,6 +131,19 @@ class Operations(pyfuse3.Operations):
         directory = place.parent.node if place.parent else None
         return self._attributes(place, await self._vfs.attributes(place.node, directory))
 
+    @handler
+    async def setattr(
+        self, inode: InodeT, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None, ctx: RequestContext
+    ) -> EntryAttributes:
+        """`touch` asks again; nothing can be set."""
+        if not is_touch(attr, fields):
+            refuse()
+        place = self._inodes.at(inode)
+        await self.refresh(place)
+        reply = self._attributes(place, self._vfs.glance(place.node))
+        reply.attr_timeout = 0.0
+        return reply
+
     def _readlink_at_hand(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
         place = self._place_at_hand(inode)
         return None if place is None else pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(place.node)))
@@ -129,6 +153,8 @@ class Operations(pyfuse3.Operations):
         return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink((await self._place(inode)).node)))
 
     def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
+        if writes(flags):
+            refuse()
         place = self._place_at_hand(inode)
         if place is None:
             return None
@@ -295,14 +321,6 @@ class Operations(pyfuse3.Operations):
             inode.told_size = size
         reply.st_size = inode.told_size
         reply.st_blocks = -(-inode.told_size // BLOCK)
-
-
-def _absence(lease: float) -> EntryAttributes:
-    """An entry that says that there is none, which the kernel remembers for `lease` seconds."""
-    reply = EntryAttributes()
-    reply.st_ino = pyfuse3.InodeT(0)
-    reply.entry_timeout = min(LONGEST, lease)
-    return reply
 
 
 def _invalidate_attributes(inode: Inode) -> None:

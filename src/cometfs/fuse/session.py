@@ -145,6 +145,31 @@ def status(mountpoint: Path) -> dict[str, Any]:
         raise SetupError(f"{mountpoint} does not answer: {error.strerror}") from error
 
 
+def refresh(path: Path) -> None:
+    """Has what is known at `path` and below it asked again by whoever wants it next. Raises SetupError.
+
+    That is `touch`, in clearer words. Symbolic links are followed.
+    """
+    around = [mount for mount in reversed(mounts()) if path.resolve().is_relative_to(mount.path)]
+    mount = max(around, key=lambda found: len(found.path.parts), default=None)
+    if mount is None or not mount.ours:
+        raise SetupError(f"{path} is in no mount of cometfs")
+    try:
+        os.utime(path)
+    except OSError as error:
+        raise SetupError(_unrefreshed(path, mount.path, error)) from error
+
+
+def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"there is no {path}"
+    if error.errno in (errno.ENOTCONN, errno.ECONNABORTED):
+        return f"the daemon of {mountpoint} is gone: 'cometfs mount {mountpoint}' clears that away and mounts again"
+    if error.errno == errno.EROFS:
+        return f"{mountpoint} was mounted by an older cometfs: mount it again"
+    return f"{path} is not refreshed: {error.strerror}"
+
+
 def _fusermount(*arguments: str) -> None:
     done = subprocess.run(["fusermount3", *arguments], capture_output=True, text=True)
     if done.returncode == 0:
@@ -181,14 +206,17 @@ async def serve(
     patience = Patience(deadline, ROOM)
     operations = WritableOperations(vfs, patience) if vfs.rw else Operations(vfs, patience)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
-    options = {"rw" if vfs.rw else "ro", "nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    # And not "ro": the kernel itself would refuse `touch`, by which somebody asks again.
+    options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
     others = descriptors()
     try:
         pyfuse3.init(operations, os.fspath(mountpoint), options)
     except RuntimeError as error:
         raise SetupError(f"the kernel refuses to mount on {mountpoint}: {error}") from error
     try:
-        with looking_first(descriptors() - others):
+        opened = descriptors() - others
+        operations.refresh.notices.descriptor = max(opened, default=-1)
+        with looking_first(opened):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patience.watch)
                 nursery.start_soon(operations.live.run)

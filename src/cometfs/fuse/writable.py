@@ -18,6 +18,7 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestConte
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
 from cometfs.fuse.operations import Operations, _invalidate_attributes
+from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree.drafts import Draft
 from cometfs.tree.vfs import Vfs
@@ -39,11 +40,10 @@ class WritableOperations(Operations):
     @handler
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = self._inodes.at(inode)
-        writes = flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
-        if writes:
+        if writes(flags):
             self._writing.check(place.node)
-        reply = await super().open(inode, flags, ctx)
-        if writes:
+        reply = await super().open(inode, os.O_RDONLY, ctx)
+        if writes(flags):
             self._writers[reply.fh] = (place, ctx.pid)
             if flags & os.O_TRUNC:
                 self._draft(reply.fh).resize(0)
@@ -105,7 +105,9 @@ class WritableOperations(Operations):
         self, inode: InodeT, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None, ctx: RequestContext
     ) -> EntryAttributes:
         """A new size. Owner, mode and times are taken without effect: `cp -p`, `sed -i` and editors cannot do without,
-        and the store has none."""
+        and the store has none. `touch` asks again."""
+        if is_touch(attr, fields):
+            return await super().setattr(inode, attr, fields, fh, ctx)
         place = self._inodes.at(inode)
         self._writing.check(place.node)
         if fields.update_size:

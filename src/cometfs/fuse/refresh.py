@@ -1,0 +1,112 @@
+"""Asking again now, for the kernel: what it remembers of a place and below it ends with what the tree knew.
+
+Not here: what the tree knows there (tree/refresh.py), and how the kernel is told (notices.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pyfuse3
+
+from cometfs.fuse.handles import Handles
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.notices import Entry, Notices
+from cometfs.tree.node import Dir, File
+from cometfs.tree.vfs import Vfs
+
+
+class Refresh:
+    """Forgets, in the tree and in the kernel."""
+
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles) -> None:
+        self.notices = Notices()
+        self.followed: Callable[[Inode], None] = lambda _inode: None
+        """Called for each file that is open and may still grow: what is there now is to be looked at again."""
+        self._vfs = vfs
+        self._inodes = inodes
+        self._handles = handles
+
+    async def __call__(self, inode: Inode) -> None:
+        """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
+
+        Who has a file open reads on what he has; but the next one to open it gets it anew.
+        """
+        await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
+        reached = {one.number: one for one in _reached(inode)}
+        entries = list(_entries(inode))
+        for one in reached.values():
+            if one.parent is not None:
+                one.until = 0.0  # and it is looked at again whether it still stands for what it stood for
+            with suppress(FileNotFoundError):  # the kernel has just forgotten it
+                pyfuse3.invalidate_inode(one.number, attr_only=True)
+            if self._part(one):
+                entries.append(_entry(one))
+        if entries or isinstance(inode.node.entry, Dir):
+            await self.notices.end(entries, reached, inode.number)
+
+    def _part(self, inode: Inode) -> bool:
+        """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
+        if not isinstance(inode.node.entry, File) or self._handles.opened(inode) is None or inode.parent is None:
+            return False
+        if inode.node.at.experiment is not None and not inode.node.at.version:
+            self.followed(inode)
+            return False
+        if self._vfs.desk(inode.node) is not None:
+            return False
+        self._inodes.part(inode.parent, inode.node.name)
+        return True
+
+
+def _above(inode: Inode) -> Iterator[Inode]:
+    while inode.parent is not None:
+        inode = inode.parent
+        yield inode
+
+
+def _reached(inode: Inode) -> Iterator[Inode]:
+    """What may have changed: a directory with all below it, and in any case what shares answers with it, which is of
+    the same experiment, or stands in the project itself."""
+    if isinstance(inode.node.entry, Dir):
+        yield inode
+        yield from _below(inode, others=True)
+    owners = [one for one in (inode, *_above(inode)) if _is_whole(one)]
+    for owner in owners[: 1 if inode.node.at.experiment is None else 2]:
+        yield from _below(owner, others=False)
+
+
+def _below(inode: Inode, *, others: bool) -> Iterator[Inode]:
+    """All that the kernel knows below; without `others`, not what is in the experiments of a project and so on."""
+    left = [inode]
+    while left:
+        for child in (left.pop().children or {}).values():
+            yield child
+            if child.children and (others or not _is_whole(child)):
+                left.append(child)
+
+
+def _entries(inode: Inode) -> Iterator[Entry]:
+    """The names by which what may have changed is found."""
+    node, at = inode.node, inode
+    if isinstance(node.entry, File) and node.entry.source is not None:
+        return
+    # What is bound to a row of a listing above is bound anew on the way down.
+    while at.parent is not None:
+        yield _entry(at)
+        if at.parent.node.at.key != node.at.key:
+            break
+        at = at.parent
+    if isinstance(node.entry, Dir):
+        yield from map(_entry, _below(inode, others=True))
+
+
+def _entry(inode: Inode) -> Entry:
+    assert inode.parent is not None
+    return inode.parent.number, inode.node.name.encode("utf-8", "surrogateescape")
+
+
+def _is_whole(inode: Inode) -> bool:
+    """Whether it is the directory of an experiment, a project, a workspace, or the root."""
+    node = inode.node
+    return isinstance(node.entry, Dir) and not node.entry.name and not node.within

@@ -1,0 +1,102 @@
+"""What no mount lets be done, in the words of a file system that is only read.
+
+The kernel believes the mount to be writable: of one that is not, it would refuse `touch` before anybody is asked. So
+each way to change something is refused here. Not here: what may be written with `--rw` (writable.py).
+"""
+
+# ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NoReturn
+
+import pyfuse3
+from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFields
+
+from cometfs.errors import ReadOnly
+from cometfs.fuse.requests import Patience, at_once
+
+NOW = 2_000_000_000
+"""Nanoseconds for which a time counts as that of the request: pyfuse3 does not tell "now" from the same time said."""
+
+
+class Refusals(pyfuse3.Operations):
+    """EROFS for all that makes, moves, takes away or marks something."""
+
+    patience: Patience
+
+    @at_once
+    def create(
+        self, parent_inode: InodeT, name: bytes, mode: int, flags: int, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        refuse()
+
+    @at_once
+    def mknod(self, parent_inode: InodeT, name: bytes, mode: int, rdev: int, ctx: RequestContext) -> EntryAttributes:
+        refuse()
+
+    @at_once
+    def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
+        refuse()
+
+    @at_once
+    def symlink(self, parent_inode: InodeT, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
+        refuse()
+
+    @at_once
+    def link(self, inode: InodeT, new_parent_inode: InodeT, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
+        refuse()
+
+    @at_once
+    def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        refuse()
+
+    @at_once
+    def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        refuse()
+
+    @at_once
+    def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: bytes,
+        parent_inode_new: InodeT,
+        name_new: bytes,
+        flags: int,
+        ctx: RequestContext,
+    ) -> None:
+        refuse()
+
+    @at_once
+    def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        refuse()
+
+    @at_once
+    def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        refuse()
+
+    @at_once
+    def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
+        if mode & os.W_OK:
+            refuse()
+        return True
+
+
+def writes(flags: int) -> bool:
+    """Whether a file is opened to be changed."""
+    return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
+
+
+def is_touch(attr: EntryAttributes, fields: SetattrFields) -> bool:
+    """Whether attributes are set as `touch` does without options: times alone, and to now."""
+    said = [attr.st_atime_ns] * fields.update_atime + [attr.st_mtime_ns] * fields.update_mtime
+    others = fields.update_mode or fields.update_uid or fields.update_gid or fields.update_size
+    now = time.time_ns()
+    return bool(said) and not others and all(abs(now - moment) < NOW for moment in said)
+
+
+def refuse() -> NoReturn:
+    """Raises ReadOnly."""
+    raise ReadOnly("what Comet has is only shown here")
