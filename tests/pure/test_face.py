@@ -18,6 +18,7 @@ from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.operations import Operations
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after, is_dying
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
@@ -126,6 +127,26 @@ async def test_a_file_that_two_open_at_the_same_moment_is_one(inodes: Inodes) ->
         gate.set()
     assert handles.file(found[0]) is handles.file(found[1])
     assert Body.closed == 1
+
+
+def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for alone it could be undone by a reply that is on its way. Not while others read it: that could freeze."""
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr(pyfuse3, "notify_store", lambda number, at, data: told.append((number, at, bytes(data))))
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", lambda number, **_: told.append((number,)))
+    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
+    place = Inode(7, node("params.json"), None)
+    content = Content(b"a" * 4096 + b"b" * 10)
+    operations._opened(place, content)
+    assert told == [(7, 4096, b"b" * 10), (7,)]
+    operations._opened(place, content)
+    assert told[2:] == [(7,)]
+
+
+class Tree:
+    """A tree of which only the root is there."""
+
+    root = node("", "root", DIRECTORY)
 
 
 class Face:

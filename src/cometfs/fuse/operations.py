@@ -42,6 +42,9 @@ ATTRIBUTE = b"user.comet."
 BLOCK = 512
 """What st_blocks counts in, in bytes."""
 
+PAGE = 4096
+"""Bytes of a page of the kernel's, or a part of one."""
+
 BEST_READ = 128 << 10
 """st_blksize: what the kernel reads at once anyway."""
 
@@ -180,6 +183,8 @@ class Operations(Refusals):
         handle, same = self._handles.share(place, opened)
         shown = self._handles.file(handle)
         if shown.size != place.told_size:
+            if shared is None and isinstance(shown, Content) and not shown.grows:
+                _push_size(place, shown)
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             _invalidate_attributes(place)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
@@ -321,6 +326,17 @@ class Operations(Refusals):
             inode.told_size = size
         reply.st_size = inode.told_size
         reply.st_blocks = -(-inode.told_size // BLOCK)
+
+
+def _push_size(inode: Inode, opened: Content) -> None:
+    """Raises the kernel's size to that of a file that nobody else has open, by storing its last page.
+
+    A reply with a former size that another process has not taken in yet would else do so later, and make the kernel
+    drop the attributes that it asks for now: who reads then would find an empty file. After this it drops that reply.
+    """
+    start = max(0, opened.size - 1) // PAGE * PAGE
+    if opened.size:
+        pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, PAGE)))
 
 
 def _invalidate_attributes(inode: Inode) -> None:
