@@ -174,6 +174,23 @@ async def test_who_follows_one_metric_is_not_sent_all_of_them(
     assert asked[-15:] == [METRIC] * 15
 
 
+@pytest.mark.promise("It only grows")
+async def test_an_answer_that_lacks_the_end_of_the_last_one_takes_nothing_away(
+    live: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It came from a server that is behind; but one that says something else is the truth of now."""
+
+    async def shown(output: str) -> bytes:
+        wire.edits["experiment/output"] = lambda answer: answer.update(output=output)
+        await trio.sleep(INTERVAL + 0.1)
+        return await read(live, OUTPUT)
+
+    assert await shown("one\ntwo\n") == b"one\ntwo\n"
+    assert await shown("one\n") == b"one\ntwo\n"
+    assert await shown("one\ntwo\nthree\n") == b"one\ntwo\nthree\n"
+    assert await shown("other\n") == b"other\n"
+
+
 @pytest.mark.promise("Without the server")
 async def test_what_holds_is_shown_without_the_server_and_what_does_not_is_an_error(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock

@@ -86,9 +86,19 @@ class Answers:
 
     async def _ask(self, key: Hashable, source: Source, at: At) -> Held:
         asking = _Asking(self, source.lease(at))
-        return await self.store.get(
-            key, lambda: source.ask(asking, at), lambda: asking.lease, lasting=source.kept and _lasts(at)
-        )
+
+        async def load() -> Any:
+            return self._not_less(source, at, await source.ask(asking, at))
+
+        return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
+
+    def _not_less(self, source: Source, at: At, answer: Any) -> Any:
+        """The answer, or the last one where that is the same and more: what is only added to was asked for of a server
+        that is behind."""
+        before = self.store.last(source.key(at)) if source.grows and not at.version else None
+        if not isinstance(answer, str | bytes) or not isinstance(before, type(answer)):
+            return answer
+        return before if before[: len(answer)] == answer else answer
 
     async def together(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
         """See `Asker.answers`."""
@@ -111,7 +121,8 @@ class Answers:
     def fill(self, source: Source, at: At, answer: Any, lease: Lease | None = None) -> Held:
         """Keeps an answer that came with another."""
         holds = source.lease(at) if lease is None else lease
-        return self.store.keep(source.key(at), answer, holds, lasting=source.kept and _lasts(at))
+        whole = self._not_less(source, at, answer)
+        return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
 
     async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""

@@ -120,6 +120,8 @@ class Source:
     """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
     of: tuple[Source | Stream, ...] = ()
     """The questions whose answers it is made of; a test finds those that are left out."""
+    grows: bool = False
+    """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
 
     def key(self, at: At) -> Hashable:
         """Where the answer for `at` is kept."""

@@ -157,7 +157,7 @@ METADATA = Source("experiment/metadata", _metadata, experiment)
 """No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
 doubts that."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed)
-OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed)
+OUTPUT = replace(about_experiment("experiment/output", API.experiment_output, sealed), grows=True)
 HTML = about_experiment("experiment/html", API.experiment_html)
 GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed)
 SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed)

@@ -211,7 +211,7 @@ METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of
 METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,))
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES, of=(SHEETS, _WANTED))
+METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
