@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mounted.edited import HASTY
 from tests.mounted.faulty import Answer, Faults, faulty_comet
 from tests.mounted.processes import PATIENCE, Comet, running_comet, running_mount
 from tests.mounted.running import ALIVE, LIVE, Follower, Run, following, tail
@@ -118,6 +119,27 @@ def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, live_comet: Comet) -
         assert mounted.log.read_text() == ""
 
 
+def test_a_listing_that_stalls_keeps_nothing_from_who_follows(tmp_path: Path, live_comet: Comet) -> None:
+    """What is added is shown, though nobody can tell whether the run goes on."""
+    run = Run(live_comet, os.urandom(16).hex(), "run", project="listed").begin()
+    run.say("before\n")
+    with (
+        faulty_comet(live_comet) as (comet, faults),
+        running_mount(tmp_path, comet, *LIVE, program=HASTY) as mounted,
+    ):
+        path = mounted / run.folder / "output.txt"
+        with following(tmp_path, *tail(path)) as follower, looking(path) as looks:
+            follower.await_said(run.output.encode())
+            faults.stall("rest/v2/experiments?")
+            await_one_more(faults, "rest/v2/experiments?")
+            for line in ("one\n", "two\n", "three\n"):
+                run.say(line)
+                follower.await_said(run.output.encode())
+            assert_undisturbed(follower, looks)
+            faults.release()
+        assert mounted.log.read_text() == ""
+
+
 def declare(faults: Faults, fault: Answer | None) -> None:
     if fault is None:
         faults.stall(OUTPUT)
@@ -125,7 +147,7 @@ def declare(faults: Faults, fault: Answer | None) -> None:
         faults.answers[OUTPUT] = fault
 
 
-def await_one_more(faults: Faults) -> None:
+def await_one_more(faults: Faults, part: str = OUTPUT) -> None:
     """Returns when the trouble has been met."""
     known = list(faults.arrivals)
-    faults.await_arrivals(OUTPUT, sum(OUTPUT in target for target in known) + 1)
+    faults.await_arrivals(part, sum(part in target for target in known) + 1)

@@ -29,8 +29,8 @@ class Shared:
         self.inode = inode
         self.opened = opened
         self.handles: set[int] = set()
-        self.paged = False
-        """Whether some of its handles are read through the kernel's pages, which cannot grow without tearing."""
+        self.paged: set[int] = set()
+        """Those of its handles that are read through the kernel's pages, which cannot grow without tearing."""
         self.parted = False
         """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
         self.rests_until = 0.0
@@ -77,7 +77,8 @@ class Handles:
             opened.close()
         handle = self._number()
         shared.handles.add(handle)
-        shared.paged |= not shared.opened.grows
+        if not shared.opened.grows:
+            shared.paged.add(handle)
         self._files[handle] = shared
         version = shared.opened.version
         same = self._versions.get(inode.number) == version
@@ -112,6 +113,7 @@ class Handles:
         if shared is None:
             return
         shared.handles.discard(handle)
+        shared.paged.discard(handle)
         if not shared.handles:
             if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
                 del self._open[shared.inode.number]

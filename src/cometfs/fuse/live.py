@@ -60,9 +60,12 @@ class Live:
     def is_due(self, inode: Inode) -> bool:
         """Whether it must be asked what an open file is now; what is at hand it takes at once."""
         shared = self._handles.shared(inode)
-        if shared is None or shared.parted or not (shared.opened.grows or may_change(inode.node)):
+        if shared is None or shared.parted:
             return False
-        fresh = self._vfs.open_at_hand(inode.node) if self._standing.follows(inode) else None
+        known = self._standing.follows(inode)
+        if known and not (shared.opened.grows or may_change(inode.node)):
+            return False
+        fresh = self._vfs.open_at_hand(inode.node) if known else None
         if fresh is None:
             return trio.current_time() >= shared.rests_until
         self.take(shared, fresh)
@@ -72,7 +75,9 @@ class Live:
         """Asks what an open file is now, for all who have it open."""
         with trio.move_on_after(GRACE) as patience:
             try:
-                await self._standing.follow(inode)
+                # A listing that takes long must not keep from us what is added to a file.
+                with trio.move_on_after(GRACE / 2):
+                    await self._standing.follow(inode)
                 fresh = await self._vfs.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)

@@ -30,6 +30,9 @@ AGAIN = 0.1
 PAUSE = 10.0
 """Seconds after which a listing that could not be had is asked for again."""
 
+DOUBTED = 0.0
+"""In place of a time: what it stands for, or lies in, is known to have changed."""
+
 GONE = -1.0
 """In place of a time: it stood for nothing when it was last looked at, and the kernel was told."""
 
@@ -77,8 +80,8 @@ class Standing:
         """The same as `holds` for a file that is open, which stays what it was: whether more is to be learned of its
         experiment, as long as that runs."""
         at, parent = inode.node.at, inode.parent
-        if at.experiment is None or at.version or parent is None:
-            return True
+        if at.experiment is None or parent is None or (at.version and inode.until != DOUBTED):
+            return True  # of what has ended nobody asks; but a listing may have told of it anew
         try:
             return self.holds(parent) and (parent.node.at.version == at.version or self.holds(inode))
         except Gone:
@@ -132,14 +135,20 @@ class Standing:
         before = self._unanswered.get(parent.number)
         if self._patience.is_out or (before is not None and before > trio.current_time()):
             return None
+        answered = False
         try:
             with trio.move_on_after(min(WAIT, self._patience.deadline / 4) if before is None else AGAIN):
                 listing, _ = await self._vfs.children(parent.node)
                 self._unanswered.clear()
+                answered = True
                 return listing
         except (NotFound, NoSuchEntry):
+            answered = True
             self._gone(inode, parent)
         except CometFSError as error:
             log.debug("not looked at again: %s", error)  # whoever wants more than is at hand will be told
-        self._unanswered[parent.number] = trio.current_time() + PAUSE
+        finally:
+            # Also where who asks has less patience: the next one need not lose his.
+            if not answered:
+                self._unanswered[parent.number] = trio.current_time() + PAUSE
         return None
