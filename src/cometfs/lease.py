@@ -5,6 +5,7 @@ Not here: clocks and caches. A lease is a number of seconds; whoever keeps the a
 
 from __future__ import annotations
 
+import math
 from typing import NewType
 
 Lease = NewType("Lease", float)
@@ -26,6 +27,9 @@ RUNNING = Lease(5.0)
 """An experiment that may still be logging, or one of which the server does not say, where a mount names no other
 interval."""
 
+SETTLING = Lease(120.0)
+"""After the end of an experiment Comet may still be taking in what it logged last."""
+
 MOMENT = Lease(1.0)
 """What changes all the time, and costs nothing."""
 
@@ -33,10 +37,14 @@ MISSING = Lease(30.0)
 """Comet's answer that there is no such thing."""
 
 
-def of_experiment(running: bool | None, live: Lease = RUNNING, ended: Lease = FINISHED) -> Lease:
+def of_experiment(
+    running: bool | None, live: Lease = RUNNING, ended: Lease = FINISHED, ended_ago: float = math.inf
+) -> Lease:
     """The lease of an experiment's answers; `running` is None when the listing does not tell (older servers).
 
     `live`: what it is while the experiment may be running; `ended`: once it has ended, as long as its row in the
-    listing stays the same.
+    listing stays the same. `ended_ago`: seconds since then; less than 0 by a clock that differs from Comet's.
     """
-    return ended if running is False else live
+    if running is not False:
+        return live
+    return ended if abs(ended_ago) >= SETTLING else Lease(min(ended, max(live, SETTLING - abs(ended_ago))))

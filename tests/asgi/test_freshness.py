@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,11 +14,13 @@ from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import Unreachable
-from cometfs.lease import ACCOUNT, FINISHED, LISTING, SEALED, Lease
+from cometfs.lease import ACCOUNT, FINISHED, LISTING, SEALED, SETTLING, Lease
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, names, read
 
 INTERVAL = Lease(3.0)
+
+ENDED = int(time.time() * 1000)
 
 OUTPUT = f"{BASELINE}/output.txt"
 
@@ -219,3 +222,23 @@ async def test_a_mount_that_nobody_reads_asks_nothing(
     asked = list(wire.asked)
     await trio.sleep(SEALED)
     assert wire.asked == asked
+
+
+@pytest.mark.promise("What has ended")
+async def test_what_comet_takes_in_after_the_end_is_not_missed_for_a_day(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Answers of the first two minutes hold no longer than those."""
+
+    def just_ended(answer: Any) -> None:
+        for row in answer["experiments"]:
+            row["endTimeMillis"] = ENDED
+
+    wire.edits["experiments"] = just_ended
+    wire.edits["experiment/output"] = lambda answer: answer.update(output="one\n")
+    assert await read(vfs, OUTPUT) == b"one\n"
+    wire.edits["experiment/output"] = lambda answer: answer.update(output="one\nlate\n")
+    await trio.sleep(SETTLING + 1)
+    assert await read(vfs, OUTPUT) == b"one\nlate\n"
+    await trio.sleep(FINISHED)
+    assert await read(vfs, OUTPUT) == b"one\nlate\n"

@@ -6,6 +6,8 @@ own, unless it says so. Not here: what is shown of the answers (layout.py).
 
 from __future__ import annotations
 
+import math
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -50,14 +52,23 @@ def listing(_at: At) -> Lease:
 
 
 def experiment(at: At) -> Lease:
-    row = at.experiment or {}
-    return lease.of_experiment(row.get("running"), at.live)
+    return _of_experiment(at, lease.FINISHED)
 
 
 def sealed(at: At) -> Lease:
     """Of what nobody but the run itself writes."""
+    return _of_experiment(at, lease.SEALED)
+
+
+def _of_experiment(at: At, ended: Lease) -> Lease:
     row = at.experiment or {}
-    return lease.of_experiment(row.get("running"), at.live, lease.SEALED)
+    return lease.of_experiment(row.get("running"), at.live, ended, ended_ago(row))
+
+
+def ended_ago(row: Row) -> float:
+    """Seconds since an experiment ended; infinitely many where the row does not say when."""
+    ended: float | None = row.get("endTimeMillis")
+    return math.inf if ended is None else time.time() - ended / 1000
 
 
 # -- What is known at a place ------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ one from then on. Not here: who reads what (vfs.py).
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
+from cometfs.lease import SETTLING
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
 from cometfs.tree.readahead import FIRST, Readahead
@@ -39,9 +39,6 @@ TARGET = 4 << 20
 
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring what he wants: a third of what a program waits for us."""
-
-SETTLING = 120_000.0
-"""Milliseconds after the end of an experiment in which Comet may still be taking in what it logged last."""
 
 WITNESSES = 2
 """Experiments asked by themselves that the first batch of a project is held against."""
@@ -301,8 +298,7 @@ class Warmer:
 
 
 def _has_just_ended(row: Row) -> bool:
-    ended: float | None = row["endTimeMillis"]
-    return ended is not None and abs(time.time() * 1000 - ended) < SETTLING
+    return abs(questions.ended_ago(row)) < SETTLING
 
 
 async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
