@@ -9,7 +9,7 @@ import posixpath
 import zipfile
 from pathlib import Path
 
-from cometfs.app import open_vfs
+from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.local import sample_directory
@@ -241,3 +241,22 @@ async def test_an_archived_experiment_stands_apart_in_the_same_shape(tmp_path: P
         assert "params.json" in await names(vfs, f"{project}/archived/%6Eotes.md")
         assert b"/archive/" in await read(vfs, f"{project}/archived/%6Eotes.md/url.txt")
         assert key.encode() not in await read(vfs, f"{project}/experiments.csv")
+
+
+async def test_charts_are_the_same_from_disk(wire: Wire, tmp_path: Path) -> None:
+    """A table of one metric, its picture and who is best, within the minute that the answer holds."""
+    project = posixpath.dirname(BASELINE)
+    shown = []
+    for _ in range(2):
+        async with (
+            API("key", "http://comet", transport=Transport(wire)) as api,
+            open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,
+        ):
+            wire.asked.clear()
+            files = [await read(vfs, f"{project}/charts/train_loss.{suffix}") for suffix in ("csv", "svg")]
+            links = [
+                vfs.readlink(await at(vfs, f"{project}/views/best/train_loss/{which}")) for which in ("min", "max")
+            ]
+            shown.append((files, links))
+    assert "experiments/multi-metric-chart" not in wire.asked
+    assert shown[0] == shown[1]

@@ -172,6 +172,19 @@ def test_rows_are_shown_as_they_are_told_now(changing: Changing) -> None:
         assert word.encode() in path.read_bytes()
 
 
+def test_what_shares_the_answer_is_new_as_well(changing: Changing) -> None:
+    """Its size first, for whoever has it in view."""
+    touched, other = changing / FOREST / "tags.txt", changing / FOREST / ".api/experiment_tags.json"
+    before = other.stat().st_size
+    touched.read_bytes()
+    changing.change(TAGS, new_tags)
+    touch(touched)
+    changing.asked()
+    assert other.stat().st_size > before
+    assert json.loads(other.read_bytes()) == ["quite-new", "even-newer-than-that"]
+    assert changing.asked() == [TAGS]
+
+
 def test_what_is_open_stays_as_it_is_and_the_next_one_opened_is_new(changing: Changing) -> None:
     """At the same time: two versions of one file, each whole."""
     path = changing / FOREST / "tags.txt"
@@ -200,15 +213,13 @@ def test_a_download_that_is_read_goes_on_and_the_next_one_begins_anew(changing: 
         assert opened.read() == before
 
 
+STANDING = "import os, sys; os.chdir(sys.argv[1]); os.utime('.'); os.utime(sys.argv[2]); print(os.getcwd())"
+
+
 def test_who_stands_in_a_directory_stands_there_on(changing: Changing) -> None:
-    """Its name is looked up again, not taken away."""
-    command = 'cd "$1" && touch . && touch "$2" && python3 -c "import os; print(os.getcwd())"'
-    done = subprocess.run(
-        ["bash", "-c", command, "-", changing / FOREST, changing.mount.path],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    """Its name is looked up again, not taken away: getcwd() works."""
+    command: list[str | Path] = ["python3", "-c", STANDING, changing / FOREST, changing.mount.path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr) == (f"{changing / FOREST}\n", "")
 
 

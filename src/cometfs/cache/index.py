@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,12 +100,14 @@ class Index:
 
         return self.attempt(work, False)
 
-    def drop_all(self, which: Callable[[str], bool]) -> bool:
-        """Drops the answers and bodies under those keys; whether that could be done."""
+    def drop_all(self, which: Callable[[str], bool], among: Sequence[str] = ()) -> bool:
+        """Drops the answers and bodies under those keys; whether that could be done. `among`: if given, one of these
+        stands in each of them."""
+        part = " OR ".join(["instr(key, ?)"] * len(among)) or "TRUE"
 
         def work(db: sqlite3.Connection) -> bool:
             for table in (ANSWERS, BODIES):
-                keys = [row for row in db.execute(f"SELECT key FROM {table}") if which(row[0])]
+                keys = [row for row in db.execute(f"SELECT key FROM {table} WHERE {part}", among) if which(row[0])]
                 with transaction(db):
                     db.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
             return True

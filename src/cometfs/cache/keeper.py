@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -32,6 +32,9 @@ LAST = 5.0
 
 USED_EVERY = 600.0
 """Seconds between two notes that an answer is still used."""
+
+FEW = 8
+"""Words of which the database looks for each in every key; of more, all keys are looked at here."""
 
 NOTES = 20_000
 """Answers of which it is remembered when that was noted last."""
@@ -112,9 +115,10 @@ class Keeper:
         if name is not None:
             self._put(name, None)
 
-    async def drop_all(self, which: Which) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Drops answers and bodies. None is found from now on; returns when they are gone from the file, or when that
-        takes too long and is left for later."""
+        takes too long and is left for later. `among`: if given, one of these stands in each of those keys."""
+        words = () if among is None or len(among) > FEW else tuple(filter(None, map(key_of, among)))
 
         def named(name: str) -> bool:
             return which(of_name(name))
@@ -123,10 +127,10 @@ class Keeper:
             self._put(name, None)
         self._index.view.dropped.append(named)
         with trio.move_on_after(LAST):
-            await self._drop()
+            await self._drop(words)
         self.wake()
 
-    async def _drop(self) -> None:
+    async def _drop(self, words: Sequence[str] = ()) -> None:
         """Takes out of the file what was dropped; what cannot be taken out goes on counting as not there."""
         dropped = list(self._index.view.dropped)
         if not dropped:
@@ -135,7 +139,9 @@ class Keeper:
         def named(name: str) -> bool:
             return any(which(name) for which in dropped)
 
-        if await trio.to_thread.run_sync(self._index.drop_all, named, abandon_on_cancel=True):
+        # Those words are of the last; one that was left over may be of any.
+        few = words if len(dropped) == 1 else ()
+        if await trio.to_thread.run_sync(self._index.drop_all, named, few, abandon_on_cancel=True):
             self._index.view.dropped = [which for which in self._index.view.dropped if which not in dropped]
 
     def _put(self, name: str, answer: Answer | None) -> None:

@@ -6,7 +6,7 @@ Not here: what the keys mean and how an answer is asked for (tree/), and how the
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -92,8 +92,9 @@ class Shelf(Protocol):
     def forget(self, key: Hashable) -> None:
         """Drops it."""
 
-    async def drop_all(self, which: Which) -> None:
-        """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows."""
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+        """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows. `among`:
+        one of these stands in each of those keys."""
 
 
 class Load(NamedTuple):
@@ -157,13 +158,14 @@ class Store:
         if self._shelf is not None:
             self._shelf.forget(key)
 
-    async def drop_all(self, which: Which) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Forgets what is held under those keys. Loads that are under way for them may tell those who wait for them,
-        but are not kept, and nobody else joins them."""
+        but are not kept, and nobody else joins them. `among`: where it is known that one of these stands in each of
+        those keys, they are found faster."""
         self._memory.drop_all(which)
         self._flights.drop_all(which)
         if self._shelf is not None:
-            await self._shelf.drop_all(which)
+            await self._shelf.drop_all(which, among)
 
     def last(self, key: Hashable) -> Any:
         """The last value under `key`, even if it holds no more; None where nobody knows it."""

@@ -67,6 +67,10 @@ class Handles:
         shared = self._open.get(inode.number)
         return None if shared is None or shared.opened.broken else shared.opened
 
+    def inodes(self) -> list[Inode]:
+        """Of which files are open."""
+        return [shared.inode for shared in self._open.values()]
+
     def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
         kernel's pages of the inode are still right. It is read through them unless the snapshot grows."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -51,6 +51,10 @@ class Notices:
         self._absent: dict[int, dict[bytes, float]] = {}
         self._count = 0
 
+    def close(self) -> None:
+        """Nothing is told any more: another file may bear that descriptor soon."""
+        self.descriptor = -1
+
     @cached_property
     def _all_at_once(self) -> bool:
         return self._tell(ALL_END)
@@ -68,13 +72,17 @@ class Notices:
         names[name] = trio.current_time() + lease
         return lease
 
-    async def end(self, entries: Iterable[Entry], directories: Iterable[int], held: int) -> None:
+    def end_all(self) -> bool:
+        """Every name is looked up when it is next wanted; False where the kernel cannot do that."""
+        return self._all_at_once and self._tell(ALL_END)
+
+    async def end(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
         """The names are looked up when they are next wanted, and so are those that are absent from `directories`.
 
         `held`: a directory that the kernel keeps locked until its request is answered; one by one, the names in it end
         only then.
         """
-        if self._all_at_once and self._tell(ALL_END):
+        if entries and self.end_all():
             return
         absent = [(number, name) for number in directories for name in self._absent.pop(number, ())]
         self._count -= len(absent)

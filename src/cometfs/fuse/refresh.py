@@ -33,27 +33,26 @@ class Refresh:
 
         Who has a file open reads on what he has; but the next one to open it gets it anew.
         """
-        await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
+        is_old = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
+        parted = [_entry(one) for one in self._handles.inodes() if is_old(one.node) and self._part(one)]
         reached = {one.number: one for one in _reached(inode)}
-        entries = list(_entries(inode))
         for one in reached.values():
-            if one.parent is not None:
-                one.until = 0.0  # and it is looked at again whether it still stands for what it stood for
+            # The root stands for itself.
+            one.until = 0.0 if one.parent is not None else one.until
+        # Attributes come with the names, but for who stands in the directory.
+        ended = isinstance(inode.node.entry, Dir) and self.notices.end_all()
+        for number in [inode.number] if ended else reached:
             with suppress(FileNotFoundError):  # the kernel has just forgotten it
-                pyfuse3.invalidate_inode(one.number, attr_only=True)
-            if self._part(one):
-                entries.append(_entry(one))
-        if entries or isinstance(inode.node.entry, Dir):
-            await self.notices.end(entries, reached, inode.number)
+                pyfuse3.invalidate_inode(number, attr_only=True)
+        if not ended:
+            await self.notices.end([*parted, *_entries(inode)], reached, inode.number)
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
-        if not isinstance(inode.node.entry, File) or self._handles.opened(inode) is None or inode.parent is None:
+        if inode.parent is None or self._vfs.desk(inode.node) is not None:
             return False
         if inode.node.at.experiment is not None and not inode.node.at.version:
             self.followed(inode)
-            return False
-        if self._vfs.desk(inode.node) is not None:
             return False
         self._inodes.part(inode.parent, inode.node.name)
         return True
@@ -81,8 +80,8 @@ def _below(inode: Inode, *, others: bool) -> Iterator[Inode]:
     left = [inode]
     while left:
         for child in (left.pop().children or {}).values():
-            yield child
-            if child.children and (others or not _is_whole(child)):
+            if others or not _is_whole(child):
+                yield child
                 left.append(child)
 
 

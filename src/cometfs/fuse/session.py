@@ -224,6 +224,7 @@ async def serve(
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()
     finally:
+        operations.refresh.notices.close()
         pyfuse3.close(unmount=True)
         operations.close()
 

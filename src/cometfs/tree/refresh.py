@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from cometfs.tree.answers import Answers
@@ -21,6 +22,9 @@ Place = tuple[Hashable, ...]
 """The key of an `At`, or its beginning: the first of it tells whose place it is (an experiment's, a project's ...)."""
 
 Question = Source | Stream
+
+_PLACES = {"listing": 3, "file": 3, "omitted": 2}
+"""Where the place stands in the keys of what is made of answers."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,45 @@ class Scope:
     """How the places begin of which listings are to be made anew: a row that they were bound to is in doubt."""
     spared: frozenset[Hashable] = frozenset()
 
+    @cached_property
+    def firsts(self) -> frozenset[Hashable] | None:
+        """The beginnings of all those places, one of which stands in each key that is meant; None where any may."""
+        places = self.whole | self.owners
+        return None if () in places else frozenset(place[0] for place in places)
+
     def __call__(self, key: Hashable) -> bool:
-        if not isinstance(key, tuple) or not key or key in self.spared:
+        if not isinstance(key, tuple) or not key:
             return False
-        match key:
-            case ("render" | "renewal", of):
-                return self(of)
-            case ("listing", Dir() as entry, _, tuple(place), _):
-                asked = any(self.asks(each.source, place) for each in entry.entries if isinstance(each, Each))
-                return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
-            case ("omitted", Dir(), tuple(place)):
-                return self.has(place) or place[:1] in self.owners
-            case ("file", File() as entry, _, tuple(place)):
-                return entry.source is not None and self.means(entry.source, place)
-            case ("listed" | "made", *_):
-                # Who is going through what, and pictures, which stand under the answer that they are made of.
-                return False
-            case ("sizes", *place):
-                return self.has(tuple(place))
-            case (str(name), _, *rest):
-                return self.has(tuple(rest)) or self._asks(name, tuple(rest))
-        return False
+        kind = key[0]
+        if kind in ("render", "renewal"):
+            return self(key[1])
+        if kind in ("listed", "made"):
+            # Who is going through what, and pictures, which stand under the answer that they are made of.
+            return False
+        place: Place = key[_PLACES[kind]] if kind in _PLACES else key[1:] if kind == "sizes" else key[2:]
+        if self.firsts is not None and (not place or place[0] not in self.firsts):
+            return False
+        if kind == "listing":
+            asked = any(self.asks(each.source, place) for each in key[1].entries if isinstance(each, Each))
+            return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
+        if kind == "omitted":
+            return self.has(place) or place[:1] in self.owners
+        if kind == "file":
+            return key[1].source is not None and self.means(key[1].source, place)
+        if kind == "sizes":
+            return self.has(place) and key not in self.spared
+        return self.has(place) or self._asks(kind, place)
 
     def means(self, question: Question, place: Place) -> bool:
         """Whether what a question answers at a place is meant."""
         return self.has(place) or self.asks(question, place)
+
+    def reaches(self, node: Node) -> bool:
+        """Whether the bytes of a file are asked for, or made, anew."""
+        entry, place = node.entry, node.at.key
+        if isinstance(entry, File) and entry.source is None:
+            return self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
+        return isinstance(entry, File) and entry.source is not None and self.means(entry.source, place)
 
     def has(self, place: Place) -> bool:
         """Whether everything at the place is meant."""
@@ -95,20 +113,21 @@ class Refresh:
         self._left: dict[Hashable, Any] = {}
         """The last word of listings that were dropped by themselves: who stands in them must be known to be dropped."""
 
-    async def __call__(self, node: Node, above: Sequence[Node]) -> None:
-        """Drops it; `above`: the directories that the node lies in, nearest first. Asks nobody."""
+    async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
+        """Drops it, and says what; `above`: the directories that the node lies in, nearest first. Asks nobody."""
         scope = self.scope(node, above)
         if METADATA.name in scope.names and node.at.experiment is not None:
             self._answers.doubted[key(node.at)] = node.at.experiment
         self._remember(scope, [node, *above])
-        scope = replace(scope, spared=self._sizes.doubt(node.at, scope.means))
+        scope = replace(scope, spared=self._sizes.doubt(node.at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
-        await self._store.drop_all(scope)
+        await self._store.drop_all(scope, scope.firsts)
+        return scope
 
     def scope(self, node: Node, above: Sequence[Node]) -> Scope:
         """What is meant by a node."""
         if not node.at.key and isinstance(node.entry, Dir) and not node.entry.name:
-            return Scope(whole=frozenset([()]))
+            return Scope(whole=frozenset([()]))  # all places begin so
         if isinstance(node.entry, Dir):
             return self._of_directory(node, node.entry, above)
         asked_at = node

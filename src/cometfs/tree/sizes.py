@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cometfs.cache.memory import Held
@@ -90,15 +90,23 @@ class Sizes:
             self._store.keep(_key(at), known, REMEMBERED, lasting=_lasts(at))
         return data
 
-    def doubt(self, at: At, doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool]) -> frozenset[Hashable]:
-        """Sizes of the files of those questions at those places hold no more; when the files changed is remembered on,
-        so that a change that is seen now is one. Of places other than `at`'s only as far as that is in memory.
+    def doubt(
+        self,
+        at: At,
+        owners: Iterable[Hashable] | None,
+        doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool],
+    ) -> frozenset[Hashable]:
+        """Sizes of the files of those questions at those places, which are of those `owners` (None: of anybody), hold
+        no more; when the files changed is remembered on, so that a change that is seen now is one. Of others than `at`
+        only as far as that is in memory.
 
         Returns the keys under which that stands now.
         """
         self._all(at)
-        keys = [key for key in self._store.all_keys() if isinstance(key, tuple) and key[0] == _SIZES]
-        return frozenset(key for key in keys if self._is_doubted_at(key, doubted))
+        keys: Iterable[tuple[Any, ...]] = ((_SIZES, owner) for owner in owners or ())
+        if owners is None:
+            keys = (key for key in self._store.all_keys() if isinstance(key, tuple) and key[0] == _SIZES)
+        return frozenset(key for key in list(keys) if self._is_doubted_at(key, doubted))
 
     def _is_doubted_at(self, key: tuple[Any, ...], doubted: Callable[[Any, tuple[Hashable, ...]], bool]) -> bool:
         held = self._store.peek(key)

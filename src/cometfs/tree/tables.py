@@ -41,7 +41,10 @@ TAGGED = Source("project/query by tag", _tagged, listing, kept=False, of=(questi
 
 
 class Chart(NamedTuple):
-    """One metric of all experiments of a project, by directory; None for one that has no such metric."""
+    """One metric of all experiments of a project, by directory; None for one that has no such metric.
+
+    From disk it comes as a plain list of the same, so whoever gets one makes a `Chart` of it.
+    """
 
     metric: str
     lines: list[tuple[str, Mapping[str, Any] | None]]
@@ -82,7 +85,7 @@ class Best(NamedTuple):
 
 
 async def _best(asker: Asker, at: At) -> list[Best]:
-    chart = await asker.answer(CHART, at)
+    chart = Chart(*await asker.answer(CHART, at))
     named = {one.directory: one for one in await _by_directory(asker, at)}
     spans = [(_span(metric), directory) for directory, metric in chart.lines if metric and _span(metric)]
     if not spans:

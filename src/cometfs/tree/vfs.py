@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 from zipfile import BadZipFile
@@ -159,12 +159,13 @@ class Vfs:
             opened.close()
         return seen
 
-    async def refresh(self, node: Node, above: Sequence[Node]) -> None:
+    async def refresh(self, node: Node, above: Sequence[Node]) -> Callable[[Node], bool]:
         """Forgets what is known at `node` and below it, so that whoever wants it next asks Comet; asks nobody itself.
 
-        `above`: the directories that it lies in, nearest first. What is open stays as it is.
+        `above`: the directories that it lies in, nearest first. What is open stays as it is; what is returned tells of
+        which files that is old now.
         """
-        await self._refresh(node, above)
+        return (await self._refresh(node, above)).reaches
 
     def listed(self, directory: Node) -> None:
         """Somebody goes through a directory: if he asks for the size of one file, he will ask for that of all."""

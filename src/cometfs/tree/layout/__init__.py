@@ -37,7 +37,7 @@ from cometfs.tree.questions import account, listing
 CHART_CSV = File(
     "",
     tables.CHART,
-    lambda chart: csv.chart(chart.lines),
+    lambda chart: csv.chart(tables.Chart(*chart).lines),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
     estimate=estimate,

@@ -77,7 +77,8 @@ def notes_estimate(at: At) -> int | None:
     return None if estimate(at) is None else NOTES
 
 
-def chart_svg(chart: tables.Chart) -> bytes:
+def chart_svg(answer: Sequence[Any]) -> bytes:
+    chart = tables.Chart(*answer)
     return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
 
 
