@@ -46,7 +46,7 @@ class Scope:
     @cached_property
     def firsts(self) -> frozenset[Hashable] | None:
         """The beginnings of all those places, one of which stands in each key that is meant; None where any may."""
-        places = self.whole | self.owners
+        places = self.whole | self.owners | ({self.rebuilt} if self.rebuilt else set())
         return None if () in places else frozenset(place[0] for place in places)
 
     def __call__(self, key: Hashable) -> bool:
