@@ -89,6 +89,7 @@ def is_readable(handle: int, seconds: float) -> bool:
 # poll
 
 
+@pytest.mark.promise("Waking")
 def test_who_waits_in_poll_is_woken_by_what_is_added(begun: Run, live: Mounted) -> None:
     """By poll, select and epoll; nothing to read is not readable, what was not read yet is."""
     with opened(live / begun.folder / "output.txt") as handle, select.epoll() as ready:
@@ -157,6 +158,7 @@ def test_who_waits_in_poll_costs_one_call_an_interval_and_nothing_when_he_has_cl
 # Calls
 
 
+@pytest.mark.promise("Nobody looks")
 def test_a_file_that_nobody_looks_at_costs_nothing(begun: Run, live: Mounted, clock: Clock) -> None:
     """Open or not, read before or not."""
     path = live / begun.folder / "output.txt"

@@ -59,6 +59,7 @@ def assert_undisturbed(follower: Follower, looks: list[float]) -> None:
     assert max(looks) < SOON
 
 
+@pytest.mark.promise("Without the server")
 def test_a_server_that_dies_and_comes_back_is_not_noticed(tmp_path: Path) -> None:
     """What is added while it was away comes once; what was never read is an error as long as it is away."""
     archives = tmp_path / "archives"
@@ -96,6 +97,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.promise("Without the server")
 def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, live_comet: Comet) -> None:
     """Until it answers again; one trouble after the other."""
     run = Run(live_comet, os.urandom(16).hex(), "run", project="away").begin()

@@ -112,6 +112,7 @@ def points_by_api(told: dict[str, Any], name: str) -> list[tuple[str, ...]]:
     )
 
 
+@pytest.mark.promise("Following")
 @pytest.mark.parametrize("killed", [False, True], ids=["steady", "server killed and restarted"])
 def test_a_training_is_followed_line_by_line_and_over_its_end(tmp_path: Path, killed: bool) -> None:
     """Every line once and in order, the last ones too; the metrics end as what comet_ml's API reads."""

@@ -26,6 +26,7 @@ C_LOCALE = {**os.environ, "LC_ALL": "C.UTF-8"}
 # tail, less, watch
 
 
+@pytest.mark.promise("Another version is another file")
 def test_tail_by_name_goes_on_with_a_file_that_was_rewritten(run: Run, live: Mounted, tmp_path: Path) -> None:
     """A point of a former step changes the middle of a file: the name gets another one, who has it open keeps his."""
     path = live / run.folder / "metrics/loss.csv"
@@ -58,6 +59,7 @@ def test_tail_waits_for_a_metric_that_is_not_logged_yet(run: Run, live: Mounted,
         assert follower.said == path.read_bytes()
 
 
+@pytest.mark.promise("Following")
 def test_less_follows(run: Run, live: Mounted) -> None:
     """`less +F` in a terminal of its own."""
     if not shutil.which("less"):
@@ -236,6 +238,7 @@ TOOLS = {
 }
 
 
+@pytest.mark.promise("No byte that was not logged")
 def test_every_tool_reads_a_version_that_there_was(run: Run, live: Mounted, tmp_path: Path) -> None:
     """Never half of one, no zeros behind it, no letter torn, and never an older one than was read before; while `tail`
     has it open, so that it grows under them."""

@@ -100,6 +100,7 @@ def of_forest(edit: Callable[[Any], object]) -> Callable[[Any], None]:
     return change
 
 
+@pytest.mark.promise("Now")
 @pytest.mark.parametrize("ask_again", [touch, refresh], ids=["touch", "refresh"])
 @pytest.mark.parametrize(
     ("place", "calls"),
@@ -133,6 +134,7 @@ def test_what_is_read_next_is_what_comet_has_then(
     assert changing.asked() == [*calls, TAGS]
 
 
+@pytest.mark.promise("Now")
 def test_names_come_and_go(changing: Changing) -> None:
     """Those that the kernel remembers, and those of which it remembers that there is none."""
     old, new = changing / FOREST, changing / f"{PROJECT}/forest-300"
@@ -185,6 +187,7 @@ def test_what_shares_the_answer_is_new_as_well(changing: Changing) -> None:
     assert changing.asked() == [TAGS]
 
 
+@pytest.mark.promise("One version")
 def test_what_is_open_stays_as_it_is_and_the_next_one_opened_is_new(changing: Changing) -> None:
     """At the same time: two versions of one file, each whole."""
     path = changing / FOREST / "tags.txt"
@@ -223,6 +226,7 @@ def test_who_stands_in_a_directory_stands_there_on(changing: Changing) -> None:
     assert (done.stdout, done.stderr) == (f"{changing / FOREST}\n", "")
 
 
+@pytest.mark.promise("Now")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
 def test_a_new_mount_finds_nothing_of_it_on_disk(number: int, tmp_path: Path, comet: Comet) -> None:
     """However the old one ends."""

@@ -37,6 +37,7 @@ def asked(run: Run) -> int:
     return sum(run.key in request["query"] and "/rest/v2/" in request["path"] for request in run.comet.requests())
 
 
+@pytest.mark.promise("Following")
 def test_who_follows_sees_the_last_line_and_costs_nothing_after_it(run: Run, hasty: Mounted, tmp_path: Path) -> None:
     """Who waits in poll is told; and what has ended can be mapped."""
     path = hasty / run.folder / "output.txt"

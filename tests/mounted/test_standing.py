@@ -83,6 +83,7 @@ CHANGES: dict[str, Callable[[Edited], None]] = {
 }
 
 
+@pytest.mark.promise("Nobody else's files")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_who_stood_there_gets_an_errno_and_never_somebody_elses_files(
     change: Callable[[Edited], None], edited: tuple[Mounted, Edited]
@@ -130,6 +131,7 @@ def test_a_stat_alone_is_told_so_too(edited: tuple[Mounted, Edited]) -> None:
         eventually(lambda: errno_of(lambda: os.stat("params.json", dir_fd=there)) == errno.ESTALE)
 
 
+@pytest.mark.promise("Nobody else's files")
 def test_a_name_that_another_takes_over_has_another_inode_and_his_files(edited: tuple[Mounted, Edited]) -> None:
     """By path it is the other one as soon as the listing says so: number, files, size."""
     mounted, table = edited
@@ -143,6 +145,7 @@ def test_a_name_that_another_takes_over_has_another_inode_and_his_files(edited: 
     assert (other / "params.json").read_bytes() == mine
 
 
+@pytest.mark.promise("Listings")
 def test_where_an_experiment_went_it_is_whole(edited: tuple[Mounted, Edited]) -> None:
     """Archived, it is in archived/; of a name that two share the plain one is gone; views lead to where they are."""
     mounted, table = edited
@@ -182,6 +185,7 @@ def test_a_shell_that_stands_in_a_deleted_experiment_is_told_so(edited: tuple[Mo
     assert complaint.count("Stale file handle") == 2, complaint
 
 
+@pytest.mark.promise("One version")
 def test_what_is_open_stays_what_it_was(edited: tuple[Mounted, Edited]) -> None:
     """A file of an experiment that is deleted: stat, reads and a map of it are those of its one version to the end."""
     mounted, table = edited
@@ -196,6 +200,7 @@ def test_what_is_open_stays_what_it_was(edited: tuple[Mounted, Edited]) -> None:
         assert errno_of(lambda: read_in(there, "params.json")) == errno.ESTALE
 
 
+@pytest.mark.promise("Listings")
 def test_a_run_that_ends_is_seen_from_inside(edited: tuple[Mounted, Edited]) -> None:
     """`metadata.json` by a relative path, and views/running and views/finished, tell the new state."""
     mounted, table = edited
@@ -212,6 +217,7 @@ def test_a_run_that_ends_is_seen_from_inside(edited: tuple[Mounted, Edited]) -> 
     assert not os.path.lexists(project / "views/running" / FOREST)
 
 
+@pytest.mark.promise("What is running")
 def test_what_a_run_logs_appears_by_name_and_in_its_listing(edited: tuple[Mounted, Edited]) -> None:
     """A new metric, and an output that was empty, both seen missing before."""
     mounted, table = edited
@@ -259,6 +265,7 @@ def test_a_server_that_is_away_takes_nothing_from_who_has_it(edited: tuple[Mount
     mounted.log.write_text("")  # that the server failed was said there
 
 
+@pytest.mark.promise("Nobody looks")
 def test_a_mount_in_which_somebody_stands_and_does_nothing_asks_nothing(edited: tuple[Mounted, Edited]) -> None:
     """A shell in an experiment is no use of it: no call while its listing runs out many times."""
     mounted, table = edited

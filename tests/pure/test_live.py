@@ -270,6 +270,7 @@ async def test_an_inode_that_the_kernel_has_forgotten_is_no_bug(
 # A file that becomes another one
 
 
+@pytest.mark.promise("Another version is another file")
 async def test_a_file_that_was_rewritten_gets_another_inode_and_who_has_it_open_keeps_it(
     stage: Stage, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -338,6 +339,7 @@ async def test_who_waits_is_woken_by_what_is_added(stage: Stage, autojump_clock:
     assert waker.woken == 1
 
 
+@pytest.mark.promise("Waking")
 async def test_who_waits_is_woken_at_the_end_of_the_run(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
     """There will never be more, which is what a file that does not grow says of itself."""
     handle = await stage.open()
