@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import trio
 
 from cometfs.local.app import make_app
+from cometfs.local.archive import Archive
 from cometfs.local.burying import DELETED, GOES_WITH
 from cometfs.local.index import open_directory
 from cometfs.local.journal import Journal
@@ -441,6 +443,20 @@ async def test_an_archive_that_was_put_there_is_not_destroyed(tmp_path: Path) ->
         "a.zip": kept["a.zip"], "b.zip": kept["b.zip"], "2-c.zip": kept["c.zip"], "c.zip": b"of an earlier one"
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+
+
+async def test_deleted_while_it_is_read(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was about to read its files is told that there is no such experiment, and not that the server failed."""
+    await client.post("write/experiment/output", {"experimentKey": KEY, "outputLines": [{"output": "a"}]})
+    opened = Archive.open
+
+    def deleted_before(archive: Archive, name: str) -> Any:
+        monkeypatch.setattr(Archive, "open", opened)
+        trio.from_thread.run(partial(client.get, "write/experiment/delete", experimentKey=KEY))
+        return opened(archive, name)
+
+    monkeypatch.setattr(Archive, "open", deleted_before)
+    await client.get("experiment/output", 404, experimentKey=KEY)
 
 
 async def test_a_delete_that_was_killed_is_finished(tmp_path: Path) -> None:

@@ -117,7 +117,11 @@ def _at_once(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
 def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         ask = await _ask(index, panels, request)
-        return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
+        try:
+            return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
+        except FileNotFoundError:
+            # An experiment was deleted while its files were read. Now that this is the event loop, it is in no index.
+            return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
 
     return handle
 
