@@ -28,7 +28,7 @@ RUNNING = Lease(5.0)
 interval."""
 
 SETTLING = Lease(120.0)
-"""After the end of an experiment Comet may still be taking in what it logged last."""
+"""After the end of an experiment, while Comet may still be taking in what it logged last: it counts as running."""
 
 MOMENT = Lease(1.0)
 """What changes all the time, and costs nothing."""
@@ -45,6 +45,9 @@ def of_experiment(
     `live`: what it is while the experiment may be running; `ended`: once it has ended, as long as its row in the
     listing stays the same. `ended_ago`: seconds since then; less than 0 by a clock that differs from Comet's.
     """
-    if running is not False:
-        return live
-    return ended if abs(ended_ago) >= SETTLING else Lease(min(ended, max(live, SETTLING - abs(ended_ago))))
+    return live if running is not False or is_settling(ended_ago) else ended
+
+
+def is_settling(ended_ago: float) -> bool:
+    """Whether something may still come of an experiment that ended so many seconds ago."""
+    return abs(ended_ago) < SETTLING

@@ -10,6 +10,7 @@ import click
 from cometfs import lease
 
 lease.LISTING = lease.Lease(0.5)
+lease.SETTLING = lease.Lease(1.0)
 
 from cometfs.cli import main, mount  # noqa: E402  # those that take the lease by name take this one
 

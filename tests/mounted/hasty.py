@@ -5,6 +5,7 @@ from __future__ import annotations
 from cometfs import lease
 
 lease.LISTING = lease.Lease(1.0)
+lease.SETTLING = lease.Lease(2.0)
 
 from cometfs.cli import main  # noqa: E402  # those that take the lease by name take this one
 

@@ -20,7 +20,7 @@ import trio
 
 from cometfs.cache.memory import Held
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
-from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease
+from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease, is_settling
 from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
@@ -28,6 +28,7 @@ from cometfs.tree.junk import is_junk
 from cometfs.tree.made import Made
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
+from cometfs.tree.questions import ended_ago
 from cometfs.tree.refresh import Refresh
 from cometfs.tree.sizes import REMEMBERED, Sizes
 from cometfs.tree.table import words
@@ -344,9 +345,12 @@ def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node,
 
 
 def may_change(node: Node) -> bool:
-    """Whether it is a file made of an answer that may be another one in a moment: of what may be running."""
+    """Whether it is a file made of an answer that may be another one in a moment: of what may be running, or of which
+    Comet may still be taking in the end."""
     at = node.at
-    return at.experiment is not None and not at.version and isinstance(getattr(node.entry, "source", None), Source)
+    if at.experiment is None or not isinstance(getattr(node.entry, "source", None), Source):
+        return False
+    return not at.version or is_settling(ended_ago(at.experiment))
 
 
 def grows(node: Node) -> bool:

@@ -20,7 +20,7 @@ from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
-from cometfs.lease import SETTLING
+from cometfs.lease import is_settling
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
 from cometfs.tree.readahead import FIRST, Readahead
@@ -298,7 +298,7 @@ class Warmer:
 
 
 def _has_just_ended(row: Row) -> bool:
-    return abs(questions.ended_ago(row)) < SETTLING
+    return is_settling(questions.ended_ago(row))
 
 
 async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
