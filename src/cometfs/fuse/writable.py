@@ -1,7 +1,7 @@
 """The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
 
-Nothing is pushed to the kernel but "ask for the attributes again", which is safe anywhere: what the kernel writes it
-knows itself. Not here: what may be written (tree/writing.py), and when a draft is stored (tree/drafts.py).
+What the kernel writes it knows itself. Not here: what may be written (tree/writing.py), and when a draft is stored
+(tree/drafts.py).
 """
 
 # ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
