@@ -279,10 +279,10 @@ def test_a_run_that_says_it_failed_has_crashed(served: Served) -> None:
     assert state(served[KEY]) == state(served.again()[KEY]) == "crashed"
 
 
-def archive(directory: Path, key: str) -> Path:
+def archive(directory: Path, key: str, start: int = 10) -> Path:
     """A finished run as OfflineExperiment leaves it."""
     path = directory / f"{key}.zip"
-    heading = {"offline_id": key, "workspace": "ws", "project_name": "p", "start_time": 10, "stop_time": 20}
+    heading = {"offline_id": key, "workspace": "ws", "project_name": "p", "start_time": start, "stop_time": start + 10}
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("experiment.json", json.dumps(heading))
         made.writestr("messages.json", json.dumps(dict(zip(("type", "payload"), point(1, at=15), strict=True))) + "\n")
@@ -383,3 +383,31 @@ def test_a_backup_of_a_run_beside_it_doubles_nothing(served: Served) -> None:
     later.journal.log(KEY, [point(3, at=3)])
     assert values(later[KEY]) == ["1", "2", "3"]
     assert {path.name for path in served.directory.iterdir()} == {KEY, f"{KEY}.zip", ".cometfs-serve"}
+
+
+def test_what_is_told_of_an_archives_start_loses_nothing(tmp_path: Path) -> None:
+    """A run that came as an archive began when the archive says: what was logged to it is there with the next server,
+    and also where a server had given both parts the same start.
+    """
+    archive(tmp_path, KEY)
+    served = Served(tmp_path)
+    served.journal.log(KEY, [point(2)])
+    served.journal.retime(KEY, 10, 30)
+    later = served.again()
+    assert values(later[KEY]) == ["1", "2"]
+    assert (later[KEY].record.start, later[KEY].record.end) == (10, 30)
+    later.journal.amend(KEY, lambda _: {"start_time": 10})
+    assert values(later.again()[KEY]) == ["1", "2"]
+
+
+def test_an_archive_of_a_clock_ahead(tmp_path: Path) -> None:
+    """What is logged to it comes after what it says, with the next server too."""
+    ahead = 4_000_000_000_000
+    archive(tmp_path, KEY, ahead)
+    served = Served(tmp_path)
+    served.journal.log(KEY, [("log_other", {"key": "Name", "value": "new"}), point(2)])
+    served.journal.amend(KEY, lambda _: {"archived": True})
+    later = served.again()
+    assert (values(later[KEY]), later[KEY].record.archived) == (["1", "2"], True)
+    later.journal.log(KEY, [point(3)])
+    assert {path.name for path in tmp_path.iterdir()} == {KEY, f"{KEY}.zip", ".cometfs-serve"}

@@ -8,9 +8,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cometfs.local.archive import BrokenArchive
 from cometfs.local.folder import open_folder
 from cometfs.local.messages import Number
 from cometfs.local.project import Experiment
+from cometfs.local.record import Record
+from cometfs.local.scan import read_heading
 
 LAST = 253_402_300_799_999
 """The end of the year 9999."""
@@ -48,11 +51,23 @@ def new_heading(key: str, workspace: str, project: str, start: int, strategy: st
 
 
 def next_heading(experiment: Experiment) -> dict[str, Any]:
-    """Of a part that changes nothing yet about an experiment."""
+    """Of a part that changes nothing yet about an experiment. Its start puts it behind the others, whatever clock
+    those had.
+    """
     project, record = experiment.project, experiment.record
-    heading = new_heading(experiment.key, project.workspace, project.name, now(), "get")
+    start = max(now(), _start_of(record) + 1)
+    heading = new_heading(experiment.key, project.workspace, project.name, start, "get")
     heading |= {"stop_time": record.end or now(), "has_crashed": record.crashed, "archived": record.archived}
     return heading | {"tags": sorted(record.tags)}
+
+
+def _start_of(record: Record) -> int:
+    """When the last part began."""
+    try:
+        told = read_heading(record.parts[-1].archive).start_time
+    except (BrokenArchive, OSError):
+        told = record.start
+    return int(told or 0)
 
 
 def was_alive(experiment: Experiment, since: float) -> bool:

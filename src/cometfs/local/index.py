@@ -20,6 +20,7 @@ from cometfs.local.artifacts import Artifacts, read_artifacts
 from cometfs.local.beside import PROJECTS, About, read_projects
 from cometfs.local.encoded import Encoded
 from cometfs.local.feeding import derived_id
+from cometfs.local.messages import Number
 from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
 from cometfs.local.registry import Registry
@@ -173,22 +174,34 @@ def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple
         else:
             LOG.warning("%s: skipped; %r is no experiment key", archive.path, key)
     for key, parts in groups.items():
-        groups[key] = sorted(parts, key=lambda part: part[1].start_time or 0)
+        groups[key] = sorted(parts, key=_begun)
     return groups
+
+
+def _begun(part: tuple[Archive, Heading]) -> tuple[Number, bool]:
+    """When a part began; what a server logged goes on from what was there."""
+    return part[1].start_time or 0, part[1].last_seen is not None
 
 
 def _without_copies(parts: list[tuple[Archive, Heading]]) -> list[tuple[Archive, Heading]]:
     """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name.
 
-    Parts of a run that was resumed begin at times of their own; of copies the one that says most is kept.
+    Parts of a run that was resumed begin at times of their own; of copies the one that says most is kept. What a server
+    logged is no copy of what somebody put there, whenever both say that they began.
     """
     kept: dict[object, tuple[Archive, Heading]] = {}
-    for archive, heading in sorted(parts, key=lambda part: _log_size(part[0]), reverse=True):
+    for archive, heading in sorted(parts, key=_says_most, reverse=True):
         log = heading.start_time if heading.start_time is not None else _log_size(archive)
-        first, _ = kept.setdefault(log, (archive, heading))
+        first, _ = kept.setdefault((log, heading.last_seen is None), (archive, heading))
         if first is not archive:
             LOG.warning("%s: skipped; it is the same run as %s", archive.path, first.path)
-    return sorted(kept.values(), key=lambda part: part[1].start_time or 0)
+    return sorted(kept.values(), key=_begun)
+
+
+def _says_most(part: tuple[Archive, Heading]) -> tuple[int, bool]:
+    """Of equal ones the folder that a server goes on with."""
+    archive, heading = part
+    return _log_size(archive), archive.path.name == heading.offline_id
 
 
 def _log_size(archive: Archive) -> int:

@@ -163,6 +163,21 @@ class Journal:
         self._heard(run.experiment)
         del self._runs[key]
 
+    def retime(self, key: str, start: int | None, stop: int | None) -> None:
+        """When the run began and ended (epoch ms), where that is told.
+
+        A run of several parts began when its first one did, which is not ours to change; when the last one began keeps
+        its place among them.
+        """
+        run = self._run(key)
+        lone = len(run.experiment.record.parts) == 1
+        told = {"start_time": start if lone else None, "stop_time": stop}
+        run.folder.amend(**{name: at for name, at in told.items() if at is not None})
+        if lone and start is not None:
+            run.experiment.record = run.experiment.record.begun(start)
+        if stop is not None:
+            run.experiment.record.end = stop
+
     def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[Experiment, Heading]:
         """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
 

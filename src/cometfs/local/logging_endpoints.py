@@ -172,15 +172,9 @@ def _times(delivery: Delivery) -> Any:
     """An archive that is uploaded tells when its run began and ended; one that is created by hand may."""
     asked: _Times = delivery.json(_Times)
     start, stop = asked.start_timestamp or asked.start_time_millis, asked.end_timestamp or asked.end_time_millis
-
-    def changed(heading: Heading) -> Heading:
-        told = {"start_time": start, "stop_time": stop}
-        return heading | {name: moment(time) for name, time in told.items() if time is not None}
-
-    experiment, heading = delivery.journal.amend(asked.experiment_key, changed)
-    if len(experiment.record.parts) == 1:
-        experiment.record = experiment.record.begun(heading["start_time"])
-    experiment.record.end = heading["stop_time"] or experiment.record.end
+    delivery.journal.retime(
+        asked.experiment_key, None if start is None else moment(start), None if stop is None else moment(stop)
+    )
     return DONE
 
 
