@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from cometfs.errors import SetupError
 from cometfs.local import content
 from cometfs.local.asking import Refusal
+from cometfs.local.burying import DELETED
 from cometfs.local.folder import HIDDEN
 from cometfs.local.index import Index, open_directory
 from cometfs.local.journal import Journal
@@ -411,3 +413,68 @@ def test_an_archive_of_a_clock_ahead(tmp_path: Path) -> None:
     assert (values(later[KEY]), later[KEY].record.archived) == (["1", "2"], True)
     later.journal.log(KEY, [point(3)])
     assert {path.name for path in tmp_path.iterdir()} == {KEY, f"{KEY}.zip", ".cometfs-serve"}
+
+
+@pytest.mark.logs("it is the same run as")
+def test_a_delete_that_fails_has_deleted_nothing(tmp_path: Path) -> None:
+    """All of it is served on, here and by the next server, and can be deleted later."""
+    archive(tmp_path, KEY)
+    served = Served(tmp_path)
+    served.journal.log(KEY, [point(2)])
+    (tmp_path / f"{OTHER}.zip").write_bytes((tmp_path / f"{KEY}.zip").read_bytes())
+    served = served.again()
+    (tmp_path / DELETED).write_text("in the way")
+    with pytest.raises(Refusal, match="cannot be written"):
+        served.journal.delete(KEY)
+    (tmp_path / DELETED).unlink()
+    served.journal.log(KEY, [point(3)])
+    later = served.again()
+    assert values(later[KEY]) == ["1", "2", "3"]
+    later.journal.delete(KEY)
+    assert {path.name for path in (tmp_path / DELETED).iterdir()} == {f"{KEY}.zip", f"{OTHER}.zip"}
+    assert {path.name for path in tmp_path.iterdir()} == {DELETED, ".cometfs-serve"}
+
+
+@pytest.mark.logs("it is the same run as")
+@pytest.mark.parametrize("name", ["my-backup", f"{KEY}-2", f"{KEY}-copy"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_backup_outlives_a_delete(served: Served, name: str, killed: bool) -> None:
+    """A copy that somebody made of what was logged here is not ours to destroy."""
+    served.journal.log(KEY, [point(1)])
+    shutil.copytree(served.directory / KEY, served.directory / name)
+    before = {path.name: path.read_bytes() for path in (served.directory / name).iterdir()}
+    later = served.again()
+    if killed:
+        later.journal.amend(KEY, lambda _: {"deleted_with": [], "deleted_copies": [name]})
+        later = later.again()
+    else:
+        later.journal.delete(KEY)
+    assert later.index.experiments == {}
+    kept = served.directory / DELETED / name
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert not (served.directory / KEY).exists()
+
+
+def test_a_backup_is_never_written_to(served: Served) -> None:
+    """Where only the copy is left under its own name, the run goes on beside it."""
+    served.journal.log(KEY, [point(1)])
+    served.kill()
+    backup = (served.directory / KEY).rename(served.directory / "my-backup")
+    before = {path.name: path.read_bytes() for path in backup.iterdir()}
+    later = Served(served.directory)
+    later.journal.log(KEY, [point(2)])
+    assert values(later.again()[KEY]) == ["1", "2"]
+    assert {path.name: path.read_bytes() for path in backup.iterdir()} == before
+
+
+def test_a_folder_takes_nothing_with_it_but_its_own(tmp_path: Path) -> None:
+    """Whatever a folder says that came from somewhere: what goes with it is of its experiment, and in its directory."""
+    (tmp_path / "runs").mkdir()
+    served = Served(tmp_path / "runs")
+    served.journal.begin(KEY, "ws", "p", 1)
+    served.journal.begin(OTHER, "ws", "p", 1)
+    (tmp_path / "runs" / "notes").mkdir()
+    served.journal.amend(KEY, lambda _: {"deleted_with": ["..", ".", "", OTHER, "notes", KEY]})
+    later = served.again()
+    assert set(later.index.experiments) == {OTHER}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {OTHER, "notes", ".cometfs-serve"}

@@ -1,7 +1,8 @@
 """Deletes an experiment's folders and archives, so that a kill at any moment leaves all of it or nothing.
 
 What this server logged is removed. An archive that somebody put into the directory is moved into its folder
-``.deleted``, where nobody looks for archives, and stays: to destroy it is up to its owner.
+``.deleted``, where nobody looks for archives, and stays: to destroy it is up to its owner. So is every copy, be it one
+of what was logged here.
 
 Of an experiment of several parts the last one, which is ours, is told first what goes with it, and goes last itself;
 where it is still there, the next server finishes that.
@@ -11,41 +12,87 @@ Not here: which experiment (`managing`).
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
-from cometfs.local.folder import HIDDEN, open_folder
+from cometfs.local.archive import BrokenArchive, open_archive
+from cometfs.local.folder import HIDDEN, Folder, open_folder
+from cometfs.local.scan import read_heading
+
+LOG = logging.getLogger("cometfs.local")
 
 DELETED = ".deleted"
 
 GOES_WITH = "deleted_with"
-"""The field of ``experiment.json`` that says a folder is to be deleted, and with which others."""
+COPIES = "deleted_copies"
+"""The fields of ``experiment.json`` that say that a folder is to be deleted, with which parts and copies."""
 
 
-def bury(directory: Path, paths: Sequence[Path]) -> Path:
-    """Take these out of the directory; returns a hidden folder with what is to be removed. Raises OSError."""
+def told_to_go(parts: Sequence[Path], copies: Sequence[Path]) -> dict[str, Any]:
+    """What the last part is told."""
+    return {GOES_WITH: [path.name for path in parts[:-1]], COPIES: [path.name for path in copies]}
+
+
+TOLD_TO_STAY: dict[str, Any] = {GOES_WITH: None, COPIES: None}
+
+
+def bury(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) -> Path:
+    """Take these out of the directory; returns a hidden folder with what is to be removed.
+
+    Raises OSError, and then all of them are where they were.
+    """
     grave = directory / f"{HIDDEN}{secrets.token_hex(8)}"
     grave.mkdir()
-    for path in paths:
-        if not path.exists():
-            continue
-        if open_folder(path) is not None:
-            path.rename(grave / path.name)
-        else:
-            path.rename(_free(directory / DELETED, path.name))
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for path in [*copies, *parts]:
+            if path.exists():
+                removed = path not in copies and open_folder(path) is not None
+                goal = grave / path.name if removed else _free(directory / DELETED, path.name)
+                moved.append((path, path.rename(goal)))
+    except OSError:
+        for path, goal in reversed(moved):
+            with suppress(OSError):
+                goal.rename(path)
+        with suppress(OSError):
+            grave.rmdir()
+        raise
     return grave
 
 
 def bury_again(directory: Path) -> None:
-    """Finish what a killed server had begun. Raises OSError."""
+    """Finish what a killed server had begun. Raises OSError when the directory cannot be read."""
     for entry in list(directory.iterdir()):
-        folder = None if entry.is_symlink() or not entry.is_dir() else open_folder(entry)
-        names = folder.heading.get(GOES_WITH) if folder else None
-        if isinstance(names, list):
-            with_it = [directory / name for name in names if isinstance(name, str) and name == Path(name).name]
-            rmtree(bury(directory, [*with_it, entry]), ignore_errors=True)
+        folder = None if not entry.is_dir() else open_folder(entry)
+        if folder is None or not isinstance(folder.heading.get(GOES_WITH), list):
+            continue
+        try:
+            with_it, copies = _named(folder, GOES_WITH), _named(folder, COPIES)
+            rmtree(bury(directory, [*with_it, entry], copies), ignore_errors=True)
+        except OSError as exc:
+            LOG.warning("%s: it is to be deleted, and cannot be: %s", entry, exc.strerror)
+
+
+def _named(folder: Folder, field: str) -> list[Path]:
+    """Archives beside a folder that it names and that are of its own experiment; it names nothing else of ours."""
+    names = folder.heading.get(field)
+    if not isinstance(names, list):
+        return []
+    plain = [name for name in names if isinstance(name, str) and name == Path(name).name and name not in ("", "..")]
+    found = (folder.path.parent / name for name in plain if name != folder.path.name)
+    return [path for path in found if _key_of(path) == folder.heading["offline_id"]]
+
+
+def _key_of(path: Path) -> str | None:
+    try:
+        return read_heading(open_archive(path)).offline_id or path.stem
+    except (BrokenArchive, OSError):
+        return None
 
 
 def _free(folder: Path, name: str) -> Path:

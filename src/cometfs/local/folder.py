@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,14 +103,19 @@ def is_ours(heading: Heading) -> bool:
 
 
 def open_folder(path: Path) -> Folder | None:
-    """The folder at `path`, if it is one that a server logged into; others are never written to."""
+    """The folder at `path`, if it is one that a server logged into; others are never written to, nor is a copy of one
+    under another name.
+    """
     if path.is_symlink():
         return None
     try:
         heading = json.loads((path / EXPERIMENT).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return Folder(path, heading) if isinstance(heading, dict) and is_ours(heading) else None
+    if not isinstance(heading, dict) or not is_ours(heading):
+        return None
+    named = re.fullmatch(re.escape(str(heading.get("offline_id"))) + r"(-[0-9]+)?", path.name)
+    return Folder(path, heading) if named else None
 
 
 def mend(folder: Folder) -> None:

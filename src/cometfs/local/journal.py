@@ -27,7 +27,7 @@ from shutil import rmtree
 
 from cometfs.local.archive import MESSAGES, Archive, Member
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
-from cometfs.local.burying import GOES_WITH, bury
+from cometfs.local.burying import TOLD_TO_STAY, bury, told_to_go
 from cometfs.local.feeding import Missing, feed
 from cometfs.local.folder import Folder, Heading, make_folder, open_folder, refused_if_full
 from cometfs.local.headings import new_heading, next_heading, now, was_alive
@@ -129,14 +129,15 @@ class Journal:
     def delete(self, key: str) -> None:
         """An experiment that is served is gone, and so are its copies. Raises Refusal."""
         experiment, copies = self.index.experiments[key], self.index.copies.get(key, [])
-
-        def paths() -> list[Path]:
-            return [*copies, *(part.archive.path for part in experiment.record.parts)]
-
-        if len(paths()) > 1:
-            self.amend(key, lambda _: {GOES_WITH: [path.name for path in paths()[:-1]]})
-        with refused_if_full():
-            rmtree(bury(self.path, paths()), ignore_errors=True)
+        if copies or len(experiment.record.parts) > 1:
+            self.amend(key, lambda _: told_to_go(_paths(experiment), copies))
+        try:
+            with refused_if_full():
+                rmtree(bury(self.path, _paths(experiment), copies), ignore_errors=True)
+        except Refusal:
+            if key in self._runs:
+                self.amend(key, lambda _: TOLD_TO_STAY)
+            raise
         self._runs.pop(key, None)
         self.index.remove(experiment)
 
@@ -243,6 +244,10 @@ def _feed(run: _Run, record: Record, payload: Payload) -> None:
         feed(record, run.part, record.line_count, payload)
     except Missing as exc:
         LOG.warning("%s: %s", run.folder.path, exc)
+
+
+def _paths(experiment: Experiment) -> list[Path]:
+    return [part.archive.path for part in experiment.record.parts]
 
 
 def _set_end(run: _Run) -> None:
