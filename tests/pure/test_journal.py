@@ -478,3 +478,19 @@ def test_a_folder_takes_nothing_with_it_but_its_own(tmp_path: Path) -> None:
     later = served.again()
     assert set(later.index.experiments) == {OTHER}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {OTHER, "notes", ".cometfs-serve"}
+
+
+@pytest.mark.logs("left as it is")
+def test_one_thing_that_cannot_be_mended_closes_nothing(served: Served) -> None:
+    """Stray files go, and a folder that is broken is no reason to take nothing for the others."""
+    (served.directory / f"{HIDDEN}x").write_text("a file")
+    (served.directory / f"{HIDDEN}y").symlink_to(served.directory / KEY)
+    (served.directory / KEY / f"{HIDDEN}z").mkdir()
+    served.journal.begin(OTHER, "ws", "p", 1000)
+    (served.directory / OTHER / "messages.json").unlink()
+    (served.directory / OTHER / "messages.json").mkdir()
+    served.kill()
+    locked = lock(served.directory)
+    assert not list(served.directory.rglob(f"{HIDDEN}*"))
+    assert (served.directory / KEY / "messages.json").exists()
+    locked.close()

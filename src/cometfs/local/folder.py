@@ -11,6 +11,7 @@ Not here: what is written (`journal`).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -25,6 +26,8 @@ import msgspec
 from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
+
+LOG = logging.getLogger("cometfs.local")
 
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
@@ -121,7 +124,7 @@ def open_folder(path: Path) -> Folder | None:
 def mend(folder: Folder) -> None:
     """Make good what a killed server left: nobody was told that half a line or half a file was kept. Raises OSError."""
     for left in folder.path.glob(f"{HIDDEN}*"):
-        left.unlink()
+        _remove(left)
     path = folder.path / MESSAGES
     path.touch()
     with path.open("r+b") as log:
@@ -139,12 +142,25 @@ def mend(folder: Folder) -> None:
 
 
 def mend_all(directory: Path) -> None:
-    """Mend every folder in `directory` that a server logged into. Raises OSError."""
+    """Mend every folder in `directory` that a server logged into; what cannot be mended is left with a warning.
+
+    Raises OSError when the directory cannot be read.
+    """
     for entry in list(directory.iterdir()):
-        if entry.name.startswith(HIDDEN):
-            rmtree(entry)
-        elif folder := open_folder(entry):
-            mend(folder)
+        try:
+            if entry.name.startswith(HIDDEN):
+                _remove(entry)
+            elif folder := open_folder(entry):
+                mend(folder)
+        except OSError as exc:
+            LOG.warning("%s: left as it is; %s", entry, exc.strerror)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path)
+    else:
+        path.unlink()
 
 
 def _start_of_last_line(file: int, size: int, step: int = 1 << 16) -> int:
