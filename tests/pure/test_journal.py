@@ -494,3 +494,22 @@ def test_one_thing_that_cannot_be_mended_closes_nothing(served: Served) -> None:
     assert not list(served.directory.rglob(f"{HIDDEN}*"))
     assert (served.directory / KEY / "messages.json").exists()
     locked.close()
+
+
+@pytest.mark.parametrize("depth", [190, 250, 500, 900, 955, 990, 20_000])
+def test_what_is_too_deep_is_not_kept(served: Served, depth: int) -> None:
+    """What is kept can be read by the next server; what could not be fed is not in the file."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    log = served.directory / KEY / "messages.json"
+    request = [point(1), ("log_other", {"key": "deep", "value": value})]
+    if depth < 200:
+        served.journal.log(KEY, request)
+    else:
+        with pytest.raises(Refusal, match="levels deep"):
+            served.journal.log(KEY, request)
+        assert log.read_bytes() == b""
+        served.journal.log(KEY, request[:1])
+    assert told(served[KEY])["others"] == told(served.again()[KEY])["others"]
+    assert values(served[KEY]) == ["1"]

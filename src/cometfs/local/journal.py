@@ -32,7 +32,7 @@ from cometfs.local.feeding import Missing, feed
 from cometfs.local.folder import Folder, Heading, make_folder, open_folder, refused_if_full
 from cometfs.local.headings import new_heading, next_heading, now, was_alive
 from cometfs.local.index import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
-from cometfs.local.lines import decoded_line, line_of
+from cometfs.local.lines import decoded_line, line_of, too_deep
 from cometfs.local.locking import Locked
 from cometfs.local.messages import Payload
 from cometfs.local.project import Experiment
@@ -106,9 +106,12 @@ class Journal:
     def log(self, key: str, messages: Sequence[Message]) -> None:
         """Keep messages of a run, without those that it sends again. Raises Refusal."""
         run = self._run(key)
-        fresh, identities = run.repeats.fresh(messages)
-        number = run.experiment.record.line_count
-        lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
+        try:
+            fresh, identities = run.repeats.fresh(messages)
+            number = run.experiment.record.line_count
+            lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
+        except RecursionError:
+            raise too_deep() from None
         payloads = [decoded_line(line) for line in lines]
         if lines:
             self._write(run, lines, payloads)
