@@ -110,6 +110,34 @@ async def test_states(client: Client) -> None:
     assert await seen() == (False, True)
 
 
+async def test_what_a_run_says_of_itself(client: Client) -> None:
+    """That it failed counts until it says otherwise, also when it goes on, and when it is told after the end."""
+
+    async def crashed(**told: Any) -> bool:
+        await client.post("write/experiment/update-status", {"experimentKey": KEY} | told)
+        await client.get("write/experiment/stop")
+        return bool((await client.row())["hasCrashed"])
+
+    assert await crashed(isAlive=True, hasCrashed=True)
+    assert await crashed(isAlive=True)
+    assert await crashed(error="it broke")
+    assert not await crashed(isAlive=True, hasCrashed=False)
+    failed = {"experimentKey": KEY, "isAlive": True, "error": "it broke", "hasCrashed": True}
+    await client.post("write/experiment/update-status", failed)
+    row = await client.row()
+    assert (row["running"], row["hasCrashed"]) == (False, True)
+
+
+async def test_a_name_that_somebody_gives_is_no_sign_of_life(client: Client) -> None:
+    """A run that has crashed stays so for who renames it, and runs for who logs a batch of points."""
+    client.time = 31.0
+    await client.post("write/experiment/log-other", {"experimentKey": KEY, "key": "Name", "value": "x"})
+    assert (await client.row())["running"] is False
+    values = [{"metricName": "m", "metricValue": 1, "step": 1, "timestamp": 2000}]
+    await client.post("/clientlib/batch/logger/experiment/metric", {"experimentKey": KEY, "values": values})
+    assert (await client.row())["running"] is True
+
+
 async def test_the_end_follows_a_run(client: Client) -> None:
     """While it runs, a run's end and its project's last update are when it was last heard of."""
     await client.post(REST + "write/experiment/metric", metric("loss", 1, timestamp=4_000_000_000_000))

@@ -513,3 +513,68 @@ def test_what_is_too_deep_is_not_kept(served: Served, depth: int) -> None:
         served.journal.log(KEY, request[:1])
     assert told(served[KEY])["others"] == told(served.again()[KEY])["others"]
     assert values(served[KEY]) == ["1"]
+
+
+def test_what_is_told_of_the_end_is_the_end(served: Served) -> None:
+    """Here as with the next server; a beat that is older changes nothing, and one that is younger does."""
+    served.journal.retime(KEY, None, 5000)
+    for one in (served, served.again()):
+        assert (state(one[KEY]), one[KEY].record.end) == ("finished", 5000)
+    one.journal.beat(KEY, 4999)
+    assert state(one[KEY]) == "finished"
+    one.journal.beat(KEY, 5001)
+    assert state(one[KEY]) == "running"
+
+
+def test_a_failure_that_is_told_after_the_end(served: Served) -> None:
+    """It counts at once, as with the next server."""
+    served.journal.end(KEY, 5000)
+    served.journal.amend(KEY, lambda _: {"has_crashed": True})
+    assert state(served[KEY]) == state(served.again()[KEY]) == "crashed"
+
+
+def test_who_looks_at_a_run_does_not_bring_it_to_life(served: Served) -> None:
+    """To name a run that has crashed is not to go on with it; what the run itself sends is, with every server."""
+    served.time = 31.0
+    served.journal.log(KEY, [("log_other", {"key": "Name", "value": "x"})], alive=False)
+    assert state(served[KEY]) == "crashed"
+    served.journal.amend(KEY, lambda heading: {"last_seen": heading["last_seen"] - 31_000})
+    later = served.again()
+    assert state(later[KEY]) == "crashed"
+    later.journal.log(KEY, [point(1)])
+    assert state(later[KEY]) == "running"
+
+
+def test_who_logs_without_beats_is_alive_with_the_next_server(served: Served) -> None:
+    """What is logged is a sign of life as good as a beat."""
+    served.journal.amend(KEY, lambda heading: {"last_seen": heading["last_seen"] - 31_000})
+    served.journal.log(KEY, [point(1)])
+    assert state(served.again()[KEY]) == "running"
+
+
+def test_a_client_whose_clock_is_ahead(tmp_path: Path) -> None:
+    """No run ends before it began."""
+    served = Served(tmp_path)
+    ahead = 4_000_000_000_000
+    served.journal.begin(KEY, "ws", "p", ahead)
+    assert served[KEY].record.end == served.again()[KEY].record.end == ahead
+
+
+def test_a_beat_that_means_nothing_makes_nothing(tmp_path: Path) -> None:
+    """Of a run that came as an archive and ended."""
+    archive(tmp_path, KEY)
+    served = Served(tmp_path)
+    served.journal.beat(KEY)
+    served.journal.beat(KEY, 15)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{KEY}.zip", ".cometfs-serve"}
+    served.journal.beat(KEY, 4_000_000_000_000)
+    assert state(served[KEY]) == "running"
+
+
+def test_what_comes_late_finds_its_run_at_hand(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has just ended is not read again for its last words."""
+    served.journal.log(KEY, [point(1)])
+    served.journal.end(KEY)
+    monkeypatch.setattr("cometfs.local.journal._tail", None)
+    served.journal.log(KEY, [point(1), point(2)])
+    assert values(served[KEY]) == ["1", "2"]

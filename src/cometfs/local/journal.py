@@ -21,6 +21,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -36,7 +37,7 @@ from cometfs.local.lines import decoded_line, line_of, too_deep
 from cometfs.local.locking import Locked
 from cometfs.local.messages import Payload
 from cometfs.local.project import Experiment
-from cometfs.local.pulse import CRASHED_AFTER, Pulse
+from cometfs.local.pulse import BEATS, CRASHED_AFTER, Pulse
 from cometfs.local.record import Part, Record
 from cometfs.local.registry import Registry
 from cometfs.local.repeats import TAIL, Message, Repeats, logged_at_last
@@ -89,22 +90,28 @@ class Journal:
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
         record = Record([part], start=start, last_seen=start, crashed=True)
         experiment = self.index.add(key, workspace, project, record)
-        self._runs[key] = run = _Run(experiment, folder, part, Repeats())
-        _set_end(run)
+        run = self._keep(_Run(experiment, folder, part, Repeats()))
+        _set_state(run)
         self._alive(experiment)
         return experiment
 
-    def resume(self, key: str) -> Experiment:
-        """An experiment goes on: it is running again. Raises Refusal when there is none of this key."""
+    def resume(self, key: str, failed: bool | None = False) -> Experiment:
+        """An experiment goes on: it is running again, and has `failed` so far; None leaves that as it is.
+
+        Raises Refusal when there is none of this key.
+        """
         run = self._run(key)
-        run.folder.amend(stop_time=None, has_crashed=False, last_seen=now())
-        run.experiment.record.crashed = True
-        _set_end(run)
+        told = {} if failed is None else {"has_crashed": failed}
+        run.folder.amend(stop_time=None, last_seen=now(), **told)
+        _set_state(run)
         self._alive(run.experiment)
         return run.experiment
 
-    def log(self, key: str, messages: Sequence[Message]) -> None:
-        """Keep messages of a run, without those that it sends again. Raises Refusal."""
+    def log(self, key: str, messages: Sequence[Message], *, alive: bool = True) -> None:
+        """Keep messages of a run, without those that it sends again. Raises Refusal.
+
+        `alive` for what only the run itself sends; the others may come from somebody who looks at it.
+        """
         run = self._run(key)
         try:
             fresh, identities = run.repeats.fresh(messages)
@@ -116,7 +123,8 @@ class Journal:
         if lines:
             self._write(run, lines, payloads)
             run.repeats.remember(identities)
-        self._heard(run.experiment)
+        if alive:
+            self._heard(run)
 
     def adopt(self, key: str, received: Path, size: int) -> str:
         """Keep a file that has arrived on this disk, by renaming it: the name under which a message can speak of it.
@@ -126,7 +134,7 @@ class Journal:
         run = self._run(key)
         name = run.folder.adopt(received)
         run.part.archive.members[name] = Member(name, size)
-        self._heard(run.experiment)
+        self._heard(run)
         return name
 
     def delete(self, key: str) -> None:
@@ -146,26 +154,24 @@ class Journal:
 
     def beat(self, key: str, sent: int | None = None) -> None:
         """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""
-        run = self._run(key)
-        stop = run.folder.heading.get("stop_time")
+        stop = _stop_of(self._runs.get(key), _found(self.index, key))
         if stop is not None and (sent is None or sent <= stop):
             return
         if stop is not None:
             self.resume(key)
+        run = self._run(key)
         run.folder.amend(last_seen=now())
-        _set_end(run)
+        _set_state(run)
         self._alive(run.experiment)
 
     def end(self, key: str, stop: int | None = None) -> None:
         """The run has ended, at `stop` (epoch ms)."""
         run = self._run(key)
-        record = run.experiment.record
-        stop = max(stop or now(), record.start or 0)
+        stop = max(stop or now(), run.experiment.record.start or 0)
         run.folder.amend(stop_time=stop, last_seen=now())
-        record.end, record.crashed = stop, bool(run.folder.heading.get("has_crashed"))
         run.experiment.pulse = None
-        self._heard(run.experiment)
-        del self._runs[key]
+        _set_state(run)
+        self._directory.heard()
 
     def retime(self, key: str, start: int | None, stop: int | None) -> None:
         """When the run began and ended (epoch ms), where that is told.
@@ -180,41 +186,28 @@ class Journal:
         if lone and start is not None:
             run.experiment.record = run.experiment.record.begun(start)
         if stop is not None:
-            run.experiment.record.end = stop
+            run.experiment.pulse = None
+        _set_state(run)
 
     def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[Experiment, Heading]:
         """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
 
-        What is served follows from it with the next start; to change that too is up to the caller, who gets all of it.
+        Whether and when the run ended follows from it at once, the rest of what is served with the next start; to
+        change that too is up to the caller, who gets all of it.
         """
         run = self._run(key)
         run.folder.amend(**change(run.folder.heading))
+        _set_state(run)
         return run.experiment, run.folder.heading
 
     def _run(self, key: str) -> _Run:
-        found = self._runs.get(key)
-        if found is None:
-            experiment = self.index.experiments.get(key)
-            if experiment is None or experiment.is_replica:
-                raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
-            if len(self._runs) >= AT_HAND:
-                self._runs = {one: run for one, run in self._runs.items() if run.experiment.running}
-            found = self._runs[key] = self._taken_up(experiment)
-        return found
+        return self._runs.get(key) or self._keep(_taken_up(self.path, _found(self.index, key)))
 
-    def _taken_up(self, experiment: Experiment) -> _Run:
-        """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
-        record = experiment.record.detached()
-        part = record.parts[-1]
-        folder = open_folder(part.archive.path)
-        if folder is None:
-            folder = make_folder(self._directory.path, experiment.key, next_heading(experiment))
-            part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
-            record.parts.append(part)
-        experiment.record = record
-        repeats = Repeats()
-        repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
-        return _Run(experiment, folder, part, repeats)
+    def _keep(self, run: _Run) -> _Run:
+        if len(self._runs) >= AT_HAND:
+            self._runs = {key: one for key, one in self._runs.items() if one.experiment.running}
+        self._runs[run.experiment.key] = run
+        return run
 
     def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:
         at = run.folder.append(b"".join(lines))
@@ -226,20 +219,54 @@ class Journal:
                 _feed(run, grown, payload)
         registered = len(grown.registrations) != len(run.experiment.record.registrations)
         run.experiment.record = grown
-        if run.folder.heading["stop_time"] is None:
-            _set_end(run)
+        _set_state(run)
         if registered:
             self.index.registry = Registry(self.index.experiments.values())
 
     def _alive(self, experiment: Experiment) -> None:
         if experiment.pulse is None:
             experiment.pulse = Pulse(self.crashed_after, self._clock)
-        self._heard(experiment)
-
-    def _heard(self, experiment: Experiment) -> None:
-        if experiment.pulse is not None:
-            experiment.pulse.beat()
+        experiment.pulse.beat()
         self._directory.heard()
+
+    def _heard(self, run: _Run) -> None:
+        """It told what only a run itself tells: it is alive, unless it has ended. The next server is to know too."""
+        heading = run.folder.heading
+        if heading.get("stop_time") is not None:
+            return
+        if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / BEATS:
+            with suppress(Refusal):
+                run.folder.amend(last_seen=now())
+            _set_state(run)
+        self._alive(run.experiment)
+
+
+def _found(index: Index, key: str) -> Experiment:
+    experiment = index.experiments.get(key)
+    if experiment is None or experiment.is_replica:
+        raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+    return experiment
+
+
+def _stop_of(run: _Run | None, experiment: Experiment) -> int | None:
+    """When an experiment ended (epoch ms), found without a folder being made for it."""
+    folder = run.folder if run else open_folder(experiment.record.parts[-1].archive.path)
+    return folder.heading.get("stop_time") if folder else experiment.record.end or now()
+
+
+def _taken_up(directory: Path, experiment: Experiment) -> _Run:
+    """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
+    record = experiment.record.detached()
+    part = record.parts[-1]
+    folder = open_folder(part.archive.path)
+    if folder is None:
+        folder = make_folder(directory, experiment.key, next_heading(experiment))
+        part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
+        record.parts.append(part)
+    experiment.record = record
+    repeats = Repeats()
+    repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
+    return _Run(experiment, folder, part, repeats)
 
 
 def _feed(run: _Run, record: Record, payload: Payload) -> None:
@@ -253,9 +280,13 @@ def _paths(experiment: Experiment) -> list[Path]:
     return [part.archive.path for part in experiment.record.parts]
 
 
-def _set_end(run: _Run) -> None:
-    """While a run goes on, its end is when it was last heard of: what the next server finds in its folder."""
-    run.experiment.record.end = max(run.experiment.record.latest or 0, run.folder.heading["last_seen"])
+def _set_state(run: _Run) -> None:
+    """What the next server makes of its folder. While a run goes on, its end is when it was last heard of."""
+    record, heading = run.experiment.record, run.folder.heading
+    stop = heading.get("stop_time")
+    heard = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
+    record.end = heard if stop is None else stop
+    record.crashed = stop is None or bool(heading.get("has_crashed"))
 
 
 def _tail(path: Path) -> bytes:

@@ -111,7 +111,7 @@ class _System(b.Body):
 class _State(b.Body):
     is_alive: bool | None = None
     error: str | None = None
-    has_crashed: bool | None = False
+    has_crashed: bool | None = None
 
 
 def _add_run(delivery: Delivery) -> Any:
@@ -213,28 +213,32 @@ def _beat(delivery: Delivery) -> Any:
 def _update_status(delivery: Delivery) -> Any:
     """What the SDK says when something went wrong in it or in the run, which may go on for all that."""
     asked: _State = delivery.json(_State)
-    told: dict[str, Any] = {"has_crashed": bool(asked.has_crashed)}
+    key = asked.experiment_key
+    if asked.is_alive and asked.error is None:
+        delivery.journal.resume(key, asked.has_crashed)
+        return DONE
+    told: dict[str, Any] = {} if asked.has_crashed is None else {"has_crashed": asked.has_crashed}
     if asked.error is not None:
         told |= {"customer_error_reported": True, "customer_error_message": asked.error}
-    delivery.journal.amend(asked.experiment_key, lambda _: told)
+    delivery.journal.amend(key, lambda _: told)
     if asked.is_alive is False:
-        delivery.journal.end(asked.experiment_key)
-    elif asked.error is None:
-        delivery.journal.resume(asked.experiment_key)
+        delivery.journal.end(key)
     return DONE
 
 
 def _system_details(delivery: Delivery) -> Any:
     asked: _System = delivery.json(_System)
     told = delivery.json(dict[str, Any])
-    delivery.journal.log(asked.experiment_key, list(b.system_messages(told)))
+    delivery.journal.log(asked.experiment_key, list(b.system_messages(told)), alive=False)
     return DONE
 
 
-def _logged(shape: type[b.Body]) -> Endpoint:
+def _logged(shape: type[b.Body], *, alive: bool = False) -> Endpoint:
+    """`alive` for what only a run itself sends."""
+
     def log(delivery: Delivery) -> Any:
         body: b.Body = delivery.json(shape)
-        delivery.journal.log(body.experiment_key, list(body.messages()))
+        delivery.journal.log(body.experiment_key, list(body.messages()), alive=alive)
         return DONE
 
     return log
@@ -245,7 +249,7 @@ def _logged_one(shape: type[b.Point | b.Setting]) -> Endpoint:
 
     def log(delivery: Delivery) -> Any:
         value: b.Point | b.Setting = delivery.json(shape)
-        delivery.journal.log(delivery.json(b.Body).experiment_key, [value.message()])
+        delivery.journal.log(delivery.json(b.Body).experiment_key, [value.message()], alive=False)
         return DONE
 
     return log
@@ -261,8 +265,8 @@ CLIENTLIB: dict[str, Endpoint] = {
     "status-report/update": _status,
     "status-report/offline-metadata": _times,
     "tags/add-tags-to-experiment": _add_tags,
-    "batch/logger/experiment/parameter": _logged(b.Parameters),
-    "batch/logger/experiment/metric": _logged(b.Metrics),
+    "batch/logger/experiment/parameter": _logged(b.Parameters, alive=True),
+    "batch/logger/experiment/metric": _logged(b.Metrics, alive=True),
     "notification/experiment": _nothing,
     "notify/event": _nothing,
     "log/add": _nothing,
@@ -270,7 +274,7 @@ CLIENTLIB: dict[str, Endpoint] = {
 """POSTs below ``/clientlib/``."""
 
 WRITTEN: dict[str, Endpoint] = {
-    "write/experiment/output": _logged(b.Output),
+    "write/experiment/output": _logged(b.Output, alive=True),
     "write/experiment/system-details": _system_details,
     "write/experiment/cloud-details": _logged(b.Cloud),
     "write/experiment/file-path": _logged(b.FilePath),
