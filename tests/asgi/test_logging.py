@@ -218,9 +218,11 @@ async def test_parts_of_system_details_are_one_answer(client: Client) -> None:
         {"gpuStaticInfoList": [{"name": "g"}], "networkInterfaceIps": ["10.0.0.1"]},
     ):
         await client.post("/clientlib/rest/v2/write/experiment/system-details", {"experimentKey": KEY} | part)
+    again = {"experimentKey": KEY, "logAdditionalSystemInfoList": [{"key": "k", "value": 2}, {"key": "l", "value": 3}]}
+    await client.post("/clientlib/rest/v2/write/experiment/system-details", again)
     told = await client.get("experiment/system-details")
     assert (told["osPackages"], told["installedPackages"], told["user"], told["pid"]) == (["a=1"], ["b==2"], "me", 7)
-    assert told["logAdditionalSystemInfoList"] == [{"key": "k", "value": '{"x": 1}'}]
+    assert told["logAdditionalSystemInfoList"] == [{"key": "k", "value": "2"}, {"key": "l", "value": "3"}]
     assert (told["gpuStaticInfoList"], told["networkInterfaceIps"]) == ([{"name": "g"}], ["10.0.0.1"])
 
 

@@ -102,9 +102,11 @@ def git_metadata(record: Record) -> dict[str, str | None]:
 def system_details(record: Record) -> dict[str, Any]:
     """The machine and its packages, all fields present; what several messages tell is merged in order."""
     told: dict[str, Any] = dict.fromkeys(SYSTEM_FIELDS)
-    told |= {"gpuStaticInfoList": [], "logAdditionalSystemInfoList": [], "osPackages": None, "installedPackages": None}
+    told |= {"gpuStaticInfoList": [], "logAdditionalSystemInfoList": {}, "osPackages": None, "installedPackages": None}
     for payload in _of(record, "system"):
         _lay_over(told, payload)
+    facts = told["logAdditionalSystemInfoList"].items()
+    told["logAdditionalSystemInfoList"] = [{"key": name, "value": value} for name, value in facts]
     ram = record.metrics.get("sys.ram.total")
     told["systemMetricNames"] = sorted(name for name in record.metrics if name.startswith("sys."))
     told["maxTotalMemory"] = None
@@ -124,7 +126,7 @@ def _lay_over(told: dict[str, Any], payload: m.Payload) -> None:
         case m.GpuStatic():
             told["gpuStaticInfoList"] = payload.gpu_static_info or []
         case m.SystemInfo(system_info=fact):
-            told["logAdditionalSystemInfoList"].append({"key": text_of(fact.key), "value": text_of(fact.value)})
+            told["logAdditionalSystemInfoList"][text_of(fact.key)] = text_of(fact.value)
 
 
 def asset_chunks(asset: Asset) -> Iterator[bytes]:
