@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cometfs.errors import SetupError
-from cometfs.local import content
+from cometfs.local import content, index
 from cometfs.local.asking import Refusal
 from cometfs.local.burying import DELETED
 from cometfs.local.folder import HIDDEN
@@ -432,7 +432,7 @@ def test_a_delete_that_fails_has_deleted_nothing(tmp_path: Path) -> None:
     assert values(later[KEY]) == ["1", "2", "3"]
     later.journal.delete(KEY)
     assert {path.name for path in (tmp_path / DELETED).iterdir()} == {f"{KEY}.zip", f"{OTHER}.zip"}
-    assert {path.name for path in tmp_path.iterdir()} == {DELETED, ".cometfs-serve"}
+    assert {path.name for path in tmp_path.iterdir() if HIDDEN not in path.name} == {DELETED, ".cometfs-serve"}
 
 
 @pytest.mark.logs("it is the same run as")
@@ -578,3 +578,31 @@ def test_what_comes_late_finds_its_run_at_hand(served: Served, monkeypatch: pyte
     monkeypatch.setattr("cometfs.local.journal._tail", None)
     served.journal.log(KEY, [point(1), point(2)])
     assert values(served[KEY]) == ["1", "2"]
+
+
+REGISTER: Message = ("register_model", {"model_name": "m", "version": "1.0.0", "local_timestamp": 5})
+
+
+def test_a_registered_model_moves_with_its_run(served: Served) -> None:
+    """At once, as with the next server; and it goes when the run is deleted."""
+    served.journal.log(KEY, [REGISTER])
+    served.journal.amend(KEY, lambda _: {"workspace": "other", "project_name": "p"})
+    served.index.move(served[KEY], "other", "p")
+    for one in (served, served.again()):
+        assert one.index.registry.workspaces() == {"other"}
+    one.journal.delete(KEY)
+    assert one.index.registry.workspaces() == set()
+
+
+def test_a_delete_leaves_alone_what_the_others_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor are the others looked at: a delete among many is as fast as among few. Replicas go with their original."""
+    archive(tmp_path, KEY)
+    served = Served(tmp_path, replicate=3)
+    served.journal.begin(OTHER, "ws", "p", 1)
+    served.journal.log(OTHER, [REGISTER])
+    monkeypatch.setattr(index, "Registry", None)
+    served.journal.log(KEY, [point(2)])
+    served.journal.delete(KEY)
+    assert set(served.index.experiments) == {OTHER}
+    assert [one.key for project in served.index.projects_of("ws") for one in project.experiments] == [OTHER]
+    assert served.index.registry.workspaces() == {"ws"}

@@ -36,7 +36,9 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class Index:
-    """Everything that is served, found by name or key. Experiments are in the order of their start."""
+    """Everything that is served, found by name or key. Those that a directory is opened with are in the order of their
+    start, the others behind them as they came.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self.projects: dict[str, Project] = {}
@@ -44,6 +46,8 @@ class Index:
         self.artifacts = Artifacts([])
         self.registry = Registry()
         self.encoded = Encoded()
+        self.replicas: dict[str, list[str]] = {}
+        """The keys under which a record is served once more, by its own."""
         self.copies: dict[str, list[Path]] = {}
         """Archives that are not served because they say again what others of their key say."""
         self.about: dict[tuple[str, str], About] = {}
@@ -84,20 +88,25 @@ class Index:
         home = self._home(workspace, project)
         home.experiments = sorted([*home.experiments, experiment], key=lambda one: (one.record.start or 0, one.key))
         experiment.project = home
+        self._registered_anew(experiment)
 
     def remove(self, experiment: Experiment) -> None:
-        """Serve an experiment no more, nor the copies that are read from its archives."""
-        archives = {id(part.archive) for part in experiment.record.parts}
-        gone = {
-            key
-            for key, one in self.experiments.items()
-            if any(id(part.archive) in archives for part in one.record.parts)
-        }
+        """Serve an experiment no more, nor its replicas and what is told of its copies."""
+        gone = {experiment.key, *self.replicas.pop(experiment.key, ())}
         for home in {self.experiments[key].project.id: self.experiments[key].project for key in gone}.values():
             self._leave(home, gone)
-        self.experiments = {key: one for key, one in self.experiments.items() if key not in gone}
+        # Replaced, not changed: a thread may be walking through it.
+        left = self.experiments.copy()
+        for key in gone:
+            del left[key]
+        self.experiments = left
         self.copies.pop(experiment.key, None)
-        self.registry = Registry(self.experiments.values())
+        self._registered_anew(experiment)
+
+    def _registered_anew(self, changed: Experiment) -> None:
+        """After an experiment has come, gone or moved: what others registered may be told otherwise now."""
+        if changed.record.registrations:
+            self.registry = Registry(self.experiments.values())
 
     def _leave(self, home: Project, gone: set[str]) -> None:
         """A project goes with its last experiment: the next server would not find it either."""
@@ -219,6 +228,7 @@ def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], 
         name = f"{record.name}-r{number:04}" if record.name is not None else None
         replica = index.add(derived_id("replica", key, str(number)), workspace, project, record)
         replica.is_replica, replica.alias = True, name
+        index.replicas.setdefault(key, []).append(replica.key)
 
 
 def _deciding(headings: list[Heading]) -> list[Heading]:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from threading import Thread
 
 from cometfs.local.archive import MESSAGES, Archive, Member
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
@@ -144,13 +145,15 @@ class Journal:
             self.amend(key, lambda _: told_to_go(_paths(experiment), copies))
         try:
             with refused_if_full():
-                rmtree(bury(self.path, _paths(experiment), copies), ignore_errors=True)
+                grave = bury(self.path, _paths(experiment), copies)
         except Refusal:
             if key in self._runs:
                 self.amend(key, lambda _: TOLD_TO_STAY)
             raise
         self._runs.pop(key, None)
         self.index.remove(experiment)
+        # It may hold a hundred thousand files, and nobody waits for it.
+        Thread(target=rmtree, args=(grave, True)).start()
 
     def beat(self, key: str, sent: int | None = None) -> None:
         """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""

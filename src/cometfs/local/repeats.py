@@ -27,7 +27,7 @@ import msgspec
 REMEMBERED = 20_000
 """Messages of a run that are remembered; what comet_ml has under way at once is far less."""
 
-TAIL = 8 << 20
+TAIL = 2 << 20
 """Bytes at the end of a log that are looked at after a restart."""
 
 TIMED = frozenset({"metric_msg", "parameter_msg", "log_dependency"})
