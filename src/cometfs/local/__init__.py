@@ -15,6 +15,7 @@ What ``serve``, ``demo`` and the tests run. From the inside out:
                under `headings`; `locking` sees to it that there is one server for a directory
     replies    the shapes in which Comet answers
     endpoints  one function per question; `querying` and `comparing` find experiments
+    delivery   what those endpoints get that are told something
     logging_endpoints
                one function per call of a client that logs; `bodies` reads what it sends, `logged_bodies` says it in
                messages

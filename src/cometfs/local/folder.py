@@ -27,12 +27,12 @@ from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
 
-LOG = logging.getLogger("cometfs.local")
-
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
 
 Heading = dict[str, Any]
+
+LOG = logging.getLogger("cometfs.local")
 
 
 class Folder:

@@ -7,19 +7,18 @@ Not here: files, which are uploaded; HTTP (`app`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.artifact_store import ArtifactStore
-from cometfs.local.asking import NO_EXPERIMENT_KEY, Refusal
-from cometfs.local.bodies import value_of
+from cometfs.local.asking import Refusal
+from cometfs.local.delivery import DONE as DONE
+from cometfs.local.delivery import Delivery as Delivery
+from cometfs.local.delivery import Endpoint as Endpoint
 from cometfs.local.folder import Heading
 from cometfs.local.headings import moment, now
-from cometfs.local.journal import Journal
 from cometfs.local.messages import Number
 from cometfs.local.project import Experiment
 from cometfs.local.pulse import BEATS
@@ -30,42 +29,6 @@ NOT_FOUND_TO_WRITE = 90210
 
 LIMIT_MB = 100 << 10
 """How large files may be, as clients are told, in MiB: what fits on the disk."""
-
-DONE = {"msg": "ok", "code": 200}
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A request that tells something: its query with what is named in its path, its unpacked body, and the address of
-    the server with a trailing slash.
-    """
-
-    journal: Journal
-    artifacts: ArtifactStore
-    query: Mapping[str, str]
-    body: bytes
-    base_url: str
-
-    def json(self, shape: type[Any]) -> Any:
-        """The body, as a value of `shape`. Raises Refusal."""
-        return value_of(self.body, shape)
-
-    def key(self) -> str:
-        """Whose it is, where the query says it. Raises Refusal."""
-        key = self.query.get("experimentKey")
-        if not key:
-            raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
-        return key
-
-    def text(self, name: str) -> str:
-        """Another word of the query that must be there. Raises Refusal."""
-        found = self.query.get(name)
-        if not found:
-            raise Refusal(400, f"{name} is missing")
-        return found
-
-
-Endpoint = Callable[[Delivery], Any]
 
 
 class _Start(msgspec.Struct, rename="camel"):
