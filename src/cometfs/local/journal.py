@@ -7,12 +7,14 @@ these calls have returned from is in the run's folder and survives a kill.
 Invariants, all of which hold because everything here runs on the event loop, between two awaits:
 
 - Who reads an experiment's record reads all of a request or nothing of it: the next version is fed aside and put in
-  place when the lines are in the file. A version that was put in place is not changed, so threads read it unlocked.
+  place when the lines are in the file. Of a version that was put in place only single words change (`end`, `crashed`,
+  `archived`), and what versions share grows; so threads read it unlocked.
+- Whether and when a run ended is in memory what the next server makes of its ``experiment.json`` (`_set_state`).
 - The last part of the record of a run in `_runs` is its folder, and ``part.starts`` are the starts of the lines in it.
-- The journal alone writes into folders with ``last_seen`` in their ``experiment.json``, and into no other. A run that
-  came as an archive goes on in a new folder, as its next part.
+- The journal alone writes into folders that are called after their key and have ``last_seen`` in their
+  ``experiment.json``, and into no other. A run that came as an archive goes on in a new folder, as its next part.
 
-Not here: what requests say (`logging_endpoints`), who comes twice (`repeats`), files (`folder`).
+Not here: what requests say (`logging_endpoints`), who comes twice (`repeats`), files (`folder`, `burying`).
 """
 
 from __future__ import annotations

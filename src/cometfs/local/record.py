@@ -8,7 +8,8 @@ read again when somebody asks for it (`Record.payloads`); what stays in memory i
 Feeding is incremental: a line that is appended later is fed like those found at the start. While somebody logs, a
 record is never fed where others read it: its next version is (`Record.grown`), which then takes its place. So a thread
 that has a record may walk through its dictionaries. What versions share, the arrays of lines and the summaries of
-metrics, only grows, and what was read of it stays true.
+metrics, only grows, and what was read of it stays true. What is said of the whole run, its end and whether it crashed
+or is archived, changes in place.
 
 Not here: experiments' names and places (`index`), and answers (`content`, `replies`).
 """
