@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -158,7 +158,8 @@ def mend_all(directory: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        rmtree(path)
+        with suppress(FileNotFoundError):  # somebody else removes it
+            rmtree(path)
     else:
         path.unlink()
 

@@ -179,10 +179,8 @@ class Journal:
         self._directory.heard()
 
     def retime(self, key: str, start: int | None, stop: int | None) -> None:
-        """When the run began and ended (epoch ms), where that is told.
-
-        A run of several parts began when its first one did, which is not ours to change; when the last one began keeps
-        its place among them.
+        """When the run began and ended (epoch ms), where that is told. One of several parts began when its first did,
+        which is not ours to change; the start of the last keeps its place behind the others.
         """
         run = self._run(key)
         lone = len(run.experiment.record.parts) == 1
