@@ -377,6 +377,19 @@ async def test_a_model_is_registered_and_told_more_about(client: Client) -> None
         assert (await one.get(f"registry-model/item/{item}/metadata"))["metadata"] == [{"key": "k", "value": "2"}]
 
 
+async def test_a_version_of_thousands_of_digits_harms_nobody(client: Client) -> None:
+    """It is refused, and where an archive has one the others are served all the same, and get their next numbers."""
+    asked = {"experimentKey": KEY, "experimentModelName": "m", "version": f"1{'0' * 5000}.0.0"}
+    await client.post("write/registry-model/item/create", asked, 400)
+    line = {"type": "register_model", "payload": {"model_name": "m", "version": asked["version"]}}
+    with (client.directory / KEY / "messages.json").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    later = client.again()
+    await later.post("write/registry-model/item/create", asked | {"version": "1.0.0"})
+    await later.post("write/registry-model/item/create", asked | {"experimentModelName": "n", "version": "1.0.0"})
+    assert (await later.again().get("registry-model/count", workspaceName="ws"))["registryModelCount"] == 2
+
+
 # -- what becomes of experiments ---------------------------------------------------------------------------------------
 
 

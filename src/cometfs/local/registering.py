@@ -20,7 +20,7 @@ from cometfs.local.logging_endpoints import DONE, Delivery, Endpoint
 from cometfs.local.messages import RegisterModel
 from cometfs.local.registry import FIRST, ModelVersion, registry_name
 
-_VERSION = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+_VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.+-]{1,100})?")
 
 
 class _Create(b.Body):
