@@ -347,6 +347,64 @@ async def test_aliases_tags_and_types(client: Client) -> None:
         assert (told["tags"], told["type"]) == (["all"], "data")
 
 
+@pytest.mark.logs("artifact.json: ignored")
+async def test_what_somebody_else_says_of_an_artifact_stays(client: Client) -> None:
+    """What we do not know is kept beside what we do; what we cannot read is not written over."""
+    close: Json = {"artifactVersionId": (await upsert(client))["artifactVersionId"], "state": "CLOSED"}
+    await client.post("write/artifacts/state", close)
+    path = client.directory / "artifacts/ws/set/artifact.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"mine": 1, "versions": {"1.0.0": told["versions"]["1.0.0"] | {"my": [2]}}}))
+    later = client.again()
+    labels: Json = {"artifactVersionId": close["artifactVersionId"], "alias": ["a"]}
+    await later.post("write/artifacts/version/labels", labels)
+    told = json.loads(path.read_text())
+    assert (told["mine"], told["versions"]["1.0.0"]["my"], told["versions"]["1.0.0"]["aliases"]) == (1, [2], ["a"])
+    path.write_text(broken := json.dumps(told)[:-1] + ",}")
+    later = later.again()
+    await upsert(later, 409)
+    await later.post("write/artifacts/version/labels", labels | {"alias": ["b"]}, 409)
+    assert path.read_text() == broken
+    path.write_text(json.dumps(told))
+    await later.post("write/artifacts/version/labels", labels | {"alias": ["b"]}, 409)
+    later = later.again()
+    assert (await upsert(later))["currentVersion"] == "2.0.0"
+    assert (await later.get("artifacts/version", versionId=labels["artifactVersionId"]))["alias"] == ["a"]
+
+
+@pytest.mark.logs("1.0.0.jsonl: line 2 ignored")
+async def test_a_line_about_a_file_is_there_whole_or_not_at_all(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a full disk nothing stays, and half a line that a killed server left spoils no other."""
+    identity = (await upsert(client))["artifactVersionId"]
+    await client.upload(b"1", artifactVersionId=identity, fileName="a", assetId="a1")
+    write, lines = os.write, client.directory / "artifacts/ws/set/1.0.0.jsonl"
+    before = lines.read_bytes()
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, content: write(file, content[: len(content) // 2]))
+        await client.upload(b"2", artifactVersionId=identity, fileName="b", assetId="b1", status=507)
+    assert lines.read_bytes() == before
+    lines.write_bytes(before + before[: len(before) // 2])
+    later = client.again()
+    await later.upload(b"3", artifactVersionId=identity, fileName="c", assetId="c1")
+    await later.post("write/artifacts/state", {"artifactVersionId": identity, "state": "CLOSED"})
+    rows = (await later.again().get("artifacts/version/files", workspace="ws", artifactName="set", version="1.0.0"))[
+        "files"
+    ]
+    assert {(row["fileName"], row["assetId"]) for row in rows} == {("a", "a1"), ("c", "c1")}
+
+
+@pytest.mark.logs("Is a directory")
+async def test_a_version_is_never_where_lines_are(client: Client) -> None:
+    """Nor where the artifact's own words are; a folder that somebody put there breaks nothing."""
+    for number in ("1.0.0.jsonl", "artifact.json", "1.0.0.JSONL"):
+        assert (await upsert(client, 400, version=number))["sdk_error_code"] == 42001
+    await upsert(client, version="1.0.0")
+    (client.directory / "artifacts/ws/set/1.0.0.jsonl").mkdir()
+    assert (await client.again().get("workspaces"))["workspaceNames"] == ["ws"]
+
+
 # -- models ------------------------------------------------------------------------------------------------------------
 
 

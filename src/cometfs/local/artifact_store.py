@@ -15,6 +15,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,8 +34,9 @@ from cometfs.local.artifacts import (
     linked,
     order,
 )
+from cometfs.local.asking import Refusal
 from cometfs.local.feeding import derived_id
-from cometfs.local.writing import replace
+from cometfs.local.writing import append, replace
 
 MAKING = "PREPARING"
 
@@ -65,11 +67,12 @@ class ArtifactStore:
     ) -> ArtifactVersion:
         """A new version, not whole yet; the artifact is made if need be.
 
-        Without a number it gets the next one. Raises Unfit, and OSError.
+        Without a number it gets the next one. Raises Unfit, Refusal, and OSError.
         """
         artifact = self._artifacts.named(workspace, name) or self._artifact(workspace, name)
+        unbroken(artifact)
         number = number or _next(artifact)
-        if not _VERSION.fullmatch(number):
+        if not _VERSION.fullmatch(number) or number.lower().endswith((LINES, ABOUT)):
             raise Unfit(f"{number!r} is no version of an artifact", taken=False)
         if artifact.version(number) or os.path.lexists(artifact.folder / number):
             raise Unfit(f"version {number} of the artifact {name} exists already", taken=True)
@@ -85,8 +88,8 @@ class ArtifactStore:
         return made
 
     def tell(self, artifact: Artifact) -> None:
-        """Write what is said about an artifact and its versions."""
-        replace(artifact.folder / ABOUT, msgspec.json.encode(artifact.about))
+        """Write what is said about an artifact and its versions, and what somebody else says of them there."""
+        replace(artifact.folder / ABOUT, msgspec.json.encode(_together(unbroken(artifact), artifact.about)))
 
     def keep(self, version: ArtifactVersion, about: AboutFile, received: Path) -> None:
         """Take a received file into a version; one of the same name is replaced."""
@@ -105,7 +108,8 @@ class ArtifactStore:
         version.files = {**version.files, about.file_name: linked(about, version.added)}
 
     def close(self, version: ArtifactVersion, state: str) -> None:
-        """A version is whole, and its aliases are its own from now on; or it was given up."""
+        """A version is whole, and its aliases are its own from now on; or it was given up. Raises Refusal."""
+        unbroken(version.artifact)
         version.about.state = state.upper()
         if version.whole:
             self.name(version, version.about.aliases)
@@ -166,6 +170,38 @@ def _next(artifact: Artifact) -> str:
     return f"{max(numbers) + 1}.0.0" if numbers else FIRST
 
 
+def unbroken(artifact: Artifact) -> dict[str, Any]:
+    """``artifact.json`` as it stands. Raises Refusal where it cannot be read: it is its owner's, who may mend it."""
+    path = artifact.folder / ABOUT
+    try:
+        content = path.read_bytes()
+        msgspec.json.decode(content, type=About)
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise Refusal(409, f"{path} is broken, and is not written over: mend it, and start the server again") from exc
+    if artifact.misread:
+        raise Refusal(409, f"{path} was broken, and is read when the server starts again")
+    told: dict[str, Any] = msgspec.json.decode(content)
+    return told
+
+
+def _together(before: dict[str, Any], about: About) -> dict[str, Any]:
+    """`about`, with what stood there that we know nothing of."""
+    told, versions = _over(before, about), before.get("versions", {})
+    mine = {name: _over(versions.get(name, {}), one) for name, one in about.versions.items()}
+    return told | {"versions": versions | mine}
+
+
+def _over(before: dict[str, Any], about: About | AboutVersion) -> dict[str, Any]:
+    unknown = {name: value for name, value in before.items() if name not in about.__struct_encode_fields__}
+    return unknown | msgspec.to_builtins(about)
+
+
 def _append(path: Path, about: AboutFile) -> None:
-    with path.open("ab", buffering=0) as file:
-        file.write(msgspec.json.encode(about) + b"\n")
+    """A line of its own, also behind one that a killed server or an editor left without its end."""
+    line = msgspec.json.encode(about) + b"\n"
+    with path.open("a+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        ended = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"
+        append(file, line if ended else b"\n" + line)

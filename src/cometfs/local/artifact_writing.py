@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.artifact_store import Unfit
+from cometfs.local.artifact_store import Unfit, unbroken
 from cometfs.local.artifacts import AboutFile, AboutVersion, ArtifactVersion
 from cometfs.local.asking import (
     ARTIFACT_VERSION_EXISTS,
@@ -125,11 +125,12 @@ def _labels(delivery: Delivery) -> Any:
     """What is not given stays as it is."""
     asked: _Labels = delivery.json(_Labels)
     found = _version(delivery.journal.index, asked.artifact_version_id)
-    about = found.about
+    unbroken(found.artifact)
+    about, metadata = found.about, metadata_of(asked.version_metadata)
     if asked.alias is not None:
         delivery.artifacts.name(found, asked.alias)
     about.tags = about.tags if asked.version_tags is None else asked.version_tags
-    about.metadata = about.metadata if asked.version_metadata is None else metadata_of(asked.version_metadata)
+    about.metadata = about.metadata if asked.version_metadata is None else metadata
     delivery.artifacts.tell(found.artifact)
     return DONE
 
@@ -139,6 +140,7 @@ def _details(delivery: Delivery) -> Any:
     found = delivery.journal.index.artifacts.by_id.get(asked.artifact_id)
     if found is None:
         raise Refusal(404, f"artifact {asked.artifact_id[:60]} does not exist", NO_SUCH_ARTIFACT)
+    unbroken(found)
     found.about.type = asked.artifact_type or found.about.type
     found.about.tags = found.about.tags if asked.tags is None else asked.tags
     delivery.artifacts.tell(found)

@@ -115,13 +115,17 @@ class ArtifactVersion:
 
 @dataclass(slots=True)
 class Artifact:
-    """An artifact, its versions from the oldest number to the newest; it is kept in `folder`."""
+    """An artifact, its versions from the oldest number to the newest; it is kept in `folder`.
+
+    `misread`: its ``artifact.json`` says something that we could not read.
+    """
 
     id: str
     workspace: str
     name: str
     about: About
     folder: Path
+    misread: bool = False
     versions: list[ArtifactVersion] = field(default_factory=list)
 
     def version(self, name: str) -> ArtifactVersion | None:
@@ -180,9 +184,10 @@ def artifact_id(workspace: str, name: str) -> str:
 
 
 def _artifact(folder: Path) -> Artifact:
-    about = _about(folder / ABOUT)
+    told = _about(folder / ABOUT)
+    about = told or About()
     workspace, name = about.workspace or folder.parent.name, about.name or folder.name
-    made = Artifact(artifact_id(workspace, name), workspace, name, about, folder)
+    made = Artifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
     made.versions.extend(_version(made, one) for one in sorted(_folders(folder), key=lambda one: order(one.name)))
     unknown = {name for name, told in about.versions.items() if told.state == CLOSED and not made.version(name)}
     if unknown:
@@ -227,6 +232,9 @@ def _told(path: Path) -> Iterator[AboutFile]:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return
+    except OSError as exc:
+        LOG.warning("%s: ignored; %s", path, exc.strerror)
+        return
     for number, line in enumerate(lines, 1):
         try:
             yield msgspec.json.decode(line, type=AboutFile)
@@ -234,14 +242,15 @@ def _told(path: Path) -> Iterator[AboutFile]:
             LOG.warning("%s: line %d ignored; %s", path, number, exc)
 
 
-def _about(path: Path) -> About:
+def _about(path: Path) -> About | None:
+    """What is said, nothing where there is no such file; None where that is broken."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=About)
     except FileNotFoundError:
         return About()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
         LOG.warning("%s: ignored; %s", path, exc)
-        return About()
+        return None
 
 
 def order(version: str) -> list[tuple[bool, int, str]]:

@@ -26,6 +26,7 @@ import msgspec
 from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
+from cometfs.local.writing import append
 
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
@@ -44,14 +45,7 @@ class Folder:
     def append(self, added: bytes) -> int:
         """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises Refusal."""
         with refused_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
-            before = file.seek(0, os.SEEK_END)
-            try:
-                if os.write(file.fileno(), added) < len(added):
-                    raise OSError(None, "the disk is full")
-            except OSError:
-                file.truncate(before)
-                raise
-            return before
+            return append(file, added)
 
     def amend(self, **changes: Any) -> None:
         """Replace fields of ``experiment.json``. Raises Refusal."""
