@@ -128,6 +128,14 @@ async def test_the_line_is_an_offline_archives(client: Client) -> None:
     assert (client.directory / KEY / payload["file_path"]).read_bytes() == b"x"
 
 
+async def test_metadata_as_python_writes_them(client: Client) -> None:
+    """A loss that is NaN does not cost the file."""
+    await client.upload(b"x", metadata='{"loss": NaN, "low": -Infinity, "half": "\\ud800"}')
+    for one in (client, client.again()):
+        (asset,) = await one.assets()
+        assert json.loads(asset["metadata"]) == {"loss": "NaN", "low": "-Infinity", "half": "?"}
+
+
 async def test_an_upload_that_comes_twice_is_one(client: Client) -> None:
     """Its answer was lost; of other bytes under the same id the last count."""
     for _ in range(2):
@@ -225,8 +233,13 @@ async def test_a_patch(client: Client) -> None:
         ({"step": "one"}, 400),
         ({"step": "NaN"}, 400),
         ({"step": "true"}, 400),
+        ({"step": "9" * 400}, 400),
+        ({"step": "9" * 5000}, 400),
+        ({"step": "[" * 5000}, 400),
         ({"metadata": "[1]"}, 400),
         ({"metadata": "{"}, 400),
+        ({"metadata": '{"a": %s%s}' % ("[" * 100_000, "]" * 100_000)}, 400),
+        ({"metadata": '{"a": %s%s}' % ("[" * 600, "]" * 600)}, 400),
         ({"artifactVersionId": "unknown"}, 404),
     ],
 )

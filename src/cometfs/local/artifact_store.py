@@ -178,7 +178,7 @@ def unbroken(artifact: Artifact) -> dict[str, Any]:
         msgspec.json.decode(content, type=About)
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise Refusal(409, f"{path} is broken, and is not written over: mend it, and start the server again") from exc
     if artifact.misread:
         raise Refusal(409, f"{path} was broken, and is read when the server starts again")
@@ -195,7 +195,8 @@ def _together(before: dict[str, Any], about: About) -> dict[str, Any]:
 
 def _over(before: dict[str, Any], about: About | AboutVersion) -> dict[str, Any]:
     unknown = {name: value for name, value in before.items() if name not in about.__struct_encode_fields__}
-    return unknown | msgspec.to_builtins(about)
+    known: dict[str, Any] = msgspec.to_builtins(about)
+    return unknown | known
 
 
 def _append(path: Path, about: AboutFile) -> None:

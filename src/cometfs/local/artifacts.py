@@ -238,7 +238,7 @@ def _told(path: Path) -> Iterator[AboutFile]:
     for number, line in enumerate(lines, 1):
         try:
             yield msgspec.json.decode(line, type=AboutFile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (ValueError, RecursionError) as exc:
             LOG.warning("%s: line %d ignored; %s", path, number, exc)
 
 
@@ -248,7 +248,7 @@ def _about(path: Path) -> About | None:
         return msgspec.json.decode(path.read_bytes(), type=About)
     except FileNotFoundError:
         return About()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         LOG.warning("%s: ignored; %s", path, exc)
         return None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from cometfs.local import messages as m
 from cometfs.local.legacy import Legacy, modern
-from cometfs.local.lenient import decoded
+from cometfs.local.lenient import decoded, too_deep
 
 KINDS: dict[str, type[m.Payload]] = {
     "metric_msg": m.Metric,
@@ -55,9 +55,11 @@ class BrokenLine(ValueError):
 
 def decode(line: bytes) -> list[m.Payload]:
     """The messages of one line: one, or the several that an old ``ws_msg`` stands for. Raises BrokenLine."""
+    if too_deep(line):
+        raise BrokenLine("lists and objects stand too deep in each other")
     try:
         payload = _payload(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except ValueError as exc:  # msgspec's, UnicodeDecodeError, and Python's for numbers of thousands of digits
         try:
             payload = _payload(msgspec.json.encode(decoded(line, dict[str, Any])))
         except ValueError:

@@ -9,9 +9,29 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import msgspec
+
+
+DEEPEST = 400
+"""How deep lists and objects may stand in each other. Python's own limit depends on who asks: what one reader takes in
+would be too deep for the next."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+def too_deep(body: bytes) -> bool:
+    """Whether more than `DEEPEST` stand in each other."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for found in _TOKEN.finditer(body):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found[0], 0)
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def decoded(body: bytes, shape: type[Any]) -> Any:
@@ -20,6 +40,8 @@ def decoded(body: bytes, shape: type[Any]) -> Any:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError:
         raise
+    except RecursionError:
+        raise ValueError("lists and objects stand too deep in each other") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         try:
             return msgspec.convert(_clean(json.loads(body)), shape)

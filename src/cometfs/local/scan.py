@@ -49,7 +49,7 @@ def read_heading(archive: Archive) -> Heading:
         raise BrokenArchive(f"no {EXPERIMENT}")
     try:
         return msgspec.json.decode(archive.read(EXPERIMENT), type=Heading)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise BrokenArchive(f"{EXPERIMENT}: {exc}") from exc
 
 

@@ -65,7 +65,11 @@ class Taking:
                 raise Refusal(403, self._closed)
             query = {**request.query_params, **request.path_params}
             body = await read_body(request)
-            return _json(endpoint(Delivery(self._journal, self._artifacts, query, body, str(request.base_url))))
+            delivery = Delivery(self._journal, self._artifacts, query, body, str(request.base_url))
+            try:
+                return _json(endpoint(delivery))
+            except RecursionError as exc:  # while it was read: nothing was written
+                raise Refusal(400, "the body has lists and objects too deep in each other") from exc
 
         return _route(path, handle, *methods)
 

@@ -6,18 +6,14 @@ Not here: receiving bodies (`multipart`); who is asked to keep what (`upload_end
 from __future__ import annotations
 
 import json
-import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from cometfs.local.asking import Refusal
-
-Message = tuple[str, dict[str, Any]]
-"""A line of ``messages.json``: its type and its payload."""
+from cometfs.local.lenient import decoded, too_deep
+from cometfs.local.repeats import Message
 
 NOT_KEPT = frozenset({"experimentId", "experimentKey", "projectId", "apiKey", "artifactVersionId", "metadata", "runId"})
 """Words of the query that say where an upload goes, not what it is."""
@@ -52,13 +48,17 @@ def asset_id(query: Mapping[str, str], *names: str) -> str:
 
 
 def metadata_of(text: str | None) -> dict[str, Any]:
-    """Metadata are an object, as JSON text; none is an empty one."""
-    if not text:
+    """Metadata are an object, as JSON text that Python wrote (`lenient`); none is an empty one."""
+    body = (text or "").encode("utf-8", "surrogatepass")
+    if not body:
         return {}
+    if too_deep(body):
+        raise Refusal(400, "the metadata have lists and objects too deep in each other")
     try:
-        return msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        told: dict[str, Any] = decoded(body, dict[str, Any])
+    except ValueError as exc:
         raise Refusal(400, f"the metadata are no JSON object: {exc}") from exc
+    return told
 
 
 def file_upload(kind: str, member: str, placed: dict[str, Any] | None, metadata: dict[str, Any], at: int) -> Message:
@@ -96,13 +96,17 @@ def scene(
 def _number(name: str, value: str) -> int | float | None:
     if value in ("", "None", "null"):
         return None
-    try:
-        found: int | float = json.loads(value)
-    except ValueError:
-        found = math.nan
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise Refusal(400, f"{name} must be a number, not {value!r}")
+    found = _json(value)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not -(2**63) <= found < 2**63:
+        raise Refusal(400, f"{name} must be a number, not {value[:60]!r}")
     return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _flag(value: str) -> bool:
