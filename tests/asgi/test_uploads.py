@@ -238,8 +238,8 @@ async def test_a_patch(client: Client) -> None:
         ({"step": "[" * 5000}, 400),
         ({"metadata": "[1]"}, 400),
         ({"metadata": "{"}, 400),
-        ({"metadata": '{"a": %s%s}' % ("[" * 100_000, "]" * 100_000)}, 400),
-        ({"metadata": '{"a": %s%s}' % ("[" * 600, "]" * 600)}, 400),
+        ({"metadata": '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"}, 400),
+        ({"metadata": '{"a": ' + "[" * 600 + "]" * 600 + "}"}, 400),
         ({"artifactVersionId": "unknown"}, 404),
     ],
 )
@@ -251,6 +251,25 @@ async def test_what_cannot_be_is_refused(client: Client, query: Json, status: in
     assert await client.assets() == []
     assert client.arriving() == []
     assert len(list((client.directory / KEY).iterdir())) == 2
+
+
+async def test_a_full_disk_keeps_no_file_without_its_line(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line did not fit: the file is gone too, and is taken when it comes again."""
+
+    def failing(file: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    code = {"experimentKey": KEY, "code": "print(1)"}
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", failing)
+        await client.upload(b"one", assetId="x1", status=507)
+        await client.upload(b"PK..", "/clientlib/git-patch/upload", status=507)
+        await client.post("write/experiment/code", code, 507)
+    await client.post("write/experiment/code", code | {"experimentKey": "unknown"}, 400)
+    assert {path.name for path in (client.directory / KEY).iterdir()} == {"experiment.json", "messages.json"}
+    assert not list((client.directory / ".arriving-uploads").iterdir())
+    await client.upload(b"one", assetId="x1")
+    assert await client.bytes(experimentKey=KEY, assetId="x1") == b"one"
 
 
 async def test_bodies_that_are_no_uploads_are_refused(client: Client) -> None:
@@ -406,6 +425,17 @@ async def test_a_line_about_a_file_is_there_whole_or_not_at_all(
         "files"
     ]
     assert {(row["fileName"], row["assetId"]) for row in rows} == {("a", "a1"), ("c", "c1")}
+
+
+async def test_an_image_for_an_artifact_needs_no_name(client: Client) -> None:
+    """It has its own, or the part's."""
+    identity = (await upsert(client))["artifactVersionId"]
+    for figure in ({"figName": "fig"}, {}):
+        query = {"experimentId": KEY, "artifactVersionId": identity} | figure
+        files = {"file": ("there.png", b"png")}
+        reply = await client.http.post("/clientlib/visualizations/upload", params=query, files=files)
+        assert reply.status_code == 200
+    assert {path.name for path in (client.directory / "artifacts/ws/set/1.0.0").iterdir()} == {"fig", "there.png"}
 
 
 @pytest.mark.logs("Is a directory")

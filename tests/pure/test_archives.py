@@ -456,8 +456,8 @@ def test_many_faults_make_one_warning(tmp_path: Path, caplog: pytest.LogCaptureF
 @pytest.mark.logs("line 1 skipped", "line 2 skipped")
 def test_lines_that_nobody_can_read_keep_nothing_from_being_served(tmp_path: Path) -> None:
     """Too deep, or with a number of too many digits: the other lines are told."""
-    deep = '{"payload": {"key": "a", "value": %s%s}, "type": "log_other"}' % ("[" * 2000, "]" * 2000)
-    long = '{"payload": {"key": "b", "value": %s}, "type": "log_other"}' % ("9" * 5000)
+    deep = line("log_other", key="a", value=0).replace("0", "[" * 2000 + "]" * 2000)
+    long = line("log_other", key="b", value=0).replace("0", "9" * 5000)
     write_archive(tmp_path, [deep, long, metric("loss", 1)])
     record = only(open_directory(tmp_path)).record
     assert set(record.metrics) == {"loss"}

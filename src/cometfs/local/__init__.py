@@ -19,7 +19,7 @@ What ``serve``, ``demo`` and the tests run. From the inside out:
     logging_endpoints
                one function per call of a client that logs; `bodies` reads what it sends, `logged_bodies` says it in
                messages
-    uploads    lines that tell of files; `multipart` receives those, `upload_endpoints` have them kept
+    uploads    lines that tell of files; `multipart` receives those, `desk` has them kept for `upload_endpoints`
     managing   what becomes of experiments, `burying` when they are deleted; `registering` puts models into the registry
     artifact_store
                makes artifacts, for `artifact_writing`, in files that are replaced as a whole (`writing`)

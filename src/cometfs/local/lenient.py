@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-
 DEEPEST = 400
 """How deep lists and objects may stand in each other. Python's own limit depends on who asks: what one reader takes in
 would be too deep for the next."""

@@ -21,6 +21,7 @@ from cometfs.local import upload_endpoints as uploads
 from cometfs.local.artifact_store import ArtifactStore
 from cometfs.local.asking import Refusal
 from cometfs.local.bodies import read_body
+from cometfs.local.desk import Desk, Take, take_in
 from cometfs.local.journal import Journal
 from cometfs.local.logging_endpoints import Delivery, Endpoint
 from cometfs.local.multipart import drained
@@ -73,14 +74,14 @@ class Taking:
 
         return _route(path, handle, *methods)
 
-    def desk(self, path: str, take: uploads.Take) -> Route:
+    def desk(self, path: str, take: Take) -> Route:
         """Of a body that streams."""
 
         async def handle(request: Request) -> Response:
             if self._journal is None or self._artifacts is None:
                 await drained(request.stream())
                 raise Refusal(403, self._closed)
-            return _json(await uploads.take_in(uploads.Desk(self._journal, self._artifacts), request, take))
+            return _json(await take_in(Desk(self._journal, self._artifacts), request, take))
 
         return _route(path, handle, "POST", "PUT")
 

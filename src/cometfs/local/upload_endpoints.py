@@ -1,40 +1,32 @@
-"""Uploads: whose a body is, where its file goes, and which line of the archive tells of it.
+"""One function for each kind of upload: which line of the archive tells of it.
 
 An upload that comes twice, because its answer was lost, has the id and the bytes of the first: it changes nothing.
 
-Not here: how bodies are received (`multipart`), how lines look (`uploads`).
+Not here: how files are taken in (`desk`), how lines look (`uploads`).
 """
 
 from __future__ import annotations
 
-import filecmp
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import trio
 from starlette.requests import Request
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.artifact_store import ArtifactStore
 from cometfs.local.artifact_writing import version_to_fill
 from cometfs.local.artifacts import AboutFile
-from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
+from cometfs.local.asking import Refusal
 from cometfs.local.bodies import value_of
-from cometfs.local.folder import HIDDEN, refused_if_full
+from cometfs.local.desk import Desk, Take, arriving, is_there
+from cometfs.local.folder import refused_if_full
 from cometfs.local.headings import now
-from cometfs.local.journal import Journal
 from cometfs.local.logging_endpoints import DONE, Delivery, Endpoint
 from cometfs.local.messages import Number
-from cometfs.local.multipart import Upload, drained, received
-from cometfs.local.project import Experiment
+from cometfs.local.multipart import Upload
 from cometfs.local.record import Asset
 from cometfs.local.uploads import asset_id, file_upload, metadata_of, new_id, placement, remote_file, scene
-
-ARRIVING = f"{HIDDEN}uploads"
-"""The folder beside the archives in which files are until they are whole; the next server removes it."""
 
 LIMITS_3D = {
     "maxPoints": 1_000_000,
@@ -43,46 +35,6 @@ LIMITS_3D = {
     "maxBoxesFileSizeInBytes": 1 << 30,
 }
 """comet_ml thins out what has more points than it is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where uploads are handed in."""
-
-    journal: Journal
-    artifacts: ArtifactStore
-
-    def experiment(self, key: str | None) -> Experiment:
-        found = self.journal.index.experiments.get(key or "")
-        if found is None or found.is_replica:
-            raise Refusal(400, f"experiment {(key or '')[:60]} does not exist", NO_SUCH_EXPERIMENT)
-        return found
-
-
-Take = Callable[[Desk, Request, Upload], Awaitable[Any]]
-
-
-async def take_in(desk: Desk, request: Request, take: Take) -> Any:
-    """Receive a body and have it taken; the value is the answer's JSON. Raises Refusal."""
-    body = request.stream()
-    try:
-        key = request.query_params.get("experimentId") or request.query_params.get("experimentKey")
-        if key is not None:
-            desk.experiment(key)
-        kind = request.headers.get("content-type", "")
-        with refused_if_full():
-            async with received(body, kind, arriving(desk.journal)) as upload:
-                return await take(desk, request, upload)
-    except Refusal:
-        await drained(body)
-        raise
-
-
-def arriving(journal: Journal) -> Path:
-    """The folder for what is not whole yet. Raises OSError."""
-    folder = journal.path / ARRIVING
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -107,17 +59,14 @@ async def _visualization(desk: Desk, request: Request, upload: Upload) -> Any:
 async def _kept(desk: Desk, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str) -> Any:
     metadata = metadata_of(upload.texts["metadata"]) if "metadata" in upload.texts else _in_query(query)
     if query.get("artifactVersionId"):
-        return _of_artifact(desk, query, upload, AboutFile(query["fileName"], identity, metadata=metadata or None))
+        name = query.get("fileName") or query.get("figName") or Path(upload.file_name or "").name or "unnamed"
+        return _of_artifact(desk, query, upload, AboutFile(name, identity, metadata=metadata or None))
     experiment = desk.experiment(query.get("experimentId") or query.get("experimentKey"))
     placed = placement(query, identity, kind_of_id)
     if "link" in upload.texts:
-        message = remote_file(kind, upload.texts["link"], placed, metadata)
-    elif await _is_there(experiment.record.assets.get(identity), upload):
-        return _answer(identity)
-    else:
-        member = desk.journal.adopt(experiment.key, upload.file(), upload.size)
-        message = file_upload(kind, member, placed, metadata, now())
-    desk.journal.log(experiment.key, [message])
+        desk.journal.log(experiment.key, [remote_file(kind, upload.texts["link"], placed, metadata)])
+    elif not await is_there(experiment.record.assets.get(identity), upload):
+        desk.keep(experiment.key, upload, lambda member: file_upload(kind, member, placed, metadata, now()))
     return _answer(identity)
 
 
@@ -143,18 +92,9 @@ def _of_artifact(desk: Desk, query: Mapping[str, str], upload: Upload, about: Ab
 async def _git_patch(desk: Desk, request: Request, upload: Upload) -> Any:
     """``git-patch/upload`` and ``write/experiment/git/patch``: a zip that holds ``git_diff.patch``."""
     experiment = desk.experiment(request.query_params.get("experimentId") or request.query_params.get("experimentKey"))
-    if not await _is_there(experiment.record.patch, upload):
-        member = desk.journal.adopt(experiment.key, upload.file(), upload.size)
-        desk.journal.log(experiment.key, [file_upload("git-patch", member, None, {}, now())])
+    if not await is_there(experiment.record.patch, upload):
+        desk.keep(experiment.key, upload, lambda member: file_upload("git-patch", member, None, {}, now()))
     return DONE
-
-
-async def _is_there(asset: Asset | None, upload: Upload) -> bool:
-    """Whether an asset holds these bytes already."""
-    if asset is None or asset.member is None or asset.size != upload.size:
-        return False
-    path = asset.part.archive.path / asset.member
-    return path.is_file() and await trio.to_thread.run_sync(filecmp.cmp, path, upload.file(), False)
 
 
 def _answer(identity: str) -> Any:
@@ -168,14 +108,18 @@ class _Code(b.Body):
 def _code(delivery: Delivery) -> Any:
     """``write/experiment/code``: the script of the run, which archives have as a file."""
     asked: _Code = delivery.json(_Code)
-    content = asked.code.encode("utf-8", "replace")
-    with refused_if_full():
-        arrived = arriving(delivery.journal) / new_id()
-        arrived.write_bytes(content)
-    member = delivery.journal.adopt(asked.experiment_key, arrived, len(content))
+    desk, content = Desk(delivery.journal, delivery.artifacts), asked.code.encode("utf-8", "replace")
+    desk.experiment(asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
     said = {"source_code_type": "experiment_creation"}
-    delivery.journal.log(asked.experiment_key, [file_upload("source_code", member, placed, said, now())])
+    with refused_if_full():
+        arrived = arriving(delivery.journal) / new_id()
+        try:
+            arrived.write_bytes(content)
+            upload = Upload(path=arrived, size=len(content))
+            desk.keep(asked.experiment_key, upload, lambda name: file_upload("source_code", name, placed, said, now()))
+        finally:
+            arrived.unlink(missing_ok=True)
     return DONE
 
 
@@ -212,10 +156,13 @@ async def _item(desk: Desk, _: Request, upload: Upload) -> Any:
     found = _scene_of(desk, asked.experiment_key, asked.asset_id)
     items = desk.experiment(asked.experiment_key).record.assets
     same = next((items[one] for one in found.items if one in items and items[one].name == asked.user_file_name), None)
-    if not await _is_there(same, upload):
-        member = desk.journal.adopt(asked.experiment_key, upload.file(), upload.size)
-        item = {"file_name": asked.user_file_name, "file_path": member, "type": asked.asset_item_type}
-        desk.journal.log(asked.experiment_key, [scene(found.id, found.name, step=found.step, items=[item])])
+    if not await is_there(same, upload):
+        item = {"file_name": asked.user_file_name, "type": asked.asset_item_type}
+        desk.keep(
+            asked.experiment_key,
+            upload,
+            lambda member: scene(found.id, found.name, step=found.step, items=[item | {"file_path": member}]),
+        )
     return _answer(asked.asset_id)
 
 
@@ -223,9 +170,12 @@ async def _thumbnail(desk: Desk, request: Request, upload: Upload) -> Any:
     """``asset/<id>/thumbnail``: the picture of a 3-D image."""
     asked: b.Body = _params(upload, b.Body)
     found = _scene_of(desk, asked.experiment_key, request.path_params["asset"])
-    if not await _is_there(found, upload):
-        member = desk.journal.adopt(asked.experiment_key, upload.file(), upload.size)
-        desk.journal.log(asked.experiment_key, [scene(found.id, found.name, step=found.step, thumbnail=member)])
+    if not await is_there(found, upload):
+        desk.keep(
+            asked.experiment_key,
+            upload,
+            lambda member: scene(found.id, found.name, step=found.step, thumbnail=member),
+        )
     return DONE
 
 
