@@ -347,9 +347,22 @@ async def test_versions_count_and_are_not_made_twice(client: Client) -> None:
     """The next major one unless one is given; one that is there, or was given up, is not made again."""
     numbers = [(await upsert(client, version=asked))["currentVersion"] for asked in (None, "1.5.0", None, "7.0.0")]
     assert numbers == ["1.0.0", "1.5.0", "2.0.0", "7.0.0"]
-    assert (await upsert(client, 400, version="7.0.0"))["sdk_error_code"] == 90399
+    assert (await upsert(client, 400, version="7.0.0", alias=["x"]))["sdk_error_code"] == 90399
     assert (await upsert(client, 400, experimentKey="unknown"))["sdk_error_code"] == 90211
     assert (await upsert(client))["currentVersion"] == "8.0.0"
+
+
+async def test_a_version_that_is_asked_for_again_is_the_same(client: Client) -> None:
+    """Its answer was lost, also with a server that was killed; once it has a file it is somebody else's."""
+    await client.begin(OTHER)
+    identity = (await upsert(client, version="1.2.3", alias=["x"]))["artifactVersionId"]
+    for one in (client, later := client.again()):
+        assert (await upsert(one, version="1.2.3", alias=["x"]))["artifactVersionId"] == identity
+        await upsert(one, 400, version="1.2.3", alias=["x"], experimentKey=OTHER)
+    await later.upload(b"x", artifactVersionId=identity, fileName="f")
+    await upsert(later, 400, version="1.2.3", alias=["x"])
+    await later.post("write/artifacts/state", {"artifactVersionId": identity, "state": "CLOSED"})
+    await upsert(later, 400, version="1.2.3", alias=["x"])
 
 
 async def test_a_file_again_and_files_in_each_others_way(client: Client) -> None:

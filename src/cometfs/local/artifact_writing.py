@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.artifact_store import Unfit, unbroken
+from cometfs.local.artifact_store import MAKING, Unfit, unbroken
 from cometfs.local.artifacts import AboutFile, AboutVersion, ArtifactVersion
 from cometfs.local.asking import (
     ARTIFACT_VERSION_EXISTS,
@@ -103,15 +103,31 @@ def _upsert(delivery: Delivery) -> Any:
     workspace = experiment.project.workspace
     before = delivery.journal.index.artifacts.named(workspace, asked.artifact_name)
     newest = next(reversed(before.whole()), None) if before else None
+    begun = before.version(asked.version) if before and asked.version else None
+    if begun is not None and _is_repeated(begun, about):
+        return _made(begun, newest)
     try:
         made = delivery.artifacts.make(workspace, asked.artifact_name, asked.artifact_type, asked.version, about)
     except Unfit as exc:
         raise Refusal(400, str(exc), ARTIFACT_VERSION_EXISTS if exc.taken else INVALID_VERSION) from exc
+    return _made(made, newest)
+
+
+def _is_repeated(begun: ArtifactVersion, about: AboutVersion) -> bool:
+    """Whether who asks for a version is who began it, and got no answer: nothing has come of it since.
+
+    Who names no number gets another one: two versions of one run that are logged at once are not one version.
+    """
+    same = msgspec.structs.replace(about, state=begun.about.state, added=begun.about.added)
+    return begun.about == same and begun.about.state == MAKING and not begun.files
+
+
+def _made(version: ArtifactVersion, before: ArtifactVersion | None) -> Any:
     return {
-        "artifactId": made.artifact.id,
-        "artifactVersionId": made.id,
-        "currentVersion": made.name,
-        "previousVersion": newest.name if newest else None,
+        "artifactId": version.artifact.id,
+        "artifactVersionId": version.id,
+        "currentVersion": version.name,
+        "previousVersion": before.name if before else None,
     }
 
 
