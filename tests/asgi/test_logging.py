@@ -239,8 +239,8 @@ GZIP = {"content-encoding": "gzip"}
         (BATCH, b"[" * 100_000, 400, {}),
         (BATCH, b"\xff", 400, {}),
         (BATCH, {"experimentKey": KEY}, 400, {}),
-        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x", "step": "one"}]}, 400, {}),
-        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x", "timestamp": 1e400}]}, 400, {}),
+        (BATCH, {"experimentKey": KEY, "values": [{"metricName": 5}]}, 400, {}),
+        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x"}, {"step": 1}]}, 400, {}),
         (BATCH, {"experimentKey": "?", "values": []}, 400, {}),
         (BATCH, b"no gzip", 400, GZIP),
         (BATCH, gzip.compress(b'{"experimentKey"')[:-9], 400, GZIP),
@@ -336,3 +336,40 @@ async def test_depth(client: Client, depth: int) -> None:
     assert [row["valueCurrent"] for row in values] == (["[" * depth + "]" * depth] if depth < 400 else [])
     log = client.locked.path / KEY / "messages.json"
     assert bool(log.read_bytes()) == bool(values)
+
+
+async def test_a_step_that_is_no_number_costs_no_value(client: Client) -> None:
+    """It is left out, and what came with it is kept."""
+    steps = [1, "7", float("nan"), [2], True, 2.5]
+    values = [
+        {"metricName": "m", "metricValue": at, "step": step, "epoch": step, "timestamp": step}
+        for at, step in enumerate(steps)
+    ]
+    await client.post("/clientlib/batch/logger/experiment/metric", {"experimentKey": KEY, "values": values})
+    points = (await client.get("experiment/metrics/get-metric", metricName="m"))["metrics"]
+    assert [(point["metricValue"], point["step"], point["epoch"]) for point in points] == [
+        ("0", 1, 1), ("1", None, None), ("2", None, None), ("3", None, None), ("4", None, None), ("5", 2.5, 2.5)
+    ]  # fmt: skip
+    settings = [{"parameterName": "a", "parameterValue": 1, "step": "x", "timestamp": "y"}]
+    await client.post("/clientlib/batch/logger/experiment/parameter", {"experimentKey": KEY, "values": settings})
+    (row,) = (await client.get("experiment/parameters"))["values"]
+    assert row["valueCurrent"] == "1"
+
+
+async def test_what_stands_behind_a_packed_body_is_refused(client: Client) -> None:
+    """Nothing of what was sent is dropped in silence."""
+    body = gzip.compress(json.dumps(metric("m", 1)).encode())
+    await client.post("write/experiment/metric", body + gzip.compress(b"{}"), 400, GZIP)
+    await client.post("write/experiment/metric", body + b"more", 400, GZIP)
+    await client.post("write/experiment/metric", body, headers=GZIP)
+    assert len((await client.get("experiment/metrics/get-metric", metricName="m"))["metrics"]) == 1
+
+
+async def test_facts_about_the_system_are_told_once(client: Client) -> None:
+    """The last of each, whether a client repeats them or says them anew."""
+    for value in ("3", "3", "4"):
+        facts = [{"key": "cluster", "value": value}, {"key": "zone", "value": "z"}]
+        body = {"experimentKey": KEY, "logAdditionalSystemInfoList": facts}
+        await client.post("write/experiment/system-details", body)
+    told = (await client.get("experiment/system-details"))["logAdditionalSystemInfoList"]
+    assert told == [{"key": "cluster", "value": "4"}, {"key": "zone", "value": "z"}]

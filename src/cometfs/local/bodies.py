@@ -50,6 +50,8 @@ def _unpacked(body: bytes) -> bytes:
     _check(len(made))
     if not unpacker.eof:
         raise Refusal(400, "the body is no gzip: it is cut short")
+    if unpacker.unused_data:
+        raise Refusal(400, "the body is no gzip: there is more behind its end")
     return made
 
 

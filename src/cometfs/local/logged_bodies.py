@@ -30,12 +30,17 @@ class Body(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Point(msgspec.Struct, rename="camel"):
+    """A step that is no number is none: it costs neither the value nor those that came with it."""
+
     metric_name: str
     metric_value: Any = None
-    step: Number | None = None
-    epoch: Number | None = None
+    step: Any = None
+    epoch: Any = None
     context: str | None = None
-    timestamp: Number | None = None
+    timestamp: Any = None
+
+    def __post_init__(self) -> None:
+        self.step, self.epoch, self.timestamp = _number(self.step), _number(self.epoch), _number(self.timestamp)
 
     def message(self) -> Message:
         metric = {
@@ -57,12 +62,17 @@ class Metrics(Body):
 
 
 class Setting(msgspec.Struct, rename="camel"):
+    """Like a point."""
+
     parameter_name: str
     parameter_value: Any = None
-    step: Number | None = None
+    step: Any = None
     source: str | None = None
     context: str | None = None
-    timestamp: Number | None = None
+    timestamp: Any = None
+
+    def __post_init__(self) -> None:
+        self.step, self.timestamp = _number(self.step), _number(self.timestamp)
 
     def message(self) -> Message:
         """Lists have a field of their own."""
@@ -205,6 +215,10 @@ _LISTS = {
     "osPackages": "os_packages",
     "gpuStaticInfoList": "gpu_static_info",
 }
+
+
+def _number(told: Any) -> Number | None:
+    return told if type(told) in (int, float) else None
 
 
 def _in_context(context: str | None) -> dict[str, Any]:
