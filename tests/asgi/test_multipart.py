@@ -87,6 +87,7 @@ async def test_no_file_is_told(tmp_path: Path) -> None:
         (part("file", b"x" * (3 << 20), "f") + part("metadata", b"x" * (MOST_TEXT + 1)) + END, 413),
         (part("x", b"") * (MOST_PARTS + 1) + END, 400),
         (f"--{BOUNDARY}\r\nX: y\r\n\r\nz\r\n".encode() + END, 400),
+        (part("file", b"x", "f").replace(b"\r\n", b"\r\nX: " + b"y" * 100_000 + b"\r\n", 1) + END, 400),
     ],
 )
 async def test_what_is_broken_is_refused_and_leaves_nothing(tmp_path: Path, body: bytes, status: int) -> None:

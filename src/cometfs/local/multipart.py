@@ -155,8 +155,8 @@ class _Parts:
     def _callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._part_begins,
-            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_field": lambda chunk, start, end: self._header.extend(chunk[start:end]),
+            "on_header_value": lambda chunk, start, end: self._value.extend(chunk[start:end]),
             "on_header_end": self._header_ends,
             "on_headers_finished": self._headers_end,
             "on_part_data": self._bytes,
@@ -187,15 +187,15 @@ class _Parts:
         else:
             self._texts[self._name] = bytearray()
 
-    def _bytes(self, data: bytes, start: int, end: int) -> None:
+    def _bytes(self, chunk: bytes, start: int, end: int) -> None:
         if self._is_file:
-            self._chunks.append(data[start:end])
+            self._chunks.append(chunk[start:end])
             self.waiting += end - start
             return
         self._left -= end - start
         if self._left < 0:
             raise Refusal(413, "the upload says too much beside its file")
-        self._texts[self._name].extend(data[start:end])
+        self._texts[self._name].extend(chunk[start:end])
 
     def _all_ends(self) -> None:
         self._ended = True
