@@ -373,3 +373,12 @@ async def test_facts_about_the_system_are_told_once(client: Client) -> None:
         await client.post("write/experiment/system-details", body)
     told = (await client.get("experiment/system-details"))["logAdditionalSystemInfoList"]
     assert told == [{"key": "cluster", "value": "4"}, {"key": "zone", "value": "z"}]
+
+
+async def test_what_is_not_there_says_so(client: Client) -> None:
+    """What README says that there is no endpoint for is no failure of the server."""
+    absent = ["cpu-metrics", "gpu-metrics", "ram-metrics", "load-metrics", "asset/delete", "parameter/delete"]
+    paths = [f"write/experiment/{name}" for name in absent]
+    paths += ["write/project/create", "write/project/notes", "write/registry-model", "write/registry-model/update"]
+    for path in paths:
+        assert (await client.post(path, {"experimentKey": KEY}, 404))["code"] == 404
