@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-DEEPEST = 400
+DEEPEST = 200
 """How deep lists and objects may stand in each other. Python's own limit depends on who asks: what one reader takes in
 would be too deep for the next."""
 
