@@ -5,11 +5,10 @@ Not here: sockets (`server`); answers (`endpoints`, `downloads`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,6 +24,7 @@ from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
 from cometfs.local.index import Index
 from cometfs.local.journal import Journal
 from cometfs.local.panels import PanelStore
+from cometfs.local.routes import Handler, as_json, exactly
 from cometfs.local.taking import CLOSED, writing_routes
 
 VERSION = "4.40.0"
@@ -34,7 +34,6 @@ OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping"
 """What is answered without a key."""
 
 REST = "/api/rest/v2/"
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(
@@ -74,19 +73,12 @@ def make_app(
 
 
 def _open_routes() -> list[Route]:
-    return [_route(path, _constant(body), "GET") for path, body in OPEN.items()]
-
-
-def _route(path: str, handler: Handler, method: str) -> Route:
-    """A route of exactly this method: left alone, HEAD would stream a whole asset to nobody."""
-    made = Route(path, handler)
-    made.methods = {method}
-    return made
+    return [exactly(path, _constant(body), "GET") for path, body in OPEN.items()]
 
 
 def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        return _route(REST + path, handler, method)
+        return exactly(REST + path, handler, method)
 
     return [
         *(route(path, _at_once(index, panels, endpoint)) for path, endpoint in IN_MEMORY.items()),
@@ -102,14 +94,14 @@ def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
 
 def _constant(body: Any) -> Handler:
     async def handle(_: Request) -> Response:
-        return _json(body)
+        return as_json(body)
 
     return handle
 
 
 def _at_once(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
-        return _json(endpoint(await _ask(index, panels, request)))
+        return as_json(endpoint(await _ask(index, panels, request)))
 
     return handle
 
@@ -118,10 +110,10 @@ def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         ask = await _ask(index, panels, request)
         try:
-            return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
+            return await trio.to_thread.run_sync(lambda: as_json(endpoint(ask)))
         except FileNotFoundError:
             # An experiment was deleted while its files were read. Now that this is the event loop, it is in no index.
-            return await trio.to_thread.run_sync(lambda: _json(endpoint(ask)))
+            return await trio.to_thread.run_sync(lambda: as_json(endpoint(ask)))
 
     return handle
 
@@ -137,7 +129,9 @@ def _item_metadata(index: Index, panels: PanelStore) -> Handler:
     """The one endpoint that has a name of something in its path."""
 
     async def handle(request: Request) -> Response:
-        return _json(registry_endpoints.item_metadata(await _ask(index, panels, request), request.path_params["item"]))
+        return as_json(
+            registry_endpoints.item_metadata(await _ask(index, panels, request), request.path_params["item"])
+        )
 
     return handle
 
@@ -145,7 +139,7 @@ def _item_metadata(index: Index, panels: PanelStore) -> Handler:
 def _patch(index: Index, panels: PanelStore) -> Handler:
     async def handle(request: Request) -> Response:
         found = downloads.patch(await _ask(index, panels, request))
-        return found or _json({"msg": "no git patch was logged", "code": 200})
+        return found or as_json({"msg": "no git patch was logged", "code": 200})
 
     return handle
 
@@ -154,11 +148,6 @@ async def _ask(index: Index, panels: PanelStore, request: Request) -> Ask:
     return Ask(
         index, panels, request.query_params, await request.body(), key_of(request.scope) or "", str(request.base_url)
     )
-
-
-def _json(body: Any) -> Response:
-    """Exactly ``application/json``: Comet's Python client refuses the same with a charset behind it."""
-    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 async def _refuse(_: Request, exc: Exception) -> Response:

@@ -7,10 +7,6 @@ Not here: questions (`app`); what is done with what is told (the modules whose t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,6 +21,7 @@ from cometfs.local.desk import Desk, Take, take_in
 from cometfs.local.journal import Journal
 from cometfs.local.logging_endpoints import Delivery, Endpoint
 from cometfs.local.multipart import drained
+from cometfs.local.routes import as_json, exactly
 
 CLIENTLIB = "/clientlib/"
 
@@ -32,8 +29,6 @@ RESTS = ("/api/rest/v2/", "/clientlib/rest/v2/")
 """Two bases, which comet_ml mixes."""
 
 CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
@@ -47,7 +42,7 @@ def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
         *(told.route(RESTS[0] + path, one, "GET") for path, one in asked.items()),
         *(told.desk(CLIENTLIB + path, take) for path, take in uploads.UPLOADED.items()),
         *(told.desk(RESTS[0] + path, take) for path, take in uploads.WRITTEN.items()),
-        _route(CLIENTLIB + "rpc/get-pending-rpcs", _no_calls, "GET"),
+        exactly(CLIENTLIB + "rpc/get-pending-rpcs", _no_calls, "GET"),
     ]
 
 
@@ -68,11 +63,11 @@ class Taking:
             body = await read_body(request)
             delivery = Delivery(self._journal, self._artifacts, query, body, str(request.base_url))
             try:
-                return _json(endpoint(delivery))
+                return as_json(endpoint(delivery))
             except RecursionError as exc:  # while it was read: nothing was written
                 raise Refusal(400, "the body has lists and objects too deep in each other") from exc
 
-        return _route(path, handle, *methods)
+        return exactly(path, handle, *methods)
 
     def desk(self, path: str, take: Take) -> Route:
         """Of a body that streams."""
@@ -81,21 +76,10 @@ class Taking:
             if self._journal is None or self._artifacts is None:
                 await drained(request.stream())
                 raise Refusal(403, self._closed)
-            return _json(await take_in(Desk(self._journal, self._artifacts), request, take))
+            return as_json(await take_in(Desk(self._journal, self._artifacts), request, take))
 
-        return _route(path, handle, "POST", "PUT")
+        return exactly(path, handle, "POST", "PUT")
 
 
 async def _no_calls(_: Request) -> Response:
-    return _json({"remoteProcedureCalls": []})
-
-
-def _route(path: str, handler: Handler, *methods: str) -> Route:
-    """A route of exactly these methods: left alone, GET would bring HEAD with it."""
-    made = Route(path, handler)
-    made.methods = set(methods)
-    return made
-
-
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return as_json({"remoteProcedureCalls": []})
