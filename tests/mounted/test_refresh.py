@@ -17,6 +17,7 @@ import pytest
 
 from tests.mounted.faulty import Answer, Faults, faulty_comet
 from tests.mounted.processes import COMETFS, PATIENCE, Comet, Mounted, running_mount
+from tests.mounted.running import Run
 
 PROJECT = "tabular/wine-cultivars"
 FOREST = f"{PROJECT}/forest-200"
@@ -202,6 +203,28 @@ def test_what_is_open_stays_as_it_is_and_the_next_one_opened_is_new(changing: Ch
         assert opened.read() == before
         assert os.fstat(opened.fileno()).st_size == len(before)
     assert path.read_bytes() == b"even-newer-than-that\nquite-new\n"
+
+
+@pytest.mark.promise("Now")
+def test_what_a_run_rewrites_is_new_by_its_name_while_somebody_has_it_open(run: Run, tmp_path: Path) -> None:
+    """Its size and its bytes, at once; who has it open keeps what he has."""
+    run.point("loss", 1, 0.5)
+    with running_mount(tmp_path, run.comet, "--live-interval", "600") as mount:
+        path = mount / run.folder / "metrics.json"
+        before = path.read_bytes()
+        with path.open("rb", buffering=0) as opened:
+            for name in ("a", "bc"):
+                assert opened.read() == before
+                run.point(name, 2, 0.123456789)
+                touch(path)
+                os.fstat(opened.fileno())
+                size = path.stat().st_size
+                assert size > len(before)
+                assert name in json.loads(path.read_bytes())
+                assert path.stat().st_size == size
+                opened.seek(0)
+            assert opened.read() == before
+        assert mount.log.read_text() == ""
 
 
 def test_a_download_that_is_read_goes_on_and_the_next_one_begins_anew(changing: Changing) -> None:

@@ -10,7 +10,6 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 
 import pyfuse3
 import trio
@@ -19,6 +18,7 @@ from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Content, Opened
 from cometfs.tree.vfs import Vfs, may_change
@@ -113,8 +113,7 @@ class Live:
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
         elif shared.opened.size != size:
             # Before anybody can read the new bytes: a size that the kernel has kept is smaller than what they are.
-            with suppress(FileNotFoundError):  # closed and forgotten, and we have not heard of it yet
-                pyfuse3.invalidate_inode(shared.inode.number, attr_only=True)
+            end_attributes(shared.inode.number)
         if not taken or shared.opened.size != size or shared.opened.grows != grew:
             self._wake(shared)
         return taken

@@ -1,9 +1,10 @@
-"""What the kernel is told unasked of the names that it remembers: that they are to be looked up again.
+"""What the kernel is told unasked of the names that it remembers: that they are to be looked up again; and of an inode,
+that its attributes are to be asked for again.
 
 What pyfuse3 has for that (`invalidate_entry`) takes a directory out of the kernel's tree: a program that stands in it
 has no working directory any more, and getcwd() fails. A name can be made to end instead: all of them at once since
 Linux 6.16, without a lock, so at any moment; one by one since 6.2, which waits until nobody looks up anything in that
-directory. On older kernels it is taken out after all. Not here: attributes and pages, and which names (refresh.py).
+directory. On older kernels it is taken out after all. Not here: pages, and which names (refresh.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
+import pyfuse3
 import trio
 
 HEADER = struct.Struct("=IiQ")
@@ -40,6 +42,12 @@ ABSENCES = 20_000
 
 Entry = tuple[int, bytes]
 """The number of a directory's inode, and a name in it."""
+
+
+def end_attributes(number: int) -> None:
+    """Has the attributes of an inode asked for again by whoever wants them next; never raises."""
+    with suppress(OSError):  # it may just have been forgotten, and we have not heard of it yet
+        pyfuse3.invalidate_inode(number, attr_only=True)
 
 
 class Notices:

@@ -17,6 +17,7 @@ from cometfs.errors import NoSuchEntry, Superseded
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
+from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, writes
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
@@ -63,8 +64,7 @@ class Operations(Refusals):
         self._standing = Standing(vfs, self._inodes, patience)
         self._handles = Handles()
         self.live = Live(vfs, self._inodes, self._handles, self._standing)
-        self.refresh = Refresh(vfs, self._inodes, self._handles)
-        self.refresh.followed = self.live.hurry
+        self.refresh = Refresh(vfs, self._inodes, self._handles, self.live)
         self._owner = (os.getuid(), os.getgid())
 
     def _place_at_hand(self, number: InodeT) -> Inode | None:
@@ -180,13 +180,13 @@ class Operations(Refusals):
         shared = self._handles.shared(place)
         if shared is not None and shared.opened is not opened and not self.live.take(shared, opened):
             raise Superseded(f"{place.node.name} is open in a former version")
-        handle, same = self._handles.share(place, opened)
-        shown = self._handles.file(handle)
+        shown = opened if shared is None else shared.opened
         if shown.size != place.told_size:
             if shared is None and isinstance(shown, Content) and not shown.grows:
                 _push_size(place, shown)
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
-            _invalidate_attributes(place)
+            end_attributes(place.number)
+        handle, same = self._handles.share(place, opened)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
         return FileInfo(fh=handle, keep_cache=same, direct_io=shown.grows)
 
@@ -336,14 +336,9 @@ def _push_size(inode: Inode, opened: Content) -> None:
     """
     start = max(0, opened.size - 1) // PAGE * PAGE
     if opened.size:
-        pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, PAGE)))
-
-
-def _invalidate_attributes(inode: Inode) -> None:
-    pyfuse3.invalidate_inode(inode.number, attr_only=True)
+        with suppress(OSError):  # a kernel that does not take it is told to ask for the attributes in any case
+            pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, PAGE)))
 
 
 def _outdated(inode: Inode) -> None:
-    # The kernel may have forgotten it, and have said so where nobody has read it yet.
-    with suppress(FileNotFoundError):
-        _invalidate_attributes(inode)
+    end_attributes(inode.number)

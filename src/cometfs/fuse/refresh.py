@@ -5,14 +5,12 @@ Not here: what the tree knows there (tree/refresh.py), and how the kernel is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-
-import pyfuse3
+from collections.abc import Iterator
 
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.notices import Entry, Notices
+from cometfs.fuse.live import Live
+from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.tree.node import Dir, File
 from cometfs.tree.vfs import Vfs
 
@@ -20,13 +18,12 @@ from cometfs.tree.vfs import Vfs
 class Refresh:
     """Forgets, in the tree and in the kernel."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live) -> None:
         self.notices = Notices()
-        self.followed: Callable[[Inode], None] = lambda _inode: None
-        """Called for each file that is open and may still grow: what is there now is to be looked at again."""
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
+        self._live = live
 
     async def __call__(self, inode: Inode) -> None:
         """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
@@ -41,9 +38,8 @@ class Refresh:
             one.until = 0.0 if one.parent is not None else one.until
         # Attributes come with the names, but for who stands in the directory.
         ended = isinstance(inode.node.entry, Dir) and self.notices.end_all()
-        for number in [inode.number] if ended else reached:
-            with suppress(FileNotFoundError):  # the kernel has just forgotten it
-                pyfuse3.invalidate_inode(number, attr_only=True)
+        for number in [inode.number] if ended else {inode.number, *reached}:
+            end_attributes(number)
         if not ended:
             await self.notices.end([*parted, *_entries(inode)], reached, inode.number)
 
@@ -51,10 +47,11 @@ class Refresh:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
         if inode.parent is None or self._vfs.desk(inode.node) is not None:
             return False
-        if inode.node.at.experiment is not None and not inode.node.at.version:
-            self.followed(inode)
+        opened = self._handles.opened(inode)
+        if opened is not None and opened.grows:
+            self._live.hurry(inode)
             return False
-        self._inodes.part(inode.parent, inode.node.name)
+        self._inodes.part(inode.parent, inode.node.name, inode)
         return True
 
 
@@ -89,6 +86,7 @@ def _entries(inode: Inode) -> Iterator[Entry]:
     """The names by which what may have changed is found."""
     node, at = inode.node, inode
     if isinstance(node.entry, File) and node.entry.source is not None:
+        yield _entry(inode)
         return
     # What is bound to a row of a listing above is bound anew on the way down.
     while at.parent is not None:

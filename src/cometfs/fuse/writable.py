@@ -17,7 +17,8 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestConte
 
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
-from cometfs.fuse.operations import Operations, _invalidate_attributes
+from cometfs.fuse.notices import end_attributes
+from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree.drafts import Draft
@@ -48,7 +49,7 @@ class WritableOperations(Operations):
             if flags & os.O_TRUNC:
                 self._draft(reply.fh).resize(0)
             # The kernel's own idea of the size may be one that could not be stored.
-            _invalidate_attributes(place)
+            end_attributes(place.number)
         return reply
 
     @handler
@@ -176,7 +177,7 @@ class WritableOperations(Operations):
         try:
             await draft.save()
         finally:
-            _invalidate_attributes(inode)
+            end_attributes(inode.number)
 
     async def _resize(self, place: Inode, size: int) -> None:
         opened = self._handles.opened(place)
