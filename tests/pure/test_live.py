@@ -15,7 +15,7 @@ from cometfs.errors import CometFSError, Unreachable
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import BREATH, GRACE, REST, Live
-from cometfs.tree.node import At, Dir, File, Source
+from cometfs.tree.node import At, Dir, File, Source, Stream
 from cometfs.tree.place import Attributes, Content, Node
 
 INTERVAL = 5.0
@@ -265,6 +265,26 @@ async def test_an_inode_that_the_kernel_has_forgotten_is_no_bug(
     stage.vfs.now = Content(b"one\ntwo\n", grows=True)
     await stage.look()
     assert stage.shown == b"one\ntwo\n"
+
+
+async def test_what_cannot_have_changed_is_not_fetched_again(
+    stage: Stage, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download: all that is to be learned, where that is in doubt, is whether its run goes on."""
+    learned = []
+
+    async def follow(inode: Inode) -> None:
+        learned.append(inode)
+
+    node = Node("model.bin", File("model.bin", Stream("asset", _nothing, lambda _at: None)), NODE.at)  # type: ignore[arg-type]
+    inode = stage.inodes.child(stage.inodes.root, node)
+    stage.handles.share(inode, Content(b"one\n", grows=False))
+    monkeypatch.setattr(Stands, "follows", lambda _self, _inode: False)
+    monkeypatch.setattr(stage.live._standing, "follow", follow)
+    assert stage.live.is_due(inode)
+    await stage.live.look(inode)
+    assert learned == [inode]
+    assert stage.vfs.asked == []
 
 
 # A file that becomes another one

@@ -78,6 +78,11 @@ class Live:
                 # A listing that takes long must not keep from us what is added to a file.
                 with trio.move_on_after(GRACE / 2):
                     await self._standing.follow(inode)
+                shared = self._handles.shared(inode)
+                if shared is None or not (shared.opened.grows or may_change(inode.node)):
+                    # What cannot have changed is not fetched again, and nobody waits again at once to learn that.
+                    self._rest(inode, GRACE)
+                    return
                 fresh = await self._vfs.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)
