@@ -210,6 +210,30 @@ async def test_a_server_that_is_away_is_waited_for_once(
         await kernel.standing.look(file)
 
 
+async def test_what_is_gone_stays_gone_while_nobody_answers(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Also once the listing that told so has run out."""
+    file = await kernel.told(FILE)
+    directory = file.parent
+    assert directory is not None
+    wire.edits["experiments"] = editing(experimentName="another")
+    await trio.sleep(LISTING + 1)
+    with pytest.raises(Gone):
+        await kernel.standing.look(file)
+    wire.failing = True
+    for _ in range(2):
+        await trio.sleep(LISTING + PAUSE)
+        for inode in (directory, file):
+            with pytest.raises(Gone):
+                await kernel.standing.look(inode)
+        kernel.inodes.doubt(kernel.inodes.root)
+    wire.failing = False
+    wire.edits.clear()
+    await trio.sleep(LISTING + PAUSE)
+    assert await kernel.standing.look(file)
+
+
 async def test_a_request_with_little_or_no_time_does_not_wait(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:

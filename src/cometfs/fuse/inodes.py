@@ -118,7 +118,7 @@ class Inodes:
         """Whatever the kernel was told of `inode` and what lies below it may not hold any more."""
         self._outdated(inode)
         for child in (inode.children or {}).values():
-            child.until = 0.0
+            child.until = min(child.until, 0.0)  # what is gone stays so until it is found again
             self.doubt(child)
 
     def part(self, parent: Inode, name: str, inode: Inode | None = None) -> None:

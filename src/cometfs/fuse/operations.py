@@ -21,7 +21,7 @@ from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, writes
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
-from cometfs.fuse.standing import Standing
+from cometfs.fuse.standing import DOUBTED, Standing
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
 from cometfs.tree.vfs import Vfs
 
@@ -108,7 +108,7 @@ class Operations(Refusals):
 
     def _entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         now = trio.current_time()
-        until = min(parent.until, now + lease)
+        until = max(DOUBTED, min(parent.until, now + lease))
         inode = self._inodes.child(parent, node, until)
         self._inodes.remember(inode)
         reply = self._blank(lease)
@@ -241,7 +241,7 @@ class Operations(Refusals):
         parent, nodes, until = self._handles.dir(fh)
         now = trio.current_time()
         reply = self._blank(max(0.0, until - now))  # one for all: pyfuse3 copies what is in it
-        until = min(until, parent.until)
+        until = max(DOUBTED, min(until, parent.until))
         for index in range(start_id, len(nodes)):
             node = nodes[index]
             inode = self._inodes.child(parent, node, until)

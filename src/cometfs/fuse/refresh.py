@@ -11,6 +11,7 @@ from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Entry, Notices, end_attributes
+from cometfs.fuse.standing import DOUBTED
 from cometfs.tree.node import Dir, File
 from cometfs.tree.vfs import Vfs
 
@@ -35,7 +36,7 @@ class Refresh:
         reached = {one.number: one for one in _reached(inode)}
         for one in reached.values():
             # The root stands for itself.
-            one.until = 0.0 if one.parent is not None else one.until
+            one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
         # Attributes come with the names, but for who stands in the directory.
         ended = isinstance(inode.node.entry, Dir) and self.notices.end_all()
         for number in [inode.number] if ended else {inode.number, *reached}:

@@ -71,10 +71,11 @@ class Standing:
         if self._is_listed(inode, parent):
             return True
         listing = await self._listing(inode, parent) if known else None
-        if listing is None:
-            return False
-        self._stand(inode, parent, listing)
-        return True
+        if listing is not None:
+            self._stand(inode, parent, listing)
+        elif inode.until == GONE:
+            self._gone(inode, parent)  # that nobody answers now does not bring it back
+        return listing is not None
 
     def follows(self, inode: Inode) -> bool:
         """The same as `holds` for a file that is open, which stays what it was: whether more is to be learned of its
