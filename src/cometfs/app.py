@@ -34,6 +34,7 @@ from cometfs.fuse import session
 from cometfs.lease import RUNNING, Lease
 from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
+from cometfs.tree.refresh import owner_of
 from cometfs.tree.vfs import Vfs
 
 # Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
@@ -93,7 +94,7 @@ async def open_vfs(
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, library)
             ending.callback(bodies.close)
             try:
-                store = Store(Memory(MEMORY), Flights(loads), keeper)
+                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), keeper)
                 spare = budget.spare if budget else lambda _urgency: True
                 answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
                 yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)

@@ -124,6 +124,25 @@ async def test_memory_stays_within_its_budget_and_drops_the_least_recently_used(
     assert [key for key in "abcd" if memory.get(key)] == ["a", "c", "d"]
 
 
+async def test_what_is_dropped_of_one_owner_costs_no_look_at_what_is_of_others() -> None:
+    """However many those are; what was pushed out is not found there, either."""
+    memory, looked = Memory(300, owner=lambda key: str(key)[0]), []
+
+    def which(key: object) -> bool:
+        looked.append(key)
+        return key != "a3"
+
+    for key in ("a1", "b1", "a2", "a3"):
+        memory.put(key, Held(key, trio.current_time() + 60, 75))
+    memory.put("c1", Held("c1", trio.current_time() + 60, 75))
+    assert memory.get("a1") is None
+    memory.drop_all(which, ["a", "d"])
+    assert sorted(looked) == ["a2", "a3"]
+    assert sorted(memory.all_keys()) == ["a3", "b1", "c1"]
+    memory.drop_all(which)
+    assert memory.all_keys() == ["a3"]
+
+
 async def test_memory_lets_go_of_what_has_ended(autojump_clock: trio.testing.MockClock) -> None:
     """It is not given any more at once, and takes no room soon after: a mount that nobody uses is small again."""
     memory = Memory(1000)

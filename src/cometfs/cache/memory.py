@@ -5,7 +5,8 @@ Not here: how values are made, and who waits for them (flight.py, store.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -19,6 +20,9 @@ SWEEP = 60.0
 
 Which = Callable[[Hashable], bool]
 """Tells of a key whether it is one of those that are meant."""
+
+Owner = Callable[[Hashable], Hashable]
+"""Tells of a key whose it is; None for nobody's."""
 
 
 @dataclass(slots=True)
@@ -46,6 +50,29 @@ class Held:
         return self.value
 
 
+class _Owned(LRUCache[Hashable, Held]):
+    """One that knows whose its keys are, so that those of a few owners are found without going through all."""
+
+    def __init__(self, budget: int, owner: Owner) -> None:
+        super().__init__(budget, attrgetter("weight"))
+        self._owner = owner
+        self._of: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
+
+    def __setitem__(self, key: Hashable, held: Held) -> None:
+        super().__setitem__(key, held)
+        self._of[self._owner(key)].add(key)
+
+    def __delitem__(self, key: Hashable) -> None:  # what is pushed out comes through here, too
+        super().__delitem__(key)
+        owner = self._owner(key)
+        self._of[owner].discard(key)
+        if not self._of[owner]:
+            del self._of[owner]
+
+    def of(self, owners: Collection[Hashable]) -> list[Hashable]:
+        return [key for owner in owners for key in self._of.get(owner, ())]
+
+
 class Memory:
     """At most `budget` bytes of held values. A value is given iff its lease has not ended and it was not pushed out.
 
@@ -53,9 +80,11 @@ class Memory:
     more memory for a value.
     """
 
-    def __init__(self, budget: int, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(self, budget: int, clock: Callable[[], float] = trio.current_time, owner: Owner | None = None) -> None:
+        """`owner`: whose a key is, where that is one of the words by which keys are dropped; None: nobody knows."""
         self.clock = clock
-        self._held: LRUCache[Hashable, Held] = LRUCache(budget, attrgetter("weight"))
+        self._known = owner is not None
+        self._held = _Owned(budget, owner or (lambda _key: None))
         self._swept = -SWEEP
 
     def get(self, key: Hashable) -> Held | None:
@@ -88,11 +117,12 @@ class Memory:
         """Forgets `key`, if it is there."""
         self._held.pop(key, None)
 
-    def drop_all(self, which: Which) -> None:
+    def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Forgets those keys. Whoever has a value of theirs in hand sees its lease end: what he makes of it holds no
-        longer either."""
+        longer either. `among`: if given, the owner of each of those keys is one of these."""
         now = self.clock()
-        for key in [key for key in self._held if which(key)]:
+        keys = list(self._held) if among is None or not self._known else self._held.of(among)
+        for key in filter(which, keys):
             # Not through the cache's own `[]`, as in a sweep.
             Cache.__getitem__(self._held, key).expires = now
             del self._held[key]

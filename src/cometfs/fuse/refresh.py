@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import trio
+
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
 from cometfs.tree.node import Dir, File
+from cometfs.tree.refresh import Scope
 from cometfs.tree.vfs import Vfs
+
+AT_A_TIME = 1000
+"""Inodes that are gone through before others get their turn: less than a millisecond."""
 
 
 class Refresh:
@@ -31,9 +37,9 @@ class Refresh:
 
         Who has a file open reads on what he has; but the next one to open it gets it anew.
         """
-        is_old = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
-        parted = [_entry(one) for one in self._handles.inodes() if is_old(one.node) and self._part(one)]
-        reached = {one.number: one for one in _reached(inode)}
+        scope = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
+        parted = [_entry(one) for one in self._handles.inodes() if scope.reaches(one.node) and self._part(one)]
+        reached = await _all_of(_reached(inode, scope))
         for one in reached.values():
             # The root stands for itself.
             one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
@@ -62,25 +68,49 @@ def _above(inode: Inode) -> Iterator[Inode]:
         yield inode
 
 
-def _reached(inode: Inode) -> Iterator[Inode]:
+async def _all_of(reached: Iterator[Inode]) -> dict[int, Inode]:
+    """By their numbers; others get their turn meanwhile, for a mount may know hundreds of thousands."""
+    found: dict[int, Inode] = {}
+    for count, one in enumerate(reached, 1):
+        found[one.number] = one
+        if count % AT_A_TIME == 0:
+            await trio.lowlevel.checkpoint()
+    return found
+
+
+def _reached(inode: Inode, scope: Scope) -> Iterator[Inode]:
     """What may have changed: a directory with all below it, and in any case what shares answers with it, which is of
     the same experiment, or stands in the project itself."""
     if isinstance(inode.node.entry, Dir):
         yield inode
         yield from _below(inode, others=True)
-    owners = [one for one in (inode, *_above(inode)) if _is_whole(one)]
-    for owner in owners[: 1 if inode.node.at.experiment is None else 2]:
-        yield from _below(owner, others=False)
+    owner, *over = [one for one in (inode, *_above(inode)) if _is_whole(one)]
+    yield from _below(owner, others=False)
+    if inode.node.at.experiment is not None and over:
+        # A project may have shown links by the thousand, which most of what an experiment has leaves as they are.
+        for child in _others_left_out(over[0]):
+            if scope.shows(child.node):
+                yield child
+                yield from _below(child, others=False)
 
 
 def _below(inode: Inode, *, others: bool) -> Iterator[Inode]:
     """All that the kernel knows below; without `others`, not what is in the experiments of a project and so on."""
     left = [inode]
     while left:
-        for child in (left.pop().children or {}).values():
-            if others or not _is_whole(child):
-                yield child
-                left.append(child)
+        one = left.pop()
+        for child in _children(one) if others else _others_left_out(one):
+            yield child
+            left.append(child)
+
+
+def _children(inode: Inode) -> list[Inode]:
+    """As they are now: who is looked up meanwhile is known as he is now."""
+    return list((inode.children or {}).values())
+
+
+def _others_left_out(inode: Inode) -> Iterator[Inode]:
+    return (child for child in _children(inode) if not _is_whole(child))
 
 
 def _entries(inode: Inode) -> Iterator[Entry]:

@@ -26,6 +26,9 @@ Question = Source | Stream
 _PLACES = {"listing": 3, "file": 3, "omitted": 2}
 """Where the place stands in the keys of what is made of answers."""
 
+_ABOUT = ("render", "renewal")
+"""How the keys begin of what is done about another key, which follows."""
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -53,13 +56,10 @@ class Scope:
         if not isinstance(key, tuple) or not key:
             return False
         kind = key[0]
-        if kind in ("render", "renewal"):
+        if kind in _ABOUT:
             return self(key[1])
-        if kind in ("listed", "made"):
-            # Who is going through what, and pictures, which stand under the answer that they are made of.
-            return False
-        place: Place = key[_PLACES[kind]] if kind in _PLACES else key[1:] if kind == "sizes" else key[2:]
-        if self.firsts is not None and (not place or place[0] not in self.firsts):
+        place = _place_of(key)
+        if place is None or (self.firsts is not None and (not place or place[0] not in self.firsts)):
             return False
         if kind == "listing":
             asked = any(self.asks(each.source, place) for each in key[1].entries if isinstance(each, Each))
@@ -83,9 +83,16 @@ class Scope:
             return self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
         return isinstance(entry, File) and entry.source is not None and self.means(entry.source, place)
 
+    def shows(self, node: Node) -> bool:
+        """Whether what is meant is seen in a file, or in a directory that is declared with those questions."""
+        if not isinstance(node.entry, Dir):
+            return self.reaches(node)
+        place = node.at.key
+        return place[:1] == self.rebuilt or any(self.means(question, place) for question in _questions(node.entry))
+
     def has(self, place: Place) -> bool:
         """Whether everything at the place is meant."""
-        return any(place[:length] in self.whole for length in range(len(place) + 1))
+        return () in self.whole or any(place[:length] in self.whole for length in range(1, len(place) + 1))
 
     def asks(self, question: Question, place: Place) -> bool:
         """Whether the question is one of those that are meant at the place."""
@@ -94,8 +101,10 @@ class Scope:
     def _asks(self, name: str, place: Place) -> bool:
         if name not in self.names or place[:1] not in self.owners:
             return False
-        common = min(len(place), len(self.place or ()))
-        return self.place is None or len(place) <= 1 or place[:common] == self.place[:common]
+        if self.place is None or len(place) <= 1:
+            return True
+        depth = min(len(place), len(self.place))
+        return place[:depth] == self.place[:depth]
 
 
 class Refresh:
@@ -217,6 +226,26 @@ class Refresh:
                     self._left.pop(where, None)
                 elif last is not None:
                     self._left[where] = last
+
+
+def owner_of(key: Hashable) -> Hashable:
+    """Whose what is kept under a key is: the beginning of its place. None where no scope means it by that."""
+    if not isinstance(key, tuple) or not key:
+        return None
+    if key[0] in _ABOUT:
+        return owner_of(key[1])
+    place = _place_of(key)
+    return place[0] if place else None
+
+
+def _place_of(key: tuple[Any, ...]) -> Place | None:
+    """The place at which something is kept; None where that is nothing to ask again."""
+    kind = key[0]
+    if kind in ("listed", "made"):
+        # Who is going through what, and pictures, which stand under the answer that they are made of.
+        return None
+    place: Place = key[_PLACES[kind]] if kind in _PLACES else key[1:] if kind == "sizes" else key[2:]
+    return place
 
 
 def _of(question: Question) -> Iterable[Question]:

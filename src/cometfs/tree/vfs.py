@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 from zipfile import BadZipFile
@@ -29,7 +29,7 @@ from cometfs.tree.made import Made
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.questions import ended_ago
-from cometfs.tree.refresh import Refresh
+from cometfs.tree.refresh import Refresh, Scope
 from cometfs.tree.sizes import REMEMBERED, Sizes
 from cometfs.tree.table import words
 
@@ -160,13 +160,13 @@ class Vfs:
             opened.close()
         return seen
 
-    async def refresh(self, node: Node, above: Sequence[Node]) -> Callable[[Node], bool]:
+    async def refresh(self, node: Node, above: Sequence[Node]) -> Scope:
         """Forgets what is known at `node` and below it, so that whoever wants it next asks Comet; asks nobody itself.
 
         `above`: the directories that it lies in, nearest first. What is open stays as it is; what is returned tells of
         which files that is old now.
         """
-        return (await self._refresh(node, above)).reaches
+        return await self._refresh(node, above)
 
     def listed(self, directory: Node) -> None:
         """Somebody goes through a directory: if he asks for the size of one file, he will ask for that of all."""
