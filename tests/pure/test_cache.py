@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -126,10 +126,10 @@ async def test_memory_stays_within_its_budget_and_drops_the_least_recently_used(
 
 async def test_what_is_dropped_of_one_owner_costs_no_look_at_what_is_of_others() -> None:
     """However many those are; what was pushed out is not found there, either."""
-    memory, looked = Memory(300, owner=lambda key: str(key)[0]), []
+    memory, looked = Memory(300, owner=lambda key: str(key)[0]), list[str]()
 
-    def which(key: object) -> bool:
-        looked.append(key)
+    def which(key: Hashable) -> bool:
+        looked.append(str(key))
         return key != "a3"
 
     for key in ("a1", "b1", "a2", "a3"):
@@ -138,7 +138,7 @@ async def test_what_is_dropped_of_one_owner_costs_no_look_at_what_is_of_others()
     assert memory.get("a1") is None
     memory.drop_all(which, ["a", "d"])
     assert sorted(looked) == ["a2", "a3"]
-    assert sorted(memory.all_keys()) == ["a3", "b1", "c1"]
+    assert set(memory.all_keys()) == {"a3", "b1", "c1"}
     memory.drop_all(which)
     assert memory.all_keys() == ["a3"]
 
