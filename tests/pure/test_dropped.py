@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -263,6 +264,28 @@ async def test_it_counts_as_gone_while_another_process_keeps_the_file(
         await until(lambda: not index.view.dropped)
     async with process(tmp_path) as (store, _, _):
         assert store.recall(KEY) is None
+        assert store.recall(OTHER) is not None
+
+
+async def test_what_is_dropped_while_it_is_written_is_not_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for a moment: another mount, or the next one after a crash, would find it there."""
+    async with process(tmp_path) as (store, _, index):
+        write, found = index.write, list[int]()
+
+        def late(*changes: Any) -> bool:
+            if not found:
+                trio.from_thread.run(store.drop_all, mine)
+            done = write(*changes)
+            found.append(index.totals().answers)
+            return done
+
+        monkeypatch.setattr(index, "write", late)
+        for key in (KEY, OTHER):
+            store.keep(key, "old", HOUR, lasting=True)
+        await until(lambda: bool(found))
+        assert found[0] == 1
         assert store.recall(OTHER) is not None
 
 

@@ -73,8 +73,12 @@ class Index:
         self._viewed = self._identity
         return self.attempt(lambda _db: _reading(self.folder), None)
 
-    def write(self, changes: Changes) -> bool:
-        """Keeps, drops and marks as used, all or nothing; whether it could be written."""
+    def write(self, changes: Changes, wanted: Callable[[str], bool] = lambda _key: True) -> bool:
+        """Keeps, drops and marks as used, all or nothing; whether it could be written.
+
+        `wanted`: of which keys an answer is still to be kept. Whoever drops keys ends that wish first: either it is
+        seen here, or the row is there when he looks.
+        """
         if not any(changes):
             return True
         for file in changes.bodies_damaged:
@@ -90,7 +94,8 @@ class Index:
                 db.executemany(f"DELETE FROM {ANSWERS} WHERE key = ?", gone)
                 db.executemany(f"DELETE FROM {ANSWERS} WHERE key = ? AND mark IS ?", changes.unsound)
                 db.executemany(f"DELETE FROM {BODIES} WHERE key = ? AND mark IS ?", changes.unsound)
-                db.executemany(f"INSERT INTO {ANSWERS} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                still = [row for row in rows if wanted(row[0])]
+                db.executemany(f"INSERT INTO {ANSWERS} VALUES (?, ?, ?, ?, ?, ?, ?)", still)
                 db.executemany(f"UPDATE {ANSWERS} SET used = ? WHERE key = ?", [(now, key) for key in changes.used])
                 db.executemany(f"DELETE FROM {BODIES} WHERE key = ? AND file = ?", changes.bodies_gone)
                 db.executemany(

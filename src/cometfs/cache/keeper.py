@@ -164,20 +164,24 @@ class Keeper:
                 await self._flush(abandon=True)
 
     async def _flush(self, *, abandon: bool = False) -> None:
-        due, used, self._touched = dict(self._due), list(self._touched), set()
-        unsound, self._index.view.unsound = self._index.view.unsound, []
-        answers = [answer for answer in due.values() if answer is not None]
-        dropped = [name for name, answer in due.items() if answer is None]
-        changes = self._library.changes(Changes(answers, dropped, used, unsound))
+        due: dict[str, Answer | None] = {}
         try:
             await self._drop()
-            written = await trio.to_thread.run_sync(self._write, changes, abandon_on_cancel=abandon)
+            due = dict(self._due)  # as it is now: more may have been dropped while that was
+            written = await trio.to_thread.run_sync(self._write, self._changes(due), abandon_on_cancel=abandon)
         except Exception:  # a bug in the cache must not end the mount
             log.exception("the cache could not be written")
             written = _Written(False, None)
         if written.view is not None:
             self._index.view.take(written.view)
         self._forget_due(due, keep_drops=not written.done)
+
+    def _changes(self, due: dict[str, Answer | None]) -> Changes:
+        used, self._touched = list(self._touched), set()
+        unsound, self._index.view.unsound = self._index.view.unsound, []
+        answers = [answer for answer in due.values() if answer is not None]
+        dropped = [name for name, answer in due.items() if answer is None]
+        return self._library.changes(Changes(answers, dropped, used, unsound))
 
     def _forget_due(self, due: dict[str, Answer | None], *, keep_drops: bool) -> None:
         # What was kept or dropped again while it was written stays due. So do drops that could not be written: what
@@ -191,7 +195,7 @@ class Keeper:
         if not self._room.has(sum(answer.size for answer in changes.answers)):
             names = [answer.key for answer in changes.answers]
             changes = changes._replace(answers=[], dropped=[*changes.dropped, *names])
-        done = self._index.write(changes)
+        done = self._index.write(changes, lambda name: self._due.get(name) is not None)
         if done:
             self._room.make()
         return _Written(done, self._index.renewed_view())
