@@ -97,13 +97,16 @@ class Memory:
         return self._held.get(key)
 
     def put(self, key: Hashable, held: Held) -> None:
-        """Holds it until its lease ends; what is heavier than the whole budget is not held at all."""
+        """Holds it until its lease ends; what is heavier than the whole budget is not held at all. What has ended
+        already, which came too late, leaves what is held as it is."""
         now = self.clock()
         if now - self._swept >= SWEEP:
             self._sweep(now)
+        if held.expires <= now:
+            return
         if held.weight > self._held.maxsize:
             self._held.pop(key, None)
-        elif held.expires > now:
+        else:
             self._held[key] = held
 
     def _sweep(self, now: float) -> None:
