@@ -2,7 +2,8 @@
 
 A file is found under its own name where a path may have that name, and under a made-up one elsewhere; the line about it
 says which. What is said is written whole beside its old text and renamed over it, and a line about a file is written
-before the file is renamed into its place: whoever is killed in between leaves the old state or the new one.
+before the file is renamed into its place: whoever is killed in between leaves a line about no file, which is not read,
+or the old bytes of a file that was to be replaced under what is said of the new ones.
 
 Like those of the `journal` all methods run on the event loop. What threads may read meanwhile is replaced, not changed.
 
