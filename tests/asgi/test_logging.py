@@ -244,7 +244,7 @@ GZIP = {"content-encoding": "gzip"}
         (BATCH, {"experimentKey": "?", "values": []}, 400, {}),
         (BATCH, b"no gzip", 400, GZIP),
         (BATCH, gzip.compress(b'{"experimentKey"')[:-9], 400, GZIP),
-        (BATCH, gzip.compress(b" " * (257 << 20)), 413, GZIP),
+        (BATCH, gzip.compress(b" " * (33 << 20)), 413, GZIP),
         (BATCH, b"x", 415, {"content-encoding": "br"}),
         (REST + "write/experiment/system-details", {"experimentKey": KEY, "pid": "seven"}, 400, {}),
         (REST + "write/experiment/system-details", {"experimentKey": KEY, "logAdditionalSystemInfoList": 5}, 400, {}),

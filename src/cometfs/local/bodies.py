@@ -10,12 +10,13 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import trio
 from starlette.requests import Request
 
 from cometfs.local.asking import Refusal
 from cometfs.local.lenient import decoded
 
-LIMIT = 256 << 20
+LIMIT = 32 << 20
 """Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""
 
 
@@ -30,7 +31,7 @@ async def read_body(request: Request) -> bytes:
         return bytes(body)
     if encoding != "gzip":
         raise Refusal(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
-    return _unpacked(bytes(body))
+    return await trio.to_thread.run_sync(_unpacked, bytes(body))
 
 
 def value_of(body: bytes, shape: type[Any]) -> Any:
