@@ -245,6 +245,7 @@ GZIP = {"content-encoding": "gzip"}
         (BATCH, b"no gzip", 400, GZIP),
         (BATCH, gzip.compress(b'{"experimentKey"')[:-9], 400, GZIP),
         (BATCH, gzip.compress(b" " * (33 << 20)), 413, GZIP),
+        (BATCH, {"experimentKey": KEY, "values": [{"metricName": "x"}] * 100_001}, 413, {}),
         (BATCH, b"x", 415, {"content-encoding": "br"}),
         (REST + "write/experiment/system-details", {"experimentKey": KEY, "pid": "seven"}, 400, {}),
         (REST + "write/experiment/system-details", {"experimentKey": KEY, "logAdditionalSystemInfoList": 5}, 400, {}),

@@ -8,6 +8,7 @@ Not here: files, which are uploaded; HTTP (`app`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -29,6 +30,10 @@ NOT_FOUND_TO_WRITE = 90210
 
 LIMIT_MB = 100 << 10
 """How large files may be, as clients are told, in MiB: what fits on the disk."""
+
+
+MOST = 100_000
+"""Values of one request, which nobody else is served beside. comet_ml sends some thousand."""
 
 
 class _Start(msgspec.Struct, rename="camel"):
@@ -201,7 +206,10 @@ def _logged(shape: type[b.Body], *, alive: bool = False) -> Endpoint:
 
     def log(delivery: Delivery) -> Any:
         body: b.Body = delivery.json(shape)
-        delivery.journal.log(body.experiment_key, list(body.messages()), alive=alive)
+        messages = list(islice(body.messages(), MOST + 1))
+        if len(messages) > MOST:
+            raise Refusal(413, f"a request may have {MOST} values, and this one has more")
+        delivery.journal.log(body.experiment_key, messages, alive=alive)
         return DONE
 
     return log
