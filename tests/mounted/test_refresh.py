@@ -268,6 +268,26 @@ def test_a_new_mount_finds_nothing_of_it_on_disk(number: int, tmp_path: Path, co
             assert (third / FOREST / "tags.txt").read_bytes() == b"even-newer-than-that\nquite-new\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_a_mount_ends_while_names_are_to_end_in_a_directory_that_is_looked_into(
+    number: int, changing: Changing
+) -> None:
+    """The server stalls: nobody stays behind that cannot be killed, neither who looked nor the mount."""
+    directory = changing / FOREST / "metrics"
+    (changing / FOREST / "tags.txt").read_bytes()
+    changing.faults.stall("experiment/")
+    looking = subprocess.Popen(["stat", directory / "nosuch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        changing.faults.await_arrivals("experiment/metrics")
+        touch(changing / "tabular")
+        changing.mount.stop(number)
+        assert looking.wait(PATIENCE) != 0
+    finally:
+        changing.faults.release()
+        looking.kill()
+        looking.wait(PATIENCE)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 
 import pyfuse3
@@ -58,14 +59,33 @@ class Notices:
         """By which the kernel asks."""
         self._absent: dict[int, dict[bytes, float]] = {}
         self._count = 0
+        self._locked: Counter[int] = Counter()
+        """How many requests the kernel keeps a directory locked for, by its number."""
+        self._put_off: dict[int, set[bytes]] = {}
+        """Names in those directories that end when they are free again: whoever told the kernel now would wait for the
+        lock, out of reach of any signal, and so keep a daemon that is killed from ever ending."""
+        self._freed = trio.lowlevel.ParkingLot()
 
     def close(self) -> None:
         """Nothing is told any more: another file may bear that descriptor soon."""
         self.descriptor = -1
 
+    @contextmanager
+    def looking_up(self, directory: int) -> Iterator[None]:
+        """While the body runs the kernel has the directory locked, for a request that is not answered yet."""
+        self._locked[directory] += 1
+        try:
+            yield
+        finally:
+            self._locked[directory] -= 1
+            if not self._locked[directory]:
+                del self._locked[directory]
+                self._start([(directory, name) for name in self._put_off.pop(directory, ())])
+                self._freed.unpark_all()
+
     @cached_property
     def _all_at_once(self) -> bool:
-        return self._tell(ALL_END)
+        return _tell(self.descriptor, ALL_END)
 
     def absent(self, directory: int, name: bytes, lease: float) -> float:
         """For how many of `lease` seconds the kernel may remember that there is no such name."""
@@ -82,7 +102,7 @@ class Notices:
 
     def end_all(self) -> bool:
         """Every name is looked up when it is next wanted; False where the kernel cannot do that."""
-        return self._all_at_once and self._tell(ALL_END)
+        return self._all_at_once and _tell(self.descriptor, ALL_END)
 
     async def end(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
         """The names are looked up when they are next wanted, and so are those that are absent from `directories`.
@@ -96,22 +116,43 @@ class Notices:
         self._count -= len(absent)
         every = [*absent, *entries]
         now, later = [one for one in every if one[0] != held], [one for one in every if one[0] == held]
-        if now:
-            with trio.move_on_after(PATIENCE):
-                await trio.to_thread.run_sync(self._end_each, now, abandon_on_cancel=True)
-        if later:
-            threading.Thread(target=self._end_each, args=[later], daemon=True).start()
+        with trio.move_on_after(PATIENCE):
+            while any(number in self._locked for number, _ in now):
+                await self._freed.park()
+            await self._start(self._unlocked(now)).wait()
+            now = []
+        self._start([*self._unlocked(now), *later])
 
-    def _end_each(self, entries: Iterable[Entry]) -> None:
+    def _unlocked(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those that can end now; the others are put off."""
         for number, name in entries:
-            self._tell(ENTRY_ENDS, ENTRY.pack(number, len(name), EXPIRE_ONLY) + name + b"\0")
+            if number in self._locked:
+                self._put_off.setdefault(number, set()).add(name)
+        return [one for one in entries if one[0] not in self._locked]
 
-    def _tell(self, what: int, words: bytes = b"") -> bool:
-        """Whether the kernel took it: it does not know every name, nor every notice."""
-        with suppress(OSError):
-            os.write(self.descriptor, HEADER.pack(HEADER.size + len(words), what, 0) + words)
-            return True
-        return False
+    def _start(self, entries: Sequence[Entry]) -> trio.Event:
+        """Ends names in a thread of its own, for it may be kept waiting; what is returned is set when they have."""
+        done = trio.Event()
+        if not entries or self.descriptor < 0:
+            done.set()
+            return done
+        # It may outlive the mount, and the number of the mount's descriptor then be another file's.
+        own, token = os.dup(self.descriptor), trio.lowlevel.current_trio_token()
+        threading.Thread(target=self._end_each, args=[own, entries, done, token], daemon=True).start()
+        return done
+
+    def _end_each(
+        self, descriptor: int, entries: Iterable[Entry], done: trio.Event, token: trio.lowlevel.TrioToken
+    ) -> None:
+        try:
+            for number, name in entries:
+                if self.descriptor < 0:
+                    break
+                _tell(descriptor, ENTRY_ENDS, ENTRY.pack(number, len(name), EXPIRE_ONLY) + name + b"\0")
+        finally:
+            os.close(descriptor)
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
 
     def _sweep(self) -> None:
         now = trio.current_time()
@@ -121,3 +162,11 @@ class Notices:
         }
         self._absent = {number: names for number, names in kept.items() if names}
         self._count = sum(map(len, self._absent.values()))
+
+
+def _tell(descriptor: int, what: int, words: bytes = b"") -> bool:
+    """Whether the kernel took it: it does not know every name, nor every notice."""
+    with suppress(OSError):
+        os.write(descriptor, HEADER.pack(HEADER.size + len(words), what, 0) + words)
+        return True
+    return False

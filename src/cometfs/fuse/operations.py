@@ -93,11 +93,12 @@ class Operations(Refusals):
 
     @handler_after(_lookup_at_hand)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
-        parent = await self._place(parent_inode)
-        try:
-            return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
-        except NoSuchEntry as error:
-            return self._absence(parent, name, error.lease)
+        with self.refresh.notices.looking_up(parent_inode):
+            parent = await self._place(parent_inode)
+            try:
+                return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
+            except NoSuchEntry as error:
+                return self._absence(parent, name, error.lease)
 
     def _absence(self, parent: Inode, name: bytes, lease: float) -> EntryAttributes:
         """An entry that says that there is none, which the kernel remembers."""

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.2
 """Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
 
+LAST = 0.01
+"""Seconds between two looks at whether all who waited are answered, at the end of a mount."""
+
 QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
 """What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
@@ -55,6 +58,10 @@ class _Wait:
         self.scope = scope
         self.interrupted = False
 
+    def interrupt(self) -> None:
+        self.interrupted = True
+        self.scope.cancel()
+
 
 class Patience:
     """How long requests may wait, and how many. A wait is in `_waits` iff its request is being handled."""
@@ -64,6 +71,7 @@ class Patience:
         self.deadline = deadline
         self._room = room
         self._waits: set[_Wait] = set()
+        self._ended = False
 
     @property
     def is_out(self) -> bool:
@@ -77,17 +85,23 @@ class Patience:
         Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
         is at hand, so that a server that stalls does not freeze what needs no server.
         """
+        if self._ended:
+            raise Interrupted("the mount ends")
         patience = 0.0 if self.is_out else self.deadline
         with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
             wait = _Wait(pid, scope)
             self._waits.add(wait)
             try:
                 yield
+            except CometFSError as error:
+                if self._ended:  # all that it waited for ends as well
+                    raise Interrupted("the mount ends") from error
+                raise
             finally:
                 self._waits.discard(wait)
         if scope.cancelled_caught:
             if wait.interrupted:
-                raise Interrupted(f"process {pid} was told to end")
+                raise Interrupted("the mount ends" if self._ended else f"process {pid} was told to end")
             if not patience:
                 raise Busy(f"{self._room} requests wait already")
             raise DeadlineExceeded(f"no answer within {self.deadline:g} s")
@@ -98,8 +112,16 @@ class Patience:
             await trio.sleep(LOOK_EVERY)
             for wait in [wait for wait in self._waits if wait.pid]:
                 if is_dying(wait.pid):
-                    wait.interrupted = True
-                    wait.scope.cancel()
+                    wait.interrupt()
+
+    async def end(self) -> None:
+        """Nobody waits any more; returns when nobody does."""
+        self._ended = True
+        for wait in self._waits:
+            wait.interrupt()
+        while self._waits:  # noqa: ASYNC110  # once in the life of a mount; an event would cost each request
+            await trio.sleep(LAST)
+        await trio.sleep(LAST)  # for the replies
 
 
 def is_dying(pid: int) -> bool:

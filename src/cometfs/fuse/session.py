@@ -36,6 +36,8 @@ TASKS = 400
 ROOM = 300
 """Requests that may wait for the server; the other tasks are kept for those that need none."""
 
+ENDING = 1.0
+"""Seconds that a mount that ends takes at most to answer who waits."""
 
 STATUS = Path(".cometfs", "status.json")
 """Where a mount tells of itself."""
@@ -220,7 +222,7 @@ async def serve(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patience.watch)
                 nursery.start_soon(operations.live.run)
-                nursery.start_soon(_answer, nursery)
+                nursery.start_soon(_answer, patience, nursery)
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()
     finally:
@@ -229,7 +231,24 @@ async def serve(
         operations.close()
 
 
-async def _answer(nursery: trio.Nursery) -> None:
-    await pyfuse3.main(max_tasks=TASKS)
-    # Somebody unmounted it from outside: nothing is left to do.
-    nursery.cancel_scope.cancel()
+async def _answer(patience: Patience, nursery: trio.Nursery) -> None:
+    """Answers until somebody unmounts it from outside; where it is cancelled, those who wait are answered first.
+
+    As long as a lookup is not, the kernel keeps its directory locked, and neither who waits for that lock nor who asked
+    can be killed: a connection to the kernel that one of our own threads waits by would then never end.
+    """
+    answering = trio.CancelScope(shield=True)
+
+    async def answer() -> None:
+        with answering:
+            await pyfuse3.main(max_tasks=TASKS)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as both:
+        both.start_soon(answer)
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(ENDING, shield=True):
+                await patience.end()
+            answering.cancel()
