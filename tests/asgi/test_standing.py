@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -232,6 +233,42 @@ async def test_what_is_gone_stays_gone_while_nobody_answers(
     wire.edits.clear()
     await trio.sleep(LISTING + PAUSE)
     assert await kernel.standing.look(file)
+
+
+@pytest.mark.parametrize(("interrupted", "away"), [(True, False), (False, True)])
+async def test_that_who_asks_is_interrupted_tells_nothing_of_the_server(
+    interrupted: bool,
+    away: bool,
+    kernel: Kernel,
+    wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Ctrl-C is not a server that is away: the next one asks. Who has waited as long as he may need not ask again."""
+    file = await kernel.told(FILE)
+    answered = wire.handle_async_request
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await trio.sleep(WAIT / 3)
+        return await answered(request)
+
+    monkeypatch.setattr(wire, "handle_async_request", slow)
+    await trio.sleep(LISTING + 1)
+    with trio.CancelScope(deadline=trio.current_time() + 0.2) as scope:
+        if interrupted:
+            scope.deadline = math.inf
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kernel.standing.look, file)
+                await trio.sleep(0.2)
+                scope.cancel()
+        await kernel.standing.look(file)
+    assert scope.cancelled_caught
+    wire.edits["experiments"] = editing(experimentName="another")
+    if away:
+        assert await kernel.standing.look(file) is False
+    else:
+        with pytest.raises(Gone):
+            await kernel.standing.look(file)
 
 
 async def test_a_request_with_little_or_no_time_does_not_wait(

@@ -9,6 +9,7 @@ clock. Not here: numbers (inodes.py), and what listings are made of (tree/vfs.py
 from __future__ import annotations
 
 import logging
+import math
 from typing import NoReturn, cast
 
 import trio
@@ -136,20 +137,23 @@ class Standing:
         before = self._unanswered.get(parent.number)
         if self._patience.is_out or (before is not None and before > trio.current_time()):
             return None
-        answered = False
+        wait = min(WAIT, self._patience.deadline / 4) if before is None else AGAIN
+        # Also where who asks has less patience: the next one need not lose his.
+        until = min(trio.current_time() + wait, trio.current_effective_deadline())
         try:
-            with trio.move_on_after(min(WAIT, self._patience.deadline / 4) if before is None else AGAIN):
+            with trio.move_on_after(wait):
                 listing, _ = await self._vfs.children(parent.node)
                 self._unanswered.clear()
-                answered = True
+                until = math.inf
                 return listing
         except (NotFound, NoSuchEntry):
-            answered = True
+            until = math.inf
             self._gone(inode, parent)
         except CometFSError as error:
             log.debug("not looked at again: %s", error)  # whoever wants more than is at hand will be told
+            until = trio.current_time()
         finally:
-            # Also where who asks has less patience: the next one need not lose his.
-            if not answered:
+            # That who asks was interrupted before that tells nothing of the server.
+            if trio.current_time() >= until:
                 self._unanswered[parent.number] = trio.current_time() + PAUSE
         return None
