@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from cometfs.fuse import notices
 from cometfs.fuse.notices import ENTRY, HEADER, PATIENCE, Entry, Notices
 
 SIZE = HEADER.size + ENTRY.size + 2
@@ -89,3 +90,29 @@ async def test_a_notice_that_is_kept_waiting_writes_to_no_other_file_after_the_e
         assert os.fstat(other).st_size == 0
     finally:
         os.close(other)
+
+
+async def test_names_that_are_absent_are_few_and_looked_through_once_in_a_while(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Beyond that the kernel remembers none, until some have run out or their directory is forgotten."""
+    sweeps: list[Notices] = []
+    sweep = Notices._sweep
+
+    def counted(self: Notices) -> None:
+        sweeps.append(self)
+        sweep(self)
+
+    monkeypatch.setattr(notices, "ABSENCES", 3)
+    monkeypatch.setattr(Notices, "_sweep", counted)
+    absent = kernel.notices.absent
+    assert [absent(directory, b"a", 10.0) for directory in (7, 8, 8, 9)] == [10.0] * 4
+    assert [absent(7, name, 10.0) for name in (b"b", b"c", b"d")] == [0.0] * 3
+    assert len(sweeps) == 1
+    kernel.notices.forget([9, 10])
+    assert absent(7, b"b", 30.0) == 30.0
+    assert absent(7, b"c", 30.0) == 0.0
+    await trio.sleep(11)
+    assert [absent(7, name, 30.0) for name in (b"c", b"d", b"e")] == [30.0, 30.0, 0.0]
+    assert len(sweeps) == 2
+    os.close(kernel.writer)

@@ -56,6 +56,9 @@ class Inodes:
     def __len__(self) -> int:
         return len(self._by_number)
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._by_number
+
     def at(self, number: int) -> Inode:
         """The inode of that number. Raises Stale for one that is not known."""
         try:

@@ -9,6 +9,7 @@ directory. On older kernels it is taken out after all. Not here: pages, and whic
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import threading
@@ -41,6 +42,9 @@ PATIENCE = 1.0
 ABSENCES = 20_000
 """Names that are known to be absent of which it is known that the kernel remembers them."""
 
+SWEEP_EVERY = 1.0
+"""Seconds between two looks at which of them have run out: each takes some milliseconds."""
+
 Entry = tuple[int, bytes]
 """The number of a directory's inode, and a name in it."""
 
@@ -59,6 +63,7 @@ class Notices:
         """By which the kernel asks."""
         self._absent: dict[int, dict[bytes, float]] = {}
         self._count = 0
+        self._swept = -math.inf
         self._locked: Counter[int] = Counter()
         """How many requests the kernel keeps a directory locked for, by its number."""
         self._put_off: dict[int, set[bytes]] = {}
@@ -91,7 +96,7 @@ class Notices:
         """For how many of `lease` seconds the kernel may remember that there is no such name."""
         if self._all_at_once or lease <= 0:
             return lease
-        if self._count >= ABSENCES:
+        if self._count >= ABSENCES and trio.current_time() >= self._swept + SWEEP_EVERY:
             self._sweep()
         if self._count >= ABSENCES:
             return 0.0
@@ -99,6 +104,11 @@ class Notices:
         self._count += name not in names
         names[name] = trio.current_time() + lease
         return lease
+
+    def forget(self, directories: Iterable[int]) -> None:
+        """The kernel has forgotten these, and with them what was absent there."""
+        for number in directories:
+            self._count -= len(self._absent.pop(number, ()))
 
     def end_all(self) -> bool:
         """Every name is looked up when it is next wanted; False where the kernel cannot do that."""
@@ -155,7 +165,7 @@ class Notices:
             token.run_sync_soon(done.set)
 
     def _sweep(self) -> None:
-        now = trio.current_time()
+        self._swept = now = trio.current_time()
         kept = {
             number: {name: until for name, until in names.items() if until > now}
             for number, names in self._absent.items()

@@ -259,6 +259,7 @@ class Operations(Refusals):
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         self._inodes.forget(inode_list)
         self._handles.forget([number for number, _ in inode_list])
+        self.refresh.notices.forget(number for number, _ in inode_list if number not in self._inodes)
 
     @at_once
     def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
