@@ -14,7 +14,7 @@ import trio.testing
 from cometfs.cache.disk import Bodies
 from cometfs.cache.flight import Flights
 from cometfs.cache.index import Index
-from cometfs.cache.keeper import Keeper
+from cometfs.cache.keeper import DROPS, Keeper
 from cometfs.cache.library import Library
 from cometfs.cache.memory import Memory
 from cometfs.cache.room import Room
@@ -261,6 +261,31 @@ async def test_it_counts_as_gone_while_another_process_keeps_the_file(
 
         monkeypatch.setattr(index, "drop_all", busy)
         await store.drop_all(mine)
+        assert store.recall(KEY) is None
+        stuck[0] = False
+        store.keep(OTHER, "new", HOUR, lasting=True)
+        await until(lambda: not index.view.dropped)
+    async with process(tmp_path) as (store, _, _):
+        assert store.recall(KEY) is None
+        assert store.recall(OTHER) is not None
+
+
+async def test_many_drops_of_a_file_that_cannot_be_written_are_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs no more after thousands; what is fresh is kept as soon as it can be."""
+    async with process(tmp_path) as (store, _, index):
+        store.keep(KEY, "old", HOUR, lasting=True)
+        await until(lambda: index.totals().answers == 1)
+        stuck, drop_all = [True], index.drop_all
+
+        def full(which: Callable[[str], bool], among: Sequence[str] = ()) -> bool:
+            return not stuck[0] and drop_all(which, among)
+
+        monkeypatch.setattr(index, "drop_all", full)
+        for _ in range(3 * DROPS):
+            await store.drop_all(mine, ["mine"])
+        assert len(index.view.dropped) <= DROPS
         assert store.recall(KEY) is None
         stuck[0] = False
         store.keep(OTHER, "new", HOUR, lasting=True)

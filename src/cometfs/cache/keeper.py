@@ -36,6 +36,10 @@ USED_EVERY = 600.0
 FEW = 8
 """Words of which the database looks for each in every key; of more, all keys are looked at here."""
 
+DROPS = 50
+"""Droppings that may wait for the file to be written: each is held against every key that is looked for, some 1 us. If
+it cannot be for longer, all that is in it counts as dropped."""
+
 NOTES = 20_000
 """Answers of which it is remembered when that was noted last."""
 
@@ -125,7 +129,8 @@ class Keeper:
 
         for name in [name for name in self._due if named(name)]:
             self._put(name, None)
-        self._index.view.dropped.append(named)
+        view = self._index.view
+        view.dropped = [*view.dropped, named] if len(view.dropped) < DROPS else [_every]
         with trio.move_on_after(LAST):
             await self._drop(words)
         self.wake()
@@ -140,7 +145,7 @@ class Keeper:
             return any(which(name) for which in dropped)
 
         # Those words are of the last; one that was left over may be of any.
-        few = words if len(dropped) == 1 else ()
+        few = words if len(dropped) == 1 and dropped != [_every] else ()
         if await trio.to_thread.run_sync(self._index.drop_all, named, few, abandon_on_cancel=True):
             self._index.view.dropped = [which for which in self._index.view.dropped if which not in dropped]
 
@@ -199,3 +204,7 @@ class Keeper:
         if done:
             self._room.make()
         return _Written(done, self._index.renewed_view())
+
+
+def _every(_name: str) -> bool:
+    return True
