@@ -235,6 +235,19 @@ async def test_a_listing_that_was_refreshed_by_itself_still_tells_who_is_below(v
     assert wire.asked == ["projects", "experiments", "experiment/tags"]
 
 
+async def test_no_row_of_what_was_touched_is_kept(vfs: Vfs) -> None:
+    """Neither of the listing, as long as nobody lists it again, nor of an experiment whose metadata was asked for."""
+    await read(vfs, f"{BASELINE}/metadata.json")
+    for touched in (f"{BASELINE}/metadata.json", f"{PROJECT}/views"):
+        node, *above = await chain(vfs, touched)
+        await vfs.refresh(node, above)
+        await read(vfs, f"{BASELINE}/metadata.json")
+    assert len(vfs._answers.doubts) == 0
+    left = [bound for bounds in vfs._refresh._left.values() for bound in bounds if bound.place.experiment is not None]
+    assert len(left) > 1
+    assert not any(bound.place.experiment for bound in left)
+
+
 ASKING: ContextVar[Source | None] = ContextVar("ASKING", default=None)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import trio
@@ -19,6 +20,7 @@ from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
 from cometfs.lease import Lease
 from cometfs.tree import questions
+from cometfs.tree.doubts import Doubts
 from cometfs.tree.node import Asker, At, Row, Source, Stream
 from cometfs.tree.place import OpenedBody
 from cometfs.tree.questions import each_of
@@ -48,8 +50,7 @@ class Answers:
         self.status = status
         self.store = store
         self.bodies = bodies
-        self.doubted: dict[str, Row | None] = {}
-        """By the key of an experiment, the row in its project's listing that is not to be believed any more."""
+        self.doubts = Doubts()
         self.warmer = Warmer(self, loads, spare)
 
     def peek(self, source: Source, at: At) -> Held | None:
@@ -88,7 +89,8 @@ class Answers:
         asking = _Asking(self, source.lease(at))
 
         async def load() -> Any:
-            return self._not_less(source, at, await source.ask(asking, at))
+            with self.doubts.settled(at) if source is questions.METADATA else nullcontext():
+                return self._not_less(source, at, await source.ask(asking, at))
 
         return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
 
@@ -194,7 +196,7 @@ class _Asking:
         self._answers.fill(source, at, True)
 
     def doubts(self, at: At) -> bool:
-        return at.experiment is not None and self._answers.doubted.get(questions.key(at)) is at.experiment
+        return at in self._answers.doubts
 
     def has(self, stream: Stream, at: At) -> bool:
         return self._answers.has(stream, at)

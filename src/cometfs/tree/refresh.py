@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cometfs.tree.answers import Answers
-from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream
+from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source, Stream
 from cometfs.tree.place import Node
-from cometfs.tree.questions import METADATA, key
+from cometfs.tree.questions import METADATA
 from cometfs.tree.sizes import Sizes
 from cometfs.tree.together import COLUMNS
 
@@ -25,6 +25,8 @@ Question = Source | Stream
 
 _PLACES = {"listing": 3, "file": 3, "omitted": 2}
 """Where the place stands in the keys of what is made of answers."""
+
+_NO_ROW: Row = {}
 
 _ABOUT = ("render", "renewal")
 """How the keys begin of what is done about another key, which follows."""
@@ -119,14 +121,14 @@ class Refresh:
         for question in _closure(_questions(tree), _of):
             for part in _of(question):
                 self._made_of.setdefault(part, set()).add(question)
-        self._left: dict[Hashable, Any] = {}
-        """The last word of listings that were dropped by themselves: who stands in them must be known to be dropped."""
+        self._left: dict[tuple[Hashable, Each], list[_Bound]] = {}
+        """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
         """Drops it, and says what; `above`: the directories that the node lies in, nearest first. Asks nobody."""
         scope = self.scope(node, above)
         if METADATA.name in scope.names and node.at.experiment is not None:
-            self._answers.doubted[key(node.at)] = node.at.experiment
+            self._answers.doubts.add(node.at)
         self._remember(scope, [node, *above])
         scope = replace(scope, spared=self._sizes.doubt(node.at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
@@ -197,35 +199,52 @@ class Refresh:
         for child in entry.entries if at.experiment is None else ():  # nothing in an experiment belongs to another
             if isinstance(child, Dir):
                 yield from self._below(at, child)
-            elif isinstance(child, Each) and (answer := self._last(child.source.key(at))) is not None:
-                for row in child.rows(answer):
-                    yield from self._below_row(at, child, row)
+            elif isinstance(child, Each):
+                for one in self._told(at, child):
+                    yield from self._below_row(at, one)
 
-    def _below_row(self, at: At, each: Each, row: Any) -> Iterator[Place]:
-        entry = each.child(row)
-        if isinstance(entry, Link):
-            return
-        place = each.bind(at, row)
-        if place.key[:1] != at.key[:1]:
-            yield place.key
-        if isinstance(entry, Dir):
-            yield from self._below(place, entry)
+    def _below_row(self, at: At, one: _Bound) -> Iterator[Place]:
+        if one.place.key[:1] != at.key[:1]:
+            yield one.place.key
+        if isinstance(one.entry, Dir):
+            yield from self._below(one.place, one.entry)
 
-    def _last(self, key: Hashable) -> Any:
-        found = self._store.last(key)
-        return self._left.get(key) if found is None else found
+    def _told(self, at: At, each: Each) -> Iterable[_Bound]:
+        where = each.source.key(at)
+        answer = self._store.last(where)
+        return self._left.get((where, each), ()) if answer is None else _bound(at, each, answer)
 
     def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
         for node in chain:
-            for question in _listed_by(node) if isinstance(node.entry, Dir) else ():
-                where = question.key(node.at)
+            for each in _eaches(node) if isinstance(node.entry, Dir) else ():
+                where = each.source.key(node.at)
                 if not scope(where):
                     continue
                 last = self._store.last(where)
                 if scope.has(node.at.key):
-                    self._left.pop(where, None)
+                    self._left.pop((where, each), None)
                 elif last is not None:
-                    self._left[where] = last
+                    self._left[where, each] = [one.without_rows() for one in _bound(node.at, each, last)]
+
+
+class _Bound(NamedTuple):
+    """What stands for a row of a listing."""
+
+    entry: File | Dir
+    place: At
+
+    def without_rows(self) -> _Bound:
+        """The same as far as it tells what lies below: of an experiment, no row is kept in memory."""
+        if self.place.experiment is None:
+            return self
+        return self._replace(place=replace(self.place, project=None, experiment=_NO_ROW, item=None))
+
+
+def _bound(at: At, each: Each, answer: Any) -> Iterator[_Bound]:
+    for row in each.rows(answer):
+        entry = each.child(row)
+        if not isinstance(entry, Link):
+            yield _Bound(entry, each.bind(at, row))
 
 
 def owner_of(key: Hashable) -> Hashable:
@@ -276,8 +295,12 @@ def _questions(entry: Dir) -> Iterator[Question]:
 
 
 def _listed_by(directory: Node) -> list[Question]:
+    return [each.source for each in _eaches(directory)]
+
+
+def _eaches(directory: Node) -> list[Each]:
     assert isinstance(directory.entry, Dir)
-    return [child.source for child in directory.entry.entries if isinstance(child, Each)]
+    return [child for child in directory.entry.entries if isinstance(child, Each)]
 
 
 def _told_by(node: Node, above: Sequence[Node]) -> Node | None:
