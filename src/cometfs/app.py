@@ -34,7 +34,7 @@ from cometfs.fuse import session
 from cometfs.lease import RUNNING, Lease
 from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
-from cometfs.tree.refresh import owner_of
+from cometfs.tree.scope import owner_of
 from cometfs.tree.vfs import Vfs
 
 # Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take

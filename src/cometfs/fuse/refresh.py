@@ -15,7 +15,7 @@ from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
 from cometfs.tree.node import Dir, File
-from cometfs.tree.refresh import Scope
+from cometfs.tree.scope import Scope
 from cometfs.tree.vfs import Vfs
 
 AT_A_TIME = 1000

@@ -29,7 +29,8 @@ from cometfs.tree.made import Made
 from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.questions import ended_ago
-from cometfs.tree.refresh import Refresh, Scope
+from cometfs.tree.refresh import Refresh
+from cometfs.tree.scope import Scope
 from cometfs.tree.sizes import REMEMBERED, Sizes
 from cometfs.tree.table import words
 
