@@ -309,6 +309,20 @@ def test_refresh_says_what_is_wrong(path: str, said: str, warm: Mounted, tmp_pat
     assert said in done.stderr
 
 
+def test_a_link_in_a_circle_keeps_nothing_else_from_being_refreshed(changing: Changing, tmp_path: Path) -> None:
+    """One sentence about it; who is named behind it is refreshed."""
+    (tmp_path / "loop").symlink_to("loop")
+    path = changing / FOREST / "tags.txt"
+    path.read_bytes()
+    changing.change(TAGS, new_tags)
+    command = [*COMETFS, "refresh", str(tmp_path / "loop"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"cometfs: {tmp_path / 'loop'} ")
+    assert len(done.stderr.splitlines()) == 1
+    assert path.read_bytes() == b"even-newer-than-that\nquite-new\n"
+
+
 def test_refresh_says_that_the_daemon_is_gone(tmp_path: Path, comet: Comet) -> None:
     """And what to do about it."""
     with running_mount(tmp_path, comet) as mount:

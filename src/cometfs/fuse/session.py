@@ -152,7 +152,13 @@ def refresh(path: Path) -> None:
 
     That is `touch`, in clearer words. Symbolic links are followed.
     """
-    around = [mount for mount in reversed(mounts()) if path.resolve().is_relative_to(mount.path)]
+    try:
+        place = path.resolve()
+    except RuntimeError as error:  # what pathlib makes of it up to Python 3.12
+        raise SetupError(f"{path} leads nowhere: its symbolic links go round in a circle") from error
+    except OSError as error:
+        raise SetupError(f"{path} is not refreshed: {error.strerror}") from error
+    around = [mount for mount in reversed(mounts()) if place.is_relative_to(mount.path)]
     mount = max(around, key=lambda found: len(found.path.parts), default=None)
     if mount is None or not mount.ours:
         raise SetupError(f"{path} is in no mount of cometfs")
