@@ -71,6 +71,16 @@ def test_nothing_says_that_it_may_be_written(warm: Mounted) -> None:
         assert not os.access(warm / "tabular/wine-cultivars" / name, os.W_OK)
 
 
+def test_nothing_says_that_it_is_a_program(warm: Mounted) -> None:
+    """As its mode says; a directory may be entered."""
+    for name in ("project.json", ".cometfs/status.json"):
+        path = warm / name if name.startswith(".") else warm / "tabular/wine-cultivars" / name
+        assert not os.access(path, os.X_OK)
+        assert os.access(path, os.R_OK)
+    for name in ("", "forest-200"):
+        assert os.access(warm / "tabular/wine-cultivars" / name, os.R_OK | os.X_OK)
+
+
 @pytest.fixture(scope="module")
 def archives(warm: Mounted) -> list[Archive]:
     return read_archives(warm.comet.archives)

@@ -19,7 +19,7 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.refresh import Refresh
-from cometfs.fuse.refusals import Refusals, is_touch, refuse, writes
+from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
 from cometfs.fuse.standing import DOUBTED, Standing
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
@@ -281,6 +281,16 @@ class Operations(Refusals):
         place = self._inodes.at(inode)
         self._standing.holds(place)
         return self._vfs.provenance(place.node)
+
+    @at_once
+    def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
+        if mode & os.W_OK:
+            self._check_writable(inode)
+        return not runs(mode, self._vfs.glance(self._inodes.at(inode).node))
+
+    def _check_writable(self, inode: InodeT) -> None:
+        """Raises ReadOnly: nothing is."""
+        refuse()
 
     @at_once
     def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:

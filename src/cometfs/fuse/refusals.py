@@ -17,6 +17,7 @@ from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFi
 
 from cometfs.errors import ReadOnly
 from cometfs.fuse.requests import Patience, at_once
+from cometfs.tree.place import Attributes
 
 NOW = 2_000_000_000
 """Nanoseconds for which a time counts as that of the request: pyfuse3 does not tell "now" from the same time said."""
@@ -77,16 +78,15 @@ class Refusals(pyfuse3.Operations):
     def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         refuse()
 
-    @at_once
-    def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
-        if mode & os.W_OK:
-            refuse()
-        return True
-
 
 def writes(flags: int) -> bool:
     """Whether a file is opened to be changed."""
     return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
+
+
+def runs(mode: int, seen: Attributes) -> bool:
+    """Whether it is asked for a program to run: nothing here is one."""
+    return bool(mode & os.X_OK) and seen.kind == "file"
 
 
 def is_touch(attr: EntryAttributes, fields: SetattrFields) -> bool:

@@ -167,11 +167,8 @@ class WritableOperations(Operations):
     def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         self._refuse_attribute(inode)
 
-    @at_once
-    def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
-        if mode & os.W_OK:
-            self._writing.check(self._inodes.at(inode).node)
-        return True
+    def _check_writable(self, inode: InodeT) -> None:
+        self._writing.check(self._inodes.at(inode).node)
 
     async def _store(self, inode: Inode, draft: Draft) -> None:
         try:
@@ -193,5 +190,5 @@ class WritableOperations(Operations):
         self._writing.refuse(self._inodes.at(parent).node)
 
     def _refuse_attribute(self, inode: InodeT) -> NoReturn:
-        self._writing.check(self._inodes.at(inode).node)
+        self._check_writable(inode)
         raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
