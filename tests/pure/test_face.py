@@ -143,6 +143,20 @@ def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(monkeypatch: 
     assert told[2:] == [(7,)]
 
 
+def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it answers; who opens gets his handle, and it is closed with it."""
+
+    def refused(*_arguments: object, **_named: object) -> None:
+        raise OSError(errno.EINVAL, "no")
+
+    monkeypatch.setattr(pyfuse3, "notify_store", refused)
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", refused)
+    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
+    place = Inode(7, node("params.json"), None)
+    operations._handles.release(operations._opened(place, Content(b"a")).fh)
+    assert operations._handles.inodes() == []
+
+
 class Tree:
     """A tree of which only the root is there."""
 
@@ -181,6 +195,29 @@ class Face:
         with_deadline = trio.current_effective_deadline() < math.inf
         await trio.lowlevel.checkpoint()
         return f"{word}, asked{' in time' if with_deadline else ''}"
+
+
+async def test_at_the_end_of_a_mount_all_who_wait_are_answered(autojump_clock: trio.testing.MockClock) -> None:
+    """And whoever comes then, at once; what is at hand is served on."""
+    face = Face(deadline=99.0)
+    answers: list[int] = []
+    began = trio.current_time()
+
+    async def wait() -> None:
+        with pytest.raises(pyfuse3.FUSEError) as raised:
+            await face.wait()
+        answers.append(raised.value.errno)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await face.patience.end()
+        assert answers == [errno.EINTR] * 2
+    await wait()
+    assert answers == [errno.EINTR] * 3
+    assert trio.current_time() - began < 1.0
+    assert await face.look("known") == "known"
 
 
 @pytest.mark.logs("fail: no network")

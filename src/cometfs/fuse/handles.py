@@ -64,8 +64,8 @@ class Handles:
 
     def opened(self, inode: Inode) -> Opened | None:
         """Their snapshot."""
-        shared = self._open.get(inode.number)
-        return None if shared is None or shared.opened.broken else shared.opened
+        shared = self.shared(inode)
+        return None if shared is None else shared.opened
 
     def inodes(self) -> list[Inode]:
         """Of which files are open."""
@@ -74,8 +74,8 @@ class Handles:
     def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
         kernel's pages of the inode are still right. It is read through them unless the snapshot grows."""
-        shared = self._open.get(inode.number)
-        if shared is None or shared.opened.broken:
+        shared = self.shared(inode)
+        if shared is None:
             shared = self._open[inode.number] = Shared(inode, opened)
         elif shared.opened is not opened:
             opened.close()
