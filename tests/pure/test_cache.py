@@ -13,7 +13,7 @@ import trio.testing
 
 from cometfs.cache.disk import NEARLY_DONE, Bodies
 from cometfs.cache.flight import Flights
-from cometfs.cache.memory import SWEEP, Held, Memory
+from cometfs.cache.memory import FEW, SWEEP, Held, Memory
 from cometfs.cache.store import Store, with_items_of
 from cometfs.errors import NotFound, Unreachable
 from cometfs.lease import MISSING, Lease
@@ -141,6 +141,17 @@ async def test_what_is_dropped_of_one_owner_costs_no_look_at_what_is_of_others()
     assert set(memory.all_keys()) == {"a3", "b1", "c1"}
     memory.drop_all(which)
     assert memory.all_keys() == ["a3"]
+
+
+async def test_all_that_is_of_one_owner_is_found_however_much_it_is() -> None:
+    """And nothing is left of him when it has gone."""
+    memory = Memory(1 << 20, owner=lambda key: str(key)[0])
+    for key in ("b1", *(f"a{number}" for number in range(3 * FEW))):
+        memory.put(key, Held(key, trio.current_time() + 60, 1))
+    memory.drop("a1")
+    memory.drop_all(lambda _key: True, ["a"])
+    assert memory.all_keys() == ["b1"]
+    assert set(memory._held._of) == {"b"}
 
 
 async def test_memory_lets_go_of_what_has_ended(autojump_clock: trio.testing.MockClock) -> None:

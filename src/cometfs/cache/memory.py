@@ -5,7 +5,6 @@ Not here: how values are made, and who waits for them (flight.py, store.py).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -17,6 +16,9 @@ from cachetools import Cache, LRUCache
 SWEEP = 60.0
 """Seconds between two looks for what has ended, and for which it is kept nevertheless: what comes next may be equal."""
 
+
+FEW = 8
+"""Keys of one owner that are told apart by a look at each."""
 
 Which = Callable[[Hashable], bool]
 """Tells of a key whether it is one of those that are meant."""
@@ -56,18 +58,29 @@ class _Owned(LRUCache[Hashable, Held]):
     def __init__(self, budget: int, owner: Owner) -> None:
         super().__init__(budget, attrgetter("weight"))
         self._owner = owner
-        self._of: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
+        self._of: dict[Hashable, tuple[Hashable, ...] | dict[Hashable, None]] = {}
+        """Keys by owner: most have few, and a dictionary for each would take more room than all of theirs."""
 
     def __setitem__(self, key: Hashable, held: Held) -> None:
+        is_new = key not in self
         super().__setitem__(key, held)
-        self._of[self._owner(key)].add(key)
+        if is_new and (owner := self._owner(key)) is not None:
+            keys = self._of.get(owner, ())
+            if isinstance(keys, dict):
+                keys[key] = None
+            else:
+                self._of[owner] = (*keys, key) if len(keys) < FEW else dict.fromkeys((*keys, key))
 
     def __delitem__(self, key: Hashable) -> None:  # what is pushed out comes through here, too
         super().__delitem__(key)
-        owner = self._owner(key)
-        self._of[owner].discard(key)
-        if not self._of[owner]:
-            del self._of[owner]
+        if (owner := self._owner(key)) is not None:
+            keys = self._of.pop(owner)
+            if isinstance(keys, dict):
+                del keys[key]
+            else:
+                keys = tuple(one for one in keys if one != key)
+            if keys:
+                self._of[owner] = keys
 
     def of(self, owners: Collection[Hashable]) -> list[Hashable]:
         return [key for owner in owners for key in self._of.get(owner, ())]
