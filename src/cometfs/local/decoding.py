@@ -11,7 +11,7 @@ import msgspec
 
 from cometfs.local import messages as m
 from cometfs.local.legacy import Legacy, modern
-from cometfs.local.lenient import decoded, too_deep
+from cometfs.local.lenient import DEEPEST, decoded, too_deep
 
 KINDS: dict[str, type[m.Payload]] = {
     "metric_msg": m.Metric,
@@ -56,7 +56,7 @@ class BrokenLine(ValueError):
 def decode(line: bytes) -> list[m.Payload]:
     """The messages of one line: one, or the several that an old ``ws_msg`` stands for. Raises BrokenLine."""
     if too_deep(line):
-        raise BrokenLine("lists and objects stand too deep in each other")
+        raise BrokenLine(f"it is more than {DEEPEST} levels deep")
     try:
         payload = _payload(line)
     except ValueError as exc:  # msgspec's, UnicodeDecodeError, and Python's for numbers of thousands of digits

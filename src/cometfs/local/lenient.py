@@ -40,7 +40,7 @@ def decoded(body: bytes, shape: type[Any]) -> Any:
     except msgspec.ValidationError:
         raise
     except RecursionError:
-        raise ValueError("lists and objects stand too deep in each other") from None
+        raise ValueError(f"it is more than {DEEPEST} levels deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         try:
             return msgspec.convert(_clean(json.loads(body)), shape)
