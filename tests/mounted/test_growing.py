@@ -247,6 +247,7 @@ def test_every_tool_reads_a_version_that_there_was(run: Run, live: Mounted, tmp_
     seen: list[int] = []
     with following(tmp_path, *tail(path)) as follower:
         with growing(run) as versions:
+            await_that(lambda: path.stat().st_size > 0, "nothing of it is shown")  # nothing cannot be mapped
             while len(set(seen)) < 10:
                 for name, read in here.items():
                     found = read(path, tmp_path)

@@ -4,6 +4,7 @@ Online it also logs artifacts, reads them back, and prints what came as JSON.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,10 @@ for step in (1, 2):
     experiment.log_image(numpy.full((4, 4, 3), step, dtype="uint8"), name="my/image", step=step, metadata={"i": step})
 experiment.log_audio(numpy.arange(100, dtype="int16"), sample_rate=8000, file_name="tone.wav")
 Path("weights.bin").write_bytes(b"weights")
-Path("big.bin").write_bytes(numpy.random.default_rng(1).bytes(9_000_001))
+# Two of these run at once in one directory: neither may log what the other has half written.
+half = Path(f"big-{os.getpid()}")
+half.write_bytes(numpy.random.default_rng(1).bytes(9_000_001))
+half.replace("big.bin")
 experiment.log_model("net", "weights.bin", metadata={"w": 1})
 experiment.log_remote_model("far", "s3://bucket/far/", sync_mode=False)
 experiment.log_asset("big.bin", file_name="big.bin")
