@@ -24,6 +24,7 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── TooBig                a value bigger than any the store can hold
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
+    │   ├── Superseded        it is open in a version that it does not have any more
     │   └── Gone              it was renamed, moved or deleted at Comet
     ├── Busy                  too many requests wait already
     ├── Interrupted           the asking process was told to die while it waited
