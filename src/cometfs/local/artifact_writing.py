@@ -23,9 +23,9 @@ from cometfs.local.asking import (
     NO_SUCH_EXPERIMENT,
     Refusal,
 )
+from cometfs.local.delivery import DONE, Delivery, Endpoint
 from cometfs.local.folder import refused_if_full
 from cometfs.local.index import Index
-from cometfs.local.logging_endpoints import DONE, Delivery, Endpoint
 from cometfs.local.uploads import metadata_of, new_id
 
 

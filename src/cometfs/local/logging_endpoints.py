@@ -15,9 +15,7 @@ import msgspec
 
 from cometfs.local import logged_bodies as b
 from cometfs.local.asking import Refusal
-from cometfs.local.delivery import DONE as DONE
-from cometfs.local.delivery import Delivery as Delivery
-from cometfs.local.delivery import Endpoint as Endpoint
+from cometfs.local.delivery import DONE, Delivery, Endpoint
 from cometfs.local.folder import Heading
 from cometfs.local.headings import moment, now
 from cometfs.local.messages import Number
@@ -30,7 +28,6 @@ NOT_FOUND_TO_WRITE = 90210
 
 LIMIT_MB = 100 << 10
 """How large files may be, as clients are told, in MiB: what fits on the disk."""
-
 
 MOST = 100_000
 """Values of one request, which nobody else is served beside. comet_ml sends some thousand."""

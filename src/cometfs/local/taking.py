@@ -17,9 +17,9 @@ from cometfs.local import upload_endpoints as uploads
 from cometfs.local.artifact_store import ArtifactStore
 from cometfs.local.asking import Refusal
 from cometfs.local.bodies import read_body
+from cometfs.local.delivery import Delivery, Endpoint
 from cometfs.local.desk import Desk, Take, take_in
 from cometfs.local.journal import Journal
-from cometfs.local.logging_endpoints import Delivery, Endpoint
 from cometfs.local.multipart import drained
 from cometfs.local.routes import as_json, exactly
 
