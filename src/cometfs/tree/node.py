@@ -5,6 +5,7 @@ Not here: the tree itself (layout.py) and the engine that walks it (vfs.py).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -270,3 +271,9 @@ class Dir:
     all of it twice, and pay for it."""
     means_it: bool = False
     """Whether nothing in it bears a name that programs ask for of themselves (junk.py): such a look costs no call."""
+
+
+@functools.cache  # by identity: a declaration is not hashed by what is in it
+def eaches_of(entry: Dir) -> list[Each]:
+    """The entries of a directory that come from answers."""
+    return [child for child in entry.entries if isinstance(child, Each)]

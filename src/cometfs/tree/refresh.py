@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.tree.answers import Answers
-from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source
+from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source, eaches_of
 from cometfs.tree.place import Node
 from cometfs.tree.questions import METADATA
 from cometfs.tree.scope import Place, Question, Scope, questions_of
@@ -128,7 +128,7 @@ class Refresh:
 
     def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
         for node in chain:
-            for each in _eaches(node) if isinstance(node.entry, Dir) else ():
+            for each in eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
                 where = each.source.key(node.at)
                 if not scope(where):
                     continue
@@ -175,12 +175,8 @@ def _closure(questions: Iterable[Question], then: Callable[[Question], Iterable[
 
 
 def _listed_by(directory: Node) -> list[Question]:
-    return [each.source for each in _eaches(directory)]
-
-
-def _eaches(directory: Node) -> list[Each]:
     assert isinstance(directory.entry, Dir)
-    return [child for child in directory.entry.entries if isinstance(child, Each)]
+    return [each.source for each in eaches_of(directory.entry)]
 
 
 def _told_by(node: Node, above: Sequence[Node]) -> Node | None:

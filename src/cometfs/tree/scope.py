@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cometfs.tree.node import Dir, Each, File, Source, Stream
+from cometfs.tree.node import Dir, Each, File, Source, Stream, eaches_of
 from cometfs.tree.place import Node
 
 Place = tuple[Hashable, ...]
@@ -57,7 +57,7 @@ class Scope:
         if place is None or (self.firsts is not None and (not place or place[0] not in self.firsts)):
             return False
         if kind == "listing":
-            asked = any(self.asks(each.source, place) for each in key[1].entries if isinstance(each, Each))
+            asked = any(self.asks(each.source, place) for each in eaches_of(key[1]))
             return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
         if kind == "omitted":
             return self.has(place) or place[:1] in self.owners

@@ -7,7 +7,6 @@ values that go in and out (place.py), inodes and errnos (fuse/).
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import os
@@ -26,7 +25,7 @@ from cometfs.tree.answers import Answers
 from cometfs.tree.drafts import Desk
 from cometfs.tree.junk import is_junk
 from cometfs.tree.made import Made
-from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer
+from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer, eaches_of
 from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
 from cometfs.tree.questions import ended_ago
 from cometfs.tree.refresh import Refresh
@@ -77,7 +76,7 @@ class Vfs:
         if found is not None:
             return found
         assert isinstance(node.entry, Dir)
-        eaches, key = _eaches(node.entry), self._listing_key(node)
+        eaches, key = eaches_of(node.entry), self._listing_key(node)
         answers = [await self._answers.wanted(each.source, node.at) for each in eaches]
         grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
         # Somebody else may have built it while this one waited; what was written meanwhile has another key.
@@ -97,11 +96,11 @@ class Vfs:
             raise NotADirectory(f"{node.name} is a file")
         key = self._listing_key(node)
         held = self._store.peek(key)
-        if not _eaches(entry) and (held is None or held.value.at is not node.at):
+        if not eaches_of(entry) and (held is None or held.value.at is not node.at):
             # Made anew with its place, it does not keep the rows of a former listing in memory.
             held = self._keep_listing(key, node, entry, (), ())
         if held is not None and self._store.remaining(held) < RENEW_BELOW:
-            for each in _eaches(entry):
+            for each in eaches_of(entry):
                 self._answers.warmer.renew(each.source, node.at)
         return None if held is None else self._within(node, held)
 
@@ -264,7 +263,7 @@ class Vfs:
     def _left_of_nothing(self, entry: File | Dir | Link, at: At) -> float:
         """For how many seconds answers at hand go on saying that Comet has nothing for `entry`; 0 where they do not."""
         if isinstance(entry, Dir):
-            eaches = _eaches(entry) if entry.hides and not entry.writer else []
+            eaches = eaches_of(entry) if entry.hides and not entry.writer else []
             left = [self._left_of(each.source, at, lambda answer, rows=each.rows: not rows(answer)) for each in eaches]
             return min(left, default=math.inf if entry.hides else 0.0)
         if isinstance(entry, Link) or not isinstance(entry.source, Source):
@@ -299,7 +298,7 @@ class Vfs:
         assert isinstance(directory.entry, Dir)
         assert directory.entry.writer is not None
         row = Stored(directory.entry.writer.key_of(name), b"", None)
-        (each,) = _eaches(directory.entry)
+        (each,) = eaches_of(directory.entry)
         return leaf((name,), each.child(row), each.bind(directory.at, row))
 
     async def _render(self, node: Node, entry: File, source: Source | None) -> bytes:
@@ -366,8 +365,3 @@ def _directory_of(node: Node) -> At:
 def _made_key(entry: File, at: At) -> Hashable:
     """Where the bytes of a file are kept that is made of an answer."""
     return ("file", entry, at.version, at.key)
-
-
-@functools.cache  # by identity: a declaration is not hashed by what is in it
-def _eaches(entry: Dir) -> list[Each]:
-    return [child for child in entry.entries if isinstance(child, Each)]
