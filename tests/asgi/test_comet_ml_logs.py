@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi.test_comet_ml_reads import API_KEY, SCRIPTS, make_dirty_repository, surroundings
+from tests.asgi.test_comet_ml_reads import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
 from tests.mounted.processes import PATIENCE, running_comet
 
 ONLINE = "0111e000000000000000000000000001"
@@ -27,14 +27,6 @@ OFFLINE = "0ff11e00000000000000000000000002"
 RESUMED = "4e5d00000000000000000000000000aa"
 
 Told = dict[str, Any]
-
-
-def run(script: str, *words: str, folder: Path, url: str) -> str:
-    """What a script prints, to its end."""
-    command = [sys.executable, str(SCRIPTS / script), *words]
-    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
 
 
 @contextmanager

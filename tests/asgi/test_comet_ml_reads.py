@@ -22,6 +22,7 @@ import trio
 from cometfs.local.app import make_app
 from cometfs.local.index import open_directory
 from cometfs.local.server import serve
+from tests.mounted.processes import PATIENCE
 
 KEY = "c0ffee00c0ffee00c0ffee00c0ffee00"
 SCRIPTS = Path(__file__).parent / "real"
@@ -41,6 +42,14 @@ def surroundings(home: Path, url: str) -> dict[str, str]:
         "COMET_LOGGING_CONSOLE": "ERROR",
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
+
+
+def run(script: str, *words: str, folder: Path, url: str) -> str:
+    """What a script prints, to its end."""
+    command = [sys.executable, str(SCRIPTS / script), *words]
+    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
 
 
 def make_dirty_repository(folder: Path) -> None:

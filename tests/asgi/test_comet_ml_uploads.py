@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.asgi.test_comet_ml_reads import API_KEY, SCRIPTS, make_dirty_repository, surroundings
+from tests.asgi.test_comet_ml_reads import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
 from tests.mounted.processes import PATIENCE, Comet, running_comet
 
 ONLINE = "0111e000000000000000000000000001"
@@ -50,14 +50,6 @@ ENDPOINTS = (
 )
 
 Told = dict[str, Any]
-
-
-def run(script: str, *words: str, folder: Path, url: str) -> str:
-    """What a script prints, to its end."""
-    command = [sys.executable, str(SCRIPTS / script), *words]
-    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
 
 
 def upload(program: Sequence[str], *words: str, folder: Path, url: str) -> int:
