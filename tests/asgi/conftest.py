@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from cometfs.app import open_vfs
+from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.local import sample_directory
@@ -57,6 +59,16 @@ def wire(index: Index) -> Wire:
 @pytest.fixture
 async def vfs(wire: Wire) -> AsyncIterator[Vfs]:
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def mounted(wire: Wire, folder: Path) -> AsyncIterator[Vfs]:
+    """The tree with a cache on disk, in `folder`."""
+    async with (
+        API("key", "http://comet", transport=Transport(wire)) as api,
+        open_vfs(api, cache=Cache(folder, 1 << 30)) as opened,
+    ):
         yield opened
 
 

@@ -9,7 +9,7 @@ import posixpath
 import zipfile
 from pathlib import Path
 
-from cometfs.app import Cache, open_vfs
+from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.local import sample_directory
@@ -18,7 +18,7 @@ from cometfs.tree.layout import PROJECT
 from cometfs.tree.node import Each
 from cometfs.tree.questions import PROJECT_NAMES
 from cometfs.tree.vfs import Vfs
-from tests.asgi.conftest import BASELINE, FOREST, Wire, at, names, read
+from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 KNN = "tabular/wine-cultivars/knn-imported-from-old-tracker"
 
@@ -248,10 +248,7 @@ async def test_charts_are_the_same_from_disk(wire: Wire, tmp_path: Path) -> None
     project = posixpath.dirname(BASELINE)
     shown = []
     for _ in range(2):
-        async with (
-            API("key", "http://comet", transport=Transport(wire)) as api,
-            open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,
-        ):
+        async with mounted(wire, tmp_path) as vfs:
             wire.asked.clear()
             files = [await read(vfs, f"{project}/charts/train_loss.{suffix}") for suffix in ("csv", "svg")]
             links = [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,13 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.app import Cache, open_vfs
-from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError
 from cometfs.tree import answers as answers_module
 from cometfs.tree.answers import Answers
 from cometfs.tree.node import Dir, File, Source
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
-from tests.asgi.conftest import BASELINE, FOREST, Wire, names, read
+from tests.asgi.conftest import BASELINE, FOREST, Wire, mounted, names, read
 
 PROJECT = "vision-lab/digits"
 
@@ -186,15 +182,6 @@ async def test_a_batch_that_was_asked_before_fills_nothing_afterwards(
     wire.asked.clear()
     await read(vfs, f"{PROJECT}/{folders[0]}/params.json")
     assert wire.asked == ["projects", "experiments", "experiment/parameters"]
-
-
-@asynccontextmanager
-async def mounted(wire: Wire, folder: Path) -> AsyncIterator[Vfs]:
-    async with (
-        API("key", "http://comet", transport=Transport(wire)) as api,
-        open_vfs(api, cache=Cache(folder, 1 << 30)) as vfs,
-    ):
-        yield vfs
 
 
 @pytest.mark.parametrize("touched", [f"{BASELINE}/tags.txt", BASELINE, PROJECT, "vision-lab", ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from cometfs.tree import vfs as vfs_module
 from cometfs.tree.node import Dir, File
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
-from tests.asgi.conftest import BASELINE, FOREST, Wire, at, names, read
+from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 
 async def test_a_cold_file_costs_a_call_a_level_and_one_for_its_answer(vfs: Vfs, wire: Wire) -> None:
@@ -92,6 +93,28 @@ async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire
     assert bytes(await opened.read(0, 15)) == b"SQLite format 3"
     assert (await vfs.attributes(node)).size == 8192
     opened.close()
+
+
+async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_path: Path) -> None:
+    """When nobody has it open and it is not in memory any more, and in the next mount."""
+    path = f"{FOREST}/assets/predictions.sqlite"
+
+    def edit(answer: dict[str, Any]) -> None:
+        for row in answer["assets"]:
+            row["fileSize"] = 480
+
+    wire.edits["experiment/asset/list"] = edit
+    async with mounted(wire, tmp_path) as vfs:
+        node, _ = await vfs.child(await at(vfs, f"{FOREST}/assets"), "predictions.sqlite")
+        assert (await vfs.attributes(node)).size == 480
+        assert len(await read(vfs, path)) == 8192
+        vfs._answers.bodies.drop_all(lambda _key: True)
+        assert (await vfs.attributes(node)).size == 8192
+    async with mounted(wire, tmp_path) as vfs:
+        asked = wire.asked.count("experiment/asset/get-asset")
+        node = await at(vfs, path)
+        assert (await vfs.attributes(node)).size == 8192
+        assert wire.asked.count("experiment/asset/get-asset") == asked
 
 
 async def test_a_lost_network_is_an_error_and_not_an_absence(

@@ -46,6 +46,14 @@ class _Dated(NamedTuple):
     until: float
 
 
+class _Came(NamedTuple):
+    """How many bytes came of a body of which its listing had told another number; until when that holds, as above."""
+
+    size: int
+    told: int
+    until: float
+
+
 class Sizes:
     """Sizes and dates of files, from the answers at hand and from what was once opened."""
 
@@ -63,7 +71,7 @@ class Sizes:
         if source is None:
             return Known(len(entry.render(at)), at.modified_ms, LISTING)
         if isinstance(source, Stream):
-            return Known(self._of_body(source, at), at.modified_ms, LISTING)
+            return Known(self._of_body(entry, source, at), at.modified_ms, LISTING)
         dated = self._dated(entry, at)
         modified_ms = at.modified_ms if dated is None else max(at.modified_ms, dated.changed_ms)
         if entry.render is bytes and (answer := self._answers.peek(source, at)) is not None:
@@ -86,9 +94,15 @@ class Sizes:
             changed_ms = before.changed_ms if same else now * 1000
         dated = _Dated(len(data), digest, changed_ms, at.version, now + self._store.remaining(answer))
         if before is None or before[:-1] != dated[:-1] or abs(before.until - dated.until) > 1:
-            known = {**self._all(at), self._name(entry, at): list(dated)}
-            self._store.keep(_key(at), known, REMEMBERED, lasting=_lasts(at))
+            self._keep(entry, at, dated)
         return data
+
+    def came(self, entry: File, stream: Stream, at: At, size: int) -> None:
+        """Remembers the size of a body of which the listing tells another one: it is not at hand any more when it lies
+        on disk."""
+        told = stream.size(at)
+        if told is not None and size != self._listed(entry, at, told):
+            self._keep(entry, at, _Came(size, told, self._wall() + REMEMBERED))
 
     def doubt(
         self,
@@ -122,6 +136,10 @@ class Sizes:
             self._store.keep(key, known, REMEMBERED, lasting=True)
         return True
 
+    def _keep(self, entry: File, at: At, known: _Dated | _Came) -> None:
+        every = {**self._all(at), self._name(entry, at): list(known)}
+        self._store.keep(_key(at), every, REMEMBERED, lasting=_lasts(at))
+
     def _dated(self, entry: File, at: At) -> _Dated | None:
         found = self._all(at).get(self._name(entry, at))
         return None if found is None else _Dated(*found)
@@ -138,12 +156,18 @@ class Sizes:
         word = self._words[entry]
         return word if len(at.key) < 2 else "\n".join((word, *map(str, at.key[1:])))
 
-    def _of_body(self, stream: Stream, at: At) -> int | None:
+    def _of_body(self, entry: File, stream: Stream, at: At) -> int | None:
         key, told = stream.key(at), stream.size(at)
         body = self._answers.bodies.peek(key)
         if body is not None and body.size is not None:
             return body.size
-        return self._answers.bodies.size(key) if told is None else told
+        return self._answers.bodies.size(key) if told is None else self._listed(entry, at, told)
+
+    def _listed(self, entry: File, at: At, told: int) -> int:
+        """The size that a listing tells, unless it was found to be another one."""
+        found = self._all(at).get(self._name(entry, at))
+        came = None if found is None else _Came(*found)
+        return came.size if came and came.told == told and 0 < came.until - self._wall() <= REMEMBERED else told
 
 
 def _key(at: At) -> Hashable:

@@ -208,7 +208,9 @@ class Vfs:
         if desk := self.desk(node):
             return desk.open(node.at.item.key, await self.answered(node))
         if isinstance(entry.source, Stream):
-            return await self._answers.wanted_body(entry.source, node.at)
+            body = await self._answers.wanted_body(entry.source, node.at)
+            self._sizes.came(entry, entry.source, node.at, body.size)
+            return body
         return Content(await self._render(node, entry, entry.source), grows(node))
 
     def open_at_hand(self, node: Node) -> Opened | None:
