@@ -72,8 +72,10 @@ async def test_metrics_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) 
                 seen[path] = await read(vfs, path)
     # Those of 20,000 points are beyond what a chart tells.
     long = sum(name.startswith("sgd-20k") for name in directories)
-    assert len(wire.asked) <= 40 + 2 * long, Counter(wire.asked)
-    assert CHARTS in wire.asked
+    counts = Counter(wire.asked)
+    # Each of those by itself, and the first of a walk; how many are asked ahead beside them is a matter of moments.
+    assert max(counts.values()) <= long + 16, counts
+    assert 0 < counts[CHARTS] <= 6, counts
     for path in list(seen)[:: len(seen) // 40]:
         assert await read(alone, path) == seen[path]
 
