@@ -30,12 +30,15 @@ class Wire(httpx.AsyncBaseTransport):
     def __init__(self, index: Index) -> None:
         self._app = httpx.ASGITransport(make_app(index))
         self.asked: list[str] = []
+        self.about: list[tuple[str, str]] = []
+        """The same, with the query."""
         self.failing = False
         self.edits: dict[str, Any] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.removeprefix("/api/rest/v2/")
         self.asked.append(endpoint)
+        self.about.append((endpoint, request.url.query.decode()))
         if self.failing:
             raise httpx.ConnectError("no route", request=request)
         response = await self._app.handle_async_request(request)
