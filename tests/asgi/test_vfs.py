@@ -78,15 +78,20 @@ async def test_the_size_is_the_number_of_bytes_whatever_the_kind(vfs: Vfs) -> No
         assert seen.size == len(await read(vfs, f"{FOREST}/{name}")), name
 
 
-@pytest.mark.parametrize("lie", [0, None, 1, 1_000_000])
-async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire: Wire, lie: int | None) -> None:
-    """The body's own size wins as soon as the file is opened."""
+def tell_size(wire: Wire, size: int | None) -> None:
+    """What the listing says of every asset from now on."""
 
     def edit(answer: dict[str, Any]) -> None:
         for row in answer["assets"]:
-            row["fileSize"] = lie
+            row["fileSize"] = size
 
     wire.edits["experiment/asset/list"] = edit
+
+
+@pytest.mark.parametrize("lie", [0, None, 1, 1_000_000])
+async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire: Wire, lie: int | None) -> None:
+    """The body's own size wins as soon as the file is opened."""
+    tell_size(wire, lie)
     node = await at(vfs, f"{FOREST}/assets/predictions.sqlite")
     opened = await vfs.open(node)
     assert opened.size == 8192
@@ -98,12 +103,7 @@ async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire
 async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_path: Path) -> None:
     """When nobody has it open and it is not in memory any more, and in the next mount."""
     path = f"{FOREST}/assets/predictions.sqlite"
-
-    def edit(answer: dict[str, Any]) -> None:
-        for row in answer["assets"]:
-            row["fileSize"] = 480
-
-    wire.edits["experiment/asset/list"] = edit
+    tell_size(wire, 480)
     async with mounted(wire, tmp_path) as vfs:
         node, _ = await vfs.child(await at(vfs, f"{FOREST}/assets"), "predictions.sqlite")
         assert (await vfs.attributes(node)).size == 480
@@ -115,6 +115,19 @@ async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_
         node = await at(vfs, path)
         assert (await vfs.attributes(node)).size == 8192
         assert wire.asked.count("experiment/asset/get-asset") == asked
+
+
+async def test_another_size_in_the_listing_is_another_body(
+    vfs: Vfs, wire: Wire, mock_clock: trio.testing.MockClock
+) -> None:
+    """What was found of the one says nothing of the other."""
+    path = f"{FOREST}/assets/predictions.sqlite"
+    for size in (480, 500):
+        tell_size(wire, size)
+        assert (await vfs.attributes(await at(vfs, path))).size == size
+        assert len(await read(vfs, path)) == 8192
+        assert (await vfs.attributes(await at(vfs, path))).size == 8192
+        mock_clock.jump(FINISHED)
 
 
 async def test_a_lost_network_is_an_error_and_not_an_absence(

@@ -78,9 +78,8 @@ class Sizes:
             if answer.error is not None:
                 return Known(None, modified_ms, 0.0)
             return Known(len(answer.value), modified_ms, self._store.remaining(answer))
-        left = 0.0 if dated is None or dated.version != at.version else dated.until - self._wall()
-        # A clock that was set back must not make it hold longer than it was meant to.
-        if dated is None or not 0 < left <= REMEMBERED:
+        left = 0.0 if dated is None or dated.version != at.version else self._left(dated)
+        if dated is None or not left:
             return Known(None, modified_ms, 0.0)
         return Known(dated.size, modified_ms, left)
 
@@ -140,9 +139,18 @@ class Sizes:
         every = {**self._all(at), self._name(entry, at): list(known)}
         self._store.keep(_key(at), every, REMEMBERED, lasting=_lasts(at))
 
+    def _left(self, known: _Dated | _Came) -> float:
+        """Seconds for which it holds; 0 where it does not. A clock that was set back must not make it hold longer than
+        it was meant to."""
+        left = known.until - self._wall()
+        return left if 0 < left <= REMEMBERED else 0.0
+
     def _dated(self, entry: File, at: At) -> _Dated | None:
-        found = self._all(at).get(self._name(entry, at))
+        found = self._found(entry, at)
         return None if found is None else _Dated(*found)
+
+    def _found(self, entry: File, at: At) -> Any:
+        return self._all(at).get(self._name(entry, at))
 
     def _all(self, at: At) -> Mapping[str, Any]:
         key = _key(at)
@@ -165,9 +173,9 @@ class Sizes:
 
     def _listed(self, entry: File, at: At, told: int) -> int:
         """The size that a listing tells, unless it was found to be another one."""
-        found = self._all(at).get(self._name(entry, at))
+        found = self._found(entry, at)
         came = None if found is None else _Came(*found)
-        return came.size if came and came.told == told and 0 < came.until - self._wall() <= REMEMBERED else told
+        return told if came is None or came.told != told or not self._left(came) else came.size
 
 
 def _key(at: At) -> Hashable:
