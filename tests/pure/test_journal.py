@@ -40,6 +40,8 @@ class Served:
 
     def kill(self) -> None:
         os.close(self.locked._file)
+        # Used again it finds no lock, rather than by luck the next one's under the same number.
+        self.locked._file = -1
 
     def again(self) -> Served:
         self.kill()
