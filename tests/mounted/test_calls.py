@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 import urllib.request
@@ -240,3 +241,16 @@ def test_what_scanners_ask_for_costs_nothing(tmp_path: Path, comet: Comet) -> No
             for name in names:
                 assert not (mounted / "tabular/wine-cultivars" / name).exists()
         assert asked == {"projects": 1}
+
+
+def test_who_looks_at_small_files_that_were_read_does_not_ask_the_mount(tmp_path: Path, comet: Comet) -> None:
+    """The kernel has their bytes when they are open; a read() that came to the mount would make it ask again."""
+    with running_mount(tmp_path, comet) as mounted:
+        names = ("params.json", "output.txt", "code.py", "tags.txt", "metrics.json")
+        files = [mounted / FOREST / name for name in names]
+        sizes = [len(path.read_bytes()) for path in files]
+        mounted.process.send_signal(signal.SIGSTOP)
+        try:
+            assert run("find", *files, "-printf", "%s ").split() == [b"%d" % size for size in sizes]
+        finally:
+            mounted.process.send_signal(signal.SIGCONT)

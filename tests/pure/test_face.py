@@ -129,18 +129,39 @@ async def test_a_file_that_two_open_at_the_same_moment_is_one(inodes: Inodes) ->
     assert Body.closed == 1
 
 
-def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked for alone it could be undone by a reply that is on its way. Not while others read it: that could freeze."""
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the kernel is told of its own accord: (inode, offset, bytes) to store, (inode,) to ask again."""
     told: list[tuple[object, ...]] = []
     monkeypatch.setattr(pyfuse3, "notify_store", lambda number, at, data: told.append((number, at, bytes(data))))
     monkeypatch.setattr(pyfuse3, "invalidate_inode", lambda number, **_: told.append((number,)))
+    return told
+
+
+def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(kernel: list[tuple[object, ...]]) -> None:
+    """Asked for alone it could be undone by a reply that is on its way. Not while others read it: that could freeze."""
+    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
+    place = Inode(7, node("output.txt"), None)
+    content = Content(b"a" * (128 << 10) + b"b" * 10)
+    assert not operations._opened(place, content).keep_cache
+    assert kernel == [(7, 128 << 10, b"b" * 10), (7,)]
+    operations._opened(place, content)
+    assert kernel[2:] == [(7,)]
+
+
+def test_small_files_are_pushed_whole_and_once(kernel: list[tuple[object, ...]]) -> None:
+    """As a whole whenever the kernel has not these very bytes; then it keeps them. Nothing of them is read()."""
     operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
     place = Inode(7, node("params.json"), None)
-    content = Content(b"a" * 4096 + b"b" * 10)
-    operations._opened(place, content)
-    assert told == [(7, 4096, b"b" * 10), (7,)]
-    operations._opened(place, content)
-    assert told[2:] == [(7,)]
+    for content, stored in ((b"a" * 5000, True), (b"a" * 5000, False), (b"b" * 5000, True)):
+        place.told_size = 5000
+        opened = operations._opened(place, Content(content))
+        assert opened.keep_cache
+        assert kernel == ([(7, 0, content)] if stored else [])
+        operations._handles.release(opened.fh)
+        kernel.clear()
+    assert operations._opened(place, Content(b"", grows=True)).direct_io
+    assert kernel == [(7,)], "what grows is read past the kernel's pages"
 
 
 def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +174,9 @@ def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(monkeypatch: pyt
     monkeypatch.setattr(pyfuse3, "invalidate_inode", refused)
     operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
     place = Inode(7, node("params.json"), None)
-    operations._handles.release(operations._opened(place, Content(b"a")).fh)
+    opened = operations._opened(place, Content(b"a"))
+    assert not opened.keep_cache
+    operations._handles.release(opened.fh)
     assert operations._handles.inodes() == []
 
 

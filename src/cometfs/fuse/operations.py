@@ -7,7 +7,6 @@ import os
 import select
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
 
 import pyfuse3
 import trio
@@ -182,14 +181,15 @@ class Operations(Refusals):
         if shared is not None and shared.opened is not opened and not self.live.take(shared, opened):
             raise Superseded(f"{place.node.name} is open in a former version")
         shown = opened if shared is None else shared.opened
-        if shown.size != place.told_size:
-            if shared is None and isinstance(shown, Content) and not shown.grows:
-                _push_size(place, shown)
+        handle, paged = self._handles.share(place, opened)
+        resized = shown.size != place.told_size
+        if shared is None and isinstance(shown, Content) and not shown.grows and (resized or not paged):
+            paged = _push(place, shown, paged)
+        if resized:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             end_attributes(place.number)
-        handle, same = self._handles.share(place, opened)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
-        return FileInfo(fh=handle, keep_cache=same, direct_io=shown.grows)
+        return FileInfo(fh=handle, keep_cache=paged, direct_io=shown.grows)
 
     def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
@@ -340,16 +340,24 @@ class Operations(Refusals):
         reply.st_blocks = -(-inode.told_size // BLOCK)
 
 
-def _push_size(inode: Inode, opened: Content) -> None:
-    """Raises the kernel's size to that of a file that nobody else has open, by storing its last page.
+def _push(inode: Inode, opened: Content, paged: bool) -> bool:
+    """Stores bytes of a file that nobody else has open in the kernel's pages: all of a small one, unless they are there
+    (`paged`), else the last page. Returns whether the kernel's pages are right now.
 
-    A reply with a former size that another process has not taken in yet would else do so later, and make the kernel
-    drop the attributes that it asks for now: who reads then would find an empty file. After this it drops that reply.
+    Small files: what is pushed is not asked for by a read(), which would make a mount that takes `touch` ask for the
+    attributes again at the next look, too.
+    The last page: it raises the kernel's size. A reply with a former size that another process has not taken in yet
+    would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would find an
+    empty file. After this it drops that reply.
     """
-    start = max(0, opened.size - 1) // PAGE * PAGE
-    if opened.size:
-        with suppress(OSError):  # a kernel that does not take it is told to ask for the attributes in any case
-            pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, PAGE)))
+    start = 0 if opened.size <= BEST_READ and not paged else max(0, opened.size - 1) // PAGE * PAGE
+    if not opened.size:
+        return paged
+    try:
+        pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, BEST_READ)))
+    except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
+        return paged
+    return paged or start == 0
 
 
 def _outdated(inode: Inode) -> None:
