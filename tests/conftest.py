@@ -9,6 +9,11 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# What is drawn is the same in every run, and how long it takes on a busy machine is nobody's fault.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -144,7 +144,7 @@ def test_what_users_wrote_stays_text(nasty: str) -> None:
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(), st.text(), st.text(), st.floats(), st.floats())
 def test_any_text_and_any_time_make_a_page(name: str, value: str, path: str, start: float, duration: float) -> None:
     """Of the known elements only, in UTF-8; times that no calendar has are left out."""

@@ -181,7 +181,7 @@ def test_a_label_is_shown_as_it_is(label: str) -> None:
     assert label in tips(chart_svg(label, [line(label, 1, 2)]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.text(),
     st.lists(

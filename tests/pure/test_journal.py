@@ -117,7 +117,7 @@ messages = st.one_of(
         times,
     ),
 )
-ordinary = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+ordinary = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 
 
 @ordinary
