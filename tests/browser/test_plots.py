@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -53,6 +55,29 @@ def test_nothing_of_matplotlib_is_loaded_before_the_first_picture() -> None:
     """A mount without pictures starts as fast as one where matplotlib is not installed."""
     program = "import sys, cometfs.render.plots as p; p.available(); sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+SLOWLY = """
+import logging, threading
+
+class Late(threading.Timer):
+    def start(self):
+        self.function()
+        print("late")
+
+threading.Timer = Late
+logging.basicConfig(level="WARNING")
+from cometfs.render.plots import chart_svg
+chart_svg("loss", [])
+"""
+"""A picture on a machine so slow that every timer has run out at once."""
+
+
+def test_the_first_picture_of_all_is_drawn_in_silence(tmp_path: Path) -> None:
+    """However long matplotlib takes to look through the fonts of the machine, of which it warns after five seconds."""
+    environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", SLOWLY], env=environ, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("late\n", "")
 
 
 def test_equal_points_give_equal_bytes() -> None:

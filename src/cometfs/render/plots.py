@@ -17,6 +17,7 @@ write control characters that no XML may hold: it lays out placeholders, and the
 from __future__ import annotations
 
 import io
+import logging
 import re
 import threading
 from collections.abc import Sequence
@@ -106,6 +107,8 @@ class _Words:
 
 
 def _drawn(title: str, drawn: Sequence[Curve]) -> tuple[str, list[str]]:
+    # Its first picture under a home looks through all fonts of the machine, and warns where that takes long.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
