@@ -16,6 +16,7 @@ import pytest
 from cometfs.local import sample_directory
 from tests.asgi.test_comet_ml_logs import free_port
 from tests.mounted.processes import COMETFS, PATIENCE, running_comet
+from tests.mounted.watching import await_that
 
 KEY = "00c0ffee" * 4
 HEADERS = {"Authorization": "k"}
@@ -38,6 +39,10 @@ class Logger(threading.Thread):
                 values = [{"metricName": "m", "metricValue": 1, "step": step, "timestamp": step} for step in steps]
                 self._send(client, BATCH, {"experimentKey": KEY, "values": values})
                 self.acknowledged += 10
+
+    def has(self, acknowledged: int) -> bool:
+        assert self.is_alive(), "it was refused"
+        return self.acknowledged >= acknowledged
 
     def _send(self, client: httpx.Client, path: str, body: object) -> None:
         while True:
@@ -63,17 +68,18 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         for _ in range(6):
             with running_comet(tmp_path, "--bind", bind, archives=runs) as comet:
                 before = logger.acknowledged
-                while logger.acknowledged < before + 50:
-                    time.sleep(0.001)
+                await_that(lambda wanted=before + 50: logger.has(wanted), "nothing is acknowledged")  # type: ignore[misc]
                 time.sleep(chance.random() / 20)
                 comet.process.kill()
                 comet.process.wait()
-            assert steps_in(runs)[: logger.acknowledged] == list(range(logger.acknowledged))
+            # The last answer may still be on its way to the logger.
+            acknowledged = logger.acknowledged
+            assert steps_in(runs)[:acknowledged] == list(range(acknowledged))
         with running_comet(tmp_path, "--bind", bind, archives=runs) as comet:
             logger.stopping = True
             logger.join(PATIENCE)
             query = {"experimentKey": KEY, "metricName": "m"}
-            asked = httpx.get(f"{comet.url}/api/rest/v2/experiment/metrics/get-metric", params=query, headers=HEADERS)
+            asked = get(f"{comet.url}/api/rest/v2/experiment/metrics/get-metric", **query)
             assert [point["step"] for point in asked.json()["metrics"]] == list(range(logger.acknowledged))
     finally:
         logger.stopping = True
@@ -81,8 +87,16 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     assert steps_in(runs) == list(range(logger.acknowledged))
 
 
+def get(url: str, **query: str) -> httpx.Response:
+    return httpx.get(url, params=query, headers=HEADERS, timeout=PATIENCE)
+
+
+def post(url: str, body: object) -> httpx.Response:
+    return httpx.post(url, json=body, headers=HEADERS, timeout=PATIENCE)
+
+
 def refusal(url: str) -> str:
-    reply = httpx.post(f"{url}/clientlib/logger/add/run", json=START, headers=HEADERS)
+    reply = post(f"{url}/clientlib/logger/add/run", START)
     assert reply.status_code == 403
     said: str = reply.json()["msg"]
     return said
@@ -108,7 +122,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "runs" / ".cometfs-serve").mkdir(parents=True)
     with running_comet(tmp_path, archives=tmp_path / "runs") as comet:
         assert "Is a directory" in refusal(comet.url)
-        assert httpx.get(f"{comet.url}/api/rest/v2/workspaces", headers=HEADERS).status_code == 200
+        assert get(f"{comet.url}/api/rest/v2/workspaces").status_code == 200
 
 
 def test_one_server_for_a_directory(tmp_path: Path) -> None:
@@ -134,18 +148,19 @@ def test_a_run_that_fell_silent(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
 
     def state(url: str) -> tuple[bool, bool]:
-        place = f"{url}/api/rest/v2/experiment/metadata?experimentKey={KEY}"
-        row = httpx.get(place, headers=HEADERS).json()
+        row = get(f"{url}/api/rest/v2/experiment/metadata", experimentKey=KEY).json()
         return row["running"], row["hasCrashed"]
 
+    def is_seen_alive(url: str) -> bool:
+        """After a beat; on a machine that takes a second for the look it has fallen silent by then."""
+        said = post(f"{url}/clientlib/status-report/update", {"experimentKey": KEY, "is_alive": True}).json()
+        assert said["is_alive_beat_duration_millis"] == 333
+        return state(url) == (True, False)
+
     with running_comet(tmp_path, "--crashed-after", "1", archives=runs) as comet:
-        httpx.post(f"{comet.url}/clientlib/logger/add/run", json=START, headers=HEADERS)
-        assert state(comet.url) == (True, False)
-        while state(comet.url) != (False, True):
-            time.sleep(0.1)
+        post(f"{comet.url}/clientlib/logger/add/run", START)
+        await_that(lambda: is_seen_alive(comet.url), "it never runs")
+        await_that(lambda: state(comet.url) == (False, True), "it never crashes")
     with running_comet(tmp_path, "--crashed-after", "1", archives=runs) as comet:
         assert state(comet.url) == (False, True)
-        beat = {"experimentKey": KEY, "is_alive": True}
-        said = httpx.post(f"{comet.url}/clientlib/status-report/update", json=beat, headers=HEADERS).json()
-        assert said["is_alive_beat_duration_millis"] == 333
-        assert state(comet.url) == (True, False)
+        await_that(lambda: is_seen_alive(comet.url), "it never runs again")
