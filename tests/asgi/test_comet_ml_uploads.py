@@ -67,7 +67,8 @@ def serving(folder: Path, runs: Path) -> Iterator[Comet]:
 
 
 def get(url: str, endpoint: str, **query: Any) -> httpx.Response:
-    return httpx.get(f"{url}/api/rest/v2/{endpoint}", params=query, headers={"Authorization": API_KEY})
+    address, headers = f"{url}/api/rest/v2/{endpoint}", {"Authorization": API_KEY}
+    return httpx.get(address, params=query, headers=headers, timeout=PATIENCE)
 
 
 def ask(url: str, endpoint: str, **query: Any) -> Any:

@@ -69,7 +69,7 @@ async def start_download(url: str) -> trio.SocketStream:
 
 async def test_a_ready_server_answers(directory: Path) -> None:
     """Once the address is told, it answers, at the port that it says."""
-    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS) as client:
+    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60) as client:
         assert (await client.get("/api/rest/v2/workspaces")).json() == {"workspaceNames": ["ws"]}
     assert url.startswith("http://127.0.0.1:")
 
@@ -111,7 +111,7 @@ async def test_many_clients_many_requests(directory: Path) -> None:
 
 async def test_one_connection_carries_thousands(directory: Path) -> None:
     """A connection is not closed for the number of its requests."""
-    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS) as client:
+    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60) as client:
         replies = [await client.get("/clientlib/isAlive/ver") for _ in range(1200)]
     assert not [reply for reply in replies if reply.headers.get("connection") == "close"]
 
@@ -135,7 +135,7 @@ async def test_a_client_may_go_away(directory: Path, caplog: pytest.LogCaptureFi
         log = directory / "log"
         while not log.exists() or len(log.read_text().splitlines()) < 2:
             await trio.lowlevel.checkpoint()
-        async with httpx.AsyncClient(headers=HEADERS) as client:
+        async with httpx.AsyncClient(headers=HEADERS, timeout=60) as client:
             assert (await client.get(url + "/api/rest/v2/workspaces")).status_code == 200
     entries = [json.loads(text) for text in log.read_text().splitlines()[:2]]
     assert all(entry["status"] == 200 and entry["bytes"] < SIZE for entry in entries)
@@ -151,7 +151,7 @@ async def endless(_: Scope, __: Receive, send: Send) -> None:
 @pytest.mark.parametrize("request_line", ["", f"GET {ASSET} HTTP/1.1\r\nHost: x\r\n\r\n"])
 async def test_the_end_waits_for_nobody(request_line: str) -> None:
     """A cancelled server ends at once, whether a connection is idle or its client has stopped to read."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             stream = await connect(await nursery.start(serve, endless, "127.0.0.1:0"))
             if request_line:
@@ -164,6 +164,6 @@ async def test_the_end_waits_for_nobody(request_line: str) -> None:
 
 async def test_head_is_no_endpoint(directory: Path) -> None:
     """Comet's clients never send HEAD; it gets an answer without a body and the connection goes on."""
-    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS) as client:
+    async with serving(directory) as url, httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60) as client:
         assert (await client.head(ASSET)).status_code == 404
         assert (await client.get("/api/rest/v2/workspaces")).status_code == 200

@@ -319,7 +319,7 @@ async def test_a_client_that_goes_away_in_the_middle(tmp_path: Path) -> None:
         await stream.send_all(head.encode() + b'{"experimentKey": ')
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         await stream.aclose()
-        async with httpx.AsyncClient(headers={"Authorization": "k"}) as http:
+        async with httpx.AsyncClient(headers={"Authorization": "k"}, timeout=60) as http:
             body = metric("m", 1)
             assert (await http.post(url + REST + "write/experiment/metric", json=body)).status_code == 200
         nursery.cancel_scope.cancel()

@@ -618,7 +618,7 @@ async def test_without_a_directory_it_says_why(tmp_path: Path) -> None:
 
 async def until(so: Callable[[], bool]) -> None:
     """What another task does, waited for."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not so():  # noqa: ASYNC110  there is nothing that tells when a file is there
             await trio.sleep(0.01)
 
@@ -664,7 +664,7 @@ async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
         stream = await start_upload(url, f"{UPLOAD}?experimentId={KEY}&fileName=a", 90_000_000)
         await stream.send_all(bytes(4 << 20))
         await until(lambda: bool(list(tmp_path.rglob(".upload-*"))))
-        async with httpx.AsyncClient(base_url=url, headers=HEADERS) as http:
+        async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60) as http:
             reply = await http.post(UPLOAD, params={"experimentId": KEY, "fileName": "b"}, files={"file": b"whole"})
             assert reply.status_code == 200
         await stream.aclose()

@@ -262,7 +262,7 @@ async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypat
     made = place.grow
 
     def slow(*arguments: Any) -> Any:
-        assert others_ran.wait(20), "nobody else had a turn"
+        assert others_ran.wait(60), "nobody else had a turn"
         return made(*arguments)
 
     project = await at(vfs, BASELINE.rpartition("/")[0])

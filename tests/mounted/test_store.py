@@ -15,19 +15,19 @@ import pytest
 
 from cometfs.local import sample_directory
 from tests.mounted.faulty import Answer, faulty_comet
-from tests.mounted.processes import Comet, Mounted, running_comet, running_mount
+from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
 
 
 def on_server(comet: Comet) -> dict[str, str]:
     """What the server has."""
     request = urllib.request.Request(f"{comet.url}/api/rest/v2/panel/store", headers={"Authorization": "any"})
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         found: dict[str, str] = json.loads(json.load(reply)["store"])
     return found
 
 
 def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.fixture
