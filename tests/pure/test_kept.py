@@ -187,8 +187,9 @@ def test_a_daemon_of_this_version_makes_way_for_another(account: Account) -> Non
     newer.close()
 
 
-def test_opening_and_reading_wait_for_nobody_who_writes(account: Account) -> None:
+def test_opening_and_reading_wait_for_nobody_who_writes(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction of another process may last as long as it likes."""
+    monkeypatch.setattr(database, "PATIENCE", 60.0)  # by far more than any machine takes without waiting
     account.write(account.answer())
     writer = database.connect(account.index.folder)
     writer.execute("BEGIN IMMEDIATE")
