@@ -143,22 +143,41 @@ def test_system_details_are_those_of_an_offline_run(told: Told) -> None:
     assert one["logAdditionalSystemInfoList"] == [{"key": "cluster", "value": "node-3"}]
 
 
+def test_every_line_is_one_that_comet_ml_takes(place: Path, told: Told) -> None:
+    """Its uploader leaves out messages that its schemas refuse, and says so in the run."""
+    assert told
+    assert (
+        json.loads(run("check_folders.py", str(place / "runs" / ONLINE), folder=place, url="http://127.0.0.1:1")) == []
+    )
+
+
+def zipped(folder: Path) -> Path:
+    """Flat, as comet_ml's uploader takes it."""
+    archive = folder.parent.parent / f"{folder.name}.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        for member in folder.iterdir():
+            made.write(member, member.name)
+    return archive
+
+
+def upload(archive: Path, folder: Path, url: str) -> subprocess.CompletedProcess[bytes]:
+    """By comet_ml's uploader."""
+    command = [str(Path(sys.executable).with_name("comet")), "upload", str(archive)]
+    return subprocess.run(
+        command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE, check=False
+    )
+
+
 def test_any_archive_tool_reads_the_folder(place: Path, told: Told) -> None:
     """The folder, zipped flat, is an archive that comet_ml's own uploader takes, and tells the same elsewhere."""
-    archive = place / f"{ONLINE}.zip"
-    with zipfile.ZipFile(archive, "w") as made:
-        for member in (place / "runs" / ONLINE).iterdir():
-            made.write(member, member.name)
     with serving(place / "fourth", place / "uploaded") as url:
-        comet = Path(sys.executable).with_name("comet")
-        command = [str(comet), "upload", str(archive)]
-        done = subprocess.run(command, cwd=place, env=surroundings(place, url), capture_output=True, timeout=PATIENCE)
+        archive = zipped(place / "runs" / ONLINE)
+        done = upload(archive, place, url)
         assert done.returncode == 0, done.stderr.decode()
         uploaded = read(place, url, ONLINE)[ONLINE]
-        again = subprocess.run(command, cwd=place, env=surroundings(place, url), capture_output=True, timeout=PATIENCE)
-        assert again.returncode == 1, "it is there already"
+        assert upload(archive, place, url).returncode == 1, "it is there already"
     before = told["at once"]
-    for what in ("tags", "html", "graph", "git", "system", "state"):
+    for what in ("tags", "html", "graph", "git", "system", "state", "output"):
         assert uploaded[what] == before[what]
     assert values(uploaded["parameters"]) == values(before["parameters"])
     assert points(uploaded) == points(before)
@@ -221,6 +240,22 @@ def logged(runs: Path, key: str) -> tuple[list[int], list[int]]:
     output = "".join(line["payload"]["output"] for line in lines if line["type"] == "standard_output")
     steps = [metric["step"] for metric in metrics if metric["metricName"] == "loss"]
     return steps, [int(step) for step in re.findall(r"step (\d+)\n", output)]
+
+
+def test_any_archive_tool_reads_the_folder_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """What it had logged by then can be taken elsewhere, too."""
+    with serving(tmp_path / "first", tmp_path / "runs") as url:
+        training = Training(ONLINE, tmp_path, url)
+        training.do("log 50")
+        training.do("flush")
+        training.process.kill()
+        training.process.communicate()
+    archive = zipped(tmp_path / "runs" / ONLINE)
+    with serving(tmp_path / "second", tmp_path / "uploaded") as url:
+        done = upload(archive, tmp_path, url)
+        assert done.returncode == 0, done.stderr.decode()
+    for runs in ("runs", "uploaded"):
+        assert logged(tmp_path / runs, ONLINE) == (list(range(50)), list(range(50)))
 
 
 def free_port() -> int:

@@ -265,6 +265,13 @@ def test_an_uploaded_archive_tells_what_the_archive_tells(told: Told) -> None:
             assert uploaded[what] == value, what
 
 
+def test_every_line_is_one_that_comet_ml_takes(place: Path, told: Told) -> None:
+    """Its uploader leaves out messages that its schemas refuse, so that they would be lost on the way elsewhere."""
+    assert told
+    folders = [str(found.parent) for found in (place / "runs").glob("*/experiment.json")]
+    assert json.loads(run("check_folders.py", *folders, folder=place, url="http://127.0.0.1:1")) == []
+
+
 def test_an_archive_is_uploaded_once(told: Told) -> None:
     """The second time it is there already; by force it becomes another experiment."""
     assert told["uploads"] == [1, 0]

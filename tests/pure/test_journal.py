@@ -20,10 +20,10 @@ from cometfs.local.burying import DELETED
 from cometfs.local.folder import HIDDEN
 from cometfs.local.index import Index, open_directory
 from cometfs.local.journal import Journal
+from cometfs.local.lines import Message
 from cometfs.local.locking import lock
 from cometfs.local.project import Experiment
 from cometfs.local.record import Series
-from cometfs.local.repeats import Message
 
 KEY = "00c0ffee" * 4
 OTHER = "0badcafe" * 4

@@ -41,8 +41,11 @@ KINDS: dict[str, type[m.Payload]] = {
 
 
 class _Envelope(msgspec.Struct, gc=False):
+    """`local_timestamp` stands here where comet_ml's schemas have no place for it in the payload."""
+
     type: str
     payload: msgspec.Raw
+    local_timestamp: m.Number | None = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -72,4 +75,7 @@ def _payload(line: bytes) -> m.Payload:
     decoder = _PAYLOADS.get(envelope.type)
     if decoder is None:
         raise BrokenLine(f"unknown type {envelope.type!r}")
-    return decoder.decode(envelope.payload)
+    payload = decoder.decode(envelope.payload)
+    if envelope.local_timestamp is not None:
+        payload.local_timestamp = envelope.local_timestamp
+    return payload

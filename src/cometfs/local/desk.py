@@ -18,10 +18,10 @@ from cometfs.local.artifact_store import ArtifactStore
 from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
 from cometfs.local.folder import HIDDEN, refused_if_full
 from cometfs.local.journal import Journal
+from cometfs.local.lines import Message
 from cometfs.local.multipart import Upload, drained, received
 from cometfs.local.project import Experiment
 from cometfs.local.record import Asset
-from cometfs.local.repeats import Message
 
 ARRIVING = f"{HIDDEN}uploads"
 """The folder beside the archives in which files are until they are whole; the next server removes it."""

@@ -36,14 +36,14 @@ from cometfs.local.feeding import Missing, feed
 from cometfs.local.folder import Folder, Heading, make_folder, open_folder, refused_if_full
 from cometfs.local.headings import new_heading, next_heading, now, was_alive
 from cometfs.local.index import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
-from cometfs.local.lines import decoded_line, line_of, too_deep
+from cometfs.local.lines import Message, decoded_line, line_of, too_deep
 from cometfs.local.locking import Locked
 from cometfs.local.messages import Payload
 from cometfs.local.project import Experiment
 from cometfs.local.pulse import BEATS, CRASHED_AFTER, Pulse
 from cometfs.local.record import Part, Record
 from cometfs.local.registry import Registry
-from cometfs.local.repeats import TAIL, Message, Repeats, logged_at_last
+from cometfs.local.repeats import TAIL, Repeats, logged_at_last
 
 LOG = logging.getLogger("cometfs.local")
 

@@ -21,14 +21,41 @@ TIMED = frozenset(
 )
 """Which messages need a time."""
 
+BESIDE = {
+    "standard_output": frozenset({"offset", "sent"}),
+    "html": frozenset({"sent"}),
+    "htmlOverride": frozenset({"sent"}),
+    "register_model": frozenset({"local_timestamp"}),
+}
+"""What is kept of a message, by type, that stands beside its payload and not in it: comet_ml's uploader leaves out a
+message whose payload has a field that its schemas (`comet_ml/schemas`) do not.
+"""
+
+Message = tuple[str, dict[str, Any]]
+"""A type and a payload, with what stands beside it."""
+
 
 def line_of(kind: str, payload: dict[str, Any], number: int) -> bytes:
     """A line as comet_ml writes it: ASCII, payload first. Raises RecursionError for what is far too deep."""
     if kind in TIMED:
         payload = {"local_timestamp": now()} | payload
-    message = {"payload": payload | {"message_id": number}, "type": kind}
+    own = BESIDE.get(kind, frozenset())
+    inside = {field: value for field, value in payload.items() if field not in own}
+    beside = {field: value for field, value in payload.items() if field in own}
+    message = {"payload": inside | {"message_id": number}, "type": kind} | beside
     line = msgspec.json.encode(message)
     return (line if line.isascii() else json.dumps(message).encode()) + b"\n"
+
+
+def message_of(line: bytes) -> Message | None:
+    """The message that a line was made of; None for a line that is none."""
+    try:
+        told = msgspec.json.decode(line)
+        kind, payload = told["type"], told["payload"]
+        own = BESIDE.get(kind, frozenset())
+        return kind, payload | {field: value for field, value in told.items() if field in own}
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return None
 
 
 def decoded_line(line: bytes) -> list[Payload]:

@@ -15,8 +15,8 @@ import msgspec
 
 from cometfs.local.content import SYSTEM_FIELDS
 from cometfs.local.headings import moment
+from cometfs.local.lines import Message
 from cometfs.local.messages import Number
-from cometfs.local.repeats import Message
 
 
 class Body(msgspec.Struct, rename="camel", kw_only=True):

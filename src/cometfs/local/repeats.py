@@ -24,6 +24,8 @@ from typing import Any
 
 import msgspec
 
+from cometfs.local.lines import Message, message_of
+
 REMEMBERED = 20_000
 """Messages of a run that are remembered; what comet_ml has under way at once is far less."""
 
@@ -35,9 +37,6 @@ TIMED = frozenset({"metric_msg", "parameter_msg", "log_dependency"})
 
 NUMBERED = frozenset({"standard_output", "html", "htmlOverride"})
 """What `sent` tells apart; `local_timestamp`, if it has one, is this server's."""
-
-
-Message = tuple[str, dict[str, Any]]
 
 
 class Repeats:
@@ -75,11 +74,4 @@ def _identity(kind: str, payload: dict[str, Any]) -> int | None:
 
 def logged_at_last(tail: bytes) -> list[Message]:
     """The messages of the lines in `tail`, which may begin within a line."""
-    found = []
-    for line in tail.splitlines():
-        try:
-            message = msgspec.json.decode(line)
-            found.append((message["type"], message["payload"]))
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            continue
-    return found
+    return [message for line in tail.splitlines() if (message := message_of(line)) is not None]

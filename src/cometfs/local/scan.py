@@ -27,9 +27,9 @@ class Heading(msgspec.Struct):
     """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
     killed.
 
-    Three fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `has_crashed` is
+    Four fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `has_crashed` is
     what the run said of itself. `last_seen` is in folders that a server logs into, where `tags` are all of the run's:
-    when it was last heard of.
+    when it was last heard of. `unfinished`: it has not ended, whatever its `stop_time` says to others.
     """
 
     offline_id: str | None = None
@@ -41,6 +41,11 @@ class Heading(msgspec.Struct):
     archived: bool = False
     last_seen: Number | None = None
     has_crashed: bool = False
+    unfinished: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unfinished:
+            self.stop_time = None
 
 
 def read_heading(archive: Archive) -> Heading:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cometfs.local.asking import Refusal
 from cometfs.local.lenient import decoded, too_deep
-from cometfs.local.repeats import Message
+from cometfs.local.lines import Message
 
 NOT_KEPT = frozenset({"experimentId", "experimentKey", "projectId", "apiKey", "artifactVersionId", "metadata", "runId"})
 """Words of the query that say where an upload goes, not what it is."""
@@ -90,7 +90,7 @@ def scene(
 ) -> Message:
     """A 3-D image, or what came to one later: lines of the same ``asset_id`` add up."""
     told = {"asset_id": identity, "name": name, "upload_type": "asset-item", "items": list(items), "step": step}
-    return "3d-image", told | {"metadata": metadata, "thumbnail_path": thumbnail}
+    return "3d-image", told | {"metadata": metadata, "thumbnail_path": thumbnail or ""}
 
 
 def _number(name: str, value: str) -> int | float | None:
