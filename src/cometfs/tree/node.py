@@ -114,7 +114,8 @@ class Source:
     lease: Callable[[At], Lease]
     batch: Batch | None = None
     after: Source | None = None
-    """What must be known of an experiment before it is worth asking this ahead: it may bring the answer."""
+    """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
+    answer, and may bring that."""
     renewed: bool = False
     """Whether it is asked again shortly before it holds no more, as long as somebody uses it."""
     kept: bool = True

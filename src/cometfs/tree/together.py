@@ -232,4 +232,4 @@ async def _plotted(asker: Asker, at: At) -> Plotted:
     return Plotted(at.item, await asker.answer(METRIC, at))
 
 
-PLOTTED = Source("a metric with its name", _plotted, sealed, kept=False, of=(METRIC,))
+PLOTTED = Source("a metric with its name", _plotted, sealed, after=METRIC_NAMES, kept=False, of=(METRIC,))

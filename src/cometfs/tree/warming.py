@@ -188,8 +188,9 @@ class Warmer:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
 
     def _is_due(self, source: Source, at: At) -> bool:
-        """Whether what may bring the answer by the way has come without it."""
-        return source.after is None or self._told(source.after, questions.of_experiment(at)) is not None
+        """Whether what may bring the answer by the way has come without it, and says that there is one: who walks from
+        experiments with one metric to such as have others must not ask those for what they never logged."""
+        return source.after is None or at.item in (self._told(source.after, questions.of_experiment(at)) or ())
 
     def _is_missing(self, source: Source, at: At) -> bool:
         """Whether a batch may be asked for this answer, and nobody has or is about to."""
