@@ -147,8 +147,19 @@ def test_who_waits_in_poll_costs_one_call_an_interval_and_nothing_when_he_has_cl
         before = asked(begun)
         clock.pass_intervals()
         assert asked(begun) == before
-        threading.Thread(target=lambda: select.select([handle], [], [], INTERVAL * 3)).start()
-        await_that(lambda: len(asked(begun, OUTPUT)) > len(before) + 1, "nobody looks")
+        enough = threading.Event()
+
+        def wait() -> None:
+            """Again and again: who waits in select holds the file open, whoever closes it."""
+            while not enough.is_set():
+                select.select([handle], [], [], INTERVAL)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        looks = len(asked(begun, OUTPUT))
+        await_that(lambda: len(asked(begun, OUTPUT)) > looks + 1, "nobody looks")
+        enough.set()
+        waiting.join(PATIENCE)
     clock.pass_intervals()
     before = asked(begun)
     clock.pass_intervals()
