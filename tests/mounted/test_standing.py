@@ -271,8 +271,10 @@ def test_a_mount_in_which_somebody_stands_and_does_nothing_asks_nothing(edited: 
     mounted, table = edited
     with standing(mounted / PROJECT / FOREST) as there:
         read_in(there, "params.json")
-        time.sleep(LEASE)  # what was asked ahead has come
-        before = len(table.faults.arrivals)
+        before = -1
+        while before != len(table.faults.arrivals):  # until what is asked ahead has come
+            before = len(table.faults.arrivals)
+            time.sleep(LEASE)
         time.sleep(3 * LEASE)
         assert len(table.faults.arrivals) == before
         listed_in(there)
