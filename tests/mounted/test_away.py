@@ -20,7 +20,9 @@ from tests.mounted.watching import await_that
 
 OUTPUT = "experiment/output"
 
-SOON = 10.0
+DEADLINE = ("--deadline", "600")
+
+SOON = 60.0
 """Seconds within which a look is over: far more than the grace, far less than the deadline."""
 
 
@@ -67,7 +69,7 @@ def test_a_server_that_dies_and_comes_back_is_not_noticed(tmp_path: Path) -> Non
     with running_comet(tmp_path, *ALIVE, archives=archives) as first:
         run, other = Run(first, "1" * 32, "one").begin(), Run(first, "2" * 32, "two").begin()
         run.say("before\n")
-        with running_mount(tmp_path, first, *LIVE) as mounted:
+        with running_mount(tmp_path, first, *LIVE, *DEADLINE) as mounted:
             path, unread = mounted / run.folder / "output.txt", mounted / other.folder / "code.py"
             unread.parent.stat()
             with following(tmp_path, *tail(path)) as follower, looking(path) as looks:
@@ -102,7 +104,7 @@ def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, live_comet: Comet) -
     """Until it answers again; one trouble after the other."""
     run = Run(live_comet, os.urandom(16).hex(), "run", project="away").begin()
     run.say("before\n")
-    with faulty_comet(live_comet) as (comet, faults), running_mount(tmp_path, comet, *LIVE) as mounted:
+    with faulty_comet(live_comet) as (comet, faults), running_mount(tmp_path, comet, *LIVE, *DEADLINE) as mounted:
         path = mounted / run.folder / "output.txt"
         with following(tmp_path, *tail(path)) as follower, looking(path) as looks:
             follower.await_said(run.output.encode())
@@ -127,7 +129,7 @@ def test_a_listing_that_stalls_keeps_nothing_from_who_follows(tmp_path: Path, li
     run.say("before\n")
     with (
         faulty_comet(live_comet) as (comet, faults),
-        running_mount(tmp_path, comet, *LIVE, program=HASTY) as mounted,
+        running_mount(tmp_path, comet, *LIVE, *DEADLINE, program=HASTY) as mounted,
     ):
         path = mounted / run.folder / "output.txt"
         with following(tmp_path, *tail(path)) as follower, looking(path) as looks:

@@ -93,7 +93,7 @@ def test_unreachable_server_is_named(stage: Stage) -> None:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    said = stage.run("mount", stage.home / "mnt", "--url", url, "--deadline", "2", COMET_API_KEY="k")
+    said = stage.run("mount", stage.home / "mnt", "--url", url, "--deadline", "6", COMET_API_KEY="k")
     assert_refused(said, re.escape(url.removeprefix("http://")), "reach|connect")
     assert not is_mounted(stage.home / "mnt")
     stage.await_no_process()
