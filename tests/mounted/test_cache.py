@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounted.processes import Comet, Mounted, running_comet, running_mount
+from tests.mounted.processes import PATIENT, Comet, Mounted, running_comet, running_mount
 
 KEY = "a-key-that-is-nowhere-4711"
 PROJECT = "vision-lab/digits"
@@ -45,9 +45,9 @@ def cache_of(tmp_path: Path) -> Path:
 
 def test_what_was_read_costs_nothing_after_a_remount(tmp_path: Path, comet: Comet) -> None:
     """The same bytes, the listing, sizes: no call at all, not even at the start."""
-    with running_mount(tmp_path, comet, COMET_API_KEY=KEY) as mounted:
+    with running_mount(tmp_path, comet, COMET_API_KEY=KEY, program=PATIENT) as mounted:
         before = everything(mounted, BASELINE)
-    with comet.asked() as asked, running_mount(tmp_path, comet, COMET_API_KEY=KEY) as mounted:
+    with comet.asked() as asked, running_mount(tmp_path, comet, COMET_API_KEY=KEY, program=PATIENT) as mounted:
         subprocess.run(["ls", "-lR", str(mounted.path / BASELINE)], check=True, stdout=subprocess.DEVNULL)
         assert everything(mounted, BASELINE) == before
     assert asked == []
@@ -59,12 +59,12 @@ def test_a_picture_is_not_drawn_again_after_a_remount(tmp_path: Path, comet: Com
     def draws(mounted: Mounted) -> bool:
         return "matplotlib" in Path(f"/proc/{mounted.process.pid}/maps").read_text()
 
-    with running_mount(tmp_path, comet) as mounted:
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted:
         assert not draws(mounted)
         before = everything(mounted, f"{BASELINE}/plots")
         assert draws(mounted)
     assert len(before) > 3
-    with comet.asked() as asked, running_mount(tmp_path, comet) as mounted:
+    with comet.asked() as asked, running_mount(tmp_path, comet, program=PATIENT) as mounted:
         assert everything(mounted, f"{BASELINE}/plots") == before
         assert not draws(mounted)
     assert asked == []
@@ -88,8 +88,8 @@ def test_two_mounts_share_what_one_has_read(tmp_path: Path, comet: Comet) -> Non
     (tmp_path / "other").mkdir()
     shared = str(tmp_path / "cache")
     with (
-        running_mount(tmp_path, comet) as one,
-        running_mount(tmp_path / "other", comet, XDG_CACHE_HOME=shared) as other,
+        running_mount(tmp_path, comet, program=PATIENT) as one,
+        running_mount(tmp_path / "other", comet, XDG_CACHE_HOME=shared, program=PATIENT) as other,
     ):
         before = everything(one, BASELINE)
         # What is still to be written is written by the end.
@@ -171,7 +171,7 @@ def test_a_cache_that_cannot_be_is_said(tmp_path: Path, comet: Comet) -> None:
 def test_sizes_outlive_what_they_are_the_sizes_of(tmp_path: Path, comet: Comet) -> None:
     """`ls -l`, `du` and `find -size` of what was read before cost nothing, even where the answers have gone."""
     command = ["find", BASELINE, "-type", "f", "-not", "-path", "*/images/*", "-printf", "%s %p\\n"]
-    with running_mount(tmp_path, comet) as mounted:
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted:
         everything(mounted, BASELINE)
         before = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
     kept: tuple[str, ...] = ("workspaces", "projects", "experiments", "sizes", "names of metrics")
@@ -182,7 +182,7 @@ def test_sizes_outlive_what_they_are_the_sizes_of(tmp_path: Path, comet: Comet) 
             if json.loads(key)[0] not in kept:
                 db.execute(f"DELETE FROM {answers} WHERE key = ?", (key,))
     db.close()
-    with running_mount(tmp_path, comet) as mounted, comet.asked() as asked:
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted, comet.asked() as asked:
         again = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
     assert sorted(again.splitlines()) == sorted(before.splitlines())
     assert asked == []

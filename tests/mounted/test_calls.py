@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
+from tests.mounted.processes import PATIENCE, PATIENT, Comet, Mounted, running_comet, running_mount
 
 FOREST = "tabular/wine-cultivars/forest-200"
 READERS = 100
@@ -53,6 +53,14 @@ def run(*command: str | Path, status: int = 0) -> bytes:
     return ended.stdout
 
 
+@pytest.fixture
+def cold(tmp_path: Path, comet: Comet) -> Iterator[Mounted]:
+    """A mount of the sample that nobody has looked at."""
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted:
+        yield mounted
+        assert mounted.log.read_text() == "", "the mount logged something that the test did not expect"
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
     """The sample 250 times: 1,250 experiments in one project."""
@@ -74,7 +82,7 @@ def test_cat_of_a_cold_file_asks_once_a_level_and_once_for_its_answer(
     name: str, endpoint: str, tmp_path: Path, comet: Comet
 ) -> None:
     """From the start of the mount on: workspaces, projects, experiments, the answer; a second cat asks nothing."""
-    with counted(comet) as first, running_mount(tmp_path, comet) as mounted:
+    with counted(comet) as first, running_mount(tmp_path, comet, program=PATIENT) as mounted:
         run("cat", mounted / FOREST / name)
     assert first == {"workspaces": 1, "projects": 1, "experiments": 1, endpoint: 1}
 
@@ -117,7 +125,7 @@ def test_assets_are_not_fetched_for_a_listing(cold: Mounted) -> None:
 
 def test_ls_of_a_project_of_a_thousand_is_one_listing(many: Comet, tmp_path: Path) -> None:
     """With and without the attributes of every entry; no call for any experiment."""
-    with running_mount(tmp_path, many) as mounted:
+    with running_mount(tmp_path, many, program=PATIENT) as mounted:
         with counted(many) as asked:
             names = run("ls", mounted / "vision-lab/digits").decode().splitlines()
             run("ls", "-l", mounted / "vision-lab/digits")
@@ -129,7 +137,7 @@ def test_ls_of_a_project_of_a_thousand_is_one_listing(many: Comet, tmp_path: Pat
 
 def test_plain_ls_asks_for_nothing_but_the_listing(many: Comet, tmp_path: Path) -> None:
     """Not even for the project's notes, whose size nobody wants to know."""
-    with running_mount(tmp_path, many) as mounted, counted(many) as asked:
+    with running_mount(tmp_path, many, program=PATIENT) as mounted, counted(many) as asked:
         assert len(list((mounted / "vision-lab/digits").iterdir())) >= 1000
     assert asked == {"projects": 1, "experiments": 1, "workspaces": 1} or asked == {"projects": 1, "experiments": 1}
 
@@ -160,7 +168,7 @@ def test_hundred_processes_reading_one_cold_file_make_one_call(tmp_path: Path) -
     """All wait at one FIFO and start together while Comet takes its time; each reads the whole answer."""
     barrier = tmp_path / "barrier"
     os.mkfifo(barrier)
-    with running_comet(tmp_path, "--latency", "300") as slow, running_mount(tmp_path, slow) as mounted:
+    with running_comet(tmp_path, "--latency", "300") as slow, running_mount(tmp_path, slow, program=PATIENT) as mounted:
         script = 'echo ready; read _ < "$0"; exec cat "$1"'
         command = ["sh", "-c", script, str(barrier), str(mounted / FOREST / "output.txt")]
         readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(READERS)]
@@ -230,7 +238,7 @@ def test_metadata_file_asks_only_for_itself(cold: Mounted) -> None:
 def test_what_scanners_ask_for_costs_nothing(tmp_path: Path, comet: Comet) -> None:
     """In a workspace and a project that nobody has listed yet."""
     names = (".git", ".DS_Store", ".hidden", ".Trash-0", "node_modules", "pyvenv.cfg")
-    with running_mount(tmp_path, comet) as mounted:
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted:
         with counted(comet) as asked:
             for name in names:
                 assert not (mounted / name).exists()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.mounted.faulty import Answer, Faults, faulty_comet
-from tests.mounted.processes import COMETFS, PATIENCE, Comet, Mounted, running_mount
+from tests.mounted.processes import COMETFS, PATIENCE, PATIENT, Comet, Mounted, running_mount
 from tests.mounted.running import Run
 
 PROJECT = "tabular/wine-cultivars"
@@ -61,7 +61,10 @@ def changing(request: pytest.FixtureRequest, tmp_path: Path, comet: Comet) -> It
     if request.param == "one by one":
         (tmp_path / "sitecustomize.py").write_text(ONE_BY_ONE)
         environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    with faulty_comet(comet) as (changed, faults), running_mount(tmp_path, changed, **environ) as mount:
+    with (
+        faulty_comet(comet) as (changed, faults),
+        running_mount(tmp_path, changed, program=PATIENT, **environ) as mount,
+    ):
         yield Changing(mount, comet, faults)
         assert mount.log.read_text() == ""
 
@@ -254,15 +257,15 @@ def test_who_stands_in_a_directory_stands_there_on(changing: Changing) -> None:
 def test_a_new_mount_finds_nothing_of_it_on_disk(number: int, tmp_path: Path, comet: Comet) -> None:
     """However the old one ends."""
     with faulty_comet(comet) as (changed, faults):
-        with running_mount(tmp_path, changed) as first:
+        with running_mount(tmp_path, changed, program=PATIENT) as first:
             before = (first / FOREST / "tags.txt").read_bytes()
             first.stop()
-        with running_mount(tmp_path, changed) as second:
+        with running_mount(tmp_path, changed, program=PATIENT) as second:
             assert (second / FOREST / "tags.txt").read_bytes() == before
             assert sum(TAGS in target for target in faults.arrivals) == 1
             touch(second / PROJECT)
             second.stop(number)
-        with running_mount(tmp_path, changed) as third:
+        with running_mount(tmp_path, changed, program=PATIENT) as third:
             changing = Changing(third, comet, faults)
             changing.change(TAGS, new_tags)
             assert (third / FOREST / "tags.txt").read_bytes() == b"even-newer-than-that\nquite-new\n"
