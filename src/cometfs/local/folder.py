@@ -158,11 +158,11 @@ def mend_all(directory: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        with suppress(FileNotFoundError):  # somebody else removes it
+    with suppress(FileNotFoundError):  # somebody else removes it
+        if path.is_dir() and not path.is_symlink():
             rmtree(path)
-    else:
-        path.unlink()
+        else:
+            path.unlink()
 
 
 def _start_of_last_line(file: int, size: int, step: int = 1 << 16) -> int:
