@@ -22,6 +22,9 @@ OUTPUT = "experiment/output"
 
 DEADLINE = ("--deadline", "600")
 
+SHORT = ("--deadline", "3")
+"""A wait for an answer that is over soon, so that several are in a test."""
+
 SOON = 60.0
 """Seconds within which a look is over: far more than the grace, far less than the deadline."""
 
@@ -48,6 +51,26 @@ def looking(path: Path) -> Iterator[list[float]]:
         ended.set()
         thread.join(PATIENCE)
         os.close(handle)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[list[bytes]]:
+    """Somebody opens a file by its name all the time; the first bytes that he found each time."""
+    found: list[bytes] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.02):
+            with path.open("rb") as file:
+                found.append(file.read(7))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
 
 
 def go_on(looks: list[float]) -> None:
@@ -123,6 +146,37 @@ def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, live_comet: Comet) -
         assert mounted.log.read_text() == ""
 
 
+@pytest.mark.promise("Without the server")
+def test_who_goes_back_to_the_name_does_not_notice_either(tmp_path: Path, live_comet: Comet) -> None:
+    """`tail -F` takes what it cannot open for another file, and would print all of it a second time."""
+    run = Run(live_comet, os.urandom(16).hex(), "run", project="names").begin()
+    run.say("before\n")
+    run.point("loss", 1, 0.5)
+    with faulty_comet(live_comet) as (comet, faults), running_mount(tmp_path, comet, *LIVE, *SHORT) as mounted:
+        path, metric = mounted / run.folder / "output.txt", mounted / run.folder / "metrics" / "loss.csv"
+        with (
+            following(tmp_path, *tail(path, "-F")) as follower,
+            following(tmp_path, *tail(metric, "-F")) as other,
+            opening(path) as opened,
+        ):
+            follower.await_said(run.output.encode())
+            other.await_said(lambda said: said.count(b"\n") == 2)
+            for fault in (FAULTS["fails"], FAULTS["refuses"], FAULTS["talks nonsense"]):
+                for endpoint in (OUTPUT, "get-metric", "multi-metric"):
+                    declare(faults, fault, endpoint)
+                await_one_more(faults)
+                before = len(opened)
+                await_that(lambda before=before: len(opened) > before + 1, "it cannot be opened")  # type: ignore[misc]
+                faults.answers.clear()
+            run.say("after\n")
+            run.point("loss", 2, 0.25)
+            follower.await_said(b"before\nafter\n")
+            other.await_said(lambda said: said.count(b"\n") == 3)
+            assert (follower.complaint, other.complaint) == ("", "")
+            assert set(opened) == {b"before\n"}
+        assert mounted.log.read_text() == ""
+
+
 def test_a_listing_that_stalls_keeps_nothing_from_who_follows(tmp_path: Path, live_comet: Comet) -> None:
     """What is added is shown, though nobody can tell whether the run goes on."""
     run = Run(live_comet, os.urandom(16).hex(), "run", project="listed").begin()
@@ -144,11 +198,11 @@ def test_a_listing_that_stalls_keeps_nothing_from_who_follows(tmp_path: Path, li
         assert mounted.log.read_text() == ""
 
 
-def declare(faults: Faults, fault: Answer | None) -> None:
+def declare(faults: Faults, fault: Answer | None, endpoint: str = OUTPUT) -> None:
     if fault is None:
-        faults.stall(OUTPUT)
+        faults.stall(endpoint)
     else:
-        faults.answers[OUTPUT] = fault
+        faults.answers[endpoint] = fault
 
 
 def await_one_more(faults: Faults, part: str = OUTPUT) -> None:

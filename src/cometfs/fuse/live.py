@@ -10,12 +10,13 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pyfuse3
 import trio
 
 from cometfs.caller import CALLER, Caller
-from cometfs.errors import CometFSError
+from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.notices import end_attributes
@@ -94,6 +95,23 @@ class Live:
             fresh.close()
         if patience.cancelled_caught:
             self._rest(inode, GRACE)
+
+    async def open(self, inode: Inode, patience: float) -> Opened:
+        """What a file is now; what it was, where it is open and grows and nobody says it within `patience` seconds.
+
+        `tail -F` opens a file by its name again at every stop. One that cannot be opened it takes for another file, all
+        of which it prints once more when it can.
+        """
+        if self._growing(inode) is not None:
+            with trio.move_on_after(patience), suppress(Unreachable, Throttled, Unintelligible):
+                return await self._vfs.open(inode.node)
+        growing = self._growing(inode)
+        return await self._vfs.open(inode.node) if growing is None else growing
+
+    def _growing(self, inode: Inode) -> Opened | None:
+        """The snapshot of a file that is open and may grow."""
+        shared = self._handles.shared(inode)
+        return shared.opened if shared is not None and shared.opened.grows and not shared.parted else None
 
     def hurry(self, inode: Inode) -> None:
         """The next look asks, whatever the last one brought."""

@@ -170,7 +170,7 @@ class Operations(Refusals):
     @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
-        return self._opened(place, await self._vfs.open(place.node))
+        return self._opened(place, await self.live.open(place, self.patience.deadline / 2))
 
     def _opened(self, place: Inode, opened: Opened) -> FileInfo:
         """A handle on `opened`. Raises Superseded where who has the file open must keep another version.
