@@ -22,7 +22,7 @@ OUTPUT = "experiment/output"
 
 DEADLINE = ("--deadline", "600")
 
-SHORT = ("--deadline", "3")
+SHORT = ("--deadline", "8")
 """A wait for an answer that is over soon, so that several are in a test."""
 
 SOON = 60.0
