@@ -59,6 +59,12 @@ async def test_all_mounts_of_an_account_draw_on_one_bucket(tmp_path: Path, budge
     assert seen.by_endpoint == {"experiment/parameters": 100, "first": 1}
 
 
+async def test_no_more_is_left_than_the_bucket_holds(tmp_path: Path, budget: Budget) -> None:
+    """Not what it has gained back since a mount took from it, and that as well."""
+    pour(tmp_path, RATE)
+    assert (await budget.status()).left == RATE
+
+
 async def test_calls_are_counted_to_the_program_that_waits(budget: Budget) -> None:
     """By the name of its process; what is fetched ahead has a name of its own."""
     CALLER.set(Caller(1))

@@ -174,7 +174,8 @@ def status_of(ledger: Ledger, now: float, hand: int = 0) -> Status:
     return Status(
         account.rate,
         sum(by_endpoint.values()),
-        int(left(account.level, account.rate, now)) + hand,
+        # A bucket fills up behind what was taken from it and not used yet; no more than that is promised.
+        min(int(left(account.level, account.rate, now)) + hand, int(account.rate)),
         until_full(account.level, account.rate, now),
         shut_for(account.level, account.rate, now),
         dict(by_endpoint.most_common()),
