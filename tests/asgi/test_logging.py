@@ -177,6 +177,15 @@ async def test_bodies_as_python_writes_them(client: Client) -> None:
     assert (await client.get("experiment/log-other"))["values"][0]["valueCurrent"] == '["NaN"]'
 
 
+async def test_a_metric_without_a_name(client: Client) -> None:
+    """The SDK logs it; who finds it among the metrics can ask for it."""
+    await client.post("write/experiment/metric", metric("", 1.5))
+    assert [one["name"] for one in (await client.get("experiment/metrics/summary"))["values"]] == [""]
+    assert [
+        one["metricValue"] for one in (await client.get("experiment/metrics/get-metric", metricName=""))["metrics"]
+    ] == ["1.5"]
+
+
 async def test_a_name_is_a_name(client: Client) -> None:
     """A run is called what it said last, in every answer."""
     for name in ("one", "two"):

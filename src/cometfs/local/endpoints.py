@@ -64,7 +64,9 @@ def _page(ask: Ask, found: list[Experiment]) -> list[Experiment]:
 
 
 def _points(ask: Ask) -> Any:
-    return {"metrics": content.points(ask.record(), ask.text("metricName"))}
+    # comet_ml logs, and lists, a metric whose name is the empty text; missing is only a name that is not there.
+    name = "" if ask.query.get("metricName") == "" else ask.text("metricName")
+    return {"metrics": content.points(ask.record(), name)}
 
 
 def _all_points(ask: Ask) -> Any:
