@@ -78,6 +78,22 @@ async def test_the_size_is_the_number_of_bytes_whatever_the_kind(vfs: Vfs) -> No
         assert seen.size == len(await read(vfs, f"{FOREST}/{name}")), name
 
 
+async def test_a_link_in_a_version_of_an_artifact_is_shown(vfs: Vfs, wire: Wire) -> None:
+    """As one among an experiment's assets is: what lies elsewhere is not left out."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for row in answer["files"]:
+            row.update(remote=True, link=f"s3://bucket/{row['fileName']}", fileSize=0)
+
+    version = "tabular/.artifacts/wine features/1.0.0"
+    (file,) = await names(vfs, version)
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as other:
+        wire.edits["artifacts/version/files"] = edit
+        assert await names(other, version) == [f"{file}.url"]
+        assert await read(other, f"{version}/{file}.url") == f"s3://bucket/{file}\n".encode()
+        assert "experiment/asset/get-asset" not in wire.asked
+
+
 def tell_size(wire: Wire, size: int | None) -> None:
     """What the listing says of every asset from now on."""
 

@@ -8,7 +8,6 @@ from functools import partial
 from cometfs.render import objects, text
 from cometfs.render import tables as csv
 from cometfs.render.plots import drawn_by
-from cometfs.render.sieve import sieve
 from cometfs.tree import names, questions, shelves, together
 from cometfs.tree.layout.showing import (
     always,
@@ -17,6 +16,7 @@ from cometfs.tree.layout.showing import (
     git_json,
     is_blank,
     is_remote,
+    link_text,
     model_folder,
     of_extra,
     of_type,
@@ -47,9 +47,7 @@ ASSET_BYTES = File(
     about="an asset, byte for byte; a `/` makes folders",
     sdk=("experiment_asset", "experiment_asset_by_name"),
 )
-ASSET_LINK = File(
-    ".url", None, lambda at: text.lines([sieve(at.item["link"] or "")]), "the link of an asset that lies elsewhere"
-)
+ASSET_LINK = File(".url", None, lambda at: link_text(at.item), "the link of an asset that lies elsewhere")
 IMAGE_BYTES = File("", questions.ASSET, about="an image; the suffix comes from its bytes where the name has none")
 SOURCE_BYTES = File("", questions.ASSET, about="a logged source file, absolute paths made relative")
 MODEL_BYTES = File("", questions.ASSET, about="a file of a logged model")

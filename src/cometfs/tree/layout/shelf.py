@@ -5,23 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from cometfs.tree import names, shelves
-from cometfs.tree.layout.showing import always, is_remote
+from cometfs.tree.layout.showing import always, is_remote, link_text, remote_names
 from cometfs.tree.node import Dir, Each, File, Link, Source
 from cometfs.tree.questions import listing
 
 VERSION_FILE = File("", shelves.FILE, about="a file of a version")
+VERSION_LINK = File(".url", None, lambda at: link_text(at.item.row), "the link of a file that lies elsewhere")
 
 
 def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, about: str) -> Dir:
     """A directory of versioned things: `<name>/<version>/<file>`, with `marks` (aliases, stages) as links."""
     held = Each(
         files,
-        lambda rows: names.of_assets([(row["fileName"] or "", None, row["assetId"]) for row in rows]),
+        lambda rows: remote_names([{**row, "step": None} for row in rows]),
         shelves.at_file,
-        always(VERSION_FILE),
+        lambda row: VERSION_LINK if is_remote(row) else VERSION_FILE,
         "<file>",
-        (VERSION_FILE,),
-        lambda rows: [row for row in rows if not is_remote(row)],
+        (VERSION_FILE, VERSION_LINK),
     )
     version = Dir("", (held,), listing, "a version")
     link = Link("", lambda _at: 0, lambda at: names.whole(at.item.row["version"]), f"the version with the {marks}")

@@ -137,6 +137,11 @@ def is_remote(row: Row) -> bool:
     return bool(row["remote"])
 
 
+def link_text(row: Row) -> bytes:
+    """Where an asset lies that Comet has only a link of."""
+    return text.lines([sieve(row["link"] or "")])
+
+
 def remote_names(rows: Sequence[Row]) -> list[names.Path]:
     links = [{**row, "fileName": (row["fileName"] or "") + ".url"} if is_remote(row) else row for row in rows]
     return asset_names(links)
