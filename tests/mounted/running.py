@@ -66,6 +66,12 @@ class Run:
     def resume(self) -> None:
         self._post("logger/get/run", {"previousExperiment": self.key})
 
+    def delete(self) -> None:
+        address = f"{self.comet.url}/api/rest/v2/write/experiment/delete?experimentKey={self.key}"
+        request = urllib.request.Request(address, headers={"Authorization": "test-key"})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            assert reply.status == 200
+
     def _status(self, **told: Any) -> None:
         self._post("status-report/update", told)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounted.processes import PATIENCE, Mounted, is_mounted, running_mount
-from tests.mounted.running import INTERVAL, LIVE, Run, following, tail
+from tests.mounted.edited import HASTY
+from tests.mounted.processes import PATIENCE, Comet, Mounted, is_mounted, running_mount
+from tests.mounted.running import INTERVAL, LIVE, Run, asked_of, following, tail
 from tests.mounted.watching import await_that
 
 OUTPUT = "experiment/output"
@@ -195,6 +196,26 @@ def test_tails_of_a_file_cost_one_call_an_interval(begun: Run, live: Mounted, tm
         await_that(lambda: len(asked(begun, OUTPUT)) > 8, "nobody looks")
         assert_one_an_interval(asked(begun, OUTPUT))
         assert asked(begun, OUTPUT) == asked(begun), "something else was asked"
+
+
+def test_who_follows_a_run_that_was_deleted_asks_no_more(live_comet: Comet, tmp_path: Path) -> None:
+    """Once its project does not list it, and Comet knows nothing of it: it will not grow. Another one goes on."""
+    run, other = (Run(live_comet, os.urandom(16).hex(), name, project="deleted").begin() for name in ("run", "other"))
+    run.say("begun\n")
+    other.say("begun\n")
+    with running_mount(tmp_path, live_comet, *LIVE, program=HASTY) as mounted:
+        paths = [mounted / one.folder / "output.txt" for one in (run, other)]
+        with following(tmp_path, *tail(paths[0])) as gone, following(tmp_path, *tail(paths[1])) as there:
+            gone.await_said(b"begun\n")
+            there.await_said(b"begun\n")
+            run.delete()
+            listed = asked_of(mounted, "/experiments")
+            await_that(lambda: asked_of(mounted, "/experiments") >= listed + 3, "the project is not listed")
+            before = len(asked(run, OUTPUT))
+            ticks = len(asked(other, OUTPUT))
+            await_that(lambda: len(asked(other, OUTPUT)) >= ticks + 10, "the other run is not followed")
+            assert len(asked(run, OUTPUT)) <= before + 1
+            assert (gone.said, gone.complaint, gone.process.poll()) == (b"begun\n", "", None)
 
 
 def test_tails_of_several_runs_fetch_nothing_ahead(runs: Iterator[Run], live: Mounted, tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ import pyfuse3
 import trio
 
 from cometfs.caller import CALLER, Caller
-from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
+from cometfs.errors import CometFSError, NotFound, Throttled, Unintelligible, Unreachable
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
+from cometfs.lease import MISSING
 from cometfs.tree.place import Content, Opened
 from cometfs.tree.vfs import Vfs, may_change
 
@@ -87,7 +88,8 @@ class Live:
                 fresh = await self._vfs.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)
-                self._rest(inode, REST)
+                gone = isinstance(error, NotFound) and self._standing.is_gone(inode)
+                self._rest(inode, MISSING if gone else REST)
                 return
             # It may have been closed meanwhile.
             if (shared := self._handles.shared(inode)) is not None:

@@ -101,6 +101,10 @@ class Standing:
         except Gone:
             return  # for its handles it stays what it was
 
+    def is_gone(self, inode: Inode) -> bool:
+        """Whether it, or what it lies in, was there no more when it was last looked at."""
+        return inode.until == GONE or (inode.parent is not None and self.is_gone(inode.parent))
+
     def _is_declared(self, inode: Inode, parent: Inode) -> bool:
         """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
         node = inode.node if self._vfs.desk(inode.node) is not None else declared(parent.node, inode.node)
