@@ -240,3 +240,30 @@ async def test_what_comet_takes_in_after_the_end_is_seen_like_what_came_before(
     await trio.sleep(RUNNING + 0.1)
     assert opened.take(await vfs.open(await at(vfs, OUTPUT)))
     assert bytes(await opened.read(0, 99)) == b"one\nlate\n"
+
+
+def _valued(value: float) -> Any:
+    """All points of all metrics of a chart have that value."""
+
+    def edit(answer: dict[str, Any]) -> None:
+        for row in answer["experiments"].values():
+            for metric in row["metrics"]:
+                metric["values"] = [value] * len(metric["values"])
+
+    return edit
+
+
+@pytest.mark.promise("Listings")
+async def test_what_a_project_tells_of_its_experiments_together_is_a_minute_old_at_most(
+    live: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Charts and tables, of experiments that run too."""
+    chart, table = "vision-lab/digits/charts/loss.csv", "vision-lab/digits/experiments.csv"
+    wire.edits["experiments/multi-metric-chart"] = _valued(7.0)
+    assert b",7.0" in await read(live, chart)
+    before = await read(live, table)
+    wire.edits["experiments/multi-metric-chart"] = _valued(8.0)
+    wire.edits["project/query"] = lambda answer: answer.update(experimentKeys=[])
+    await trio.sleep(LISTING)
+    assert b",8.0" in await read(live, chart)
+    assert await read(live, table) != before
