@@ -223,7 +223,7 @@ NONSENSE = {
 def nonsense(comet: Comet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mounted, Faults]]:
     with (
         faulty_comet(comet) as (behind, faults),
-        running_mount(tmp_path_factory.mktemp("nonsense"), behind, "--deadline", "3") as mounted,
+        running_mount(tmp_path_factory.mktemp("nonsense"), behind, "--deadline", "30") as mounted,
     ):
         yield mounted, faults
 
