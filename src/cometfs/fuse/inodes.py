@@ -36,6 +36,10 @@ class Inode:
         self.until = 0.0
         """The moment, on trio's clock, until which it is known to stand for `node`: see standing.py."""
 
+    def is_within(self, other: Inode) -> bool:
+        """Whether it is `other` or lies below it."""
+        return self is other or (self.parent is not None and self.parent.is_within(other))
+
 
 class Inodes:
     """The inodes that the kernel knows, by number; each directory's by name.

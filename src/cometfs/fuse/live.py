@@ -10,7 +10,9 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import pyfuse3
 import trio
@@ -22,10 +24,12 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
-from cometfs.tree.place import Content, Opened
+from cometfs.tree.place import Content, Node, Opened
 from cometfs.tree.vfs import Vfs, may_change
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GRACE = 1.0
 """Seconds that a look waits at most; the answer is there for the next one. `tail -f` looks once a second."""
@@ -104,11 +108,19 @@ class Live:
         `tail -F` opens a file by its name again at every stop. One that cannot be opened it takes for another file, all
         of which it prints once more when it can.
         """
-        if self._growing(inode) is not None:
-            with trio.move_on_after(patience), suppress(Unreachable, Throttled, Unintelligible):
-                return await self._vfs.open(inode.node)
-        growing = self._growing(inode)
-        return await self._vfs.open(inode.node) if growing is None else growing
+        return await _or_last(lambda: self._vfs.open(inode.node), lambda: self._growing(inode), patience)
+
+    async def child(self, parent: Inode, name: str, patience: float) -> tuple[Node, float]:
+        """What stands under a name, and for how long; what stood there, if that leads to such a file and none says."""
+        return await _or_last(lambda: self._vfs.child(parent.node, name), lambda: self._leading(parent, name), patience)
+
+    def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
+        """What a name stood for last, if a file that is open and may grow is it or lies below it."""
+        inode = (parent.children or {}).get(name)
+        if inode is None or self._standing.is_gone(inode):
+            return None
+        followed = (one for one in self._handles.inodes() if self._growing(one) is not None)
+        return (inode.node, 0.0) if any(one.is_within(inode) for one in followed) else None
 
     def _growing(self, inode: Inode) -> Opened | None:
         """The snapshot of a file that is open and may grow."""
@@ -179,3 +191,12 @@ class Live:
             if self.is_due(inode):
                 await self.look(inode)
             self._wake(shared)
+
+
+async def _or_last(ask: Callable[[], Awaitable[T]], last: Callable[[], T | None], patience: float) -> T:
+    """What is answered; where nothing is within `patience` seconds, what was true last, if there is that."""
+    if last() is not None:
+        with trio.move_on_after(patience), suppress(Unreachable, Throttled, Unintelligible):
+            return await ask()
+    was = last()
+    return await ask() if was is None else was

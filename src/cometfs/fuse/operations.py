@@ -20,7 +20,7 @@ from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
-from cometfs.fuse.standing import DOUBTED, Standing
+from cometfs.fuse.standing import DOUBTED, WAIT, Standing
 from cometfs.tree.place import Attributes, Content, Listing, Node, Opened
 from cometfs.tree.vfs import Vfs
 
@@ -95,7 +95,8 @@ class Operations(Refusals):
         with self.refresh.notices.looking_up(parent_inode):
             parent = await self._place(parent_inode)
             try:
-                return self._entry(parent, *await self._vfs.child(parent.node, os.fsdecode(name)))
+                wait = min(WAIT, self.patience.deadline / 4)
+                return self._entry(parent, *await self.live.child(parent, os.fsdecode(name), wait))
             except NoSuchEntry as error:
                 return self._absence(parent, name, error.lease)
 
