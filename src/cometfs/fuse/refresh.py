@@ -52,7 +52,7 @@ class Refresh:
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
-        if inode.parent is None or self._vfs.desk(inode.node) is not None:
+        if inode.parent is None or self._vfs.writing.desk(inode.node) is not None:
             return False
         opened = self._handles.opened(inode)
         if opened is not None and opened.grows:

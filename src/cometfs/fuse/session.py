@@ -212,7 +212,7 @@ async def serve(
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
     _allow_files()
     patience = Patience(deadline, ROOM)
-    operations = WritableOperations(vfs, patience) if vfs.rw else Operations(vfs, patience)
+    operations = WritableOperations(vfs, patience) if vfs.writing.rw else Operations(vfs, patience)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
     # And not "ro": the kernel itself would refuse `touch`, by which somebody asks again.
     options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}

@@ -23,7 +23,6 @@ from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree.drafts import Draft
 from cometfs.tree.vfs import Vfs
-from cometfs.tree.writing import Writing
 
 NOREPLACE = 1
 """renameat2: the new name must be free."""
@@ -34,7 +33,7 @@ class WritableOperations(Operations):
 
     def __init__(self, vfs: Vfs, patience: Patience) -> None:
         super().__init__(vfs, patience)
-        self._writing = Writing(vfs)
+        self._writing = vfs.writing
         self._writers: dict[int, tuple[Inode, int]] = {}
         """The file and the process that opened it, by handle, of those that were opened to write."""
 

@@ -22,16 +22,16 @@ from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligi
 from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease, is_settling
 from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
-from cometfs.tree.drafts import Desk
 from cometfs.tree.junk import is_junk
 from cometfs.tree.made import Made
-from cometfs.tree.node import Answered, At, Dir, Each, File, Link, Source, Stored, Stream, Writer, eaches_of
-from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow, leaf
+from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream, eaches_of
+from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow
 from cometfs.tree.questions import ended_ago
 from cometfs.tree.refresh import Refresh
 from cometfs.tree.scope import Scope
 from cometfs.tree.sizes import REMEMBERED, Sizes
 from cometfs.tree.table import words
+from cometfs.tree.writing import Writing
 
 _NODE_BYTES = 400
 """What one node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -58,10 +58,9 @@ class Vfs:
     def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
-        self.rw = rw
-        self._desks: dict[Writer, Desk] = {}
         self._answers = answers
         self._store = answers.store
+        self.writing = Writing(answers, rw=rw)
         self._sizes = Sizes(answers, words(tree))
         self._made = Made(answers.store, words(tree))
         self._refresh = Refresh(answers, self._sizes, tree)
@@ -83,7 +82,7 @@ class Vfs:
         return self._within(node, self._store.peek(key) or self._keep_listing(key, node, node.entry, answers, grown))
 
     async def _grown(self, node: Node, each: Each, answer: Held) -> list[Grown]:
-        desk = self.desk(node)
+        desk = self.writing.desk(node)
         rows = each.rows(answer.value if desk is None else desk.over(answer.value))
         if len(rows) <= _MANY:
             return grow(node, each, rows)
@@ -114,7 +113,7 @@ class Vfs:
         return listing, self._store.remaining(held)
 
     def _listing_key(self, node: Node) -> Hashable:
-        desk = self.desk(node)
+        desk = self.writing.desk(node)
         return ("listing", node.entry, node.at.version, node.at.key, desk and desk.revision)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
@@ -131,7 +130,7 @@ class Vfs:
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without asking anybody."""
         entry = node.entry
-        desk = self.desk(node)
+        desk = self.writing.desk(node)
         if isinstance(entry, Dir):
             modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
             return Attributes("dir", 0, modified_ms, entry.lease(node.at), writable=desk is not None)
@@ -205,8 +204,8 @@ class Vfs:
         entry = node.entry
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
-        if desk := self.desk(node):
-            return desk.open(node.at.item.key, await self.answered(node))
+        if self.writing.desk(node) is not None:
+            return await self.writing.open(node)
         if isinstance(entry.source, Stream):
             body = await self._answers.wanted_body(entry.source, node.at)
             self._sizes.came(entry, entry.source, node.at, body.size)
@@ -216,7 +215,7 @@ class Vfs:
     def open_at_hand(self, node: Node) -> Opened | None:
         """What `open` returns, where nobody must be asked and nothing made."""
         entry = node.entry
-        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self.desk(node) is not None:
+        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self.writing.desk(node) is not None:
             return None
         if entry.source is None:
             return Content(entry.render(node.at))
@@ -278,31 +277,6 @@ class Vfs:
         told = held is not None and held.error is None and nothing(held.value)
         return self._store.remaining(held) if held is not None and told else 0.0
 
-    def desk(self, node: Node) -> Desk | None:
-        """The writing in a writable directory, of itself or one of its files; None for what is only read."""
-        writer = None if not self.rw or isinstance(node.entry, Link) else node.entry.writer
-        if writer is None:
-            return None
-        if writer not in self._desks:
-            asked_at = _directory_of(node)
-            self._desks[writer] = Desk(writer, self._answers.api, lambda: self._store.drop(writer.source.key(asked_at)))
-        return self._desks[writer]
-
-    async def answered(self, node: Node) -> Answered:
-        """What Comet has for a writable directory, of itself or one of its files."""
-        assert not isinstance(node.entry, Link)
-        assert node.entry.writer is not None
-        found: Answered = (await self._answers.ask(node.entry.writer.source, _directory_of(node))).value
-        return found
-
-    def made(self, directory: Node, name: str) -> Node:
-        """The node of a file of a writable directory, whether or not there is one. Raises BadName."""
-        assert isinstance(directory.entry, Dir)
-        assert directory.entry.writer is not None
-        row = Stored(directory.entry.writer.key_of(name), b"", None)
-        (each,) = eaches_of(directory.entry)
-        return leaf((name,), each.child(row), each.bind(directory.at, row))
-
     async def _render(self, node: Node, entry: File, source: Source | None) -> bytes:
         at = node.at
         if source is None:
@@ -358,10 +332,6 @@ def may_change(node: Node) -> bool:
 def grows(node: Node) -> bool:
     """Whether it is a file that is being added to."""
     return isinstance(node.entry, File) and node.entry.grows and may_change(node)
-
-
-def _directory_of(node: Node) -> At:
-    return node.at if isinstance(node.entry, Dir) else replace(node.at, key=node.at.key[:-1])
 
 
 def _made_key(entry: File, at: At) -> Hashable:
