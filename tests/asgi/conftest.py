@@ -83,7 +83,7 @@ async def at(vfs: Vfs, path: str) -> Node:
 
 
 async def read(vfs: Vfs, path: str) -> bytes:
-    opened = await vfs.open(await at(vfs, path))
+    opened = await vfs.files.open(await at(vfs, path))
     try:
         return bytes(await opened.read(0, opened.size))
     finally:

@@ -26,7 +26,7 @@ async def _digest(vfs: Vfs, node: Node, path: str, found: dict[str, str]) -> Non
         if isinstance(child.entry, Dir):
             await _digest(vfs, child, f"{path}/{name}", found)
         elif not isinstance(child.entry, Link) and not name.endswith(DRAWN):
-            opened = await vfs.open(child)
+            opened = await vfs.files.open(child)
             found[f"{path}/{name}"] = hashlib.sha256(bytes(await opened.read(0, opened.size))).hexdigest()
             opened.close()
 

@@ -234,11 +234,11 @@ async def test_what_comet_takes_in_after_the_end_is_seen_like_what_came_before(
 
     wire.edits["experiments"] = just_ended
     wire.edits["experiment/output"] = lambda answer: answer.update(output="one\n")
-    opened = await vfs.open(await at(vfs, OUTPUT))
+    opened = await vfs.files.open(await at(vfs, OUTPUT))
     assert opened.grows
     wire.edits["experiment/output"] = lambda answer: answer.update(output="one\nlate\n")
     await trio.sleep(RUNNING + 0.1)
-    assert opened.take(await vfs.open(await at(vfs, OUTPUT)))
+    assert opened.take(await vfs.files.open(await at(vfs, OUTPUT)))
     assert bytes(await opened.read(0, 99)) == b"one\nlate\n"
 
 

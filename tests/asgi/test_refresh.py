@@ -280,4 +280,4 @@ async def _read_all(vfs: Vfs, directory: Node) -> None:
         if isinstance(node.entry, Dir):
             await _read_all(vfs, node)
         elif isinstance(node.entry, File):
-            (await vfs.open(node)).close()
+            (await vfs.files.open(node)).close()

@@ -109,7 +109,7 @@ async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire
     """The body's own size wins as soon as the file is opened."""
     tell_size(wire, lie)
     node = await at(vfs, f"{FOREST}/assets/predictions.sqlite")
-    opened = await vfs.open(node)
+    opened = await vfs.files.open(node)
     assert opened.size == 8192
     assert bytes(await opened.read(0, 15)) == b"SQLite format 3"
     assert (await vfs.attributes(node)).size == 8192
@@ -210,7 +210,7 @@ async def test_wrong_kinds_and_wrong_names_are_told_apart(vfs: Vfs) -> None:
     with pytest.raises(NotADirectory):
         await vfs.child(await at(vfs, f"{BASELINE}/params.json"), "x")
     with pytest.raises(IsADirectory):
-        await vfs.open(await at(vfs, BASELINE))
+        await vfs.files.open(await at(vfs, BASELINE))
     with pytest.raises(NoSuchEntry) as raised:
         await at(vfs, "vision-lab/nowhere")
     assert 0 < raised.value.lease <= LISTING

@@ -39,6 +39,7 @@ class FakeVfs:
         self.takes = 0.0
         """Seconds until an answer."""
         self.asked: list[float] = []
+        self.files = self
         self._held: Content | None = None
         self._until = 0.0
 

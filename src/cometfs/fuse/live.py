@@ -24,8 +24,9 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
+from cometfs.tree.files import may_change
 from cometfs.tree.place import Content, Node, Opened
-from cometfs.tree.vfs import Vfs, may_change
+from cometfs.tree.vfs import Vfs
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Live:
         known = self._standing.follows(inode)
         if known and not (shared.opened.grows or may_change(inode.node)):
             return False
-        fresh = self._vfs.open_at_hand(inode.node) if known else None
+        fresh = self._vfs.files.open_at_hand(inode.node) if known else None
         if fresh is None:
             return trio.current_time() >= shared.rests_until
         self.take(shared, fresh)
@@ -89,7 +90,7 @@ class Live:
                     # What cannot have changed is not fetched again, and nobody waits again at once to learn that.
                     self._rest(inode, GRACE)
                     return
-                fresh = await self._vfs.open(inode.node)
+                fresh = await self._vfs.files.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)
                 gone = isinstance(error, NotFound) and self._standing.is_gone(inode)
@@ -108,7 +109,7 @@ class Live:
         `tail -F` opens a file by its name again at every stop. One that cannot be opened it takes for another file, all
         of which it prints once more when it can.
         """
-        return await _or_last(lambda: self._vfs.open(inode.node), lambda: self._growing(inode), patience)
+        return await _or_last(lambda: self._vfs.files.open(inode.node), lambda: self._growing(inode), patience)
 
     async def child(self, parent: Inode, name: str, patience: float) -> tuple[Node, float]:
         """What stands under a name, and for how long; what stood there, if that leads to such a file and none says."""

@@ -165,7 +165,7 @@ class Operations(Refusals):
         shared = self._handles.shared(place)
         # A body is that of the file as long as anybody has it open; so is a draft.
         lasts = shared is not None and not isinstance(shared.opened, Content)
-        opened = shared.opened if shared is not None and lasts else self._vfs.open_at_hand(place.node)
+        opened = shared.opened if shared is not None and lasts else self._vfs.files.open_at_hand(place.node)
         return None if opened is None else self._opened(place, opened)
 
     @handler_after(_open_at_hand)

@@ -2,7 +2,7 @@
 
 They are kept under a digest of the very answer that they are made of, beside the file's word, which says what else
 decides their bytes (`File.made_by`): of another answer there is another one, so none is ever out of date. They hold as
-long as that answer does, and only of what has ended. Not here: making them (vfs.py).
+long as that answer does, and only of what has ended. Not here: making them (files.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What was learned of a file outlives its bytes, and the mount: Comet tells the size of no file that is made of an
 answer, so `ls -l`, `du` and `find -size` of what was read before would cost the answer again. All that is remembered of
-the files of a place (an experiment, a project) stands under one key. Not here: making and opening files (vfs.py).
+the files of a place (an experiment, a project) stands under one key. Not here: making and opening files (files.py).
 """
 
 from __future__ import annotations

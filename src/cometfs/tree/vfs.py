@@ -13,20 +13,19 @@ import os
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
-from zipfile import BadZipFile
 
 import trio
 
 from cometfs.cache.memory import Held
-from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unintelligible
-from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease, is_settling
+from cometfs.errors import NoSuchEntry, NotADirectory
+from cometfs.lease import ACCOUNT, LISTING, RUNNING, Lease
 from cometfs.tree import provenance
 from cometfs.tree.answers import Answers
+from cometfs.tree.files import Files
 from cometfs.tree.junk import is_junk
 from cometfs.tree.made import Made
 from cometfs.tree.node import At, Dir, Each, File, Link, Source, Stream, eaches_of
-from cometfs.tree.place import Attributes, Content, Grown, Listing, Node, Opened, graft, grow
-from cometfs.tree.questions import ended_ago
+from cometfs.tree.place import Attributes, Grown, Listing, Node, graft, grow
 from cometfs.tree.refresh import Refresh
 from cometfs.tree.scope import Scope
 from cometfs.tree.sizes import REMEMBERED, Sizes
@@ -45,9 +44,6 @@ _GOING_THROUGH = Lease(10.0)
 RENEW_BELOW = 20.0
 """Seconds that a listing holds below which it is looked whether its answers are to be renewed."""
 
-_HEAVY = 1 << 20
-"""An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
-
 _MANY = 500
 """Rows of a listing beyond which their nodes are made in a thread, for the same reason: some 10 us each."""
 
@@ -61,8 +57,9 @@ class Vfs:
         self._answers = answers
         self._store = answers.store
         self.writing = Writing(answers, rw=rw)
-        self._sizes = Sizes(answers, words(tree))
-        self._made = Made(answers.store, words(tree))
+        names = words(tree)
+        self._sizes = Sizes(answers, names)
+        self.files = Files(answers, self._sizes, Made(answers.store, names), self.writing)
         self._refresh = Refresh(answers, self._sizes, tree)
         self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
 
@@ -154,7 +151,7 @@ class Vfs:
         if seen.size is None:
             if directory is not None:
                 self._warm_siblings(directory)
-            opened = await self.open(node)
+            opened = await self.files.open(node)
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
         return seen
@@ -198,37 +195,6 @@ class Vfs:
             return found | provenance.of_file(entry, None if body is None else body.age)
         held = self._answers.peek(entry.source, node.at) if entry.source else None
         return found | provenance.of_file(entry, None if held is None else self._store.age(held))
-
-    async def open(self, node: Node) -> Opened:
-        """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
-        entry = node.entry
-        if not isinstance(entry, File):
-            raise IsADirectory(f"{node.name or '/'} is a directory")
-        if self.writing.desk(node) is not None:
-            return await self.writing.open(node)
-        if isinstance(entry.source, Stream):
-            body = await self._answers.wanted_body(entry.source, node.at)
-            self._sizes.came(entry, entry.source, node.at, body.size)
-            return body
-        return Content(await self._render(node, entry, entry.source), grows(node))
-
-    def open_at_hand(self, node: Node) -> Opened | None:
-        """What `open` returns, where nobody must be asked and nothing made."""
-        entry = node.entry
-        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self.writing.desk(node) is not None:
-            return None
-        if entry.source is None:
-            return Content(entry.render(node.at))
-        if entry.render is not bytes:
-            held = self._store.peek(_made_key(entry, node.at))
-            return None if held is None else Content(held.value, grows(node))
-        held = self._answers.wanted_at_hand(entry.source, node.at)
-        if held is None:
-            return None
-        if not held.read:
-            self._sizes.dated(entry, node.at, held.value, held)
-            held.read = True
-        return Content(held.value, grows(node))
 
     def _keep_listing(
         self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
@@ -277,40 +243,6 @@ class Vfs:
         told = held is not None and held.error is None and nothing(held.value)
         return self._store.remaining(held) if held is not None and told else 0.0
 
-    async def _render(self, node: Node, entry: File, source: Source | None) -> bytes:
-        at = node.at
-        if source is None:
-            return entry.render(at)
-        if entry.render is bytes:
-            answer = await self._answers.wanted(source, at)
-            return self._sizes.dated(entry, at, answer.value, answer)
-        key = _made_key(entry, at)
-        held = self._store.peek(key)
-        if held is None:
-            held = await self._store.once(("render", key), lambda: self._make(entry, source, at))
-        rendered: bytes = held.value
-        return rendered
-
-    async def _make(self, entry: File, source: Source, at: At) -> Held:
-        """The bytes made of an answer, once for all who want the file."""
-        answer = await self._answers.wanted(source, at)
-        data = self._made.of(entry, at, answer)
-        if data is None:
-            data = await _rendered(entry, source, answer)
-            self._made.keep(entry, at, answer, data)
-        self._sizes.dated(entry, at, data, answer)
-        return self._store.keep(_made_key(entry, at), data, Lease(self._store.remaining(answer)))
-
-
-async def _rendered(entry: File, source: Source, answer: Held) -> bytes:
-    """An answer as bytes, rendered out of the way where that takes time."""
-    try:
-        if answer.weight > _HEAVY or entry.slow:
-            return await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
-        return entry.render(answer.value)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
-        raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
-
 
 def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
     found = listing.nodes.get(name) or listing.unlisted.get(name)
@@ -318,22 +250,3 @@ def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node,
         # Of what ended long ago a listing holds for hours; whoever waits for a name looks again after a minute.
         raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", min(lease, LISTING))
     return found, lease
-
-
-def may_change(node: Node) -> bool:
-    """Whether it is a file made of an answer that may be another one in a moment: of what may be running, or of which
-    Comet may still be taking in the end."""
-    at = node.at
-    if at.experiment is None or not isinstance(getattr(node.entry, "source", None), Source):
-        return False
-    return not at.version or is_settling(ended_ago(at.experiment))
-
-
-def grows(node: Node) -> bool:
-    """Whether it is a file that is being added to."""
-    return isinstance(node.entry, File) and node.entry.grows and may_change(node)
-
-
-def _made_key(entry: File, at: At) -> Hashable:
-    """Where the bytes of a file are kept that is made of an answer."""
-    return ("file", entry, at.version, at.key)
