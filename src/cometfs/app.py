@@ -213,10 +213,10 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
     """Asks what the root will be asked first, so that a wrong key or address is told now and not by `ls`."""
     try:
         with trio.fail_after(START):
-            shown = (await vfs.children(vfs.root))[0].nodes
+            shown = (await vfs.listings.children(vfs.root))[0].nodes
             for node in shown.values() if workspaces else ():
                 if node.at.workspace:
-                    await vfs.children(node)
+                    await vfs.listings.children(node)
     except KeyRejected as error:
         raise SetupError(f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file") from error
     except NotFound as error:

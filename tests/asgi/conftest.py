@@ -78,7 +78,7 @@ async def mounted(wire: Wire, folder: Path) -> AsyncIterator[Vfs]:
 async def at(vfs: Vfs, path: str) -> Node:
     node = vfs.root
     for part in path.split("/"):
-        node, _ = await vfs.child(node, part)
+        node, _ = await vfs.listings.child(node, part)
     return node
 
 
@@ -91,4 +91,4 @@ async def read(vfs: Vfs, path: str) -> bytes:
 
 
 async def names(vfs: Vfs, path: str) -> list[str]:
-    return list((await vfs.children(await at(vfs, path)))[0].nodes)
+    return list((await vfs.listings.children(await at(vfs, path)))[0].nodes)

@@ -21,7 +21,7 @@ DRAWN = ".svg"
 
 
 async def _digest(vfs: Vfs, node: Node, path: str, found: dict[str, str]) -> None:
-    listing, _ = await vfs.children(node)
+    listing, _ = await vfs.listings.children(node)
     for name, child in (listing.nodes | listing.unlisted).items():
         if isinstance(child.entry, Dir):
             await _digest(vfs, child, f"{path}/{name}", found)

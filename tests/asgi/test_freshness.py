@@ -79,7 +79,7 @@ async def test_what_is_new_is_listed_when_the_listing_has_run_out(
     """Not a second later, and not asked for a second earlier."""
 
     async def listed() -> list[str]:
-        return await names(vfs, directory) if directory else list((await vfs.children(vfs.root))[0].nodes)
+        return await names(vfs, directory) if directory else list((await vfs.listings.children(vfs.root))[0].nodes)
 
     assert shown not in await listed()
     wire.edits[endpoint] = added

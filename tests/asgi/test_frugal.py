@@ -44,7 +44,7 @@ async def alone(many: Index) -> AsyncIterator[Vfs]:
 
 
 async def nodes_of_experiments(vfs: Vfs) -> dict[str, Node]:
-    found = await vfs.children(await at(vfs, PROJECT))
+    found = await vfs.listings.children(await at(vfs, PROJECT))
     return {name: node for name, node in found[0].nodes.items() if node.at.experiment}
 
 

@@ -37,7 +37,7 @@ def _look() -> int:
 
 async def told(vfs: Vfs, inodes: Inodes, parent: Inode) -> list[Inode]:
     """The inodes of a directory, as the kernel is told of them when somebody lists it."""
-    listing, _ = await vfs.children(parent.node)
+    listing, _ = await vfs.listings.children(parent.node)
     vfs.listed(parent.node)
     found = []
     for node in listing.nodes.values():
@@ -83,10 +83,10 @@ async def test_a_row_that_did_not_change_is_not_held_twice(wire: Wire, monkeypat
     """A project is listed again every minute: who walks through it for hours holds one generation of its rows."""
     async with API("key", "http://comet", transport=Transport(wire)) as api, app.open_vfs(api) as vfs:
         project = await at(vfs, PROJECT)
-        before = [node.at.experiment for node in (await vfs.children(project))[0].nodes.values()]
+        before = [node.at.experiment for node in (await vfs.listings.children(project))[0].nodes.values()]
         now = vfs._store._memory.clock()
         monkeypatch.setattr(vfs._store._memory, "clock", lambda: now + 61)
-        after = [node.at.experiment for node in (await vfs.children(project))[0].nodes.values()]
+        after = [node.at.experiment for node in (await vfs.listings.children(project))[0].nodes.values()]
         assert wire.asked.count("experiments") == 2
         assert len(after) > 5 * COPIES
         assert all(one is other for one, other in zip(before, after, strict=True))

@@ -26,7 +26,7 @@ async def chain(vfs: Vfs, path: str) -> list[Node]:
     """The nodes on the way to `path`, itself first."""
     nodes = [vfs.root]
     for part in filter(None, path.split("/")):
-        nodes.append((await vfs.child(nodes[-1], part))[0])
+        nodes.append((await vfs.listings.child(nodes[-1], part))[0])
     return nodes[::-1]
 
 
@@ -230,7 +230,7 @@ async def test_no_row_of_what_was_touched_is_kept(vfs: Vfs) -> None:
         await vfs.refresh(node, above)
         await read(vfs, f"{BASELINE}/metadata.json")
     assert len(vfs._answers.doubts) == 0
-    left = [bound for bounds in vfs._refresh._left.values() for bound in bounds if bound.place.experiment is not None]
+    left = [bound for bounds in vfs.refresh._left.values() for bound in bounds if bound.place.experiment is not None]
     assert len(left) > 1
     assert not any(bound.place.experiment for bound in left)
 
@@ -273,7 +273,7 @@ async def test_every_question_says_what_it_is_made_of(vfs: Vfs, monkeypatch: pyt
 
 async def _read_all(vfs: Vfs, directory: Node) -> None:
     try:
-        listing, _ = await vfs.children(directory)
+        listing, _ = await vfs.listings.children(directory)
     except CometFSError:
         return
     for node in (*listing.nodes.values(), *listing.unlisted.values()):

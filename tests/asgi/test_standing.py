@@ -39,7 +39,7 @@ class Kernel:
     async def told(self, path: str) -> Inode:
         inode = self.inodes.root
         for part in path.split("/"):
-            node, _ = await self.vfs.child(inode.node, part)
+            node, _ = await self.vfs.listings.child(inode.node, part)
             inode = self.inodes.child(inode, node)
             self.inodes.remember(inode)
         return inode
@@ -126,7 +126,7 @@ async def test_all_of_what_is_gone_is_gone_and_comes_back_with_it(
 ) -> None:
     """Files, directories and folders that a "/" made; a name that is given back stands again."""
     held = [await kernel.told(f"{BASELINE}/{path}") for path in ("assets", "metrics", "code.py")]
-    folder = next(node for node in (await kernel.vfs.children(held[0].node))[0].nodes.values() if node.within)
+    folder = next(node for node in (await kernel.vfs.listings.children(held[0].node))[0].nodes.values() if node.within)
     held.append(await kernel.told(f"{BASELINE}/assets/{folder.name}"))
     wire.edits["experiments"] = editing(**fields)
     await trio.sleep(LISTING + 1)
@@ -147,7 +147,7 @@ async def test_a_metric_or_an_asset_that_is_gone_is_gone_alone(
 ) -> None:
     """What stands for a row is looked at against the list of its own directory."""
     wire.edits["experiments"] = editing(running=True)
-    listing = (await kernel.vfs.children(await at(kernel.vfs, f"{BASELINE}/assets")))[0]
+    listing = (await kernel.vfs.listings.children(await at(kernel.vfs, f"{BASELINE}/assets")))[0]
     first = next(name for name, node in listing.nodes.items() if not node.within)
     asset, directory = await kernel.told(f"{BASELINE}/assets/{first}"), await kernel.told(f"{BASELINE}/assets")
     assert await kernel.standing.look(asset)
@@ -320,7 +320,9 @@ async def test_who_follows_an_open_file_learns_that_its_run_has_ended(
     """At the cost of the project's listing, not of those of the run; and what is gone stays what it was for him."""
     wire.edits["experiments"] = editing(running=True)
     metrics = await at(kernel.vfs, f"{BASELINE}/metrics")
-    name = next(name for name, node in (await kernel.vfs.children(metrics))[0].nodes.items() if not node.within)
+    name = next(
+        name for name, node in (await kernel.vfs.listings.children(metrics))[0].nodes.items() if not node.within
+    )
     file = await kernel.told(f"{BASELINE}/metrics/{name}")
     assert kernel.standing.follows(file)
     await trio.sleep(LISTING + 1)

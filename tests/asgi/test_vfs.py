@@ -15,8 +15,7 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
-from cometfs.tree import place
-from cometfs.tree import vfs as vfs_module
+from cometfs.tree import listings, place
 from cometfs.tree.node import Dir, File
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
@@ -121,7 +120,7 @@ async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_
     path = f"{FOREST}/assets/predictions.sqlite"
     tell_size(wire, 480)
     async with mounted(wire, tmp_path) as vfs:
-        node, _ = await vfs.child(await at(vfs, f"{FOREST}/assets"), "predictions.sqlite")
+        node, _ = await vfs.listings.child(await at(vfs, f"{FOREST}/assets"), "predictions.sqlite")
         assert (await vfs.attributes(node)).size == 480
         assert len(await read(vfs, path)) == 8192
         vfs._answers.bodies.drop_all(lambda _key: True)
@@ -166,7 +165,7 @@ async def test_what_an_answer_at_hand_says_is_not_there_is_not_listed(vfs: Vfs, 
     for entry in ridge.entry.entries:
         if isinstance(entry, File) and entry.name in ("report.html", "requirements.txt", "tags.txt"):
             assert (await vfs.attributes(Node(entry.name, entry, ridge.at))).size == 0
-    listed = (await vfs.children(ridge))[0].nodes
+    listed = (await vfs.listings.children(ridge))[0].nodes
     assert not {"report.html", "requirements.txt", "system.json", "tags.txt"} & set(listed)
     assert {"params.json", "metrics", "code.py"} <= set(listed)
 
@@ -188,7 +187,7 @@ async def test_what_a_run_has_nothing_of_is_looked_for_again_when_that_answer_ha
     wire.edits["experiment/output"] = lambda answer: answer.update(output="")
     directory = await at(vfs, BASELINE)
     assert await read(vfs, f"{BASELINE}/output.txt") == b""
-    vfs._store.drop(vfs._listing_key(directory))  # as if nobody had listed it before
+    vfs._store.drop(vfs.listings._key(directory))  # as if nobody had listed it before
     vfs._store.drop(("omitted", directory.entry, directory.at.key))
     await trio.sleep(RUNNING - 1)
     assert "output.txt" not in await names(vfs, BASELINE)
@@ -208,7 +207,7 @@ async def test_a_miss_in_what_has_ended_holds_a_minute_at_most(vfs: Vfs) -> None
 async def test_wrong_kinds_and_wrong_names_are_told_apart(vfs: Vfs) -> None:
     """A file is no directory, a directory no file, and a miss says how long it holds."""
     with pytest.raises(NotADirectory):
-        await vfs.child(await at(vfs, f"{BASELINE}/params.json"), "x")
+        await vfs.listings.child(await at(vfs, f"{BASELINE}/params.json"), "x")
     with pytest.raises(IsADirectory):
         await vfs.files.open(await at(vfs, BASELINE))
     with pytest.raises(NoSuchEntry) as raised:
@@ -231,7 +230,7 @@ async def test_times_are_those_of_comet(vfs: Vfs, wire: Wire) -> None:
 async def test_only_the_named_workspaces_are_shown(wire: Wire) -> None:
     """And they are not even listed: Comet does not list public ones."""
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api, ["tabular"]) as vfs:
-        assert list((await vfs.children(vfs.root))[0].nodes) == ["README.md", ".api", ".cometfs", "tabular"]
+        assert list((await vfs.listings.children(vfs.root))[0].nodes) == ["README.md", ".api", ".cometfs", "tabular"]
         assert (await names(vfs, "tabular"))[-2:] == ["Diabetes progression", "wine-cultivars"]
     assert wire.asked == ["projects"]
 
@@ -282,11 +281,11 @@ async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypat
         return made(*arguments)
 
     project = await at(vfs, BASELINE.rpartition("/")[0])
-    monkeypatch.setattr(vfs_module, "_MANY", 2)
-    monkeypatch.setattr(vfs_module, "grow", slow)
-    vfs._store.drop(vfs._listing_key(project))
+    monkeypatch.setattr(listings, "_MANY", 2)
+    monkeypatch.setattr(listings, "grow", slow)
+    vfs._store.drop(vfs.listings._key(project))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(vfs.children, project)
+        nursery.start_soon(vfs.listings.children, project)
         await trio.testing.wait_all_tasks_blocked()
         others_ran.set()
-    assert BASELINE.rpartition("/")[2] in (await vfs.children(project))[0].nodes
+    assert BASELINE.rpartition("/")[2] in (await vfs.listings.children(project))[0].nodes

@@ -85,7 +85,7 @@ class Operations(Refusals):
             inode = parent if name == b"." else parent.parent or parent
             return self._attributes(inode, self._vfs.glance(inode.node))
         try:
-            found = self._vfs.child_at_hand(parent.node, os.fsdecode(name))
+            found = self._vfs.listings.child_at_hand(parent.node, os.fsdecode(name))
         except NoSuchEntry as error:
             return self._absence(parent, name, error.lease)
         return None if found is None else self._entry(parent, *found)
@@ -226,13 +226,13 @@ class Operations(Refusals):
 
     def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
         place = self._place_at_hand(inode)
-        found = None if place is None else self._vfs.children_at_hand(place.node)
+        found = None if place is None else self._vfs.listings.children_at_hand(place.node)
         return None if place is None or found is None else self._open_dir(place, found[0])
 
     @handler_after(_opendir_at_hand)
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         place = await self._place(inode)
-        return self._open_dir(place, (await self._vfs.children(place.node))[0])
+        return self._open_dir(place, (await self._vfs.listings.children(place.node))[0])
 
     def _open_dir(self, place: Inode, listing: Listing) -> FileHandleT:
         self._vfs.listed(place.node)

@@ -3,7 +3,7 @@
 The kernel asks by number about what somebody holds (a working directory, a file that is known by a relative path), and
 walks no path to it. What Comet has renamed, moved, archived or deleted meanwhile is `Gone`; what has only changed (it
 ended, it runs again) goes on under its number with what is known of it now. Most requests are answered by one look at a
-clock. Not here: numbers (inodes.py), and what listings are made of (tree/vfs.py).
+clock. Not here: numbers (inodes.py), and what listings are made of (tree/listings.py).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Standing:
     def _is_listed(self, inode: Inode, parent: Inode) -> bool:
         """Whether the listing at hand has it; False where none is at hand."""
         try:
-            found = self._vfs.children_at_hand(parent.node)
+            found = self._vfs.listings.children_at_hand(parent.node)
         except NoSuchEntry:
             self._gone(inode, parent)
         if found is not None:
@@ -146,7 +146,7 @@ class Standing:
         until = min(trio.current_time() + wait, trio.current_effective_deadline())
         try:
             with trio.move_on_after(wait):
-                listing, _ = await self._vfs.children(parent.node)
+                listing, _ = await self._vfs.listings.children(parent.node)
                 self._unanswered.clear()
                 until = math.inf
                 return listing

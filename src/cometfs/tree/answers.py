@@ -1,6 +1,6 @@
 """Answers to the questions of the tree: at hand, asked for once, or asked for many experiments together.
 
-Not here: what is asked ahead of its readers (warming.py), and what is shown of answers (vfs.py).
+Not here: what is asked ahead of its readers (warming.py), and what is shown of answers (files.py, listings.py).
 """
 
 from __future__ import annotations

@@ -278,3 +278,9 @@ class Dir:
 def eaches_of(entry: Dir) -> list[Each]:
     """The entries of a directory that come from answers."""
     return [child for child in entry.entries if isinstance(child, Each)]
+
+
+@functools.cache
+def fixed_of(entry: Dir) -> list[File | Dir | Link]:
+    """The others, which every such directory has."""
+    return [child for child in entry.entries if not isinstance(child, Each)]

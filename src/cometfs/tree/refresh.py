@@ -37,7 +37,11 @@ class Refresh:
         """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
-        """Drops it, and says what; `above`: the directories that the node lies in, nearest first. Asks nobody."""
+        """Drops it, so that whoever wants it next asks Comet; asks nobody itself.
+
+        `above`: the directories that the node lies in, nearest first. What is open stays as it is; what is returned
+        tells of which files that is old now.
+        """
         scope = self.scope(node, above)
         if METADATA.name in scope.names and node.at.experiment is not None:
             self._answers.doubts.add(node.at)

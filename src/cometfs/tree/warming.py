@@ -2,7 +2,7 @@
 
 What to fetch is decided in readahead.py; here it is done, in tasks that die with the loads. A batch is believed when it
 tells of experiments that were asked by themselves just what they told; where it does not, the project is asked one by
-one from then on. Not here: who reads what (vfs.py).
+one from then on. Not here: who reads what (files.py, listings.py).
 """
 
 from __future__ import annotations
