@@ -18,7 +18,8 @@ from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.operations import Operations
+from cometfs.fuse.notices import Notices
+from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after, is_dying
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
@@ -138,33 +139,47 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return told
 
 
-def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(kernel: list[tuple[object, ...]]) -> None:
+@pytest.fixture
+def handles() -> Handles:
+    return Handles()
+
+
+@pytest.fixture
+def replies(inodes: Inodes, handles: Handles) -> Replies:
+    return Replies(None, inodes, handles, None, Notices())  # type: ignore[arg-type]  # no more is asked of them
+
+
+def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(
+    replies: Replies, kernel: list[tuple[object, ...]]
+) -> None:
     """Asked for alone it could be undone by a reply that is on its way. Not while others read it: that could freeze."""
-    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
     place = Inode(7, node("output.txt"), None)
     content = Content(b"a" * (128 << 10) + b"b" * 10)
-    assert not operations._opened(place, content).keep_cache
+    assert not replies.open_file(place, content).keep_cache
     assert kernel == [(7, 128 << 10, b"b" * 10), (7,)]
-    operations._opened(place, content)
+    replies.open_file(place, content)
     assert kernel[2:] == [(7,)]
 
 
-def test_small_files_are_pushed_whole_and_once(kernel: list[tuple[object, ...]]) -> None:
+def test_small_files_are_pushed_whole_and_once(
+    replies: Replies, handles: Handles, kernel: list[tuple[object, ...]]
+) -> None:
     """As a whole whenever the kernel has not these very bytes; then it keeps them. Nothing of them is read()."""
-    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
     place = Inode(7, node("params.json"), None)
     for content, stored in ((b"a" * 5000, True), (b"a" * 5000, False), (b"b" * 5000, True)):
         place.told_size = 5000
-        opened = operations._opened(place, Content(content))
+        opened = replies.open_file(place, Content(content))
         assert opened.keep_cache
         assert kernel == ([(7, 0, content)] if stored else [])
-        operations._handles.release(opened.fh)
+        handles.release(opened.fh)
         kernel.clear()
-    assert operations._opened(place, Content(b"", grows=True)).direct_io
+    assert replies.open_file(place, Content(b"", grows=True)).direct_io
     assert kernel == [(7,)], "what grows is read past the kernel's pages"
 
 
-def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(
+    replies: Replies, handles: Handles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever it answers; who opens gets his handle, and it is closed with it."""
 
     def refused(*_arguments: object, **_named: object) -> None:
@@ -172,18 +187,11 @@ def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(monkeypatch: pyt
 
     monkeypatch.setattr(pyfuse3, "notify_store", refused)
     monkeypatch.setattr(pyfuse3, "invalidate_inode", refused)
-    operations = Operations(Tree(), Patience(1.0, 1))  # type: ignore[arg-type]  # no more is asked of it
     place = Inode(7, node("params.json"), None)
-    opened = operations._opened(place, Content(b"a"))
+    opened = replies.open_file(place, Content(b"a"))
     assert not opened.keep_cache
-    operations._handles.release(opened.fh)
-    assert operations._handles.inodes() == []
-
-
-class Tree:
-    """A tree of which only the root is there."""
-
-    root = node("", "root", DIRECTORY)
+    handles.release(opened.fh)
+    assert handles.inodes() == []
 
 
 class Face:

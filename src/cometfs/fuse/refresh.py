@@ -25,12 +25,12 @@ AT_A_TIME = 1000
 class Refresh:
     """Forgets, in the tree and in the kernel."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live) -> None:
-        self.notices = Notices()
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, notices: Notices) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
         self._live = live
+        self._notices = notices
 
     async def __call__(self, inode: Inode) -> None:
         """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
@@ -44,11 +44,11 @@ class Refresh:
             # The root stands for itself.
             one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
         # Attributes come with the names, but for who stands in the directory.
-        ended = isinstance(inode.node.entry, Dir) and self.notices.end_all()
+        ended = isinstance(inode.node.entry, Dir) and self._notices.end_all()
         for number in [inode.number] if ended else {inode.number, *reached}:
             end_attributes(number)
         if not ended:
-            await self.notices.end([*parted, *_entries(inode)], reached, inode.number)
+            await self._notices.end([*parted, *_entries(inode)], reached, inode.number)
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""

@@ -223,7 +223,7 @@ async def serve(
         raise SetupError(f"the kernel refuses to mount on {mountpoint}: {error}") from error
     try:
         opened = descriptors() - others
-        operations.refresh.notices.descriptor = max(opened, default=-1)
+        operations.notices.descriptor = max(opened, default=-1)
         with looking_first(opened):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patience.watch)
@@ -232,7 +232,7 @@ async def serve(
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()
     finally:
-        operations.refresh.notices.close()
+        operations.notices.close()
         pyfuse3.close(unmount=True)
         operations.close()
 

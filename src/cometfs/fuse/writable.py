@@ -61,7 +61,7 @@ class WritableOperations(Operations):
         self._inodes.remember(inode)
         handle, _ = self._handles.share(inode, draft)
         self._writers[handle] = (inode, ctx.pid)
-        return FileInfo(fh=handle, keep_cache=False), self._attributes(inode, self._vfs.glance(node), 0.0)
+        return FileInfo(fh=handle, keep_cache=False), self._replies.attributes(inode, lease=0.0)
 
     @at_once
     def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
@@ -112,7 +112,7 @@ class WritableOperations(Operations):
         self._writing.check(place.node)
         if fields.update_size:
             await self._resize(place, attr.st_size)
-        return self._attributes(place, self._vfs.glance(place.node))
+        return self._replies.attributes(place)
 
     @handler
     async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:

@@ -1,0 +1,162 @@
+"""What the kernel is told when it asks: entries, attributes, open files, and for how long it may believe them.
+
+Size, lease and whether the kernel's pages are right come from one snapshot, and are stated here alone. Not here: what
+it asks (operations.py), and what it is told unasked (notices.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pyfuse3
+import trio
+from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken
+
+from cometfs.errors import Superseded
+from cometfs.fuse.handles import Handles, OpenDir
+from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.live import Live
+from cometfs.fuse.notices import Notices, end_attributes
+from cometfs.fuse.standing import DOUBTED
+from cometfs.tree.place import Attributes, Content, Node, Opened
+from cometfs.tree.vfs import Vfs
+
+LONGEST = 300.0
+"""Seconds for which the kernel may at most keep entries and attributes: at 0, every read(2) costs a getattr."""
+
+OPEN = 1.0
+"""Seconds for which the attributes of an open file hold at least: its snapshot cannot change under its handles."""
+
+GROWING = 0.1
+"""The same of one that is being added to: what is added is pushed, but a look must reach us to be one."""
+
+BLOCK = 512
+"""What st_blocks counts in, in bytes."""
+
+PAGE = 4096
+"""Bytes of a page of the kernel's, or a part of one."""
+
+BEST_READ = 128 << 10
+"""st_blksize: what the kernel reads at once anyway."""
+
+_MODES = {"dir": stat.S_IFDIR | 0o555, "file": stat.S_IFREG | 0o444, "link": stat.S_IFLNK | 0o777}
+
+
+class Replies:
+    """Makes replies of what the tree says, and takes note of what the kernel knows then."""
+
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, notices: Notices) -> None:
+        self._vfs = vfs
+        self._inodes = inodes
+        self._handles = handles
+        self._live = live
+        self._notices = notices
+        self._owner = (os.getuid(), os.getgid())
+
+    def entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
+        """A child of a directory, which the kernel refers to once more from then on."""
+        now = trio.current_time()
+        until = max(DOUBTED, min(parent.until, now + lease))
+        inode = self._inodes.child(parent, node, until)
+        self._inodes.remember(inode)
+        reply = self._blank(lease)
+        self._describe(reply, inode, self._vfs.glance(node), until - now)
+        return reply
+
+    def absence(self, parent: Inode, name: bytes, lease: float) -> EntryAttributes:
+        """An entry that says that there is none, which the kernel remembers."""
+        reply = EntryAttributes()
+        reply.st_ino = pyfuse3.InodeT(0)
+        reply.entry_timeout = self._notices.absent(parent.number, name, min(LONGEST, lease))
+        return reply
+
+    def entries(self, opened: OpenDir, start: int, token: ReaddirToken) -> None:
+        """The children in an open directory, from the one of that index on, as many as the kernel takes at once."""
+        parent, nodes, until = opened
+        now = trio.current_time()
+        reply = self._blank(max(0.0, until - now))  # one for all: pyfuse3 copies what is in it
+        until = max(DOUBTED, min(until, parent.until))
+        for index in range(start, len(nodes)):
+            node = nodes[index]
+            inode = self._inodes.child(parent, node, until)
+            self._describe(reply, inode, self._vfs.glance(node), until - now)
+            if not pyfuse3.readdir_reply(token, os.fsencode(node.name), reply, index + 1):
+                return
+            # Only a reply that was taken counts as a reference of the kernel's.
+            self._inodes.remember(inode)
+
+    def attributes(self, inode: Inode, seen: Attributes | None = None, lease: float = LONGEST) -> EntryAttributes:
+        """What `stat` shows; `seen`: what is known of it, None for what is known without asking anybody."""
+        seen = self._vfs.glance(inode.node) if seen is None else seen
+        reply = self._blank(lease)
+        self._describe(reply, inode, seen, inode.until - trio.current_time())
+        return reply
+
+    def open_file(self, inode: Inode, opened: Opened) -> FileInfo:
+        """A handle on `opened`. Raises Superseded where who has the file open must keep another version.
+
+        The kernel then looks the name up again, and is told of another inode.
+        """
+        shared = self._handles.shared(inode)
+        if shared is not None and shared.opened is not opened and not self._live.take(shared, opened):
+            raise Superseded(f"{inode.node.name} is open in a former version")
+        shown = opened if shared is None else shared.opened
+        handle, paged = self._handles.share(inode, opened)
+        resized = shown.size != inode.told_size
+        if shared is None and isinstance(shown, Content) and not shown.grows and (resized or not paged):
+            paged = _push(inode, shown, paged)
+        if resized:
+            # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
+            end_attributes(inode.number)
+        # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
+        return FileInfo(fh=handle, keep_cache=paged, direct_io=shown.grows)
+
+    def _blank(self, lease: float) -> EntryAttributes:
+        """A reply with what is the same for all entries of a directory."""
+        reply = EntryAttributes()
+        reply.st_nlink = 1
+        reply.st_uid, reply.st_gid = self._owner
+        reply.st_blksize = BEST_READ
+        reply.entry_timeout = min(LONGEST, lease)
+        return reply
+
+    def _describe(self, reply: EntryAttributes, inode: Inode, seen: Attributes, stands: float) -> None:
+        """Fills in the rest. While the inode is open, size and lease are those of the open snapshot.
+
+        `stands`: seconds for which the inode is known to stand for what it stands for. The kernel asks again after
+        them, so that a `stat` in what is gone does not succeed for longer than a listing holds.
+        """
+        opened = self._handles.opened(inode)
+        size = opened.size if opened is not None else seen.size
+        reply.st_ino = inode.number
+        reply.st_mode = _MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0)
+        reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
+        # A size that nobody knows yet is asked for again by whoever wants it.
+        least = 0.0 if opened is None else GROWING if opened.grows else OPEN
+        lease = max(min(seen.lease, stands), least)
+        reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
+        if size is not None:
+            inode.told_size = size
+        reply.st_size = inode.told_size
+        reply.st_blocks = -(-inode.told_size // BLOCK)
+
+
+def _push(inode: Inode, opened: Content, paged: bool) -> bool:
+    """Stores bytes of a file that nobody else has open in the kernel's pages: all of a small one, unless they are there
+    (`paged`), else the last page. Returns whether the kernel's pages are right now.
+
+    Small files: what is pushed is not asked for by a read(), which would make a mount that takes `touch` ask for the
+    attributes again at the next look, too.
+    The last page: it raises the kernel's size. A reply with a former size that another process has not taken in yet
+    would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would find an
+    empty file. After this it drops that reply.
+    """
+    start = 0 if opened.size <= BEST_READ and not paged else max(0, opened.size - 1) // PAGE * PAGE
+    if not opened.size:
+        return paged
+    try:
+        pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, BEST_READ)))
+    except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
+        return paged
+    return paged or start == 0
