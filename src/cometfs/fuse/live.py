@@ -113,7 +113,9 @@ class Live:
 
     async def child(self, parent: Inode, name: str, patience: float) -> tuple[Node, float]:
         """What stands under a name, and for how long; what stood there, if that leads to such a file and none says."""
-        return await _or_last(lambda: self._vfs.listings.child(parent.node, name), lambda: self._leading(parent, name), patience)
+        return await _or_last(
+            lambda: self._vfs.listings.child(parent.node, name), lambda: self._leading(parent, name), patience
+        )
 
     def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
         """What a name stood for last, if a file that is open and may grow is it or lies below it."""
