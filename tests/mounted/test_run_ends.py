@@ -8,13 +8,14 @@ import secrets
 import select
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.mounted.edited import HASTY
-from tests.mounted.processes import PATIENCE, Comet, Mounted, running_mount
-from tests.mounted.running import LIVE, Run, following, tail
+from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
+from tests.mounted.running import ALIVE, LIVE, Run, following, tail
 from tests.mounted.watching import await_that
 
 
@@ -63,17 +64,28 @@ def test_who_follows_sees_the_last_line_and_costs_nothing_after_it(run: Run, has
             before = asked(run)
             await_that(lambda: asked(other) > 12, "nobody looks")
             assert asked(run) == before
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            assert view[:] == run.output.encode()
         os.close(handle)
         assert by_handle.complaint == by_name.complaint == ""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        assert view[:] == run.output.encode()
 
 
-def test_a_run_that_is_taken_up_again_is_followed_on(run: Run, hasty: Mounted, tmp_path: Path) -> None:
-    """By name as by handle, in the same inode: nothing is printed twice."""
-    path = hasty / run.folder / "output.txt"
-    with following(tmp_path, *tail(path)) as by_handle, following(tmp_path, *tail(path, "-F")) as by_name:
-        # Who opened it only when it had ended would read on in pages that do not grow.
+@pytest.mark.parametrize("latency", ["0", "150"])
+def test_a_run_that_is_taken_up_again_is_followed_on(tmp_path: Path, latency: str) -> None:
+    """By name as by handle, in the same inode, by who was there at the end or came after it: nothing is printed twice.
+
+    Where answers take their time, the new lines come before it is known that the run goes on.
+    """
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    with ExitStack() as stack:
+        comet = stack.enter_context(running_comet(tmp_path, *ALIVE, "--latency", latency, archives=runs))
+        run = Run(comet, secrets.token_hex(16)).begin()
+        run.say("begun\n")
+        mounted = stack.enter_context(running_mount(tmp_path, comet, *LIVE, program=HASTY))
+        path = mounted / run.folder / "output.txt"
+        by_handle = stack.enter_context(following(tmp_path, *tail(path)))
+        by_name = stack.enter_context(following(tmp_path, *tail(path, "-F")))
         for follower in (by_handle, by_name):
             follower.await_said(b"begun\n")
         handle = os.open(path, os.O_RDONLY)
@@ -81,8 +93,11 @@ def test_a_run_that_is_taken_up_again_is_followed_on(run: Run, hasty: Mounted, t
         run.end()
         assert select.select([handle], [], [], PATIENCE)[0]
         os.close(handle)
+        late = stack.enter_context(following(tmp_path, *tail(path)))
+        late.await_said(b"begun\n")
         run.resume()
         run.say("and on\n")
-        for follower in (by_handle, by_name):
+        for follower in (by_handle, by_name, late):
             follower.await_said(run.output.encode())
             assert follower.complaint == ""
+        assert mounted.log.read_text() == ""

@@ -177,6 +177,25 @@ def test_a_snapshot_goes_on_as_what_begins_with_it(
     assert snapshot.grows == (grows and goes_on if taken is not None else grows)
 
 
+@pytest.mark.parametrize(
+    ("after", "goes_on", "taken"),
+    [
+        (b"abc", True, b"abc"),  # it goes on
+        (b"abc", False, b"abc"),  # its last lines came late
+        (b"a", True, b"ab"),  # it goes on, and the answer comes from behind
+        (b"a", False, None),
+        (b"xab", True, None),
+    ],
+)
+def test_what_has_ended_goes_on_where_nobody_reads_it_through_pages(
+    after: bytes, goes_on: bool, taken: bytes | None
+) -> None:
+    """As if it had been growing all the time."""
+    snapshot = Content(b"ab")
+    assert snapshot.take(Content(after, goes_on), unpaged=True) == (taken is not None)
+    assert (snapshot.data, snapshot.grows) == (taken or b"ab", goes_on and taken is not None)
+
+
 # Looks
 
 
@@ -329,11 +348,22 @@ async def test_a_run_that_was_taken_for_ended_goes_on_under_its_readers(
     assert stage.inodes.child(stage.inodes.root, NODE) is stage.inode
 
 
-async def test_pages_of_the_kernel_do_not_grow(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
-    """Who opened it when it had ended reads it through them: whoever comes next gets another inode."""
+async def test_last_lines_that_come_late_are_shown(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """To whoever had it open when it ended, and who has come to them since: none of them reads it through pages."""
     await stage.open()
     stage.vfs.now = Content(b"one\n", grows=False)
     await trio.sleep(INTERVAL)
+    handle = await stage.open()
+    stage.vfs.now = Content(b"one\ntwo\n", grows=False)
+    await trio.sleep(INTERVAL)
+    await stage.look()
+    assert bytes(await stage.handles.file(handle).read(0, 99)) == b"one\ntwo\n"
+    assert stage.inodes.child(stage.inodes.root, NODE) is stage.inode
+
+
+async def test_pages_of_the_kernel_do_not_grow(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
+    """Who opened it when it had ended reads it through them: whoever comes next gets another inode."""
+    stage.vfs.now = Content(b"one\n", grows=False)
     await stage.open()
     stage.vfs.now = Content(b"one\ntwo\n", grows=True)
     await trio.sleep(INTERVAL)

@@ -73,15 +73,20 @@ class Handles:
 
     def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
-        kernel's pages of the inode are still right. It is read through them unless the snapshot grows."""
+        kernel's pages of the inode are still right.
+
+        It is read through them unless the snapshot grows, or did when others opened it: one that is read through pages
+        would keep those from seeing more, if the run is taken up again.
+        """
         shared = self.shared(inode)
+        followed = shared is not None and not shared.paged
         if shared is None:
             shared = self._open[inode.number] = Shared(inode, opened)
         elif shared.opened is not opened:
             opened.close()
         handle = self._number()
         shared.handles.add(handle)
-        if not shared.opened.grows:
+        if not shared.opened.grows and not followed:
             shared.paged.add(handle)
         self._files[handle] = shared
         version = shared.opened.version
@@ -99,6 +104,10 @@ class Handles:
             return self._files[handle]
         except KeyError:
             raise Stale(f"file handle {handle} is not open") from None
+
+    def is_paged(self, handle: int) -> bool:
+        """Whether it is read through the kernel's pages."""
+        return handle in self.behind(handle).paged
 
     def note_read(self, handle: int, end: int) -> None:
         """A file that grows was read up to `end`."""

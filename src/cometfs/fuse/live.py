@@ -25,7 +25,7 @@ from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
 from cometfs.tree.files import may_change
-from cometfs.tree.place import Content, Node, Opened
+from cometfs.tree.place import Node, Opened
 from cometfs.tree.vfs import Vfs
 
 log = logging.getLogger(__name__)
@@ -145,9 +145,7 @@ class Live:
         False where it cannot: whoever opens the file next gets another inode, who has it open keeps what he has.
         """
         size, grew = shared.opened.size, shared.opened.grows
-        if fresh.grows and not shared.paged and isinstance(shared.opened, Content):
-            shared.opened.grows = True  # it was taken for ended, and goes on
-        taken = not shared.parted and shared.opened.take(fresh)
+        taken = not shared.parted and shared.opened.take(fresh, unpaged=not shared.paged)
         if not taken:
             shared.parted = True
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)

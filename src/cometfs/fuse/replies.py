@@ -110,7 +110,7 @@ class Replies:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             end_attributes(inode.number)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
-        return FileInfo(fh=handle, keep_cache=paged, direct_io=shown.grows)
+        return FileInfo(fh=handle, keep_cache=paged, direct_io=not self._handles.is_paged(handle))
 
     def _blank(self, lease: float) -> EntryAttributes:
         """A reply with what is the same for all entries of a directory."""

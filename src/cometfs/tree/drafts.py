@@ -63,7 +63,7 @@ class Draft:
     def grows(self) -> bool:
         return False
 
-    def take(self, _later: object, /) -> bool:
+    def take(self, _later: object, /, *, unpaged: bool = False) -> bool:  # noqa: ARG002
         """All who have it open share it."""
         return True
 

@@ -95,9 +95,10 @@ class Opened(Protocol):
     def grows(self) -> bool:
         """Whether bytes may be added at its end while it is open; those that it has stay as they are."""
 
-    def take(self, later: Opened, /) -> bool:
+    def take(self, later: Opened, /, *, unpaged: bool = False) -> bool:
         """Whether it goes on as the same file opened later: it has these bytes, or has now got those at the end that
-        it lacked. False, and nothing is changed, where the file has become another one."""
+        it lacked, if it grows or nobody reads it through the kernel's pages (`unpaged`). False, and nothing is changed,
+        where the file has become another one."""
 
     async def read(self, offset: int, length: int) -> bytes | memoryview:
         """Exactly the bytes asked for, fewer only at the end."""
@@ -125,18 +126,20 @@ class Content:
     def broken(self) -> bool:
         return False
 
-    def take(self, later: Opened, /) -> bool:
+    def take(self, later: Opened, /, *, unpaged: bool = False) -> bool:
         if not isinstance(later, Content):
             return False
+        # It was taken for ended, and goes on, or its last lines come late: nobody's pages are in the way.
+        grows = self.grows or unpaged
         if later.data != self.data:
-            if not self.grows:
+            if not grows:
                 return False
             if later.data.startswith(self.data):
                 self.data = later.data
             elif not (later.grows and self.data.startswith(later.data)):
                 # While it runs, an answer that lacks the end is one that came from behind: what was shown stays.
                 return False
-        self.grows = self.grows and later.grows
+        self.grows = grows and later.grows
         return True
 
     def part(self, offset: int, length: int) -> memoryview:
@@ -176,7 +179,7 @@ class OpenedBody:
     def grows(self) -> bool:
         return False
 
-    def take(self, _later: Opened, /) -> bool:
+    def take(self, _later: Opened, /, *, unpaged: bool = False) -> bool:  # noqa: ARG002
         return True  # an asset is never changed: another one has another id, and so another place
 
     async def read(self, offset: int, length: int) -> bytes:
