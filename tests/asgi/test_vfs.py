@@ -289,3 +289,18 @@ async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypat
         await trio.testing.wait_all_tasks_blocked()
         others_ran.set()
     assert BASELINE.rpartition("/")[2] in (await vfs.listings.children(project))[0].nodes
+
+
+async def test_who_goes_through_a_folder_is_told_all_its_sizes_at_once(vfs: Vfs, wire: Wire) -> None:
+    """A folder that a "/" in names made is a directory as any: `ls -l` of it waits for its files together."""
+    folder = await at(vfs, f"{BASELINE}/histograms/weights")
+    first, *others = (await vfs.listings.children(folder))[0].nodes.values()
+    assert others
+    wire.asked.clear()
+    vfs.listed(folder)
+    await vfs.attributes(first, folder)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(wire.asked) == 1 + len(others), "each waits for the one before"
+    for node in others:
+        await vfs.attributes(node, folder)
+    assert wire.asked == ["experiment/asset/get-asset"] * (1 + len(others))

@@ -84,9 +84,12 @@ class Listings:
         return None if found is None else _named(node, name, *found)
 
     def peek(self, node: Node) -> Listing | None:
-        """The listing of the declared directory that `node` is or lies in, where it was made; makes nothing."""
+        """The listing of a directory, where it was made and holds; makes nothing."""
         held = self._store.peek(self._key(node))
-        return None if held is None else held.value
+        try:
+            return None if held is None else self._within(node, held)[0]
+        except NoSuchEntry:
+            return None
 
     def _key(self, node: Node) -> Hashable:
         desk = self._writing.desk(node)
