@@ -106,6 +106,19 @@ async def test_handles_that_are_open_at_once_share_one_version(inodes: Inodes) -
     assert Body.closed == 3
 
 
+def test_what_grew_leaves_no_pages_that_are_taken_for_right(inodes: Inodes) -> None:
+    """A private mapping of it may have left a page that ends in zeros where there are bytes now."""
+    handles, inode = Handles(), told(inodes, node("output.txt"))
+    handle, kept = handles.share(inode, Content(b"one", grows=True))
+    assert not kept
+    handles.file(handle).take(Content(b"one two", grows=False))
+    handles.release(handle)
+    for expected in (False, True):
+        handle, kept = handles.share(inode, Content(b"one two"))
+        assert kept is expected
+        handles.release(handle)
+
+
 async def test_a_file_that_two_open_at_the_same_moment_is_one(inodes: Inodes) -> None:
     """Both wait for the first answer; the loser's snapshot is closed, not leaked."""
     handles, gate = Handles(), trio.Event()

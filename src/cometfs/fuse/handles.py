@@ -46,7 +46,9 @@ class OpenDir(NamedTuple):
 
 
 class Handles:
-    """Open files and directories. An inode is in `_open` iff it has a file handle; `_versions` outlives that."""
+    """Open files and directories. An inode is in `_open` iff it has a file handle; in `_versions`, which outlives that,
+    iff the kernel's pages of it hold nothing but that version.
+    """
 
     def __init__(self) -> None:
         self._next = 0
@@ -89,6 +91,10 @@ class Handles:
         if not shared.opened.grows and not followed:
             shared.paged.add(handle)
         self._files[handle] = shared
+        if handle not in shared.paged:
+            # It grows while nobody looks at the pages, of which a private mapping may leave some.
+            self._versions.pop(inode.number, None)
+            return handle, False
         version = shared.opened.version
         same = self._versions.get(inode.number) == version
         self._versions[inode.number] = version
@@ -130,7 +136,7 @@ class Handles:
         if not shared.handles:
             if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
                 del self._open[shared.inode.number]
-                if not shared.opened.broken:
+                if not shared.opened.broken and shared.inode.number in self._versions:
                     # A download has a lasting version only when all of it has come.
                     self._versions[shared.inode.number] = shared.opened.version
             shared.opened.close()
