@@ -16,8 +16,8 @@ import trio.testing
 from cometfs.errors import Gone
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.operations import Operations
-from cometfs.fuse.requests import Patience
-from cometfs.fuse.standing import AGAIN, PAUSE, WAIT, Standing
+from cometfs.fuse.requests import BRIEF, Patience
+from cometfs.fuse.standing import AGAIN, PAUSE, Standing
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, at
@@ -198,7 +198,7 @@ async def test_a_server_that_is_away_is_waited_for_once(
         assert await kernel.standing.look(inode) is False
         return trio.current_time() - began
 
-    assert await waited(file) == pytest.approx(WAIT)
+    assert await waited(file) == pytest.approx(BRIEF)
     assert [await waited(inode) for inode in (file, directory, other)] == [0.0, 0.0, 0.0]
     await trio.sleep(PAUSE)
     assert await waited(file) == pytest.approx(AGAIN)
@@ -249,7 +249,7 @@ async def test_that_who_asks_is_interrupted_tells_nothing_of_the_server(
     answered = wire.handle_async_request
 
     async def slow(request: httpx.Request) -> httpx.Response:
-        await trio.sleep(WAIT / 3)
+        await trio.sleep(BRIEF / 3)
         return await answered(request)
 
     monkeypatch.setattr(wire, "handle_async_request", slow)
@@ -317,23 +317,33 @@ async def test_what_the_kernel_has_forgotten_meanwhile_is_no_error(
 async def test_who_follows_an_open_file_learns_that_its_run_has_ended(
     kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """At the cost of the project's listing, not of those of the run; and what is gone stays what it was for him."""
+    """At the cost of the project's listing, not of those of the run; and that it runs again, where he can be shown what
+    comes then."""
     wire.edits["experiments"] = editing(running=True)
     metrics = await at(kernel.vfs, f"{BASELINE}/metrics")
     name = next(
         name for name, node in (await kernel.vfs.listings.children(metrics))[0].nodes.items() if not node.within
     )
     file = await kernel.told(f"{BASELINE}/metrics/{name}")
-    assert kernel.standing.follows(file)
+    assert kernel.standing.follows(file, goes_on=True)
     await trio.sleep(LISTING + 1)
     wire.asked.clear()
-    assert not kernel.standing.follows(file)
-    await kernel.standing.follow(file)
+    assert not kernel.standing.follows(file, goes_on=True)
+    await kernel.standing.follow(file, goes_on=True)
     assert wire.asked == ["projects", "experiments"]
     wire.edits["experiments"] = editing(running=False)
     await trio.sleep(LISTING + 1)
-    await kernel.standing.follow(file)
+    await kernel.standing.follow(file, goes_on=True)
     assert file.node.at.version
+    await trio.sleep(LISTING + 1)
+    assert kernel.standing.follows(file, goes_on=False)
+    wire.asked.clear()
+    wire.edits["experiments"] = editing(running=True)
+    assert not kernel.standing.follows(file, goes_on=True)
+    await kernel.standing.follow(file, goes_on=True)
+    assert wire.asked == ["projects", "experiments", "experiment/metrics/summary"]
+    assert not file.node.at.version
     wire.edits["experiments"] = editing(experimentName="another")
     await trio.sleep(LISTING + 1)
-    assert kernel.standing.follows(file)
+    await kernel.standing.follow(file, goes_on=True)
+    assert file.node.name == name, "what is gone stays what it was for him"

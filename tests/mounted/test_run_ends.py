@@ -70,8 +70,10 @@ def test_who_follows_sees_the_last_line_and_costs_nothing_after_it(run: Run, has
         assert view[:] == run.output.encode()
 
 
+@pytest.mark.promise("Following")
 @pytest.mark.parametrize("latency", ["0", "150"])
-def test_a_run_that_is_taken_up_again_is_followed_on(tmp_path: Path, latency: str) -> None:
+@pytest.mark.parametrize("ways", [["-f", "-F"], ["-f"]], ids=["by handle and by name", "by handle alone"])
+def test_a_run_that_is_taken_up_again_is_followed_on(tmp_path: Path, latency: str, ways: list[str]) -> None:
     """By name as by handle, in the same inode, by who was there at the end or came after it: nothing is printed twice.
 
     Where answers take their time, the new lines come before it is known that the run goes on.
@@ -84,9 +86,8 @@ def test_a_run_that_is_taken_up_again_is_followed_on(tmp_path: Path, latency: st
         run.say("begun\n")
         mounted = stack.enter_context(running_mount(tmp_path, comet, *LIVE, program=HASTY))
         path = mounted / run.folder / "output.txt"
-        by_handle = stack.enter_context(following(tmp_path, *tail(path)))
-        by_name = stack.enter_context(following(tmp_path, *tail(path, "-F")))
-        for follower in (by_handle, by_name):
+        followers = [stack.enter_context(following(tmp_path, *tail(path, way))) for way in ways]
+        for follower in followers:
             follower.await_said(b"begun\n")
         handle = os.open(path, os.O_RDONLY)
         os.read(handle, 99)
@@ -97,7 +98,7 @@ def test_a_run_that_is_taken_up_again_is_followed_on(tmp_path: Path, latency: st
         late.await_said(b"begun\n")
         run.resume()
         run.say("and on\n")
-        for follower in (by_handle, by_name, late):
+        for follower in (*followers, late):
             follower.await_said(run.output.encode())
             assert follower.complaint == ""
         assert mounted.log.read_text() == ""

@@ -77,10 +77,10 @@ class Waker:
 class Stands:
     """A run that goes on under its name."""
 
-    def follows(self, _inode: Inode) -> bool:
+    def follows(self, _inode: Inode, *, goes_on: bool) -> bool:  # noqa: ARG002
         return True
 
-    async def follow(self, _inode: Inode) -> None:
+    async def follow(self, _inode: Inode, *, goes_on: bool) -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
 
 
@@ -293,13 +293,14 @@ async def test_what_cannot_have_changed_is_not_fetched_again(
     """A download: all that is to be learned, where that is in doubt, is whether its run goes on."""
     learned = []
 
-    async def follow(inode: Inode) -> None:
+    async def follow(inode: Inode, *, goes_on: bool) -> None:
+        assert not goes_on
         learned.append(inode)
 
     node = Node("model.bin", File("model.bin", Stream("asset", _nothing, lambda _at: None)), NODE.at)  # type: ignore[arg-type]
     inode = stage.inodes.child(stage.inodes.root, node)
     stage.handles.share(inode, Content(b"one\n", grows=False))
-    monkeypatch.setattr(Stands, "follows", lambda _self, _inode: False)
+    monkeypatch.setattr(Stands, "follows", lambda *_asked, **_how: False)
     monkeypatch.setattr(stage.live._standing, "follow", follow)
     assert stage.live.is_due(inode)
     await stage.live.look(inode)

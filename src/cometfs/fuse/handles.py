@@ -29,12 +29,18 @@ class Shared:
         self.inode = inode
         self.opened = opened
         self.handles: set[int] = set()
-        self.paged: set[int] = set()
-        """Those of its handles that are read through the kernel's pages, which cannot grow without tearing."""
+        self.paged = not opened.grows
+        """Whether it is read through the kernel's pages, which cannot grow without tearing: whatever was not growing
+        when it was first opened."""
         self.parted = False
         """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
         self.rests_until = 0.0
         """Until when nobody asks what the file is now, on trio's clock: asking has just failed, or takes long."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is added to the file can be shown to those who have it open."""
+        return not self.paged and not self.parted
 
 
 class OpenDir(NamedTuple):
@@ -77,21 +83,18 @@ class Handles:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
         kernel's pages of the inode are still right.
 
-        It is read through them unless the snapshot grows, or did when others opened it: one that is read through pages
-        would keep those from seeing more, if the run is taken up again.
+        It is read through them unless the snapshot grows, or did when others opened it: a handle that is read through
+        pages would keep those from seeing more, if the run is taken up again.
         """
         shared = self.shared(inode)
-        followed = shared is not None and not shared.paged
         if shared is None:
             shared = self._open[inode.number] = Shared(inode, opened)
         elif shared.opened is not opened:
             opened.close()
         handle = self._number()
         shared.handles.add(handle)
-        if not shared.opened.grows and not followed:
-            shared.paged.add(handle)
         self._files[handle] = shared
-        if handle not in shared.paged:
+        if not shared.paged:
             # It grows while nobody looks at the pages, of which a private mapping may leave some.
             self._versions.pop(inode.number, None)
             return handle, False
@@ -113,7 +116,7 @@ class Handles:
 
     def is_paged(self, handle: int) -> bool:
         """Whether it is read through the kernel's pages."""
-        return handle in self.behind(handle).paged
+        return self.behind(handle).paged
 
     def note_read(self, handle: int, end: int) -> None:
         """A file that grows was read up to `end`."""
@@ -132,7 +135,6 @@ class Handles:
         if shared is None:
             return
         shared.handles.discard(handle)
-        shared.paged.discard(handle)
         if not shared.handles:
             if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
                 del self._open[shared.inode.number]

@@ -10,27 +10,22 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import TypeVar
 
 import pyfuse3
 import trio
 
 from cometfs.caller import CALLER, Caller
-from cometfs.errors import CometFSError, NotFound, Throttled, Unintelligible, Unreachable
+from cometfs.errors import CometFSError, NotFound
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
 from cometfs.tree.files import may_change
-from cometfs.tree.place import Node, Opened
+from cometfs.tree.place import Opened
 from cometfs.tree.vfs import Vfs
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 GRACE = 1.0
 """Seconds that a look waits at most; the answer is there for the next one. `tail -f` looks once a second."""
@@ -69,7 +64,7 @@ class Live:
         shared = self._handles.shared(inode)
         if shared is None or shared.parted:
             return False
-        known = self._standing.follows(inode)
+        known = self._standing.follows(inode, goes_on=shared.goes_on)
         if known and not (shared.opened.grows or may_change(inode.node)):
             return False
         fresh = self._vfs.files.open_at_hand(inode.node) if known else None
@@ -84,7 +79,7 @@ class Live:
             try:
                 # A listing that takes long must not keep from us what is added to a file.
                 with trio.move_on_after(GRACE / 2):
-                    await self._standing.follow(inode)
+                    await self._learn(inode)
                 shared = self._handles.shared(inode)
                 if shared is None or not (shared.opened.grows or may_change(inode.node)):
                     # What cannot have changed is not fetched again, and nobody waits again at once to learn that.
@@ -103,32 +98,11 @@ class Live:
         if patience.cancelled_caught:
             self._rest(inode, GRACE)
 
-    async def open(self, inode: Inode, patience: float) -> Opened:
-        """What a file is now; what it was, where it is open and grows and nobody says it within `patience` seconds.
-
-        `tail -F` opens a file by its name again at every stop. One that cannot be opened it takes for another file, all
-        of which it prints once more when it can.
-        """
-        return await _or_last(lambda: self._vfs.files.open(inode.node), lambda: self._growing(inode), patience)
-
-    async def child(self, parent: Inode, name: str, patience: float) -> tuple[Node, float]:
-        """What stands under a name, and for how long; what stood there, if that leads to such a file and none says."""
-        return await _or_last(
-            lambda: self._vfs.listings.child(parent.node, name), lambda: self._leading(parent, name), patience
-        )
-
-    def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
-        """What a name stood for last, if a file that is open and may grow is it or lies below it."""
-        inode = (parent.children or {}).get(name)
-        if inode is None or self._standing.is_gone(inode):
-            return None
-        followed = (one for one in self._handles.inodes() if self._growing(one) is not None)
-        return (inode.node, 0.0) if any(one.is_within(inode) for one in followed) else None
-
-    def _growing(self, inode: Inode) -> Opened | None:
-        """The snapshot of a file that is open and may grow."""
+    async def _learn(self, inode: Inode) -> None:
+        """Whether its run goes on."""
         shared = self._handles.shared(inode)
-        return shared.opened if shared is not None and shared.opened.grows and not shared.parted else None
+        if shared is not None:
+            await self._standing.follow(inode, goes_on=shared.goes_on)
 
     def hurry(self, inode: Inode) -> None:
         """The next look asks, whatever the last one brought."""
@@ -192,12 +166,3 @@ class Live:
             if self.is_due(inode):
                 await self.look(inode)
             self._wake(shared)
-
-
-async def _or_last(ask: Callable[[], Awaitable[T]], last: Callable[[], T | None], patience: float) -> T:
-    """What is answered; where nothing is within `patience` seconds, what was true last, if there is that."""
-    if last() is not None:
-        with trio.move_on_after(patience), suppress(Unreachable, Throttled, Unintelligible):
-            return await ask()
-    was = last()
-    return await ask() if was is None else was

@@ -1,4 +1,4 @@
-"""The handlers: each takes a place from an inode, makes one call to the tree, and replies. Decides nothing.
+"""The handlers: each takes a place from an inode, makes one call to the tree, and replies.
 
 Not here: what replies are made of (replies.py), and requests to change something (refusals.py, writable.py).
 """
@@ -18,11 +18,12 @@ from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Notices, end_attributes
+from cometfs.fuse.outage import Outage
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
-from cometfs.fuse.standing import WAIT, Standing
+from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Content, Listing
 from cometfs.tree.vfs import Vfs
 
@@ -44,6 +45,7 @@ class Operations(Refusals):
         self._standing = Standing(vfs, self._inodes, patience)
         self._handles = Handles()
         self.live = Live(vfs, self._inodes, self._handles, self._standing)
+        self._outage = Outage(vfs, self._handles, self._standing, patience)
         self.notices = Notices()
         self._refresh = Refresh(vfs, self._inodes, self._handles, self.live, self.notices)
         self._replies = Replies(vfs, self._inodes, self._handles, self.live, self.notices)
@@ -76,8 +78,7 @@ class Operations(Refusals):
         with self.notices.looking_up(parent_inode):
             parent = await self._place(parent_inode)
             try:
-                wait = min(WAIT, self.patience.deadline / 4)
-                return self._replies.entry(parent, *await self.live.child(parent, os.fsdecode(name), wait))
+                return self._replies.entry(parent, *await self._outage.child(parent, os.fsdecode(name)))
             except NoSuchEntry as error:
                 return self._replies.absence(parent, name, error.lease)
 
@@ -136,14 +137,14 @@ class Operations(Refusals):
     @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
-        return self._replies.open_file(place, await self.live.open(place, self.patience.deadline / 2))
+        return self._replies.open_file(place, await self._outage.open(place))
 
     def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
         opened = shared.opened
         if not isinstance(opened, Content):
             return None
-        if opened.grows:
+        if shared.goes_on:
             if off >= opened.size and self.live.is_due(shared.inode):
                 return None
             self._handles.note_read(fh, min(off + size, opened.size))
@@ -152,7 +153,7 @@ class Operations(Refusals):
     @handler_after(_read_at_hand)
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         shared = self._handles.behind(fh)
-        if shared.opened.grows:
+        if shared.goes_on:
             await self.live.look(shared.inode)
             self._handles.note_read(fh, min(off + size, shared.opened.size))
         return await shared.opened.read(off, size)  # type: ignore[return-value]

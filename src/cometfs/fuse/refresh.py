@@ -54,8 +54,8 @@ class Refresh:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
         if inode.parent is None or self._vfs.writing.desk(inode.node) is not None:
             return False
-        opened = self._handles.opened(inode)
-        if opened is not None and opened.grows:
+        shared = self._handles.shared(inode)
+        if shared is not None and shared.goes_on:
             self._live.hurry(inode)
             return False
         self._inodes.part(inode.parent, inode.node.name, inode)

@@ -39,6 +39,9 @@ LOOK_EVERY = 0.2
 LAST = 0.01
 """Seconds between two looks at whether all who waited are answered, at the end of a mount."""
 
+BRIEF = 3.0
+"""Seconds that a request waits at most for what it can do without."""
+
 QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
 """What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
@@ -72,6 +75,11 @@ class Patience:
         self._room = room
         self._waits: set[_Wait] = set()
         self._ended = False
+
+    @property
+    def brief(self) -> float:
+        """Seconds that a request waits at most for what it can do without, which is only a part of what it may take."""
+        return min(BRIEF, self.deadline / 4)
 
     @property
     def is_out(self) -> bool:

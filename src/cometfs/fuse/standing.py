@@ -22,11 +22,9 @@ from cometfs.tree.vfs import Vfs
 
 log = logging.getLogger(__name__)
 
-WAIT = 3.0
-"""Seconds that a request waits at most for a listing that only tells whether its inode still stands."""
-
 AGAIN = 0.1
-"""The same where the listing could not be had before: what is at hand need not wait for a server that is away."""
+"""Seconds that a request waits at most for a listing that could not be had before: what is at hand need not wait for a
+server that is away."""
 
 PAUSE = 10.0
 """Seconds after which a listing that could not be had is asked for again."""
@@ -78,20 +76,22 @@ class Standing:
             self._gone(inode, parent)  # that nobody answers now does not bring it back
         return listing is not None
 
-    def follows(self, inode: Inode) -> bool:
-        """The same as `holds` for a file that is open, which stays what it was: whether more is to be learned of its
-        experiment, as long as that runs."""
+    def follows(self, inode: Inode, *, goes_on: bool) -> bool:
+        """The same as `holds` for a file that is open, which stays what it was: False where more is to be learned of
+        its experiment, of one that has ended only if what is added can be shown (`goes_on`)."""
         at, parent = inode.node.at, inode.parent
-        if at.experiment is None or parent is None or (at.version and inode.until != DOUBTED):
+        if at.experiment is None or parent is None:
+            return True
+        if at.version and not goes_on and inode.until != DOUBTED:
             return True  # of what has ended nobody asks; but a listing may have told of it anew
         try:
             return self.holds(parent) and (parent.node.at.version == at.version or self.holds(inode))
         except Gone:
             return True
 
-    async def follow(self, inode: Inode) -> None:
+    async def follow(self, inode: Inode, *, goes_on: bool) -> None:
         """Learns that."""
-        if self.follows(inode):
+        if self.follows(inode, goes_on=goes_on):
             return
         try:
             parent = cast(Inode, inode.parent)
@@ -141,7 +141,7 @@ class Standing:
         before = self._unanswered.get(parent.number)
         if self._patience.is_out or (before is not None and before > trio.current_time()):
             return None
-        wait = min(WAIT, self._patience.deadline / 4) if before is None else AGAIN
+        wait = self._patience.brief if before is None else AGAIN
         # Also where who asks has less patience: the next one need not lose his.
         until = min(trio.current_time() + wait, trio.current_effective_deadline())
         try:

@@ -1,0 +1,85 @@
+"""What followed files were, for whoever comes to their names while nobody says what they are.
+
+`tail -F` goes back to the name at every stop. What it cannot open there it takes for another file, all of which it
+prints once more when it can. Not here: those who have a file open (live.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
+from cometfs.fuse.handles import Handles
+from cometfs.fuse.inodes import Inode
+from cometfs.fuse.requests import Patience
+from cometfs.fuse.standing import Standing
+from cometfs.tree.place import Node, Opened
+from cometfs.tree.vfs import Vfs
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PART = 0.5
+"""Of the deadline: how long who opens a followed file waits for what it is now. README names it."""
+
+
+class Outage:
+    """Asks, and answers with what was true last where a program follows the file and no answer comes."""
+
+    def __init__(self, vfs: Vfs, handles: Handles, standing: Standing, patience: Patience) -> None:
+        self._vfs = vfs
+        self._handles = handles
+        self._standing = standing
+        self._patience = patience
+
+    async def open(self, inode: Inode) -> Opened:
+        """What a file is now; what it was, where others follow it and nobody says in half of the deadline."""
+        return await self._or_last(
+            lambda: self._vfs.files.open(inode.node), lambda: self._followed(inode), self._patience.deadline * PART
+        )
+
+    async def child(self, parent: Inode, name: str) -> tuple[Node, float]:
+        """What stands under a name, and for how long; what stood there, where that leads to such a file."""
+        return await self._or_last(
+            lambda: self._vfs.listings.child(parent.node, name),
+            lambda: self._leading(parent, name),
+            self._patience.brief,
+        )
+
+    def _followed(self, inode: Inode) -> Opened | None:
+        shared = self._handles.shared(inode)
+        return shared.opened if shared is not None and shared.goes_on else None
+
+    def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
+        """What a name stood for last, if a followed file is it or lies below it."""
+        inode = (parent.children or {}).get(name)
+        if inode is None or self._standing.is_gone(inode):
+            return None
+        followed = (one for one in self._handles.inodes() if self._followed(one) is not None)
+        return (inode.node, 0.0) if any(one.is_within(inode) for one in followed) else None
+
+    async def _or_last(self, ask: Callable[[], Awaitable[T]], last: Callable[[], T | None], seconds: float) -> T:
+        """What is answered; where nothing is within `seconds`, what was true last, if there is that."""
+        was = last()
+        if was is None:
+            return await ask()
+        if self._patience.is_out:
+            return was
+        failed: CometFSError | None = None
+        with trio.move_on_after(seconds):
+            try:
+                return await ask()
+            except (Unreachable, Throttled, Unintelligible) as error:
+                failed = error
+        was = last()
+        if was is not None:
+            log.info("what is followed is shown as it was: %s", failed or f"no answer in {seconds:g} s")
+            return was
+        if failed is not None:
+            raise failed
+        return await ask()
