@@ -23,7 +23,7 @@ from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after, is_dying
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
-from cometfs.tree.place import Content, Node
+from cometfs.tree.place import Attributes, Content, Node
 
 
 def a_lease(_at: At) -> Lease:
@@ -188,6 +188,35 @@ def test_small_files_are_pushed_whole_and_once(
         kernel.clear()
     assert replies.open_file(place, Content(b"", grows=True)).direct_io
     assert kernel == [(7,)], "what grows is read past the kernel's pages"
+
+
+async def test_what_was_longer_before_is_not_pushed_whole(
+    replies: Replies, handles: Handles, kernel: list[tuple[object, ...]]
+) -> None:
+    """A kernel that still takes it for as long as it was would read on into what it was: it must read() it to its end.
+
+    Whether it was told another size since tells nothing: it may have found that reply late, and dropped it.
+    """
+    place = Inode(7, node("params.json"), None)
+    seen = Attributes("file", None, 0.0, 0.0)
+    for size, whole in ((98, True), (93, False), (97, False)):
+        kernel.clear()
+        opened = replies.open_file(place, Content(os.urandom(size)))
+        assert opened.keep_cache == whole
+        assert kernel[-1] == (7,), "it asks for the size"
+        replies.attributes(place, seen)
+        handles.release(opened.fh)
+
+
+def test_what_was_pushed_and_not_told_counts_as_what_it_was(
+    replies: Replies, handles: Handles, kernel: list[tuple[object, ...]]
+) -> None:
+    """Who opened it has not read: the kernel knows its size from what was pushed alone."""
+    place = Inode(7, node("params.json"), None)
+    for size, whole in ((98, True), (93, False)):
+        opened = replies.open_file(place, Content(os.urandom(size)))
+        assert opened.keep_cache == whole
+        handles.release(opened.fh)
 
 
 def test_a_kernel_that_cannot_be_told_keeps_nobody_from_opening(

@@ -196,7 +196,9 @@ class Operations(Refusals):
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         self._inodes.forget(inode_list)
         self._handles.forget([number for number, _ in inode_list])
-        self.notices.forget(number for number, _ in inode_list if number not in self._inodes)
+        gone = [number for number, _ in inode_list if number not in self._inodes]
+        self.notices.forget(gone)
+        self._replies.forget(gone)
 
     @at_once
     def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:

@@ -1,13 +1,14 @@
 """What the kernel is told when it asks: entries, attributes, open files, and for how long it may believe them.
 
-Size, lease and whether the kernel's pages are right come from one snapshot, and are stated here alone. Not here: what
-it asks (operations.py), and what it is told unasked (notices.py).
+Size, lease and whether the kernel's pages are right come from one snapshot, and are stated here. Not here: what it asks
+(operations.py), what it is told unasked (notices.py), and about drafts (writable.py).
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 import pyfuse3
 import trio
@@ -53,6 +54,11 @@ class Replies:
         self._live = live
         self._notices = notices
         self._owner = (os.getuid(), os.getgid())
+        self._shrunk: set[int] = set()
+        """Inodes that the kernel was once told to be longer than later. It may take them for that still: it drops
+        replies that it finds late."""
+        self._untold: set[int] = set()
+        """Inodes whose size was pushed, and not told since."""
 
     def entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         """A child of a directory, which the kernel refers to once more from then on."""
@@ -104,13 +110,44 @@ class Replies:
         shown = opened if shared is None else shared.opened
         handle, paged = self._handles.share(inode, opened)
         resized = shown.size != inode.told_size
-        if shared is None and isinstance(shown, Content) and not shown.grows and (resized or not paged):
-            paged = _push(inode, shown, paged)
+        if shared is None and isinstance(shown, Content) and not shown.grows:
+            paged = self._push(inode, shown, paged, resized)
         if resized:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
             end_attributes(inode.number)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
         return FileInfo(fh=handle, keep_cache=paged, direct_io=not self._handles.is_paged(handle))
+
+    def _push(self, inode: Inode, opened: Content, paged: bool, resized: bool) -> bool:
+        """Stores bytes of a file that nobody else has open in the kernel's pages: all of a small one, unless they are
+        there (`paged`), else the last page of one that the kernel takes for another size (`resized`). Returns whether
+        the kernel's pages are right now.
+
+        Small files: what is pushed is not asked for by a read(), which would make a mount that takes `touch` ask for
+        the attributes again at the next look, too. Not one that may have been longer: where the kernel still takes it
+        for that, a read() is what tells it the end, and pages that are there would end in what they were.
+        The last page: it raises the kernel's size. A reply with a former size that another process has not taken in
+        yet would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would
+        find an empty file. After this it drops that reply.
+        """
+        number = inode.number
+        longer = opened.size < inode.told_size or number in self._shrunk or number in self._untold
+        whole = not paged and not longer and opened.size <= BEST_READ
+        if not opened.size or not (whole or resized):
+            return paged
+        start = 0 if whole else (opened.size - 1) // PAGE * PAGE
+        if resized:
+            self._untold.add(number)
+        try:
+            pyfuse3.notify_store(number, start, bytes(opened.part(start, BEST_READ)))
+        except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
+            return paged
+        return paged or whole
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """The kernel has forgotten these inodes."""
+        self._shrunk.difference_update(numbers)
+        self._untold.difference_update(numbers)
 
     def _blank(self, lease: float) -> EntryAttributes:
         """A reply with what is the same for all entries of a directory."""
@@ -137,26 +174,9 @@ class Replies:
         lease = max(min(seen.lease, stands), least)
         reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
         if size is not None:
+            if size < inode.told_size:
+                self._shrunk.add(inode.number)
             inode.told_size = size
+            self._untold.discard(inode.number)
         reply.st_size = inode.told_size
         reply.st_blocks = -(-inode.told_size // BLOCK)
-
-
-def _push(inode: Inode, opened: Content, paged: bool) -> bool:
-    """Stores bytes of a file that nobody else has open in the kernel's pages: all of a small one, unless they are there
-    (`paged`), else the last page. Returns whether the kernel's pages are right now.
-
-    Small files: what is pushed is not asked for by a read(), which would make a mount that takes `touch` ask for the
-    attributes again at the next look, too.
-    The last page: it raises the kernel's size. A reply with a former size that another process has not taken in yet
-    would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would find an
-    empty file. After this it drops that reply.
-    """
-    start = 0 if opened.size <= BEST_READ and not paged else max(0, opened.size - 1) // PAGE * PAGE
-    if not opened.size:
-        return paged
-    try:
-        pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, BEST_READ)))
-    except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
-        return paged
-    return paged or start == 0
