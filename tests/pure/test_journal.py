@@ -608,3 +608,23 @@ def test_a_delete_leaves_alone_what_the_others_registered(tmp_path: Path, monkey
     assert set(served.index.experiments) == {OTHER}
     assert [one.key for project in served.index.projects_of("ws") for one in project.experiments] == [OTHER]
     assert served.index.registry.workspaces() == {"ws"}
+
+
+def test_a_heading_without_a_start_is_written_on(served: Served) -> None:
+    """Somebody edited it; a run that goes on has an end all the same, as comet_ml's uploader wants it."""
+    heading = served.directory / KEY / "experiment.json"
+    told = json.loads(heading.read_bytes())
+    heading.write_text(json.dumps({name: value for name, value in told.items() if name != "start_time"}))
+    served.again().journal.beat(KEY)
+    now = json.loads(heading.read_bytes())
+    assert now["stop_time"] == now["last_seen"] >= told["last_seen"]
+
+
+def test_what_others_write_beside_a_payload_is_nothing_to_us(served: Served) -> None:
+    """Only of messages whose time stands there, because comet_ml's schemas have no place for it in the payload."""
+    served.journal.log(KEY, [point(1, step=1, at=2000)])
+    log = served.directory / KEY / "messages.json"
+    line = json.loads(log.read_bytes())
+    log.write_text("".join(json.dumps(line | {"local_timestamp": at}) + "\n" for at in ("late", 9_000_000)))
+    found = served.again()[KEY].record
+    assert (found.line_count, found.last_seen) == (2, 2000)

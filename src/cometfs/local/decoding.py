@@ -40,12 +40,23 @@ KINDS: dict[str, type[m.Payload]] = {
 """Every type of message that comet_ml's schemas name, and what its payload is."""
 
 
+BESIDE = {
+    "standard_output": frozenset({"offset", "sent"}),
+    "html": frozenset({"sent"}),
+    "htmlOverride": frozenset({"sent"}),
+    "register_model": frozenset({"local_timestamp"}),
+}
+"""What is kept of a message, by type, that stands beside its payload and not in it: comet_ml's uploader leaves out a
+message whose payload has a field that its schemas (`comet_ml/schemas`) do not.
+"""
+
+
 class _Envelope(msgspec.Struct, gc=False):
-    """`local_timestamp` stands here where comet_ml's schemas have no place for it in the payload."""
+    """A line, as far as it is looked at before its type is known."""
 
     type: str
     payload: msgspec.Raw
-    local_timestamp: m.Number | None = None
+    local_timestamp: Any = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -76,6 +87,6 @@ def _payload(line: bytes) -> m.Payload:
     if decoder is None:
         raise BrokenLine(f"unknown type {envelope.type!r}")
     payload = decoder.decode(envelope.payload)
-    if envelope.local_timestamp is not None:
+    if "local_timestamp" in BESIDE.get(envelope.type, ()) and isinstance(envelope.local_timestamp, int | float):
         payload.local_timestamp = envelope.local_timestamp
     return payload

@@ -33,7 +33,7 @@ HIDDEN = ".arriving-"
 
 Heading = dict[str, Any]
 
-OPEN = "unfinished"
+UNFINISHED = "unfinished"
 """The field of ``experiment.json`` for a run that has not ended. Its `stop_time`, None here, stands there all the same,
 as when it was last heard of: without one comet_ml's uploader refuses an archive (its schema wants an integer).
 """
@@ -116,7 +116,7 @@ def open_folder(path: Path) -> Folder | None:
         return None
     if not isinstance(heading, dict) or not is_ours(heading):
         return None
-    if heading.pop(OPEN, False):
+    if heading.pop(UNFINISHED, False):
         heading["stop_time"] = None
     named = re.fullmatch(re.escape(str(heading.get("offline_id"))) + r"(-[0-9]+)?", path.name)
     return Folder(path, heading) if named else None
@@ -179,7 +179,8 @@ def _start_of_last_line(file: int, size: int, step: int = 1 << 16) -> int:
 
 def _replace(path: Path, content: Heading) -> None:
     if content.get("stop_time") is None:
-        content = content | {OPEN: True, "stop_time": max(content["last_seen"] or 0, content["start_time"] or 0)}
+        told = [content.get(field) or 0 for field in ("last_seen", "start_time")]
+        content = content | {UNFINISHED: True, "stop_time": max(told)}
     fresh = path.with_name(f"{HIDDEN}{path.name}")
     fresh.write_bytes(msgspec.json.encode(content))
     fresh.replace(path)

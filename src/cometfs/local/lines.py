@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cometfs.local.asking import Refusal
-from cometfs.local.decoding import BrokenLine, decode
+from cometfs.local.decoding import BESIDE, BrokenLine, decode
 from cometfs.local.headings import now
 from cometfs.local.lenient import DEEPEST
 from cometfs.local.messages import Payload
@@ -20,16 +20,6 @@ TIMED = frozenset(
     {"metric_msg", "parameter_msg", "log_dependency", "standard_output", "file_upload", "remote_file", "register_model"}
 )
 """Which messages need a time."""
-
-BESIDE = {
-    "standard_output": frozenset({"offset", "sent"}),
-    "html": frozenset({"sent"}),
-    "htmlOverride": frozenset({"sent"}),
-    "register_model": frozenset({"local_timestamp"}),
-}
-"""What is kept of a message, by type, that stands beside its payload and not in it: comet_ml's uploader leaves out a
-message whose payload has a field that its schemas (`comet_ml/schemas`) do not.
-"""
 
 Message = tuple[str, dict[str, Any]]
 """A type and a payload, with what stands beside it."""
