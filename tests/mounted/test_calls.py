@@ -253,12 +253,14 @@ def test_what_scanners_ask_for_costs_nothing(tmp_path: Path, comet: Comet) -> No
 
 def test_who_looks_at_small_files_that_were_read_does_not_ask_the_mount(tmp_path: Path, comet: Comet) -> None:
     """The kernel has their bytes when they are open; a read() that came to the mount would make it ask again."""
-    with running_mount(tmp_path, comet) as mounted:
+    with running_mount(tmp_path, comet, program=PATIENT) as mounted:
         names = ("params.json", "output.txt", "code.py", "tags.txt", "metrics.json")
         files = [mounted / FOREST / name for name in names]
         sizes = [len(path.read_bytes()) for path in files]
         mounted.process.send_signal(signal.SIGSTOP)
-        try:
-            assert run("find", *files, "-printf", "%s ").split() == [b"%d" % size for size in sizes]
-        finally:
-            mounted.process.send_signal(signal.SIGCONT)
+        with subprocess.Popen(["find", *files, "-printf", "%s "], stdout=subprocess.PIPE) as finder:
+            try:
+                said, _ = finder.communicate(timeout=PATIENCE)
+            finally:
+                mounted.process.send_signal(signal.SIGCONT)  # else it could not even be killed
+        assert said.split() == [b"%d" % size for size in sizes]

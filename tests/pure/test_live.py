@@ -332,33 +332,24 @@ async def test_a_file_that_was_rewritten_gets_another_inode_and_who_has_it_open_
     assert not stage.live.take(stage.shared, Content(b"one\ntwo\n", grows=True)), "its name is another inode's by now"
 
 
+@pytest.mark.parametrize("goes_on", [True, False], ids=["it goes on", "its last lines came late"])
 async def test_a_run_that_was_taken_for_ended_goes_on_under_its_readers(
-    stage: Stage, autojump_clock: trio.testing.MockClock
+    stage: Stage, autojump_clock: trio.testing.MockClock, goes_on: bool
 ) -> None:
-    """It was silent for a while, or somebody logs to it again."""
+    """It was silent for a while, or somebody logs to it again: whoever had it open at its end sees more, and those who
+    have come to them since. None of them reads it through pages."""
     handle = await stage.open()
     stage.vfs.now = Content(b"one\n", grows=False)
     await trio.sleep(INTERVAL)
     await stage.look()
     assert not stage.shared.opened.grows
     stage.handles.release(await stage.open())  # as `tail -F` does now and then
-    stage.vfs.now = Content(b"one\ntwo\n", grows=True)
+    late = await stage.open()
+    stage.vfs.now = Content(b"one\ntwo\n", grows=goes_on)
     await trio.sleep(INTERVAL)
     await stage.look()
-    assert bytes(await stage.handles.file(handle).read(0, 99)) == b"one\ntwo\n"
-    assert stage.inodes.child(stage.inodes.root, NODE) is stage.inode
-
-
-async def test_last_lines_that_come_late_are_shown(stage: Stage, autojump_clock: trio.testing.MockClock) -> None:
-    """To whoever had it open when it ended, and who has come to them since: none of them reads it through pages."""
-    await stage.open()
-    stage.vfs.now = Content(b"one\n", grows=False)
-    await trio.sleep(INTERVAL)
-    handle = await stage.open()
-    stage.vfs.now = Content(b"one\ntwo\n", grows=False)
-    await trio.sleep(INTERVAL)
-    await stage.look()
-    assert bytes(await stage.handles.file(handle).read(0, 99)) == b"one\ntwo\n"
+    for one in (handle, late):
+        assert bytes(await stage.handles.file(one).read(0, 99)) == b"one\ntwo\n"
     assert stage.inodes.child(stage.inodes.root, NODE) is stage.inode
 
 
