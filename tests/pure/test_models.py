@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet import models, series
-from cometfs.comet.shapes import Mismatch, Shape, as_number, as_text, value
+from cometfs.comet import models, series, workspace_models
+from cometfs.comet.shapes import Mismatch, Shape, as_number, as_text, value_if_any, whole
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 """Answers of the real Comet from 2020, from the tests of its R SDK (MIT)."""
@@ -157,12 +157,13 @@ def test_values_that_are_no_text_become_text() -> None:
 @pytest.mark.parametrize(
     ("read", "answers"),
     [
-        (models.tags, [{"tags": None}, {"tags": []}, {}]),
-        (models.values, [{"values": None}, {"values": []}, {}]),
+        (models.tags, [{"tags": []}]),
+        (models.values, [{"values": []}]),
         (models.points, [{"metrics": None}, {"metrics": []}, {}]),
         (models.projects, [{"projects": []}]),
         (models.experiments, [{"experiments": []}]),
-        (models.assets, [{"assets": []}, {"assets": None}]),
+        (models.assets, [{"assets": []}]),
+        (workspace_models.registered_models, [{"registryModels": []}, {}]),
     ],
 )
 def test_every_way_to_say_nothing_is_an_empty_list(read: Callable[[bytes], Any], answers: list[Any]) -> None:
@@ -172,7 +173,11 @@ def test_every_way_to_say_nothing_is_an_empty_list(read: Callable[[bytes], Any],
 
 def test_every_way_to_have_no_text_is_none_but_the_empty_one() -> None:
     """An empty text is one."""
-    assert [value(body(answer), "html", str) for answer in ({}, {"html": None}, {"html": ""})] == [None, None, ""]
+    assert [value_if_any(body(answer), "html", str) for answer in ({}, {"html": None}, {"html": ""})] == [
+        None,
+        None,
+        "",
+    ]
 
 
 def test_numbers_of_a_chart_may_be_text_as_java_writes_it() -> None:
@@ -184,7 +189,7 @@ def test_numbers_of_a_chart_may_be_text_as_java_writes_it() -> None:
     assert chart["metrics"][0]["steps"] == [0, 1, 2, 3, 4, 5]
     assert chart["metrics"][0]["epochs"] == [None] * 6
     assert models.charts(body({"experiments": {"k": {"metrics": None, "params": {"a": "1"}}}}))["k"]["metrics"] == []
-    assert models.charts(body({"experiments": None, "empty": True})) == {}
+    assert models.charts(body({"experiments": {}, "empty": True})) == {}
 
 
 def test_a_curve_is_named_by_its_listing_if_it_does_not_name_itself() -> None:
@@ -246,16 +251,31 @@ JSON = st.recursive(
     [
         (models.workspaces, {}),
         (models.workspaces, {"workspaceNames": [1]}),
+        (models.workspaces, {"workspaceNames": None}),
         (models.workspaces, []),
         (models.projects, {}),
         (models.projects, {"projects": {}}),
+        (models.projects, {"projects": None}),
         (models.projects, {"projects": [{"projectName": "no id"}]}),
         (models.experiments, {"experiments": [{"experimentKey": None}]}),
         (models.experiments, {"experiments": [{"experimentKey": "k", "startTimeMillis": "1"}]}),
         (models.experiments, {"experiments": ["k"]}),
+        (models.experiments, {"experiments": None}),
+        (models.tags, {}),
+        (models.tags, {"tags": None}),
+        (models.values, {}),
+        (models.values, {"values": None}),
         (models.values, {"values": [{"valueCurrent": "1"}]}),
         (models.assets, {}),
+        (models.assets, {"assets": None}),
         (models.assets, {"assets": [{"fileName": "no id"}]}),
+        (workspace_models.columns, {"columns": None}),
+        (workspace_models.artifacts, {"artifacts": None}),
+        (workspace_models.artifact_files, {"files": None}),
+        (workspace_models.artifact, {"artifactId": "a", "name": "n"}),
+        (workspace_models.registered_model, {"modelName": "m"}),
+        (models.charts, {}),
+        (models.charts, {"experiments": None, "empty": True}),
         (models.charts, {"experiments": {"k": {"metrics": 5}}}),
         (models.charts, {"experiments": {"k": {"metrics": [5]}}}),
         (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": "x"}]}}}),
@@ -265,6 +285,36 @@ def test_a_missing_or_mistyped_field_is_noticed(read: Callable[[bytes], Any], an
     """Rather than an empty directory."""
     with pytest.raises((Mismatch, msgspec.ValidationError)):
         read(body(answer))
+
+
+@pytest.mark.parametrize(
+    "refusal", [{"msg": "no", "code": 500}, {"sdk_error_code": 90210}, {"error": "x", "path": "/"}]
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: value_if_any(body, "html", str),
+        models.points,
+        models.patch,
+        models.SYSTEM.read,
+        models.GIT.read,
+        workspace_models.experiment_models,
+        workspace_models.registered_models,
+    ],
+)
+def test_a_refusal_with_status_200_does_not_mean_that_there_is_nothing(
+    read: Callable[[bytes], Any], refusal: dict[str, Any]
+) -> None:
+    """Where what is missing may mean it."""
+    with pytest.raises(Mismatch, match="refusal"):
+        read(body(refusal))
+
+
+def test_what_has_no_declared_form_is_no_refusal_either() -> None:
+    """Fields of one may be among others."""
+    with pytest.raises(Mismatch):
+        whole(body({"msg": "no", "code": 400}))
+    assert whole(body({"code": 1, "artifacts": []})) == {"code": 1, "artifacts": []}
 
 
 @given(st.sampled_from(READERS), JSON)

@@ -251,39 +251,50 @@ CURVE = Shape(Curve)
 
 
 def workspaces(body: bytes) -> list[str]:
-    return value(body, "workspaceNames", list[str], required=True) or []
+    return value(body, "workspaceNames", list[str])
 
 
 def projects(body: bytes) -> list[Project]:
-    return PROJECT.rows(body, "projects", required=True)
+    return PROJECT.rows(body, "projects")
 
 
 def experiments(body: bytes) -> list[Experiment]:
-    return EXPERIMENT.rows(body, "experiments", required=True)
+    return EXPERIMENT.rows(body, "experiments")
 
 
 def tags(body: bytes) -> list[str]:
-    return value(body, "tags", list[str]) or []
+    return value(body, "tags", list[str])
 
 
 def values(body: bytes) -> list[Value]:
-    """Parameters, others and summaries of metrics; an experiment without any is also answered by ``{}``."""
+    """Parameters, others and summaries of metrics."""
     return VALUE.rows(body, "values")
 
 
 def points(body: bytes) -> list[Point]:
-    return POINT.rows(body, "metrics")
+    """Of a metric that an experiment does not have, servers may answer without the field."""
+    return POINT.rows_if_any(body, "metrics")
 
 
 def assets(body: bytes) -> list[Asset]:
-    return ASSET.rows(body, "assets", required=True)
+    return ASSET.rows(body, "assets")
 
 
 def charts(body: bytes) -> dict[str, Chart]:
-    found = value(body, "experiments", dict[str, msgspec.Raw]) or {}
+    found = value(body, "experiments", dict[str, msgspec.Raw])
     return {
         key: CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)) for key, raw in found.items()
     }
+
+
+def patch(body: bytes) -> bytes | None:
+    """A zip, or a text as very old servers have it. That there is none is told by ``{"msg": ...}`` with code 200."""
+    if not body.startswith(b"{"):
+        return body or None
+    row = msgspec.json.decode(body, type=Row)
+    if "msg" not in row or "sdk_error_code" in row or row.get("code", 200) != 200:
+        raise Mismatch("it is a refusal, though its status is 200")
+    return None
 
 
 def image(experiment_key: str, asset: Asset) -> Image:

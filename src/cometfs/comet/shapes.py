@@ -10,7 +10,7 @@ Not here: the forms themselves (`models`).
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -22,7 +22,11 @@ Row = dict[str, Any]
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROW = msgspec.json.Decoder(Row)
-_ROWS = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_NULL = msgspec.Raw(b"null")
+
+_REFUSAL = frozenset(("msg", "logMsg", "code", "sdk_error_code", "error", "message"))
+"""Fields of a refusal: of Comet's, and of what stands before it."""
 
 
 class Mismatch(ValueError):
@@ -61,31 +65,68 @@ class Shape(Generic[R]):
 
     def read(self, body: bytes) -> R:
         """The row that is all of an answer."""
-        return self.normal(_ROW.decode(body))
+        row = _ROW.decode(body)
+        _refuse_refusal(row, self._blank)
+        return self.normal(row)
 
-    def rows(self, body: bytes, name: str, *, required: bool = False) -> list[R]:
-        """The rows in the field `name` of an answer; none where it is null, nor where it is missing if it may be.
+    def rows(self, body: bytes, name: str) -> list[R]:
+        """The rows in the field `name` of an answer, which must have it."""
+        return self._rows(_field(body, name))
 
-        Row by row, not at once: a decoder in C lets no other thread run until it is done.
-        """
-        raw = _part(body, name, required)
-        return [] if raw is None else [self.normal(_ROW.decode(row)) for row in _ROWS.decode(raw) or ()]
+    def rows_if_any(self, body: bytes, name: str) -> list[R]:
+        """The same; none where the field is null or missing."""
+        return self._rows(_field_if_any(body, name))
+
+    def _rows(self, raw: msgspec.Raw | None) -> list[R]:
+        # Row by row, not at once: a decoder in C lets no other thread run until it is done.
+        return [] if raw is None else [self.normal(_ROW.decode(row)) for row in _ROWS.decode(raw)]
 
 
-def value(body: bytes, name: str, kind: type[T], *, required: bool = False) -> T | None:
-    """The field `name` of an answer, None where it is null, and where it is missing if it may be."""
-    raw = _part(body, name, required)
+def value(body: bytes, name: str, kind: type[T]) -> T:
+    """The field `name` of an answer, which must have it."""
+    return _decoded(_field(body, name), name, kind)
+
+
+def value_if_any(body: bytes, name: str, kind: type[T]) -> T | None:
+    """The same; None where the field is null or missing."""
+    raw = _field_if_any(body, name)
+    return None if raw is None else _decoded(raw, name, kind)
+
+
+def whole(body: bytes) -> Row:
+    """All of an answer of no declared form."""
+    row = _ROW.decode(body)
+    if row.keys() <= _REFUSAL:
+        _refuse_refusal(row, {})
+    return row
+
+
+def _decoded(raw: msgspec.Raw, name: str, kind: type[T]) -> T:
     try:
-        return None if raw is None else msgspec.json.decode(raw, type=cast(type[T], kind | None))
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as exc:
         raise Mismatch(f"{name!r}: {exc}") from exc
 
 
-def _part(body: bytes, name: str, required: bool) -> msgspec.Raw | None:
+def _field(body: bytes, name: str) -> msgspec.Raw:
     raw = _FIELDS.decode(body).get(name)
-    if raw is None and required:
-        raise Mismatch(f"{name!r} is missing")
+    if raw is None or raw == _NULL:
+        raise Mismatch(f"{name!r} is {_called(None)}")
     return raw
+
+
+def _field_if_any(body: bytes, name: str) -> msgspec.Raw | None:
+    fields = _FIELDS.decode(body)
+    _refuse_refusal(fields, (name,))
+    raw = fields.get(name)
+    return None if raw == _NULL else raw
+
+
+def _refuse_refusal(found: Mapping[str, Any], fields: Iterable[str]) -> None:
+    """Raises Mismatch for an answer that has nothing of what it should have, and something of what a refusal has:
+    some servers send theirs with status 200, and it does not mean that there is nothing."""
+    if found.keys().isdisjoint(fields) and not found.keys().isdisjoint(_REFUSAL):
+        raise Mismatch("it is a refusal, though its status is 200")
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from cometfs.comet import models, workspace_models
 from cometfs.comet.calls import Calls
 from cometfs.comet.models import Asset
 from cometfs.comet.predicates import Condition, predicates
 from cometfs.comet.question import Question
+from cometfs.comet.shapes import whole
 from cometfs.comet.workspace_models import Artifact, ArtifactFile, Column, ExperimentModel, RegisteredModel
 
 
@@ -62,7 +61,7 @@ class WorkspaceAPI:
     async def artifact(self, workspace: str, name: str) -> Artifact:
         """One artifact with all its versions, their aliases and tags; `sizeInBytes` and `added` (ms since 1970)."""
         question = Question("artifacts/get", _named(workspace, name), lacking="artifacts")
-        return await self._calls.ask(question, workspace_models.ARTIFACT.read)
+        return await self._calls.ask(question, workspace_models.artifact)
 
     async def artifact_files(self, workspace: str, name: str, version: str) -> list[ArtifactFile]:
         """The files of one version. `fileName` may have folders; `fileSize` in bytes is 0 for a remote one.
@@ -78,12 +77,12 @@ class WorkspaceAPI:
         ``alias``, ``tags``, ``metadata`` (JSON in a string), ``sizeInBytes``, and its ``artifact``.
         """
         query = _named(workspace, name) | {"versionOrAlias": version_or_alias}
-        return await self._calls.ask(Question("artifacts/version", query, lacking="artifacts"), _whole)
+        return await self._calls.ask(Question("artifacts/version", query, lacking="artifacts"), whole)
 
     async def experiment_artifacts(self, experiment_key: str) -> dict[str, Any]:
         """The artifacts that an experiment logged and used, as Comet tells it: of no documented form, so unchanged."""
         query = {"experimentKey": experiment_key, "filter": "all"}
-        return await self._calls.ask(Question("get/artifacts", query, lacking="artifacts"), _whole)
+        return await self._calls.ask(Question("get/artifacts", query, lacking="artifacts"), whole)
 
     # -- models ----------------------------------------------------------------------------------------------------
 
@@ -110,13 +109,9 @@ class WorkspaceAPI:
         """
         query = {"workspaceName": workspace, "modelName": name}
         question = Question("registry-model/details", query, lacking="a model registry")
-        return await self._calls.ask(question, workspace_models.REGISTERED_MODEL.read)
+        return await self._calls.ask(question, workspace_models.registered_model)
 
 
 def _named(workspace: str, name: str) -> dict[str, str]:
     """Comet takes an artifact's name percent-encoded within the query, which is encoded once more."""
     return {"workspace": workspace, "artifactName": quote(name, safe="")}
-
-
-def _whole(body: bytes) -> dict[str, Any]:
-    return msgspec.json.decode(body, type=dict[str, Any])

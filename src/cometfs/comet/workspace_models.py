@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+import msgspec
+
 from cometfs.comet.models import ASSET, Asset
 from cometfs.comet.shapes import Row, Shape, as_text, items, value
 
@@ -154,25 +156,37 @@ REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
 
 
 def columns(body: bytes) -> list[Column]:
-    return COLUMN.rows(body, "columns", required=True)
+    return COLUMN.rows(body, "columns")
 
 
 def experiment_keys(body: bytes) -> list[str]:
-    return value(body, "experimentKeys", list[str], required=True) or []
+    return value(body, "experimentKeys", list[str])
 
 
 def artifacts(body: bytes) -> list[Artifact]:
-    return ARTIFACT.rows(body, "artifacts", required=True)
+    return ARTIFACT.rows(body, "artifacts")
+
+
+def artifact(body: bytes) -> Artifact:
+    """One artifact, which must tell its versions."""
+    value(body, "versions", list[msgspec.Raw])
+    return ARTIFACT.read(body)
 
 
 def artifact_files(body: bytes) -> list[ArtifactFile]:
-    return ARTIFACT_FILE.rows(body, "files", required=True)
+    return ARTIFACT_FILE.rows(body, "files")
 
 
 def experiment_models(body: bytes) -> list[ExperimentModel]:
-    return EXPERIMENT_MODEL.rows(body, "models")
+    return EXPERIMENT_MODEL.rows_if_any(body, "models")
 
 
 def registered_models(body: bytes) -> list[RegisteredModel]:
     """A workspace without any is also answered by ``{}``."""
-    return REGISTERED_MODEL.rows(body, "registryModels")
+    return REGISTERED_MODEL.rows_if_any(body, "registryModels")
+
+
+def registered_model(body: bytes) -> RegisteredModel:
+    """One registered model, which must tell its versions."""
+    value(body, "versions", list[msgspec.Raw])
+    return REGISTERED_MODEL.read(body)
