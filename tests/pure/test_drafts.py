@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -10,8 +11,9 @@ import trio
 from cometfs.comet.api import API
 from cometfs.errors import BadName, BadText, Exists, NoSuchEntry, TooBig, Unreachable
 from cometfs.tree import stored
-from cometfs.tree.drafts import BIGGEST, Desk
+from cometfs.tree.drafts import Desk
 from cometfs.tree.node import Answered
+from cometfs.tree.writeback import BIGGEST, Draft
 
 
 class Comet:
@@ -91,7 +93,30 @@ async def test_what_is_no_text_or_too_big_is_refused() -> None:
         await draft.save()
     with pytest.raises(TooBig):
         draft.write(BIGGEST, b"x")
+    with pytest.raises(TooBig):
+        draft.resize(1)
+    with pytest.raises(TooBig):
+        await draft.save()
     assert comet.values == {}
+
+
+@pytest.mark.parametrize("refused", [lambda draft: draft.write(BIGGEST, b"x"), lambda draft: draft.resize(BIGGEST + 1)])
+async def test_what_was_refused_in_part_is_refused_whole(refused: Callable[[Draft], object]) -> None:
+    """The old value is what there is for the next one, who can write; none of it is where there was none."""
+    comet = Comet(k="old")
+    for key, base in (("k", b"old"), ("l", b"")):
+        draft = comet.desk.create(key, comet.answered, new=False)
+        draft.resize(0)
+        draft.write(0, b"part")
+        with pytest.raises(TooBig):
+            refused(draft)
+        assert (draft.broken, draft.dirty, draft.value) == (True, False, base)
+    assert comet.desk.over(comet.answered).values == {"k": b"old"}
+    second = comet.desk.open("k", comet.answered)
+    second.write(0, b"O")
+    draft.close()
+    await second.save()
+    assert comet.values == {"k": "Old"}
 
 
 async def test_an_answer_that_was_asked_before_a_write_does_not_undo_it() -> None:

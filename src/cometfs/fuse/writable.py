@@ -1,7 +1,7 @@
 """The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
 
 What the kernel writes it knows itself. Not here: what may be written (tree/writing.py), and when a draft is stored
-(tree/drafts.py).
+(tree/writeback.py).
 """
 
 # ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
@@ -15,14 +15,15 @@ from typing import NoReturn, cast
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
+from cometfs.errors import TooBig
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
-from cometfs.tree.drafts import Draft
 from cometfs.tree.vfs import Vfs
+from cometfs.tree.writeback import Draft
 
 NOREPLACE = 1
 """renameat2: the new name must be free."""
@@ -65,7 +66,11 @@ class WritableOperations(Operations):
 
     @at_once
     def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        return self._draft(fh).write(off, buf)
+        try:
+            return self._draft(fh).write(off, buf)
+        except TooBig:
+            end_attributes(self._writers[fh][0].number)
+            raise
 
     @handler
     async def flush(self, fh: FileHandleT) -> None:
@@ -74,7 +79,7 @@ class WritableOperations(Operations):
             return
         inode, pid = self._writers[fh]
         draft = self._draft(fh)
-        if draft.dirty and not (draft.bare and still_holds(pid, inode.number, inode.node.name)):
+        if draft.refused or (draft.dirty and not (draft.bare and still_holds(pid, inode.number, inode.node.name))):
             await self._store(inode, draft)
 
     @handler
@@ -111,7 +116,7 @@ class WritableOperations(Operations):
         place = self._inodes.at(inode)
         self._writing.check(place.node)
         if fields.update_size:
-            await self._resize(place, attr.st_size)
+            await self._resize(place, fh, attr.st_size)
         return self._replies.attributes(place)
 
     @handler
@@ -175,8 +180,8 @@ class WritableOperations(Operations):
         finally:
             end_attributes(inode.number)
 
-    async def _resize(self, place: Inode, size: int) -> None:
-        opened = self._handles.opened(place)
+    async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
+        opened = self._draft(fh) if fh in self._writers else self._handles.opened(place)
         if isinstance(opened, Draft) and any(inode is place for inode, _ in self._writers.values()):
             opened.resize(size)
         else:

@@ -1,7 +1,7 @@
 """What may be written in a mounted tree, and writing it: files opened, made, moved and taken away in writable
 directories.
 
-Not here: the bytes of an open file, and what was stored lately (drafts.py).
+Not here: the bytes of an open file (writeback.py), and what was stored lately (drafts.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import NamedTuple, NoReturn
 
 from cometfs.errors import NotPermitted, ReadOnly
 from cometfs.tree.answers import Answers
-from cometfs.tree.drafts import Desk, Draft
+from cometfs.tree.drafts import Desk
 from cometfs.tree.node import Answered, At, Dir, Link, Stored, Writer, eaches_of
 from cometfs.tree.place import Node, leaf
+from cometfs.tree.writeback import Draft
 
 
 class _Place(NamedTuple):
