@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import trio
 
 from cometfs import __version__
+from cometfs.cache.account_lock import AccountLock
 from cometfs.cache.budget import Budget
 from cometfs.cache.disk import Bodies
 from cometfs.cache.flight import Flights
@@ -147,7 +148,7 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     async with (
         _until_signal(),
         open_budget(cache.folder, settings.rate) as budget,
-        API(api_key=settings.api_key, url=settings.url, gate=budget) as api,
+        API(api_key=settings.api_key, url=settings.url, gate=budget, alone=AccountLock(cache.folder).held) as api,
         open_vfs(
             api,
             settings.workspaces,

@@ -21,6 +21,7 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── Exists                a name that must be new is taken
     ├── BadName               a name that no key has
     ├── BadText               a value that is no text
+    ├── Conflict              what was stored is undone by others each time
     ├── TooBig                a value bigger than any the store can hold
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
@@ -114,6 +115,10 @@ class BadName(CometFSError):
 
 class BadText(CometFSError):
     """A value to store is not UTF-8."""
+
+
+class Conflict(CometFSError):
+    """What was written to the store is not there when it is read back, however often it is tried."""
 
 
 class TooBig(CometFSError):

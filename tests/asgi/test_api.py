@@ -8,6 +8,7 @@ import logging
 import traceback
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from cometfs.comet.policy import CAP, COURTESY, RETRIES, UNTOLD
 from cometfs.comet.transport import OURS, Lane, Lanes, Transport, ours
 from cometfs.errors import (
     CometFSError,
+    Conflict,
     DeadlineExceeded,
     KeyRejected,
     NotAllowed,
@@ -594,7 +596,7 @@ async def test_an_experiment_is_named_by_its_metadata_its_others_or_its_key() ->
         assert await one.experiment_name("k", 4) == "of m"
     async with api(by_path(metadata={"experimentKey": "k"}, log_other=others)) as one:
         assert await one.experiment_name("k") == "of others"
-    async with api(by_path(metadata={"experimentKey": "k"}, log_other={})) as one:
+    async with api(by_path(metadata={"experimentKey": "k"}, log_other={"values": []})) as one:
         assert await one.experiment_name("key", 2) == "ke"
 
 
@@ -626,16 +628,20 @@ async def test_a_patch_that_is_none_is_none() -> None:
 
 
 class Store:
-    """Comet's store, as the embedded Comet has it: one text."""
+    """Comet's store, as the embedded Comet has it: one text. `meanwhile` is done after each time that it is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, meanwhile: Callable[[Store], None] = lambda _store: None) -> None:
         self.text = "{}"
+        self.methods: list[str] = []
+        self._meanwhile = meanwhile
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         await trio.lowlevel.checkpoint()
+        self.methods.append(request.method)
         if request.method == "GET":
             return ok({"store": self.text})
         self.text = msgspec.json.decode(request.content)["store"]
+        self._meanwhile(self)
         return ok({"msg": "Stored"})
 
 
@@ -680,12 +686,106 @@ async def test_a_server_without_a_store_says_so(answer: httpx.Response) -> None:
         assert "does not offer a store" in str(error)
 
 
-async def test_a_store_that_is_damaged_is_not_overwritten() -> None:
-    """What cannot be read cannot be kept either, so nothing is sent."""
-    comet = Comet(ok({"store": "not json"}))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"store": None},
+        {"store": ""},
+        {"store": "not json"},
+        {"store": "[]"},
+        {"store": "null"},
+        {"store": '"text"'},
+        {"store": '{"a": 1'},
+        {"store": {"a": "1"}},
+        {"store": []},
+        {"msg": "internal error", "code": 500},
+        {"store": None, "msg": "internal error", "code": 500},
+        [],
+        None,
+    ],
+)
+async def test_a_store_that_is_not_understood_is_not_overwritten(answer: Any) -> None:
+    """What cannot be read cannot be kept either, so nothing is sent: only ``{}`` is an empty store."""
+    comet = Comet(ok(answer))
+    changes: list[Callable[[API], Awaitable[Any]]] = [
+        lambda one: one.store("k", "v"),
+        lambda one: one.delete_from_store("k"),
+        lambda one: one.get_from_store("k"),
+        lambda one: one.get_store(),
+    ]
     async with api(comet) as one:
-        assert isinstance(await raised(one.store("k", "v")), Unintelligible)
-    assert [request.method for request in comet.requests] == ["GET"]
+        for change in changes:
+            assert isinstance(await raised(change(one)), Unintelligible)
+    assert {request.method for request in comet.requests} == {"GET"}
+
+
+async def test_what_another_program_stored_is_sent_back_as_it_came() -> None:
+    """Numbers too big for Python's floats, spaces, escapes."""
+    store = Store()
+    store.text = '{"a": 1e400, "b": 123456789012345678901234567890, "c": "\\u00fc", "d": {"x" : 1.10}}'
+    async with api(store) as one:
+        await one.store("e", "v")
+    assert store.text == '{"a":1e400,"b":123456789012345678901234567890,"c":"\\u00fc","d":{"x" : 1.10},"e":"v"}'
+
+
+async def test_what_is_stored_at_once_is_sent_together() -> None:
+    """One after the other they would not fit into the deadline of whoever waits."""
+    store = Store()
+    async with api(store) as one, trio.open_nursery() as nursery:
+        for n in range(40):
+            nursery.start_soon(one.store, f"k{n}", "v")
+    assert len(json.loads(store.text)) == 40
+    assert store.methods == ["GET", "POST", "GET"]
+
+
+async def test_what_others_undo_is_stored_again() -> None:
+    """One who read before and writes after: his value stays, and ours, and what was there."""
+
+    def once(store: Store) -> None:
+        store.text, store._meanwhile = '{"theirs": "1"}', lambda _store: None
+
+    store = Store(once)
+    store.text = '{"old": "0"}'
+    async with api(store) as one:
+        await one.store("ours", "2")
+    assert json.loads(store.text) == {"old": "0", "theirs": "1", "ours": "2"}
+    store._meanwhile = lambda store: once(store)
+    async with api(store) as one:
+        assert await one.delete_from_store("theirs") is True
+    assert json.loads(store.text) == {"old": "0", "ours": "2"}
+
+
+async def test_what_is_undone_each_time_is_an_error() -> None:
+    """Never "stored"."""
+
+    def forgetful(store: Store) -> None:
+        store.text = '{"old": "0"}'
+
+    async with api(Store(forgetful)) as one:
+        error = await raised(one.store("k", "v"))
+    assert isinstance(error, Conflict)
+    assert "'k'" in str(error)
+
+
+async def test_a_change_waits_for_the_store_until_the_deadline(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Whoever else has it; and nothing is sent."""
+    free = trio.Semaphore(0)
+
+    @asynccontextmanager
+    async def alone() -> AsyncIterator[None]:
+        async with free:
+            yield
+
+    store = Store()
+    async with api(store, deadline=7.0, alone=alone) as one:
+        assert isinstance(await raised(one.store("k", "v")), DeadlineExceeded)
+        assert (store.methods, trio.current_time()) == ([], 7.0)
+        free.release()
+        await one.store("k", "v")
+    assert json.loads(store.text) == {"k": "v"}
 
 
 # -- the class ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,66 @@ def test_a_value_that_cannot_be_stored_fails_at_close_and_the_old_one_stays(rw: 
     assert json.loads((own.archives / "store.json").read_text()) == {"k": "old"}
 
 
+BIG = 17 << 20
+"""Bytes: more than a value may have."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cp {big} k",
+        "dd if={big} of=k bs=128K",
+        "dd if={big} of=k bs=128K conv=fsync",
+        "dd if={big} of=k bs=1M conv=notrunc",
+        "dd if={big} of=k bs=1M seek=17 count=1",
+        "cat {big} > k",
+        "cat {big} >> k",
+        "(printf some; cat {big}) > k",
+        "truncate -s 17M k",
+        """python3 -c 'f = open("k", "w"); f.write("part"); f.flush(); f.truncate(17 << 20)'""",
+    ],
+)
+def test_of_a_value_that_is_too_big_nothing_is_stored(rw: Mounted, own: Comet, tmp_path: Path, command: str) -> None:
+    """Where there was none there is none, else the old one stays; the writer is told, and the next one can write."""
+    folder, big = rw / ".cometfs/store", tmp_path / "big"
+    big.write_bytes(b"x" * BIG)
+    (folder / "other").write_text("kept")
+    for before in ({"other": "kept"}, {"other": "kept", "k": "old"}):
+        done = sh(command.format(big=big), folder)
+        assert done.returncode != 0
+        assert "File too large" in done.stderr
+        assert on_server(own) == before
+        assert {path.name: path.read_text() for path in folder.iterdir()} == before
+        (folder / "k").write_text("old")
+        assert (on_server(own), (folder / "k").read_text()) == ({"other": "kept", "k": "old"}, "old")
+
+
+def test_close_tells_too_that_a_value_was_refused(rw: Mounted, own: Comet) -> None:
+    """Of a program that does not look at what write says, and of all who share the file; another one begins anew."""
+    path = rw / ".cometfs/store/k"
+    path.write_text("old")
+    first = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    other = os.open(path, os.O_RDONLY)
+    os.write(first, b"some")
+    with pytest.raises(OSError, match="File too large"):
+        os.pwrite(first, b"x", BIG)
+    with pytest.raises(OSError, match="File too large"):
+        os.write(first, b"more")
+    second = os.open(path, os.O_WRONLY)
+    os.write(second, b"O")
+    assert _errno_of_close(second) is None
+    assert _errno_of_close(first) == errno.EFBIG
+    os.close(other)
+    assert (on_server(own), path.read_text()) == ({"k": "Old"}, "Old")
+
+
 def _close_after_write(path: Path, content: bytes) -> int | None:
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     os.write(descriptor, content)
+    return _errno_of_close(descriptor)
+
+
+def _errno_of_close(descriptor: int) -> int | None:
     try:
         os.close(descriptor)
     except OSError as error:
@@ -155,3 +213,85 @@ def test_a_server_without_a_store_says_so(tmp_path: Path, comet: Comet) -> None:
             for command in ("ls .cometfs/store", "echo x > .cometfs/store/k"):
                 assert "not supported" in sh(command, mounted.path).stderr
             assert "vision-lab" in os.listdir(mounted.path)  # noqa: PTH208
+
+
+ODD = [{}, {"store": None}, {"store": ""}, {"store": "[]"}, {"msg": "internal error", "code": 500}, []]
+"""Answers to reading the store that are none."""
+
+
+@pytest.mark.parametrize("answer", ODD, ids=json.dumps)
+def test_an_odd_answer_to_reading_the_store_loses_nothing(tmp_path: Path, own: Comet, answer: object) -> None:
+    """EPROTO for whoever reads and whoever writes, when it comes before the write and when in the middle of it."""
+    with faulty_comet(own) as (faulty, faults), running_mount(tmp_path, faulty, "--rw") as mounted:
+        folder = mounted / ".cometfs/store"
+        for key in "abc":
+            (folder / key).write_text(key)
+        opened = os.open(folder / "a", os.O_WRONLY | os.O_TRUNC)
+        faults.answers["rest/v2/panel/store"] = Answer(200, json.dumps(answer).encode())
+        os.write(opened, b"new")
+        assert _errno_of_close(opened) == errno.EPROTO
+        for command in ("echo x > k", "rm b", "mv b d", "cat c", "ls"):
+            assert "Protocol error" in sh(command, folder).stderr, command
+        assert on_server(own) == {"a": "a", "b": "b", "c": "c"}
+        faults.answers.clear()
+        (folder / "k").write_text("v")
+        assert on_server(own) == {"a": "a", "b": "b", "c": "c", "k": "v"}
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one cache directory", "two cache directories"])
+def test_two_mounts_that_write_at_once_lose_nothing(tmp_path: Path, own: Comet, shared: bool) -> None:
+    """Forty keys each, at once and one after the other; each close that says so has stored its value."""
+    caches = [tmp_path / "cache" if shared else tmp_path / name / "cache" for name in ("one", "two")]
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+    with (
+        running_mount(tmp_path / "one", own, "--rw", "--cache-dir", str(caches[0])) as one,
+        running_mount(tmp_path / "two", own, "--rw", "--cache-dir", str(caches[1])) as two,
+        ThreadPoolExecutor(60) as threads,
+    ):
+
+        def write(path: Path) -> None:
+            path.write_text(path.name)
+
+        def write_all(folder: Path) -> None:
+            for number in range(20):
+                write(folder / f"in-turn-{folder.parts[-4]}-{number}")
+
+        folders = [mounted / ".cometfs/store" for mounted in (one, two)]
+        jobs = [threads.submit(write_all, folder) for folder in folders]
+        jobs += [
+            threads.submit(write, folder / f"at-once-{folder.parts[-4]}-{number}")
+            for number in range(20)
+            for folder in folders
+        ]
+        for job in jobs:
+            job.result()
+    found = on_server(own)
+    assert len(found) == 80
+    assert all(key == value for key, value in found.items())
+
+
+def test_a_mount_that_is_killed_while_it_writes_leaves_no_lock(tmp_path: Path, own: Comet) -> None:
+    """Nor one that hangs for ever: who waits for it is told at the deadline."""
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+    with (
+        faulty_comet(own) as (faulty, faults),
+        running_mount(tmp_path / "one", faulty, "--rw", XDG_CACHE_HOME=str(tmp_path / "cache")) as hangs,
+        running_mount(
+            tmp_path / "two", faulty, "--rw", "--deadline", "2", XDG_CACHE_HOME=str(tmp_path / "cache")
+        ) as waits,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        folder = waits / ".cometfs/store"
+        (folder / "k").write_text("old")
+        faults.stall("write/panel/store")
+        writing = threads.submit(sh, "echo x > l", hangs / ".cometfs/store")
+        faults.await_arrivals("write/panel/store", 2)
+        assert _close_after_write(folder / "k", b"new") == errno.ETIMEDOUT
+        hangs.process.kill()
+        hangs.process.wait()
+        writing.result()
+        faults.stalled.clear()
+        assert _close_after_write(folder / "k", b"new") is None
+        assert on_server(own)["k"] == "new"

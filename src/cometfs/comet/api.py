@@ -16,7 +16,7 @@ answers (`models`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -26,6 +26,7 @@ import trio
 from cometfs.comet import models, series
 from cometfs.comet.address import page, parse_address
 from cometfs.comet.calls import AssetStream, Calls, Gate
+from cometfs.comet.kv_store import Alone, Held, Store
 from cometfs.comet.models import (
     Asset,
     Chart,
@@ -40,10 +41,10 @@ from cometfs.comet.models import (
 )
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
-from cometfs.comet.shapes import value
+from cometfs.comet.shapes import value_if_any
 from cometfs.comet.transport import Transport
 from cometfs.comet.workspace_api import WorkspaceAPI
-from cometfs.errors import NotFound, Unintelligible, Unsupported
+from cometfs.errors import NotFound, Unsupported
 
 __all__ = ["API", "AssetStream"]
 
@@ -54,17 +55,14 @@ DEADLINE = 60.0
 
 ReturnType = Literal["raw", "json", "text"]
 
-STORE = "panel/store"
-"""Where the store is read; it is written at ``write/`` the same. Comet's own place for it is not public."""
-
 
 class API(WorkspaceAPI):
     """A Comet account.
 
     `api_key` and `url` are found where Comet's own clients find them when they are not given: COMET_API_KEY and
     COMET_URL_OVERRIDE in the environment, ``./.env``, ``.comet.config``. `deadline` in seconds is for a whole call, its
-    retries included; a download must have begun by then. `gate` is asked before each call and may hold it back. Raises
-    SetupError when there is no key.
+    retries included; a download must have begun by then. `gate` is asked before each call and may hold it back; `alone`
+    is held while the store is changed. Raises SetupError when there is no key.
 
         async with API() as api:
             print(await api.workspaces())
@@ -80,11 +78,12 @@ class API(WorkspaceAPI):
         deadline: float = DEADLINE,
         transport: Transport | None = None,
         gate: Gate | None = None,
+        alone: Alone = nullcontext,
     ) -> None:
         settings = find_settings(api_key, url)
         address = parse_address(settings.url)
         self._calls = Calls(address, settings.api_key, transport or Transport(), deadline=deadline, gate=gate)
-        self._storing = trio.Lock()
+        self._store = Store(self._calls, deadline, alone)
         self._lacks_every_point = False
 
     async def __aenter__(self) -> Self:
@@ -446,53 +445,43 @@ class API(WorkspaceAPI):
 
     async def experiment_git_patch(self, experiment_key: str) -> bytes | None:
         """Uncommitted changes, None where there were none: a zip with ``git_diff.patch`` (very old servers: text)."""
-        async with self._calls.stream(_about(experiment_key, "git/patch")) as stream:
+        question = _about(experiment_key, "git/patch")
+        async with self._calls.stream(question) as stream:
             body = b"".join([chunk async for chunk in stream])
-        return None if not body or body.startswith(b'{"msg"') else body
+        return await self._calls.understood(question, body, models.patch)
 
     # -- the store -------------------------------------------------------------------------------------------------
 
     async def store(self, key: str, value: str) -> dict[str, Any]:
-        """Keep `value` under `key`; ``{"msg": "Stored"}``.
+        """Keep `value` under `key`; ``{"msg": "Stored"}``, when the server was seen to have it.
 
         The store is sent whole, as the SDK does, but on top of what the server has at that moment, so that what others
-        stored is kept; what one client stores at once is stored one after the other. Raises `Unsupported` where the
-        server has no store.
+        stored is kept; what is stored at once is sent together. Raises `Unsupported` where the server has no store, and
+        `Conflict` where somebody else keeps replacing it.
         """
-        async with self._storing:
-            return await self._replace_store({**await self._stored(), key: value})
+
+        def put(held: Held) -> dict[str, Any]:
+            held[key] = encoded
+            return {"msg": "Stored"}
+
+        encoded = msgspec.Raw(msgspec.json.encode(value))
+        return await self._store.change(put)
 
     async def delete_from_store(self, key: str) -> bool:
         """Keep nothing under `key` any more; whether there was something. As `store`, which can only put."""
-        async with self._storing:
-            held = await self._stored()
-            if key not in held:
-                return False
-            del held[key]
-            await self._replace_store(held)
-            return True
-
-    async def _replace_store(self, held: Mapping[str, Any]) -> dict[str, Any]:
-        question = Question(f"write/{STORE}", body={"store": msgspec.json.encode(held).decode()}, lacking="a store")
-        return await self._calls.ask(question, lambda body: msgspec.json.decode(body, type=dict[str, Any]))
+        return await self._store.change(lambda held: held.pop(key, None) is not None)
 
     async def get_from_store(self, key: str) -> Any:
         """What is stored under `key`; None where nothing is."""
-        return (await self._stored()).get(key)
+        found = (await self._store.read()).get(key)
+        return None if found is None else msgspec.json.decode(found)
 
     async def get_store(self) -> dict[str, str]:
-        """The whole store: ``{"store": "<JSON of an object>"}``."""
-        question = Question(STORE, lacking="a store")
-        return {"store": await self._calls.ask(question, lambda body: value(body, "store", str)) or "{}"}
-
-    async def _stored(self) -> dict[str, Any]:
-        try:
-            return msgspec.json.decode((await self.get_store())["store"], type=dict[str, Any])
-        except msgspec.MsgspecError as exc:
-            raise Unintelligible(f"The answer of {STORE} is not what it should be: {exc}") from exc
+        """The whole store: ``{"store": "<JSON of an object>"}``. An account that never stored anything has ``{}``."""
+        return {"store": await self._store.text()}
 
     async def _text(self, endpoint: str, name: str, **query: str) -> str | None:
-        return await self._calls.ask(Question(endpoint, query), lambda body: value(body, name, str))
+        return await self._calls.ask(Question(endpoint, query), lambda body: value_if_any(body, name, str))
 
 
 def _about(experiment_key: str, what: str, lacking: str = "", **more: str) -> Question:

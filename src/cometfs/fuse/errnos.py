@@ -27,6 +27,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.Exists: errno.EEXIST,
     errors.BadName: errno.EINVAL,
     errors.BadText: errno.EILSEQ,
+    errors.Conflict: errno.EAGAIN,
     errors.TooBig: errno.EFBIG,
     errors.OutOfSpace: errno.ENOSPC,
     errors.Stale: errno.ESTALE,

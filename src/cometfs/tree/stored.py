@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import trio
 
 from cometfs.comet.api import API
+from cometfs.comet.kv_store import held
 from cometfs.errors import BadName, BadText
 from cometfs.lease import RUNNING, Lease
 from cometfs.tree import names
@@ -52,14 +52,14 @@ def is_scratch(key: str) -> bool:
 
 async def _ask(asker: Asker, _at: At) -> Answered:
     began = trio.current_time()
-    answer = await asker.api.get_store()
-    found = msgspec.json.decode(answer["store"], type=dict[str, Any])
+    found = held((await asker.api.get_store())["store"])
     return Answered(began, {key: _bytes(value) for key, value in found.items()}, {})
 
 
-def _bytes(value: Any) -> bytes:
-    """A text as it is; what another program stored that is no text as JSON."""
-    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else msgspec.json.encode(value)
+def _bytes(value: msgspec.Raw) -> bytes:
+    """A text as it is; what another program stored that is no text as its JSON."""
+    raw = bytes(value)
+    return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
 
 
 async def _save(api: API, key: str, value: bytes) -> None:
