@@ -36,7 +36,7 @@ class Node:
         self.children: dict[bytes, Node] = {}
         found = self.attributes = pyfuse3.EntryAttributes()
         found.st_ino = pyfuse3.InodeT(number)
-        found.st_mode = pyfuse3.ModeT(stat.S_IFDIR | 0o555 if content is None else stat.S_IFREG | 0o444)
+        found.st_mode = pyfuse3.ModeT(stat.S_IFDIR | 0o755 if content is None else stat.S_IFREG | 0o644)
         found.st_size = len(content or b"")
         found.st_nlink = 1
         found.entry_timeout = found.attr_timeout = LONG

@@ -17,11 +17,11 @@ from tests.mounted.archives import Archive, folders, read_archives
 from tests.mounted.processes import Mounted
 
 
-def test_modes_and_owner_are_those_of_a_read_only_tree(warm: Mounted) -> None:
-    """Directories 0555, files 0444, links 0777 as links are, all owned by who mounted."""
+def test_modes_and_owner_are_those_that_copies_shall_have(warm: Mounted) -> None:
+    """Directories 0755, files 0644, links 0777 as links are, all owned by who mounted."""
     for path in (warm.path, *warm.path.rglob("*")):
         status = path.lstat()
-        kinds = {stat.S_IFDIR: 0o555, stat.S_IFREG: 0o444, stat.S_IFLNK: 0o777}
+        kinds = {stat.S_IFDIR: 0o755, stat.S_IFREG: 0o644, stat.S_IFLNK: 0o777}
         assert stat.S_IMODE(status.st_mode) == kinds[stat.S_IFMT(status.st_mode)], path
         assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid()), path
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,13 +73,11 @@ def plain(warm: Mounted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A place for copies, whose directories can be removed though they were copied read-only."""
+def scratch(tmp_path: Path) -> Path:
+    """A place for copies."""
     place = tmp_path / "scratch"
     place.mkdir()
-    yield place
-    for folder, _, _ in os.walk(place):
-        Path(folder).chmod(0o755)
+    return place
 
 
 # Walking
@@ -231,7 +229,7 @@ def _tar(source: Path, target: Path) -> None:
     archive = target.parent / "all.tar"
     tool("tar", "-cf", archive, "-C", source, ".")
     target.mkdir()
-    tool("tar", "-xf", archive, "-C", target, "--no-same-permissions")
+    tool("tar", "-xf", archive, "-C", target)
 
 
 def _rsync(source: Path, target: Path) -> None:

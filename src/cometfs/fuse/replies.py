@@ -41,7 +41,9 @@ PAGE = 4096
 BEST_READ = 128 << 10
 """st_blksize: what the kernel reads at once anyway."""
 
-_MODES = {"dir": stat.S_IFDIR | 0o555, "file": stat.S_IFREG | 0o444, "link": stat.S_IFLNK | 0o777}
+_MODES = {"dir": stat.S_IFDIR | 0o755, "file": stat.S_IFREG | 0o644, "link": stat.S_IFLNK | 0o777}
+"""With w, for copies: without it, nobody but root could remove a copied directory or overwrite a copied file. A write
+is refused when it is tried, and `access` says so before."""
 
 
 class Replies:
@@ -167,7 +169,7 @@ class Replies:
         opened = self._handles.opened(inode)
         size = opened.size if opened is not None else seen.size
         reply.st_ino = inode.number
-        reply.st_mode = _MODES[seen.kind] | (stat.S_IWUSR if seen.writable else 0)
+        reply.st_mode = _MODES[seen.kind]
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         # A size that nobody knows yet is asked for again by whoever wants it.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN

@@ -73,7 +73,6 @@ class Attributes:
     """Seconds for which all this holds."""
     settled: bool = True
     """False for a size that is an estimate until the file is opened."""
-    writable: bool = False
 
 
 class Opened(Protocol):

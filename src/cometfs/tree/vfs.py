@@ -50,10 +50,10 @@ class Vfs:
         desk = self.writing.desk(node)
         if isinstance(entry, Dir):
             modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
-            return Attributes("dir", 0, modified_ms, entry.lease(node.at), writable=desk is not None)
+            return Attributes("dir", 0, modified_ms, entry.lease(node.at))
         if desk is not None:
             now = desk.latest(node.at.item)
-            return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0, writable=True)
+            return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
         if isinstance(entry, Link):
             return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
         return Attributes("file", *self._sizes.known(entry, node.at))
