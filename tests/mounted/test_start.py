@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -180,6 +181,23 @@ def test_workspaces_that_are_named_are_not_listed_by_comet(stage: Stage, comet: 
     """Both given, in any order: both there."""
     with running_mount(stage.home, comet, "--workspace", "vision-lab", "--workspace", "tabular") as mounted:
         assert {path.name for path in mounted.path.iterdir()} >= {"tabular", "vision-lab"}
+
+
+def test_mounts_with_and_without_workspaces_share_a_cache(stage: Stage, comet: Comet) -> None:
+    """Each shows its own: what one was told to show is no answer of Comet. One that does not exist is refused, too."""
+    named = (("--workspace", "tabular"), (), ("--workspace", "vision-lab"))
+    for options, shown in zip(named, ({"tabular"}, {"tabular", "vision-lab"}, {"vision-lab"}), strict=True):
+        with running_mount(stage.home, comet, *options) as mounted:
+            assert {path.name for path in mounted.path.iterdir()} & {"tabular", "vision-lab"} == shown
+            assert set(json.loads((mounted.path / ".api/workspaces.json").read_text())) == shown
+    cache = stage.home / "cache/cometfs"
+    assert any(cache.glob("127.0.0.1*/*")), "it is this one"
+    unknown = ("--url", comet.url, "--cache-dir", cache, "--workspace", "nosuch-lab")
+    said = stage.run("mount", stage.home / "mnt", *unknown, COMET_API_KEY="test-key")
+    assert said.status == 1
+    assert_refused(said, "nosuch-lab", "workspace")
+    assert not is_mounted(stage.home / "mnt")
+    stage.await_no_process()
 
 
 def test_key_comes_from_a_file(stage: Stage) -> None:

@@ -26,7 +26,7 @@ async def _nothing(_asker: Any, _at: At) -> None:
     raise AssertionError("nobody asks a source here")
 
 
-FILE = File("output.txt", Source("experiment/output", _nothing, lambda _at: lease.RUNNING), grows=True)
+FILE = File("output.txt", Source("an output", _nothing, lambda _at: lease.RUNNING), grows=True)
 NODE = Node("output.txt", FILE, At("http://comet", 0.0, ("k",), experiment=RUNNING))
 
 
@@ -297,7 +297,7 @@ async def test_what_cannot_have_changed_is_not_fetched_again(
         assert not goes_on
         learned.append(inode)
 
-    node = Node("model.bin", File("model.bin", Stream("asset", _nothing, lambda _at: None)), NODE.at)  # type: ignore[arg-type]
+    node = Node("model.bin", File("model.bin", Stream("an asset", _nothing, lambda _at: None)), NODE.at)  # type: ignore[arg-type]
     inode = stage.inodes.child(stage.inodes.root, node)
     stage.handles.share(inode, Content(b"one\n", grows=False))
     monkeypatch.setattr(Stands, "follows", lambda *_asked, **_how: False)

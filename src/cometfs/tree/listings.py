@@ -52,7 +52,7 @@ class Listings:
             return found
         assert isinstance(node.entry, Dir)
         eaches, key = eaches_of(node.entry), self._key(node)
-        answers = [await self._answers.wanted(each.source, node.at) for each in eaches]
+        answers = [await self._answers.wanted(each.source, node.at) if each.source else None for each in eaches]
         grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
         # Somebody else may have built it while this one waited; what was written meanwhile has another key.
         return self._within(node, self._store.peek(key) or self._keep(key, node, node.entry, answers, grown))
@@ -69,7 +69,8 @@ class Listings:
             held = self._keep(key, node, entry, (), ())
         if held is not None and self._store.remaining(held) < RENEW_BELOW:
             for each in eaches_of(entry):
-                self._answers.warmer.renew(each.source, node.at)
+                if each.source is not None:
+                    self._answers.warmer.renew(each.source, node.at)
         return None if held is None else self._within(node, held)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
@@ -104,19 +105,21 @@ class Listings:
             listing = folder
         return listing, self._store.remaining(held)
 
-    async def _grown(self, node: Node, each: Each, answer: Held) -> list[Grown]:
+    async def _grown(self, node: Node, each: Each, answer: Held | None) -> list[Grown]:
         desk = self._writing.desk(node)
-        rows = each.rows(answer.value if desk is None else desk.over(answer.value))
+        told = node.at if answer is None else answer.value if desk is None else desk.over(answer.value)
+        rows = each.rows(told)
         if len(rows) <= _MANY:
             return grow(node, each, rows)
         return await trio.to_thread.run_sync(grow, node, each, rows, abandon_on_cancel=True)
 
     def _keep(
-        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held], grown: Sequence[list[Grown]]
+        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held | None], grown: Sequence[list[Grown]]
     ) -> Held:
         at, fixed = node.at, fixed_of(entry)
         omitted, left = self._omitted.of(entry, at)
-        lease = Lease(min([entry.lease(at), left, *(self._store.remaining(held) for held in answers)]))
+        left = min([left, *(self._store.remaining(held) for held in answers if held is not None)])
+        lease = Lease(min(entry.lease(at), left))
         listing = Listing(at, trio.current_time() + lease)
         for child in fixed:
             if child.name not in omitted:

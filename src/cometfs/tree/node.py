@@ -105,9 +105,24 @@ class Batch:
     """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
 
 
+_DECLARED: set[str] = set()
+"""The names of all questions: under which their answers are kept, on disk too, where other mounts find them."""
+
+
+def _declare(name: str) -> None:
+    """Refuses a second question of that name. So none is made for one mount, of its settings: it would be the second
+    as soon as a process, such as the one that runs the tests, makes another tree."""
+    if name in _DECLARED:
+        raise ValueError(f"two questions are called {name!r}: each would be given the other's answers")
+    _DECLARED.add(name)
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One question to Comet. Its answer is kept under its name and the key of the place, never under a path."""
+    """One question to Comet. Its answer is kept under its name and the key of the place, never under a path.
+
+    So its answer depends on nothing else: not on a mount's settings, and of the place on no more than its key tells.
+    """
 
     name: str
     ask: Callable[[Asker, At], Awaitable[Any]]
@@ -125,6 +140,9 @@ class Source:
     grows: bool = False
     """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
 
+    def __post_init__(self) -> None:
+        _declare(self.name)
+
     def key(self, at: At) -> Hashable:
         """Where the answer for `at` is kept."""
         return (self.name, at.version, *at.key)
@@ -138,6 +156,12 @@ class Stream:
     begin: Callable[[API, At], AbstractAsyncContextManager[Arriving]]
     size: Callable[[At], int | None]
     """The size in bytes that the listing tells, None where it tells none that can be trusted."""
+    same_as: Stream | None = None
+    """Another question for the very same bodies, whose name it bears: they are kept once for both."""
+
+    def __post_init__(self) -> None:
+        if self.same_as is None or self.same_as.name != self.name:
+            _declare(self.name)
 
     def key(self, at: At) -> Hashable:
         """Where the body for `at` is kept: another size in the listing means another body."""
@@ -236,9 +260,10 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Each:
-    """One child per row of an answer."""
+    """One child per row of an answer, or of what is known at the place."""
 
-    source: Source
+    source: Source | None
+    """None: its rows are made of the `At`."""
     names: Callable[[Sequence[Any]], list[Path]]
     """A path for every row, in order: unique, and none a folder of another."""
     bind: Callable[[At, Any], At]
@@ -250,7 +275,7 @@ class Each:
     shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
     rows: Callable[[Any], Sequence[Any]] = list
-    """The rows of the answer that have a child."""
+    """The rows of the answer (of the `At` where there is no source) that have a child."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from cometfs.tree.answers import Answers
-from cometfs.tree.node import At, Dir, File, Link, Source, eaches_of, fixed_of
+from cometfs.tree.node import At, Dir, Each, File, Link, Source, eaches_of, fixed_of
 from cometfs.tree.place import NODE_BYTES
 from cometfs.tree.sizes import REMEMBERED
 
@@ -39,11 +39,14 @@ class Omitted:
         """For how many seconds answers at hand go on saying that Comet has nothing for `entry`; 0 where they do not."""
         if isinstance(entry, Dir):
             eaches = eaches_of(entry) if entry.hides and not entry.writer else []
-            left = [self._left_of(each.source, at, lambda answer, rows=each.rows: not rows(answer)) for each in eaches]
+            left = [self._left_of_rows(each, at) for each in eaches]
             return min(left, default=math.inf if entry.hides else 0.0)
         if isinstance(entry, Link) or not isinstance(entry.source, Source):
             return 0.0
         return self._left_of(entry.source, at, entry.nothing)
+
+    def _left_of_rows(self, each: Each, at: At) -> float:
+        return self._left_of(each.source, at, lambda answer: not each.rows(answer)) if each.source else 0.0
 
     def _left_of(self, source: Source, at: At, nothing: Callable[..., bool]) -> float:
         held = self._answers.peek(source, at)

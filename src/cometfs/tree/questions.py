@@ -127,10 +127,10 @@ def project_id(at: At) -> str:
 
 
 def about_experiment(
-    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None, *, kept: bool = True
+    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None, **more: Any
 ) -> Source:
-    """A question about one experiment: `ask` is the method of API that takes its key."""
-    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, kept=kept)
+    """A question about one experiment: `ask` is the method of API that takes its key; `more`: of a Source."""
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, **more)
 
 
 def moment(_at: At) -> Lease:
@@ -155,20 +155,28 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
 EXPERIMENTS = Source("experiments", _experiments, listing, renewed=True)
 
 
+def _row_tells_all(at: At) -> bool:
+    """Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all."""
+    row = at.experiment or {}
+    return bool(at.version) and row["hasCrashed"] is not None and row["userName"] is not None
+
+
+def metadata_holds(at: At) -> Lease:
+    """What the row told holds as long as the row: its key does not tell all of it, and it costs no call."""
+    return lease.LISTING if _row_tells_all(at) else experiment(at)
+
+
 async def _metadata(asker: Asker, at: At) -> Any:
-    row = at.experiment
-    # Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all.
-    told = row and at.version and row["hasCrashed"] is not None and row["userName"] is not None
-    if row and told and not asker.doubts(at):
-        return dict(row)
+    if at.experiment and _row_tells_all(at) and not asker.doubts(at):
+        return dict(at.experiment)
     return await asker.api.experiment_metadata(key(at))
 
 
-METADATA = Source("experiment/metadata", _metadata, experiment)
+METADATA = Source("experiment/metadata", _metadata, metadata_holds)
 """No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
 doubts that."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed)
-OUTPUT = replace(about_experiment("experiment/output", API.experiment_output, sealed), grows=True)
+OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed, grows=True)
 HTML = about_experiment("experiment/html", API.experiment_html)
 GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed)
 SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed)

@@ -126,6 +126,8 @@ class Refresh:
             yield from self._below(one.place, one.entry)
 
     def _told(self, at: At, each: Each) -> Iterable[_Bound]:
+        if each.source is None:
+            return _bound(at, each, at)
         where = each.source.key(at)
         answer = self._store.last(where)
         return self._left.get((where, each), ()) if answer is None else _bound(at, each, answer)
@@ -133,8 +135,8 @@ class Refresh:
     def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
         for node in chain:
             for each in eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
-                where = each.source.key(node.at)
-                if not scope(where):
+                where = each.source and each.source.key(node.at)
+                if where is None or not scope(where):
                     continue
                 last = self._store.last(where)
                 if scope.has(node.at.key):
@@ -180,7 +182,7 @@ def _closure(questions: Iterable[Question], then: Callable[[Question], Iterable[
 
 def _listed_by(directory: Node) -> list[Question]:
     assert isinstance(directory.entry, Dir)
-    return [each.source for each in eaches_of(directory.entry)]
+    return [each.source for each in eaches_of(directory.entry) if each.source is not None]
 
 
 def _told_by(node: Node, above: Sequence[Node]) -> Node | None:

@@ -57,7 +57,7 @@ class Scope:
         if place is None or (self.firsts is not None and (not place or place[0] not in self.firsts)):
             return False
         if kind == "listing":
-            asked = any(self.asks(each.source, place) for each in eaches_of(key[1]))
+            asked = any(each.source and self.asks(each.source, place) for each in eaches_of(key[1]))
             return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
         if kind == "omitted":
             return self.has(place) or place[:1] in self.owners
@@ -125,7 +125,7 @@ def _place_of(key: tuple[Any, ...]) -> Place | None:
 def questions_of(entry: Dir) -> Iterator[Question]:
     """All that is asked for a directory and what stands in it."""
     for child in entry.entries:
-        if isinstance(child, Each):
+        if isinstance(child, Each) and child.source is not None:
             yield child.source
         for one in child.shown if isinstance(child, Each) else (child,):
             if isinstance(one, Dir):

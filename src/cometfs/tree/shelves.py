@@ -5,6 +5,7 @@ Not here: what is shown of the answers (layout.py).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,13 +38,15 @@ def at_version(at: At, row: Row) -> At:
     """The place of one of its versions."""
     logged = row.get("experimentKey") or (row.get("experimentModel") or {}).get("experimentKey") or ""
     when = row.get("added") or row.get("createdAt") or at.modified_ms
-    return At(at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged))
+    # A version that was taken back and registered again may hold other files.
+    told = f"{zlib.crc32(repr(row).encode('utf-8', 'replace')):08x}"
+    return At(at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged), version=told)
 
 
 def at_file(at: At, row: Row) -> At:
     """The place of one of a version's files."""
     # The key of any other asset of that experiment: a model's file is one, and is fetched once for both its places.
-    return At(at.web, at.modified_ms, (at.item.experiment_key, row["assetId"]), at.workspace, item=Held(row, at.item))
+    return At(at.web, at.modified_ms, (_logged(at.item, row), row["assetId"]), at.workspace, item=Held(row, at.item))
 
 
 ARTIFACTS = Source("artifacts/get-all", lambda asker, at: asker.api.artifacts(at.workspace), listing)
@@ -82,14 +85,18 @@ def marked(answer: Row, field: str) -> list[tuple[str, Row]]:
     return [(mark, row) for mark, row in found.items() if mark not in versions]
 
 
+def _logged(version: Version, row: Row) -> str:
+    """The key of the experiment that logged a file of a version."""
+    return version.experiment_key or row.get("experimentKey") or ""
+
+
 def _size(at: At) -> int | None:
     return at.item.row["fileSize"] or None
 
 
 def _begin(api: Any, at: At) -> Any:
     held: Held = at.item
-    logged = held.version.experiment_key or held.row.get("experimentKey") or ""
-    return api.stream_asset(logged, held.row["assetId"], held.version.row.get("artifactVersionId"))
+    return api.stream_asset(at.key[0], held.row["assetId"], held.version.row.get("artifactVersionId"))
 
 
-FILE = Stream(ASSET.name, _begin, _size)
+FILE = Stream(ASSET.name, _begin, _size, same_as=ASSET)

@@ -86,7 +86,9 @@ def _at_stored(at: At, row: Stored) -> At:
     return At(at.web, row.modified_ms or at.modified_ms, (*at.key, row.key), item=row)
 
 
-STORE = Source("panel/store", _ask, held_for)
+STORE = Source("panel/store", _ask, held_for, kept=False)
+"""Not kept on disk: it tells when it was asked for by this process's clock."""
+
 WRITER = Writer(STORE, _save, _remove, name_of, key_of, is_scratch)
 VALUE = File(
     "",

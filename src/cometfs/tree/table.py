@@ -46,12 +46,13 @@ def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
 
 
 def _of_each(each: Each, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
+    asked = f"`{each.source.name}`" if each.source else ""
     if isinstance(shown, Dir):
         path = f"{above}{within}{each.label}/"
-        yield f"| **`{path}`** | {shown.about} | `{each.source.name}` | |"
+        yield f"| **`{path}`** | {shown.about} | {asked or 'options of the mount'} | |"
         yield from _rows(shown, path, "")
     else:
-        yield _of_file(shown, within + each.label + shown.name, f"`{each.source.name}`")
+        yield _of_file(shown, within + each.label + shown.name, asked)
 
 
 def _of_file(entry: File | Link, path: str, listed_by: str) -> str:

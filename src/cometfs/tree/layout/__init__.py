@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import trio
-
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
 from cometfs.render import text
@@ -31,7 +29,7 @@ from cometfs.tree.layout.showing import (
     whole_answer,
 )
 from cometfs.tree.layout.views import VIEWS, metric_words
-from cometfs.tree.node import Asker, At, Dir, Each, File, Source
+from cometfs.tree.node import Dir, Each, File, Source
 from cometfs.tree.questions import account, listing
 
 CHART_CSV = File(
@@ -175,15 +173,23 @@ WORKSPACE = Dir(
 def tree(workspaces: Sequence[str] = ()) -> Dir:
     """The root: the workspaces that the key can see, or just those named (Comet does not list public ones)."""
 
-    async def named(_asker: Asker, _at: At) -> list[str]:
-        await trio.lowlevel.checkpoint()
-        return list(workspaces)
-
-    source = Source("workspaces", named, account) if workspaces else questions.WORKSPACES
-    children = Each(source, names.of_words, questions.at_workspace, always(WORKSPACE), "<workspace>", (WORKSPACE,))
+    named = list(workspaces)
+    source = None if named else questions.WORKSPACES
+    children = Each(
+        source,
+        names.of_words,
+        questions.at_workspace,
+        always(WORKSPACE),
+        "<workspace>",
+        (WORKSPACE,),
+        (lambda _at: named) if named else list,
+    )
     raw = Dir(
         ".api",
-        (api_file("workspaces", source), api_file("get_version", None, lambda _at: whole_answer(VERSION))),
+        (
+            api_file("workspaces", source, (lambda _at: whole_answer(named)) if named else whole_answer),
+            api_file("get_version", None, lambda _at: whole_answer(VERSION)),
+        ),
         account,
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
