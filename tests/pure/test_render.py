@@ -95,9 +95,10 @@ def test_a_summary_has_last_min_and_max_with_their_steps() -> None:
     )
 
 
-def test_null_is_nothing_and_an_empty_list_is_an_empty_object() -> None:
-    """What turns out to be null is an empty file; an experiment without parameters is still JSON."""
-    assert text.text(None) == objects.pretty(None) == text.lines(None) == b""
+def test_a_text_of_null_is_empty_and_no_json_is() -> None:
+    """An experiment without parameters has an empty object of them."""
+    assert text.text(None) == text.lines(None) == b""
+    assert objects.pretty(None) == b"null\n"
     assert objects.named_values([]) == b"{}\n"
 
 

@@ -15,7 +15,7 @@ import sqlite3
 
 from cometfs.cache.database import transaction
 
-FORMAT = 2
+FORMAT = 3
 """To be raised whenever a kept answer or body would be different bytes, or mean something else."""
 
 ANSWERS = f"answers_{FORMAT}"

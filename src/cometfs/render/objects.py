@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,10 +15,24 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def pretty(answer: Any) -> bytes:
-    """The value as indented JSON with sorted keys; nothing for null."""
-    if answer is None:
-        return b""
-    return text(json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+    """The value as indented JSON with sorted keys; ``null`` for None, for an empty file is no JSON."""
+    return text(dumped(answer, indent=2, sort_keys=True) + "\n")
+
+
+def dumped(value: Any, **options: Any) -> str:
+    """The value as JSON, which has no NaN and no infinities: null stands for them, as JavaScript writes them."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def without(answer: Mapping[str, Any] | None, *names: str) -> dict[str, Any] | None:
@@ -33,7 +48,7 @@ def literal(value: Any) -> str:
     """
     if isinstance(value, str) and (value in ("true", "false") or _NUMBER.fullmatch(value)):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return dumped(value)
 
 
 def named_values(rows: Iterable[Mapping[str, Any]] | None) -> bytes:

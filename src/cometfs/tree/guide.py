@@ -20,7 +20,7 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
   as in `grep lr */params.json`.
 - `<experiment>/.api/` (Comet's own answers, whole) is there when it is named and in no listing: `ls A/.api`.
 - Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
-- An error is an errno, never an empty file."""
+- An error is an errno, never an empty file: 0 bytes of a text mean that Comet has none. No JSON file is empty."""
 
 _NO_PICTURES = """\
 Pictures of metrics (`plots/`, `charts/*.svg`) need matplotlib where the mount runs: `pip install 'cometfs[plots]'`.

@@ -25,7 +25,7 @@ from cometfs.tree.layout.showing import (
     plot_svg,
     relative_names,
     remote_names,
-    system_json,
+    system,
     url_text,
     whole_answer,
 )
@@ -102,9 +102,9 @@ EXPERIMENT = Dir(
         File(
             "system.json",
             questions.SYSTEM,
-            system_json,
+            lambda answer: whole_answer(system(answer)),
             "machine, Python, command",
-            nothing=lambda answer: not system_json(answer),
+            nothing=lambda answer: not system(answer),
             sdk=("experiment_system_details",),
         ),
         File(

@@ -22,8 +22,9 @@ from cometfs.tree.together import Plotted
 # -- How an answer becomes bytes ---------------------------------------------------------------------------------------
 
 
-def system_json(answer: Row | None) -> bytes:
-    return whole_answer(objects.without(answer, "experimentKey", "installedPackages"))
+def system(answer: Row | None) -> Row:
+    """What is told of the machine; {} where nothing is."""
+    return objects.without(answer, "experimentKey", "installedPackages") or {}
 
 
 def packages(answer: Row | None) -> list[str]:
@@ -44,8 +45,8 @@ def is_blank(answer: Row) -> bool:
 
 
 def git_json(answer: Row) -> bytes:
-    """Nothing where nothing is known: an experiment outside a repository has no git/metadata.json."""
-    return b"" if is_blank(answer) else whole_answer(answer)
+    """{} of an experiment outside a repository, of which Comet tells each field as null."""
+    return whole_answer({} if is_blank(answer) else answer)
 
 
 def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] = whole_answer) -> File:
