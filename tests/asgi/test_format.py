@@ -13,7 +13,7 @@ from tests.asgi.conftest import BASELINE, FOREST, at
 RECORDED = {
     1: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45",
     2: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45",  # other checksums of bodies
-    3: "f7313ee54be1d4535cf29829fd05c81a5e2bf32ed082ae83737a3fc5602f9c28",  # no JSON file is empty
+    3: "cfdda763cf60cb74771816e289450476e8f8d3cc6fc96fec74f0a318663df86e",  # no JSON file is empty
 }
 """The digest of every file of two experiments of the sample, by format."""
 

@@ -9,13 +9,16 @@ import posixpath
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.local import sample_directory
 from cometfs.local.index import open_directory
 from cometfs.tree.layout import PROJECT
-from cometfs.tree.node import Each
+from cometfs.tree.layout.experiment import EXPERIMENT
+from cometfs.tree.node import Dir, Each, eaches_of
 from cometfs.tree.questions import PROJECT_NAMES
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
@@ -36,12 +39,32 @@ def test_the_names_that_no_experiment_can_have_are_declared() -> None:
 async def test_typed_assets_are_tables(vfs: Vfs) -> None:
     """Curves, confusion matrices and histograms as CSV, from the same list of assets."""
     assert rows(await read(vfs, f"{BASELINE}/curves/roc-digit-3.csv"))[0] == ["x", "y"]
-    matrix = rows(await read(vfs, f"{BASELINE}/confusion-matrix/confusion-matrix.json.csv"))
+    matrix = rows(await read(vfs, f"{BASELINE}/confusion-matrix/confusion-matrix.csv"))
     assert len(matrix) == 11
     assert {len(row) for row in matrix} == {11}
     histogram = rows(await read(vfs, f"{BASELINE}/histograms/weights/layer-0-10.csv"))
     assert histogram[0] == ["low", "high", "count"]
     assert all(float(low) < float(high) and int(count) > 0 for low, high, count in histogram[1:])
+
+
+@pytest.mark.parametrize(
+    ("logged", "shown"),
+    [
+        (["m.json"], ["m.csv"]),
+        (["m"], ["m.csv"]),
+        (["deep/M.JSON"], ["deep/M.csv"]),
+        ([".json", "d/.json"], [".json.csv", "d/.json.csv"]),
+        (["m.json.txt"], ["m.json.txt.csv"]),
+        (["m.json", "m"], ["m-1-aaaaaaaa.csv", "m-1-bbbbbbbb.csv"]),
+        (["m.json", "m.csv"], ["m.csv", "m.csv.csv"]),
+    ],
+)
+def test_a_table_made_of_json_has_one_suffix(logged: list[str], shown: list[str]) -> None:
+    """The one of what it is made of is replaced; two that come to share a name are told apart as any others."""
+    rows = [{"fileName": name, "step": 1, "assetId": letter * 32} for name, letter in zip(logged, "ab", strict=False)]
+    for directory in ("curves", "confusion-matrix", "histograms"):
+        entry = next(one for one in EXPERIMENT.entries if isinstance(one, Dir) and one.name == directory)
+        assert ["/".join(path) for path in eaches_of(entry)[0].names(rows)] == shown
 
 
 async def test_images_bear_their_step_and_a_suffix(vfs: Vfs) -> None:
@@ -153,6 +176,43 @@ async def test_the_table_of_a_project_says_what_the_files_of_its_experiments_say
             ]
 
 
+async def test_the_table_as_json_says_what_the_csv_says(vfs: Vfs, wire: Wire) -> None:
+    """The same columns of the same rows, at no call more, with types: numbers, lists, null."""
+    body = await read(vfs, "vision-lab/digits/experiments.csv")
+    asked = len(wire.asked)
+    lines = (await read(vfs, "vision-lab/digits/experiments.jsonl")).decode().splitlines()
+    assert len(wire.asked) == asked
+    found = [json.loads(line) for line in lines]
+    for row, one in zip(csv.DictReader(io.StringIO(body.decode())), found, strict=True):
+        assert list(row) == list(one)
+        for column, value in one.items():
+            assert spelt_as(column, value, row[column]), (column, value, row[column])
+    (baseline,) = [one for one in found if one["name"] == "mlp-baseline"]
+    assert baseline["param.hidden"] == [32]
+    assert baseline["param.resume_from"] is None
+    assert baseline["param.augment"] is False
+    assert baseline["param.lr"] == 0.002
+    assert {type(one["tags"]) for one in found} == {list}
+
+
+def spelt_as(column: str, value: object, cell: str) -> bool:
+    """Whether a cell of the CSV says the same."""
+    if value is None:
+        return cell in ("", "null", "NaN", "Infinity", "-Infinity")
+    if isinstance(value, bool | dict) or (isinstance(value, list) and column != "tags"):
+        return bool(json.loads(cell) == value)
+    if isinstance(value, list):
+        return cell == ";".join(value)
+    return cell == value if isinstance(value, str) else float(cell) == value
+
+
+async def test_no_table_has_a_column_that_says_nothing(vfs: Vfs) -> None:
+    """Archived experiments are in `archived/` and not in the table, so it does not tell of each that it is not one."""
+    head = (await read(vfs, "vision-lab/digits/experiments.csv")).decode().splitlines()[0].split(",")
+    assert head[:3] == ["key", "name", "directory"]
+    assert "archived" not in head
+
+
 async def test_a_chart_has_every_point_of_every_experiment(vfs: Vfs) -> None:
     """The values of an experiment's own metric, in its column."""
     chart = list(csv.DictReader(io.StringIO((await read(vfs, "vision-lab/digits/charts/validate_loss.csv")).decode())))
@@ -241,6 +301,7 @@ async def test_an_archived_experiment_stands_apart_in_the_same_shape(tmp_path: P
         assert "params.json" in await names(vfs, f"{project}/archived/%6Eotes.md")
         assert b"/archive/" in await read(vfs, f"{project}/archived/%6Eotes.md/url.txt")
         assert key.encode() not in await read(vfs, f"{project}/experiments.csv")
+        assert key.encode() not in await read(vfs, f"{project}/experiments.jsonl")
 
 
 async def test_charts_are_the_same_from_disk(wire: Wire, tmp_path: Path) -> None:

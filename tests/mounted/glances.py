@@ -25,6 +25,7 @@ FIXED = frozenset(
         "archived",
         "charts",
         "experiments.csv",
+        "experiments.jsonl",
         "notes.md",
         "overview.html",
         "project.json",

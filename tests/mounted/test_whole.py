@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,6 +152,35 @@ def test_a_query_over_a_project_finds_the_best_run(warm: Mounted) -> None:
         rows[0][1],
         json.loads((warm / f"vision-lab/digits/{best}/metrics.json").read_text())["validate_accuracy"]["max"],
     )
+
+
+def test_duckdb_and_pandas_read_the_table_as_json_without_options(warm: Mounted) -> None:
+    """Lists are lists, numbers are numbers, and what an experiment has not is null; the columns are the CSV's."""
+    table = warm / "vision-lab/digits/experiments.jsonl"
+    columns = list(pandas.read_csv(table.with_suffix(".csv")).columns)
+    frame = pandas.read_json(table, lines=True)
+    assert list(frame.columns) == columns
+    assert frame["metric.validate_accuracy.max"].dtype.kind == "f"
+    assert frame["param.hidden"].map(type).eq(list).any()
+    relation = duckdb.read_json(str(table))
+    assert relation.columns == columns
+    kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    assert (kinds["tags"], kinds["param.hidden"]) == ("VARCHAR[]", "BIGINT[]")
+    assert kinds["metric.validate_accuracy.max"] == "DOUBLE"
+    best = duckdb.execute(f"select name from '{table}' where list_contains(tags, 'baseline')").fetchall()
+    assert best == [("mlp-baseline",)]
+    lines = table.read_text().splitlines()
+    assert len(lines) == len(frame) == len(relation.fetchall()) == 5
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed here")
+def test_jq_reads_the_table_as_json(warm: Mounted) -> None:
+    """An object for each experiment, a list where a list was logged."""
+    table = warm / "vision-lab/digits/experiments.jsonl"
+    command = ["jq", "-c", '[.name, .["param.hidden"]]', str(table)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(said) == 5
+    assert '["mlp-baseline",[32]]' in said
 
 
 def test_every_link_is_relative_and_leads_somewhere(warm: Mounted) -> None:

@@ -183,3 +183,48 @@ def test_no_key_and_no_presigned_link_passes_the_sieve() -> None:
         "link": "https://store.example/o/1",
         "plain": "https://www.comet.com/api/asset/download?experimentKey=K&assetId=A",
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("1e-4", 1e-4),
+        ("true", True),
+        ("True", "True"),
+        ("null", None),
+        (None, None),
+        ("", ""),
+        ("[64, 32]", [64, 32]),
+        ('{"a": [1.5, null, "x\\ny"]}', {"a": [1.5, None, "x\ny"]}),
+        ("[64, 32", "[64, 32"),
+        ("['a']", "['a']"),
+        ("[NaN]", [None]),
+        ("[" * 100_000, "[" * 100_000),
+        ('two\nlines, "quoted"', 'two\nlines, "quoted"'),
+        ("007", "007"),
+    ],
+)
+def test_a_parameter_is_what_its_text_spells(value: str | None, written: Any) -> None:
+    """In experiments.jsonl: numbers, booleans, lists, objects and null as such, all else as a text; always one line."""
+    body = tables.experiments_lines([{"param.p": value}])
+    assert body.count(b"\n") == 1
+    assert json.loads(body) == {"param.p": written}
+
+
+def test_a_metric_is_a_number_or_null() -> None:
+    """A column of numbers with the word NaN in it would be a column of texts; experiments.csv has the word."""
+    values = ["0.25", "1e+22", "-0.0", "NaN", "Infinity", "-Infinity", "text", None]
+    rows = [{"metric.m.last": value} for value in values]
+    found = [json.loads(line)["metric.m.last"] for line in tables.experiments_lines(rows).splitlines()]
+    assert found == [0.25, 1e22, 0.0, None, None, None, None, None]
+    assert [line for line in tables.experiments(rows).decode().splitlines()[1:] if line][3] == "NaN"
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["name", "param.a", "param.\n", "metric.b.last"]), st.text())))
+def test_every_line_of_a_table_is_an_object_of_all_columns(rows: list[dict[str, str]]) -> None:
+    """Those of the CSV, in the same order, whatever is in them."""
+    body = tables.experiments_lines(rows)
+    lines = body.decode().split("\n")[:-1]
+    head = next(csv.reader(io.StringIO(tables.experiments(rows).decode())), [])
+    assert len(lines) == len(rows)
+    assert all(list(json.loads(line)) == head for line in lines)

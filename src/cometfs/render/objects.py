@@ -6,9 +6,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from cometfs.render.numbers import spelt
+from cometfs.render.numbers import number_of, spelt
 from cometfs.render.text import text
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -49,6 +50,22 @@ def literal(value: Any) -> str:
     if isinstance(value, str) and (value in ("true", "false") or _NUMBER.fullmatch(value)):
         return value
     return dumped(value)
+
+
+def native(value: Any) -> str:
+    """The same for programs that compute: what Comet spells as JSON text, null, lists and objects too, as that."""
+    if value == "null":
+        return "null"
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError):
+            return dumped(json.loads(value))
+    return literal(value)
+
+
+def numeric(value: Any) -> str:
+    """A metric's value: a number, else null, for a column of numbers with a word in it is one of texts."""
+    number = number_of(value)
+    return "null" if number is None or not math.isfinite(number) else literal(spelt(value))
 
 
 def named_values(rows: Iterable[Mapping[str, Any]] | None) -> bytes:

@@ -1,15 +1,17 @@
-"""Answers that become CSV (RFC 4180 with "\\n" line ends): what DuckDB, pandas and awk read without options."""
+"""Answers that become CSV (RFC 4180 with "\\n" line ends), and a table as JSON Lines: what DuckDB, pandas, awk and jq
+read without options."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from cometfs.render.numbers import placed, spelt
+from cometfs.render.objects import dumped, native, numeric
 from cometfs.render.text import text
 
 
@@ -78,16 +80,41 @@ def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:
     return list(enumerate(values))
 
 
+KINDS = ("param.", "other.", "metric.")
+"""How the columns of what was logged begin, in their order; the others are those that every experiment has."""
+
+
 def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One row per experiment. A row maps column names to values; all columns of all rows, the fixed ones first.
 
-    The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order.
+    The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order. Of a list (tags), its items
+    with ";" between them.
     """
-    kinds = ("param.", "other.", "metric.")
+    columns = _columns(rows)
+    return _sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     found = dict.fromkeys(name for row in rows for name in row)
-    fixed = [name for name in found if not name.startswith(kinds)]
-    columns = [*fixed, *(name for kind in kinds for name in sorted(found) if name.startswith(kind))]
-    return _sheet(columns, ([row.get(name) for name in columns] for row in rows))
+    fixed = [name for name in found if not name.startswith(KINDS)]
+    return [*fixed, *(name for kind in KINDS for name in sorted(found) if name.startswith(kind))]
+
+
+def _cell(value: Any) -> Any:
+    return ";".join(value) if isinstance(value, list) else value
+
+
+def experiments_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The same table as JSON, an object a line: numbers, true, false, lists and null as such."""
+    columns = [(name, dumped(name), _writer(name)) for name in _columns(rows)]
+    lines = ("{" + ", ".join(f"{key}: {write(row.get(name))}" for name, key, write in columns) + "}\n" for row in rows)
+    return text("".join(lines))
+
+
+def _writer(name: str) -> Callable[[Any], str]:
+    if not name.startswith(KINDS):
+        return dumped
+    return numeric if name.startswith("metric.") else native
 
 
 def _sheet(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:

@@ -31,6 +31,7 @@ PROJECT_NAMES = frozenset(
         "archived",
         "charts",
         "experiments.csv",
+        "experiments.jsonl",
         "notes.md",
         "overview.html",
         "project.json",

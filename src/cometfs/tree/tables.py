@@ -168,19 +168,18 @@ async def _tags(asker: Asker, at: At, tags: Sequence[str]) -> dict[str, list[str
 
 
 def table_row(record: Record) -> dict[str, Any]:
-    """A record as a row of experiments.csv: column name to value."""
+    """A record as a row of experiments.csv and experiments.jsonl: column name to value."""
     row = record.named.row
     found: dict[str, Any] = {
         "key": row["experimentKey"],
         "name": row["experimentName"],
         "directory": record.named.directory,
         "state": record.named.state,
-        "archived": str(bool(row["archived"])).lower(),
         "user": row["userName"],
         "start": _moment(row["startTimeMillis"]),
         "end": _moment(row["endTimeMillis"]),
         "duration_s": None if row["durationMillis"] is None else row["durationMillis"] / 1000,
-        "tags": ";".join(record.tags),
+        "tags": record.tags,
     }
     found |= {f"param.{name}": value for name, value in record.params.items()}
     found |= {f"other.{name}": value for name, value in record.others.items()}

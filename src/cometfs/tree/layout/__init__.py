@@ -95,6 +95,14 @@ PROJECT = Dir(
             slow=True,
         ),
         File(
+            "experiments.jsonl",
+            tables.RECORDS,
+            lambda records: csv.experiments_lines([tables.table_row(record) for record in records]),
+            "the same as JSON, an object a line: numbers, lists and null as such; NaN of a metric is null, too",
+            estimate=estimate,
+            slow=True,
+        ),
+        File(
             "overview.html",
             tables.OVERVIEW,
             overview_page,

@@ -67,7 +67,7 @@ def _typed(
     return Dir(name, (each,), experiment, hides=True)
 
 
-_csv = partial(asset_names, suffix=".csv")
+_csv = partial(asset_names, suffix=".csv", instead_of=".json")
 
 
 def name_of(row: Row) -> str:

@@ -126,12 +126,19 @@ def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
 
 
 def asset_names(
-    rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: ""
+    rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: "", instead_of: str = ""
 ) -> list[names.Path]:
-    """Paths from asset rows: `suffix` is added to each name, `inside` gives the folder that it lies in."""
-    return names.of_assets(
-        [(inside(row) + (row["fileName"] or "") + suffix, row["step"], row["assetId"]) for row in rows]
-    )
+    """Paths from asset rows: `suffix` is added to each name, in place of another one (`instead_of`) where it has that;
+    `inside` gives the folder that it lies in."""
+
+    def named(row: Row) -> str:
+        name = row["fileName"] or ""
+        stem = name[: len(name) - len(instead_of)]
+        # Of a file called ".json" that is no suffix.
+        replaced = instead_of and name.lower().endswith(instead_of) and posixpath.basename(stem)
+        return inside(row) + (stem if replaced else name) + suffix
+
+    return names.of_assets([(named(row), row["step"], row["assetId"]) for row in rows])
 
 
 def is_remote(row: Row) -> bool:
