@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cometfs.render.cells import brief
 from cometfs.render.overview import AT_ONCE, FILES, MANY, SHORT, OverviewRow, overview_html
 
 PROJECT = {"workspaceName": "ada", "projectName": "vision"}
@@ -165,7 +167,7 @@ def test_parameters_that_differ_come_first_and_equal_ones_are_folded_away() -> N
     assert found.rows[2][5:8] == ["2", "", "0.6"]
     assert found.rows[3] == ["model", "vit"]
     assert found.every("details") == [{}]
-    assert [cell.get("class") for cell in found.every("th")[:9]] == [None] * 5 + ["d", "d", None, None]
+    assert [cell.get("class") for cell in found.every("th")[:9]] == [None] * 5 + ["d n", "d n", "n", None]
 
 
 def test_a_value_that_most_do_not_have_stands_out() -> None:
@@ -175,10 +177,73 @@ def test_a_value_that_most_do_not_have_stands_out() -> None:
     assert marks == ["d", "d", "d", "d", "o", "d"]
 
 
-def test_metrics_of_the_machine_come_last() -> None:
-    """People look for what they logged themselves."""
-    found = page(experiment("a", metrics={"sys.cpu": "1", "train/loss": "2", "zeta": "3"}))
-    assert found.rows[0][5:8] == ["train/loss", "zeta", "sys.cpu"]
+EVERYBODYS = [
+    "curr_epoch",
+    "epoch",
+    "process duration",
+    "step",
+    "sys.cpu.percent.avg",
+    "sys.load",
+    "train_epoch_duration",
+]
+
+
+def test_what_everybody_logs_comes_last() -> None:
+    """People look for what they logged themselves, parameters and metrics."""
+    metrics = dict.fromkeys([*EVERYBODYS[1:], "train/loss", "zeta", "sysadmins", "epochs"], "1")
+    found = page(experiment("a", metrics=metrics, params={"curr_epoch": "3", "lr": "1"}), experiment("b"))
+    assert found.rows[0][5:-2] == ["lr", "epochs", "sysadmins", "train/loss", "zeta", *EVERYBODYS]
+
+
+def test_charts_of_what_everybody_logs_are_folded_below_the_others() -> None:
+    """In their order; of nothing else, unfolded."""
+    charts = [(name, f"charts/{name}.svg") for name in sorted([*EVERYBODYS, "train/loss", "acc"])]
+    made = overview_html(PROJECT, [experiment("a")], charts).decode()
+    own, folded = made.split("<details>")
+    assert re.findall(r'alt="([^"]*)"', own) == ["acc", "train/loss"]
+    assert re.findall(r'alt="([^"]*)"', folded) == EVERYBODYS
+    assert f"<summary>{len(EVERYBODYS)} charts of what comet_ml logs by itself</summary>" in folded
+    assert "<details open>" in overview_html(PROJECT, [experiment("a")], charts[1:3]).decode()
+    assert "<details" not in overview_html(PROJECT, [experiment("a")], [("acc", "charts/acc.svg")]).decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("0.97222222222222221", "0.9722"),
+        ("-1.2345678901234567e-07", "-1.235e-07"),
+        ("123456.78901", "123457"),
+        ("1234.56", "1235"),
+        ("0.5", "0.5"),
+        ("1.0", "1.0"),
+        ("0.0001", "0.0001"),
+        ("100000.0", "100000"),
+        ("1e-05", "1e-05"),
+        ("1.23456e+300", "1.235e+300"),
+        ("1234567890123", "1234567890123"),
+        ("-17", "-17"),
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ("3.14159 rad", "3.14159 rad"),
+        ("1_000.55555", "1_000.55555"),
+        ("", ""),
+    ],
+)
+def test_a_number_is_shown_to_four_digits_and_told_whole_in_a_tip(value: str, shown: str) -> None:
+    """Whole numbers are whole: seeds and counts. Of metrics and parameters alike; numbers stand to the right."""
+    found = page(experiment("a", params={"p": value}, metrics={"m": value}), experiment("b", params={"p": "other"}))
+    assert found.rows[1][5:7] == [shown, shown]
+    cells = found.every("td")[4:6]
+    number = value not in ("", "3.14159 rad", "1_000.55555")
+    assert [("n" in (cell.get("class") or "").split()) for cell in cells] == [number, number]
+    assert [cell.get("title") for cell in cells] == [value if shown != value else None] * 2
+
+
+@given(st.floats(-1e308, 1e308).map(repr))
+def test_what_is_shown_of_a_number_is_close_to_it(value: str) -> None:
+    """To half a unit of the fourth digit, and never longer than it."""
+    assert len(brief(value)) <= len(value)
+    assert math.isclose(float(brief(value)), float(value), rel_tol=5.1e-4)
 
 
 def test_times_are_utc_and_durations_are_said_as_people_do() -> None:

@@ -30,6 +30,11 @@ def test_the_page_of_a_mounted_project_filters_and_shows_its_charts(chromium: We
     assert len(page.names()) == 5
     assert "mlp-baseline" in page.names()
     assert page.filter("mlp-wide")[0] == ["mlp-wide", "mlp-wide"]
+    assert page.filter("validate_accuracy>0.95 hidden=[64]")[0] == ["mlp-wide"]
+    assert page.filter("batch_size=32 alpha<0.001")[0] == ["sgd-20k-steps"]
+    folded = chromium.find_elements(CSS, "details:not([open]) img")
+    assert [chart.get_attribute("alt") for chart in folded] == ["process duration"]
+    assert not [cell.text for cell in page.every("#experiments td.n") if len(cell.text) > 12]
     charts = chromium.find_elements(CSS, "img")
     assert len(charts) > 2
     chromium.execute_script("arguments[0].scrollIntoView()", charts[0])

@@ -135,6 +135,112 @@ def test_a_filter_shows_rows_that_have_every_word_in_any_cell(opened: Opening) -
     assert page.filter("") == (list(ACCURACY), "8 of 8")
 
 
+def measured() -> list[OverviewRow]:
+    """Three runs of one model; a parameter and a metric of one name, names with spaces, a run without a rate."""
+    said = [
+        ("a", "finished", ("base line", "v2"), {"lr": "0.03", "loss": "mse"}, {"val/acc": "0.97222222", "loss": "1"}),
+        ("b", "crashed", ("v2",), {"lr": "3e-1", "loss": "mae"}, {"val/acc": "0.9", "loss": "NaN", "top 5": "7"}),
+        ("σ=0.5", "running", (), {"loss": "mse"}, {"val/acc": "0.98", "loss": "-Infinity"}),
+    ]
+    return [
+        OverviewRow(
+            name,
+            name,
+            f"key-{name}",
+            state,
+            1.5e12 + 86.4e6 * day,
+            6e4 * 10**day,
+            tags,
+            {"net": "vit"} | params,
+            metrics,
+        )
+        for day, (name, state, tags, params, metrics) in enumerate(said)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("val/acc>0.97 lr=0.03", "a"),
+        ("val/acc>0.97", "aσ"),
+        ("val/acc >= 0.9 val/acc<0.98", "ab"),
+        ("val/acc<=0.9", "b"),
+        ("val/acc=0.9722", "a"),  # as it is shown
+        ("val/acc=0.97222222", "a"),
+        ("VAL/ACC>0.975", "σ"),
+        ("lr=3e-2", "a"),
+        ("lr==0.03", "a"),
+        ("lr!=0.03", "bσ"),
+        ('lr=""', "σ"),
+        ("lr<1", "ab"),
+        ("param.loss=mse", "aσ"),
+        ("metric.loss<2", "aσ"),
+        ("metric.loss=NaN", "b"),
+        ("metric.loss=-Infinity", "σ"),
+        ('"top 5">6', "b"),
+        ("state=FINISHED", "a"),
+        ("state!=crashed v2", "a"),
+        ('tags="base line"', "a"),
+        ("tags=v2", "ab"),
+        ("tags!=v2", "σ"),
+        ("duration>1min", "bσ"),
+        ("duration=60", "a"),
+        ("duration>=0.5h", "σ"),
+        ("start>2017-07-15", "bσ"),
+        ("start<2017-07-15", "a"),
+        ("net=vit", "abσ"),  # the same everywhere, and so no column
+        ("net=cnn", ""),
+        ('"σ=0.5"', "σ"),
+        ('"base line"', "a"),
+        ("0.9722", "a"),
+        ('"0.98', "σ"),
+        ("!", ""),
+    ],
+)
+def test_a_filter_takes_conditions(opened: Opening, words: str, found: str) -> None:
+    """On parameters, metrics and all other columns; words stay words, what stands in quotes is one."""
+    page = opened(measured())
+    names, count = page.filter(words)
+    assert "".join(name[0] for name in names) == found
+    assert count == f"{len(found)} of 3"
+    assert page.every("#fault")[0].text == ""
+    assert page.every("#filter")[0].get_attribute("aria-invalid") == "false"
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "said"),
+    [
+        ("acc>0.9", "abσ", 'No column here is called “acc”. To look for the text, quote it: "acc>0.9"'),
+        ("σ=0.5 crashed", "b", 'No column here is called “σ”. To look for the text, quote it: "σ=0.5"'),
+        ("loss=1", "abσ", "“loss” may be param.loss or metric.loss: write which."),
+        ("lr> state=crashed", "abσ", "“state” is no number, and lr has nothing else."),
+        ("state=crashed lr>", "b", "After “lr>” a value is missing."),
+        (">0.9", "abσ", "Before “>0.9” the name of a column is missing."),
+        ("val/acc>high", "abσ", "“high” is no number, and val/acc has nothing else."),
+    ],
+)
+def test_what_is_wrong_with_a_filter_is_said_in_words(opened: Opening, words: str, found: str, said: str) -> None:
+    """And left out; the rest of the filter holds."""
+    page = opened(measured())
+    names, _ = page.filter(words)
+    if found:
+        assert "".join(name[0] for name in names) == found
+    assert said in page.every("#fault")[0].text
+    assert page.every("#filter")[0].get_attribute("aria-invalid") == "true"
+    page.filter("")
+    assert page.every("#fault")[0].text == ""
+
+
+def test_numbers_sort_by_all_their_digits_and_stand_to_the_right(opened: Opening) -> None:
+    """Though four are shown."""
+    values = {"a": "0.972251", "b": "0.972249", "c": "0.9"}
+    page = opened([OverviewRow(name, name, name, metrics={"acc": value}) for name, value in values.items()])
+    assert page.sort("acc") == ["c", "b", "a"]
+    assert [cell.text for cell in page.every("td.n")] == ["0.9", "0.9722", "0.9723"]
+    assert {cell.value_of_css_property("text-align") for cell in page.every("td.n")} == {"right"}
+    assert page.header("acc").find_element(CSS, "button").value_of_css_property("text-align") == "right"
+
+
 def test_a_filtered_table_sorts_and_stays_filtered(opened: Opening) -> None:
     """The two do not undo each other."""
     page = opened(experiments())

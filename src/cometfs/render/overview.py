@@ -17,7 +17,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -26,6 +25,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from cometfs.render.cells import brief, is_everybodys, is_number, moment, spoken
 from cometfs.render.curves import printable
 from cometfs.render.text import text
 
@@ -40,6 +40,13 @@ AT_ONCE = 200
 
 MANY = 20
 """So many columns of parameters and metrics there are, however many experiments."""
+
+PLACEHOLDER = "Filter: words, or conditions as in lr=0.03 val/accuracy>0.97"
+HELP = """Words that stand in any column, and conditions on columns: < <= > >= = !=, all of which must hold.
+Quotes around names and words with spaces: "process duration">60. Two columns of one name: param.loss, metric.loss.
+Of tags, one is enough; a duration is in seconds, or as 5min, 2h, 1d; lr="" finds what has no lr."""
+
+_PREFIX = {"parameter": "param", "metric": "metric"}
 
 SHORT, LONG = 40, 1_000
 """Letters of a cell, and of the tip that tells the whole of what is longer."""
@@ -71,6 +78,10 @@ class _Column:
     name: str
     kind: str
     usual: str | None = None
+
+    def of(self, row: OverviewRow) -> str:
+        """Its value; empty where the experiment has none."""
+        return (row.metrics if self.kind == "metric" else row.params).get(self.name) or ""
 
 
 def overview_html(
@@ -119,7 +130,7 @@ def _digest(source: str) -> str:
 def _line(project: Mapping[str, Any], rows: Sequence[OverviewRow]) -> str:
     said = [_counted(len(rows), "experiment")]
     said += [f"{count:,} {state}" for state, count in sorted(Counter(row.state for row in rows).items()) if state]
-    updated = _moment(project.get("lastUpdated"))
+    updated = moment(project.get("lastUpdated"))
     return _text(" · ".join([*said, *([f"updated {updated} UTC"] if updated else [])]))
 
 
@@ -142,20 +153,21 @@ def _table(rows: Sequence[OverviewRow]) -> str:
     hidden = f'<template id="rest">\n{rest}</template>\n{without}' if rest else ""
     note = f'<p class="soft">{_counted(omitted, "more column")} in experiments.csv.</p>' if omitted else ""
     return (
-        '<div class="bar"><input id="filter" type="search" placeholder="Filter: every word, in any column" '
-        'aria-label="Filter experiments"><output id="count" class="soft" for="filter"></output></div>\n'
+        f'<div class="bar"><input id="filter" type="search" placeholder="{_text(PLACEHOLDER)}" title="{_text(HELP)}" '
+        'aria-label="Filter experiments"><output id="count" class="soft" for="filter"></output>'
+        '<output id="fault" class="crashed" for="filter"></output></div>\n'
         '<div class="frame" tabindex="0" role="region" aria-label="Experiments">\n<table id="experiments">\n'
-        f"<thead><tr>{_headers(columns)}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n{hidden}{note}"
+        f"<thead><tr>{_headers(columns, rows)}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n{hidden}{note}"
     )
 
 
 def _columns(rows: Sequence[OverviewRow]) -> tuple[list[_Column], int]:
-    """Parameters that differ, then metrics, those of the machine last; and how many there is no room for."""
+    """Parameters that differ, then metrics, those that everybody has last; and how many there is no room for."""
     names = sorted({name for row in rows for name in row.params})
     differing = [(name, Counter(row.params.get(name, "") for row in rows)) for name in names]
     params = [_Column(name, "parameter", _usual(seen)) for name, seen in differing if len(seen) > 1]
-    metrics = sorted({name for row in rows for name in row.metrics}, key=lambda name: (name.startswith("sys."), name))
-    columns = params + [_Column(name, "metric") for name in metrics]
+    metrics = [_Column(name, "metric") for name in sorted({name for row in rows for name in row.metrics})]
+    columns = sorted(params + metrics, key=lambda column: is_everybodys(column.name))
     most = max(MANY, CELLS // len(rows))
     return columns[:most], max(0, len(columns) - most)
 
@@ -165,16 +177,29 @@ def _usual(seen: Counter[str]) -> str | None:
     return value if 2 * count > seen.total() else None
 
 
-def _headers(columns: Iterable[_Column]) -> str:
+def _headers(columns: Iterable[_Column], rows: Sequence[OverviewRow]) -> str:
     fixed = [_header(name) for name in ("name", "state", "start (UTC)", "duration", "tags")]
-    found = [_header(column.name, column.kind) for column in columns]
+    found = [_header_of(column, rows) for column in columns]
     return "".join([*fixed, *found, _header("key"), '<th scope="col"><span>files</span></th>'])
 
 
-def _header(name: str, kind: str = "") -> str:
-    mark = ' class="d"' if kind == "parameter" else ""
-    tip = f"{kind} {name}" if kind else name
-    return f'<th scope="col"{mark} title="{_text(tip)}"><button type="button">{_text(name)}</button></th>'
+def _header_of(column: _Column, rows: Sequence[OverviewRow]) -> str:
+    numbers = all(is_number(value) for row in rows if (value := column.of(row)))
+    marks = _marked("d" * (column.kind == "parameter"), "n" * numbers)
+    return _header(column.name, f"{column.kind} {column.name}", f"{_PREFIX[column.kind]}.{column.name}", marks)
+
+
+def _header(name: str, tip: str = "", full: str = "", marks: str = "") -> str:
+    """`full`: its name in experiments.csv, which a filter may use."""
+    return (
+        f'<th scope="col"{marks} data-column="{_text(full or name.split(" ")[0])}" title="{_text(tip or name)}">'
+        f'<button type="button">{_text(name)}</button></th>'
+    )
+
+
+def _marked(*marks: str) -> str:
+    """The attribute for those that are not empty."""
+    return f' class="{" ".join(filter(None, marks))}"' if any(marks) else ""
 
 
 def _row(row: OverviewRow, columns: Iterable[_Column]) -> str:
@@ -184,49 +209,29 @@ def _row(row: OverviewRow, columns: Iterable[_Column]) -> str:
     cells = [
         f'<th scope="row"{tip}><a href="{_href(row.path)}/">{_text(name)}</a></th>',
         f"<td{state}>{_text(row.state)}</td>",
-        f"<td>{_moment(row.started_ms)}</td>",
+        f"<td>{moment(row.started_ms)}</td>",
         _duration(row.duration_ms),
         f"<td>{' '.join(f'<i>{_text(tag)}</i>' for tag in row.tags)}</td>",
     ]
-    for column in columns:
-        cells.append(_cell(row.metrics if column.kind == "metric" else row.params, column))
+    cells += [_cell(column.of(row), column) for column in columns]
     links = "".join(f'<a href="{_href(row.path, name)}">{_text(name)}</a>' for name in row.files)
     return "".join([*cells, f"<td>{_text(row.key)}</td>", f"<td>{links}</td>"])
 
 
-def _cell(values: Mapping[str, str], column: _Column) -> str:
-    value = values.get(column.name) or ""
-    mark = ""
-    if column.kind == "parameter":
-        mark = ' class="d"' if column.usual in (None, value) else ' class="o"'
-    if len(value) <= SHORT:
-        return f"<td{mark}>{_text(value)}</td>"
-    return f'<td{mark} title="{_text(value[:LONG])}">{_text(value[:SHORT])}…</td>'
+def _cell(value: str, column: _Column) -> str:
+    differs = "" if column.kind != "parameter" else "d" if column.usual in (None, value) else "o"
+    marks = _marked(differs, "n" * is_number(value))
+    shown = brief(value)
+    if len(shown) > SHORT:
+        shown = shown[:SHORT] + "…"
+    tip = f' title="{_text(value[:LONG])}"' if shown != value else ""
+    return f"<td{marks}{tip}>{_text(shown)}</td>"
 
 
 def _duration(milliseconds: float | None) -> str:
     if milliseconds is None or not math.isfinite(milliseconds):
         return "<td></td>"
-    return f'<td data-v="{milliseconds}">{_spoken(milliseconds / 1000)}</td>'
-
-
-def _spoken(seconds: float) -> str:
-    """Seconds as people say them: two units."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    for unit, size, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60)):
-        if whole >= size:
-            return f"{whole // size:,} {unit} {whole % size // part} {smaller}"
-    return f"{whole // 60} min {whole % 60} s"
-
-
-def _moment(milliseconds: float | None) -> str:
-    """UTC; nothing for a time that no calendar has."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if milliseconds else ""
-    except (OverflowError, ValueError, OSError):
-        return ""
+    return f'<td data-v="{milliseconds}">{spoken(milliseconds / 1000)}</td>'
 
 
 # -- below the table ---------------------------------------------------------------------------------------------------
@@ -246,20 +251,32 @@ def _same(rows: Sequence[OverviewRow]) -> str:
     )
     words = f"{_counted(len(same), 'parameter')} with the same value everywhere" if others else "Parameters"
     return (
-        f"<details{'' if others else ' open'}><summary>{words}</summary>\n<table>\n<tbody>\n{lines}\n"
-        "</tbody>\n</table>\n</details>"
+        f"<details{'' if others else ' open'}><summary>{words}</summary>\n"
+        f'<table id="same">\n<tbody>\n{lines}\n</tbody>\n</table>\n</details>'
     )
 
 
 def _charts(charts: Sequence[tuple[str, str]]) -> str:
+    """The user's own; below them, folded, what comet_ml logs in every experiment."""
     if not charts:
         return ""
+    own = [chart for chart in charts if not is_everybodys(chart[0])]
+    others = [chart for chart in charts if is_everybodys(chart[0])]
+    folded = (
+        f"<details{'' if own else ' open'}><summary>{_counted(len(others), 'chart')} of what comet_ml logs by itself"
+    )
+    parts = [_figures(own)] if own else []
+    parts += [f"{folded}</summary>\n{_figures(others)}\n</details>"] if others else []
+    return "\n".join(["<h2>Charts</h2>", *parts])
+
+
+def _figures(charts: Sequence[tuple[str, str]]) -> str:
     figures = "\n".join(
         f'<a href="{_href(path)}" title="{_text(metric)}">'
         f'<img loading="lazy" decoding="async" width="1000" height="560" src="{_href(path)}" alt="{_text(metric)}"></a>'
         for metric, path in charts
     )
-    return f'<h2>Charts</h2>\n<div class="charts">\n{figures}\n</div>'
+    return f'<div class="charts">\n{figures}\n</div>'
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
