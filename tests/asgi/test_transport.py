@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import logging
 import ssl
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +20,7 @@ import trio
 from cometfs import API
 from cometfs.comet.policy import RETRIES
 from cometfs.comet.transport import Lane, Lanes
-from cometfs.errors import DeadlineExceeded, SetupError, Unreachable
+from cometfs.errors import DeadlineExceeded, SetupError, Unintelligible, Unreachable
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """Key and certificate of ``localhost``, signed by itself, made for these tests and trusted by nobody."""
@@ -277,6 +281,88 @@ async def test_a_download_cut_by_the_server_is_an_error() -> None:
         with pytest.raises(Unreachable):
             async for _ in stream:
                 pass
+
+
+def framed(body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    return f"HTTP/{version} 200 OK\r\n{''.join(f'{header}\r\n' for header in headers)}\r\n".encode() + body
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+GZIP = "Content-Encoding: gzip"
+FRAMINGS = {
+    "a length": (framed(b"whole", "Content-Length: 5"), False, b"whole"),
+    "chunks": (framed(b"5\r\nwhole\r\n0\r\n\r\n", CHUNKED), False, b"whole"),
+    "chunks without the last": (framed(b"5\r\nwhole\r\n", CHUNKED), False, None),
+    "a chunk that is cut": (framed(b"9\r\nwhole", CHUNKED), False, None),
+    "nothing": (framed(b"whole"), True, b"whole"),
+    "nothing, as ten years ago": (framed(b"whole", version="1.0"), True, b"whole"),
+    "the end of gzip": (framed(gzip.compress(b"whole"), GZIP), False, b"whole"),
+    "gzip that is cut": (framed(gzip.compress(b"whole")[:-6], GZIP), False, None),
+    "an encoding that is none": (framed(b"whole", "Content-Encoding: identity"), True, b"whole"),
+}
+
+
+def then_closing(answer: bytes) -> Talk:
+    async def talk(stream: trio.abc.Stream, _number: int) -> None:
+        await stream.send_all(answer)
+        await stream.aclose()
+        raise trio.BrokenResourceError
+
+    return talk
+
+
+@pytest.mark.parametrize(("answer", "close_delimited", "body"), FRAMINGS.values(), ids=FRAMINGS)
+async def test_it_is_known_what_marks_the_end_of_a_body(
+    answer: bytes, close_delimited: bool, body: bytes | None
+) -> None:
+    """The end of the connection marks it only where nothing else does; where something should and does not, it is an
+    error."""
+    async with (
+        Server(then_closing(answer)).running() as url,
+        API(KEY, url) as api,
+        api.stream_asset("k", "a") as stream,
+    ):
+        assert stream.close_delimited == close_delimited
+        if body is None:
+            with pytest.raises((Unreachable, Unintelligible)):
+                await anext(iterated(stream))
+        else:
+            assert await anext(iterated(stream)) == body
+
+
+async def iterated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All of it, at once."""
+    yield b"".join([chunk async for chunk in stream])
+
+
+def zipped(text: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("git_diff.patch", text)
+    return made.getvalue()
+
+
+PATCH = zipped("diff --git a/x b/x\n")
+PATCHES = {
+    "whole": (framed(PATCH), PATCH),
+    "cut": (framed(PATCH[:60]), Unreachable),
+    "nothing, without a sign": (framed(b""), Unreachable),
+    "a text, without a sign of its end": (framed(b"diff --git a/x b/x\n"), Unreachable),
+    "a text": (framed(b"diff --git", "Content-Length: 10"), b"diff --git"),
+    "nothing": (framed(b"", "Content-Length: 0"), None),
+    "a login page": (framed(b"<html>sign in", "Content-Length: 13"), Unintelligible),
+}
+
+
+@pytest.mark.parametrize(("answer", "found"), PATCHES.values(), ids=PATCHES)
+async def test_a_git_patch_is_whole_or_an_error(answer: bytes, found: Any) -> None:
+    """Nothing lists its size, but a zip has an end."""
+    async with Server(then_closing(answer)).running() as url, API(KEY, url) as api:
+        if isinstance(found, type):
+            with pytest.raises(found, match="git/patch"):
+                await api.experiment_git_patch("k")
+        else:
+            assert await api.experiment_git_patch("k") == found
 
 
 async def test_a_download_left_in_the_middle_leaves_nothing_behind() -> None:

@@ -103,7 +103,10 @@ def tell_size(wire: Wire, size: int | None) -> None:
     wire.edits["experiment/asset/list"] = edit
 
 
-@pytest.mark.parametrize("lie", [0, None, 1, 1_000_000])
+STALE = pytest.mark.logs("its listing says")
+
+
+@pytest.mark.parametrize("lie", [0, None, pytest.param(1, marks=STALE), pytest.param(1_000_000, marks=STALE)])
 async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire: Wire, lie: int | None) -> None:
     """The body's own size wins as soon as the file is opened."""
     tell_size(wire, lie)
@@ -115,6 +118,7 @@ async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire
     opened.close()
 
 
+@STALE
 async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_path: Path) -> None:
     """When nobody has it open and it is not in memory any more, and in the next mount."""
     path = f"{FOREST}/assets/predictions.sqlite"
@@ -132,6 +136,60 @@ async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_
         assert wire.asked.count("experiment/asset/get-asset") == asked
 
 
+@STALE
+async def test_a_listing_that_was_stale_heals_as_soon_as_one_body_tells_so(wire: Wire, tmp_path: Path) -> None:
+    """It is asked again then, once, and not when its lease ends in an hour: the sizes of the others are right, too."""
+    folder, others = f"{FOREST}/assets", f"{FOREST}/assets/importances.csv"
+    tell_size(wire, 481)
+    async with mounted(wire, tmp_path) as vfs:
+        assert len(await read(vfs, others)) == 480
+        del wire.edits["experiment/asset/list"]
+        assert (await vfs.attributes(await at(vfs, f"{folder}/predictions.sqlite"))).size == 8192
+        assert len(await read(vfs, others)) == 480
+        assert (await vfs.attributes(await at(vfs, others))).size == 480
+        assert wire.asked.count("experiment/asset/list") == 2
+
+
+@STALE
+async def test_a_listing_that_stays_wrong_is_asked_again_once(vfs: Vfs, wire: Wire) -> None:
+    """However often the body comes."""
+    tell_size(wire, 481)
+    for _ in range(3):
+        assert len(await read(vfs, f"{FOREST}/assets/importances.csv")) == 480
+        vfs._answers.bodies.drop_all(lambda _key: True)
+    assert wire.asked.count("experiment/asset/get-asset") == 3
+    assert wire.asked.count("experiment/asset/list") == 2
+
+
+@STALE
+@pytest.mark.parametrize(
+    ("endpoint", "rows", "path"),
+    [
+        (
+            "artifacts/version/files",
+            lambda answer: answer["files"],
+            "vision-lab/.artifacts/digits-split/1.1.0/README.md",
+        ),
+    ],
+)
+async def test_listings_of_versions_heal_like_those_of_experiments(
+    endpoint: str, rows: Any, path: str, vfs: Vfs, wire: Wire
+) -> None:
+    """Of artifacts, of registered models."""
+
+    def edit(answer: Any) -> None:
+        for row in rows(answer):
+            row["fileSize"] += 1
+
+    wire.edits[endpoint] = edit
+    content = await read(vfs, path)
+    del wire.edits[endpoint]
+    asked = wire.asked.count(endpoint)
+    assert (await vfs.attributes(await at(vfs, path))).size == len(content)
+    assert wire.asked.count(endpoint) == asked + 1
+
+
+@STALE
 async def test_another_size_in_the_listing_is_another_body(
     vfs: Vfs, wire: Wire, mock_clock: trio.testing.MockClock
 ) -> None:

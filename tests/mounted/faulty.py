@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.mounted.processes import PATIENCE, Comet
@@ -28,6 +28,8 @@ class Answer:
     body: bytes = b'{"msg": "injected", "code": 0}'
     kind: str = "application/json"
     missing: int = 0
+    framing: Literal["length", "chunked", "close"] = "length"
+    """How the end of the body is marked; "close": by nothing but the end of the connection."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -107,12 +109,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, answer: Answer) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
-        self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        if answer.framing == "length":
+            self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        if answer.framing == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
         for header in answer.headers:
             self.send_header(*header)
         self.end_headers()
-        self.wfile.write(answer.body)
-        self.close_connection = bool(answer.missing)
+        chunked = answer.framing == "chunked"
+        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer.body), answer.body) if chunked else answer.body)
+        self.close_connection = bool(answer.missing) or answer.framing == "close"
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing."""

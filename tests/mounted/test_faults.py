@@ -264,17 +264,6 @@ def test_body_cut_on_the_wire_is_an_error_and_never_a_short_file(nonsense: tuple
         assert _await_success("cat", mounted / FOREST / name).startswith(b"{")
 
 
-def test_asset_that_is_not_as_long_as_its_listing_says_is_what_arrived(nonsense: tuple[Mounted, Faults]) -> None:
-    """Listed sizes may be stale: the whole body that comes is the file, and its size is corrected to it."""
-    mounted, faults = nonsense
-    faults.answers["asset/get-asset"] = Answer(200, b"short", "application/octet-stream")
-    path = mounted / FOREST / "assets/importances.csv"
-    assert path.stat().st_size == 480
-    assert said("cat", path) == (0, b"short", "")
-    assert path.stat().st_size == 5
-    faults.answers.clear()
-
-
 def test_error_of_one_file_does_not_hide_its_neighbours(nonsense: tuple[Mounted, Faults]) -> None:
     """A directory with a file that cannot be fetched still lists and its other files still read."""
     mounted, faults = nonsense

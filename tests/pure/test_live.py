@@ -297,7 +297,7 @@ async def test_what_cannot_have_changed_is_not_fetched_again(
         assert not goes_on
         learned.append(inode)
 
-    node = Node("model.bin", File("model.bin", Stream("an asset", _nothing, lambda _at: None)), NODE.at)  # type: ignore[arg-type]
+    node = Node("model.bin", File("model.bin", Stream("an asset", _nothing, lambda _at: {})), NODE.at)  # type: ignore[arg-type]
     inode = stage.inodes.child(stage.inodes.root, node)
     stage.handles.share(inode, Content(b"one\n", grows=False))
     monkeypatch.setattr(Stands, "follows", lambda *_asked, **_how: False)

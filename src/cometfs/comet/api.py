@@ -15,6 +15,8 @@ answers (`models`).
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
@@ -42,9 +44,10 @@ from cometfs.comet.models import (
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
 from cometfs.comet.shapes import value_if_any
+from cometfs.comet.sniffing import LOOK, is_page
 from cometfs.comet.transport import Transport
 from cometfs.comet.workspace_api import WorkspaceAPI
-from cometfs.errors import NotFound, Unsupported
+from cometfs.errors import NotFound, Unintelligible, Unreachable, Unsupported
 
 __all__ = ["API", "AssetStream"]
 
@@ -431,7 +434,9 @@ class API(WorkspaceAPI):
         """The content of an asset as it arrives: an async context manager that gives an `AssetStream`.
 
         `size` is the number of bytes, None where the server does not tell; `async for` gives the bytes. A body that
-        ends early is `Unreachable`, never just the end. Where Comet redirects to a storage, the key does not go there.
+        ends early is `Unreachable`, never just the end; where `close_delimited` is True nobody can tell, so compare
+        with the listing's `fileSize`. What is sent with a Content-Encoding is decoded, as Comet's own client does.
+        Where Comet redirects to a storage, the key does not go there.
         A file of an artifact needs `artifact_version_id`, and the key of the experiment that logged it; ``""`` where
         none did.
         """
@@ -448,6 +453,10 @@ class API(WorkspaceAPI):
         question = _about(experiment_key, "git/patch")
         async with self._calls.stream(question) as stream:
             body = b"".join([chunk async for chunk in stream])
+        if stream.close_delimited and not zipfile.is_zipfile(io.BytesIO(body)):
+            raise Unreachable(f"The connection ended before all of {question} had come, or without a sign of that")
+        if is_page(body[:LOOK]):
+            raise Unintelligible(f"An HTML page came instead of {question}: a login page, or a proxy's?")
         return await self._calls.understood(question, body, models.patch)
 
     # -- the store -------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from cometfs.comet.address import Address
-from cometfs.comet.encodings import ACCEPTED
+from cometfs.comet.encodings import ACCEPTED, is_encoded
 from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.question import Question, refusal, storage_refusal
 from cometfs.comet.transport import Reply, Transport
@@ -68,9 +68,15 @@ class AssetStream:
 
     size: int | None
     """Bytes of the whole, where the server tells."""
+    close_delimited: bool
+    """Whether only the end of the connection marks that of the body, so that a cut one looks like a whole one."""
+    is_html: bool
+    """Whether the server calls it HTML."""
 
     def __init__(self, question: Question, reply: Reply, patience: float, stall: float) -> None:
         self.size = _length(reply)
+        self.close_delimited = reply.close_delimited
+        self.is_html = _media_type(reply) in ("text/html", "application/xhtml+xml")
         self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
         self._arrived = 0
         self._error: CometFSError | None = None
@@ -109,7 +115,11 @@ class AssetStream:
 
 def _length(reply: Reply) -> int | None:
     told = reply.headers.get("content-length", "")
-    return int(told) if told.isdecimal() and not reply.headers.get("content-encoding") else None
+    return int(told) if told.isdecimal() and not is_encoded(reply.headers) else None
+
+
+def _media_type(reply: Reply) -> str:
+    return reply.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Calls:

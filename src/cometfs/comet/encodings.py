@@ -6,6 +6,7 @@ httpx does this too, but inside generators that a damaged body leaves behind unf
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Protocol
 
 ACCEPTED = "gzip, deflate"
@@ -55,6 +56,11 @@ class Inflate:
     def finish(self) -> None:
         if self._begun and not self._inner.eof:
             raise Damaged("its compressed part has no end")
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether a body is not on the wire as it is, by its headers (names in lower case)."""
+    return headers.get("content-encoding", "").strip().lower() not in ("", "identity")
 
 
 def decoder(encoding: str) -> Decoder:

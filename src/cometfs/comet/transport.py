@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import trio
 
 from cometfs import __version__
 from cometfs.comet.causes import innermost, reason
-from cometfs.comet.encodings import Damaged, Decoder, decoder
+from cometfs.comet.encodings import Damaged, Decoder, decoder, is_encoded
 from cometfs.comet.policy import Transient
 from cometfs.comet.proxies import proxy_for
 from cometfs.comet.straight import Straight, straight
@@ -94,9 +94,19 @@ def _border(host: str) -> Iterator[None]:
         raise ours(exc, host) from exc
 
 
+def is_close_delimited(headers: Mapping[str, str], extensions: Mapping[str, Any]) -> bool:
+    """Whether a body ends where the connection does, so that one that was cut looks like a whole one (RFC 9112, 6.3).
+
+    What is compressed has an end of its own, which its decoder checks. HTTP/2 marks the end of a stream.
+    """
+    framed = "content-length" in headers or "transfer-encoding" in headers or is_encoded(headers)
+    return not framed and extensions.get("http_version", b"HTTP/1.1").startswith(b"HTTP/1")
+
+
 class Reply:
     """Status and headers of an answer, and its body on the way. Whoever has one closes it.
 
+    `close_delimited` is True where nothing but the end of the connection tells that the body has ended.
     `_ended` is True as soon as there is nothing more to be had: at the end, and after an error. `_inside` is True while
     the generators of httpcore wait in the middle of the body.
     """
@@ -105,6 +115,7 @@ class Reply:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self.status = response.status_code
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.close_delimited = is_close_delimited(self.headers, response.extensions)
         self._response, self._host = response, host
         self._parts = aiter(response.stream)
         self._straight = straight(self.headers, response.extensions)

@@ -5,31 +5,40 @@ Not here: what is asked ahead of its readers (warming.py), and what is shown of 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import trio
 
 from cometfs.cache.disk import Bodies
+from cometfs.cache.disk import Stream as Arriving
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER, Urgency
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
-from cometfs.lease import Lease
+from cometfs.lease import SEALED, Lease
 from cometfs.tree import questions
 from cometfs.tree.doubts import Doubts
 from cometfs.tree.node import Asker, At, Row, Source, Stream
 from cometfs.tree.place import OpenedBody
 from cometfs.tree.questions import each_of
+from cometfs.tree.validation import Expected, stream_name, validated
 from cometfs.tree.warming import Warmer
+
+log = logging.getLogger(__name__)
 
 
 async def _no_status() -> Row:
     await trio.lowlevel.checkpoint()
     return {}
+
+
+async def _no_listing(_stream: Stream, _at: At) -> None:
+    await trio.lowlevel.checkpoint()
 
 
 class Answers:
@@ -50,6 +59,8 @@ class Answers:
         self.status = status
         self.store = store
         self.bodies = bodies
+        self.relist: Callable[[Stream, At], Awaitable[None]] = _no_listing
+        """Lets the listing be asked for again that told of a body what is not so."""
         self.doubts = Doubts()
         self.warmer = Warmer(self, loads, spare)
 
@@ -146,14 +157,30 @@ class Answers:
 
     async def open_body(self, stream: Stream, at: At) -> OpenedBody:
         """A body, open, its size known."""
-        key = stream.key(at)
+        key, expected = stream.key(at), Expected.of(stream, at)
+
+        def begin() -> AbstractAsyncContextManager[Arriving]:
+            return validated(stream.begin(self.api, at), expected, lambda size: self._differs(stream, at, size))
+
         while True:
             try:
-                return OpenedBody(key, await self.bodies.open(key, lambda: stream.begin(self.api, at)), self.bodies)
+                return OpenedBody(key, await self.bodies.open(key, begin), self.bodies)
             except Withheld:
                 if not CALLER.get().waits:
                     raise
                 # It was being fetched ahead; now somebody waits for it.
+
+    async def _differs(self, stream: Stream, at: At, size: int) -> None:
+        """A body that is whole has another size than its listing tells: that is said once, and the listing asked
+        again."""
+        key = ("differs", stream.size(at), *at.key)
+        held = self.store.peek(key)
+        if held is not None and held.value == size:
+            return
+        self.store.keep(key, size, SEALED)
+        listed = f"its listing says {stream.size(at):,}"
+        log.warning("%s has %s bytes, %s: it is shown as it came", stream_name(stream, at), f"{size:,}", listed)
+        await self.relist(stream, at)
 
 
 def _lasts(at: At) -> bool:

@@ -11,8 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from cometfs.cache.disk import Stream as Arriving
-from cometfs.comet.api import API
+from cometfs.comet.api import API, AssetStream
 from cometfs.lease import RUNNING, Lease
 from cometfs.tree.names import Path
 
@@ -153,15 +152,24 @@ class Stream:
     """A question whose answer is too big for memory: a stream of bytes, which becomes a file as it is."""
 
     name: str
-    begin: Callable[[API, At], AbstractAsyncContextManager[Arriving]]
-    size: Callable[[At], int | None]
-    """The size in bytes that the listing tells, None where it tells none that can be trusted."""
+    begin: Callable[[API, At], AbstractAsyncContextManager[AssetStream]]
+    row: Callable[[At], Row]
+    """What the listing tells of the body: its name, type and size."""
+    listed_by: tuple[Source, ...] = ()
+    """The listings that may have told it ..."""
+    listed_at: Callable[[At], tuple[Hashable, ...]] = lambda at: at.key[:1]
+    """... and the place that they are about."""
     same_as: Stream | None = None
     """Another question for the very same bodies, whose name it bears: they are kept once for both."""
 
     def __post_init__(self) -> None:
         if self.same_as is None or self.same_as.name != self.name:
             _declare(self.name)
+
+    def size(self, at: At) -> int | None:
+        """The size in bytes that the listing tells. None for 0: that may be the truth or a listing that does not know,
+        and asking tells which."""
+        return self.row(at).get("fileSize") or None
 
     def key(self, at: At) -> Hashable:
         """Where the body for `at` is kept: another size in the listing means another body."""

@@ -188,8 +188,8 @@ ASSETS = about_experiment("experiment/asset/list", API.experiment_assets)
 ASSET = Stream(
     "experiment/asset/get-asset",
     lambda api, at: api.stream_asset(key(at), at.item["assetId"]),
-    # A 0 may be the truth or a listing that does not know; asking tells which.
-    lambda at: at.item["fileSize"] or None,
+    lambda at: at.item,
+    (ASSETS,),
 )
 AHEAD_BYTES = 4 << 20
 """The biggest asset that is fetched before anybody wants it."""

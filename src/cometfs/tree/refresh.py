@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.tree.answers import Answers
-from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source, eaches_of
+from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source, Stream, eaches_of
 from cometfs.tree.place import Node
 from cometfs.tree.questions import METADATA
 from cometfs.tree.scope import Place, Question, Scope, questions_of
@@ -50,6 +50,12 @@ class Refresh:
         self._answers.bodies.drop_all(scope)
         await self._store.drop_all(scope, scope.firsts)
         return scope
+
+    async def relist(self, stream: Stream, at: At) -> None:
+        """Drops the listing that told of a body, which came with another size; asks nobody itself."""
+        place = stream.listed_at(at)
+        scope = self._asking(set(stream.listed_by), frozenset({place[:1]}), place, None)
+        await self._store.drop_all(scope, scope.firsts)
 
     def scope(self, node: Node, above: Sequence[Node]) -> Scope:
         """What is meant by a node."""

@@ -90,13 +90,16 @@ def _logged(version: Version, row: Row) -> str:
     return version.experiment_key or row.get("experimentKey") or ""
 
 
-def _size(at: At) -> int | None:
-    return at.item.row["fileSize"] or None
-
-
 def _begin(api: Any, at: At) -> Any:
     held: Held = at.item
     return api.stream_asset(at.key[0], held.row["assetId"], held.version.row.get("artifactVersionId"))
 
 
-FILE = Stream(ASSET.name, _begin, _size, same_as=ASSET)
+FILE = Stream(
+    ASSET.name,
+    _begin,
+    lambda at: at.item.row,
+    (ARTIFACT_FILES, MODEL, MODEL_FILES),
+    lambda at: (at.workspace, at.item.version.name, at.item.version.row["version"]),
+    same_as=ASSET,
+)

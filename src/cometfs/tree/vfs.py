@@ -43,6 +43,7 @@ class Vfs:
         self.listings = Listings(answers, self.writing)
         self.files = Files(answers, self._sizes, Made(answers.store, names), self.writing)
         self.refresh = Refresh(answers, self._sizes, tree)
+        answers.relist = self.refresh.relist
 
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without asking anybody."""
