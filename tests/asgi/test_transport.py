@@ -284,7 +284,7 @@ async def test_a_download_cut_by_the_server_is_an_error() -> None:
 
 
 def framed(body: bytes, *headers: str, version: str = "1.1") -> bytes:
-    return f"HTTP/{version} 200 OK\r\n{''.join(f'{header}\r\n' for header in headers)}\r\n".encode() + body
+    return "\r\n".join([f"HTTP/{version} 200 OK", *headers, "", ""]).encode() + body
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -325,14 +325,13 @@ async def test_it_is_known_what_marks_the_end_of_a_body(
         assert stream.close_delimited == close_delimited
         if body is None:
             with pytest.raises((Unreachable, Unintelligible)):
-                await anext(iterated(stream))
+                await whole(stream)
         else:
-            assert await anext(iterated(stream)) == body
+            assert await whole(stream) == body
 
 
-async def iterated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """All of it, at once."""
-    yield b"".join([chunk async for chunk in stream])
+async def whole(stream: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in stream])
 
 
 def zipped(text: str) -> bytes:

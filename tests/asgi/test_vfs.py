@@ -170,6 +170,11 @@ async def test_a_listing_that_stays_wrong_is_asked_again_once(vfs: Vfs, wire: Wi
             lambda answer: answer["files"],
             "vision-lab/.artifacts/digits-split/1.1.0/README.md",
         ),
+        (
+            "registry-model/details",
+            lambda answer: [row for version in answer["versions"] for row in version["assets"]],
+            "vision-lab/.models/digits-mlp/1.1.0/digits-mlp/config.json",
+        ),
     ],
 )
 async def test_listings_of_versions_heal_like_those_of_experiments(
