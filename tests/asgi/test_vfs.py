@@ -16,7 +16,7 @@ from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.tree import listings, place
-from cometfs.tree.node import Dir, File
+from cometfs.tree.node import Dir, File, Stream
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
@@ -367,3 +367,22 @@ async def test_who_goes_through_a_folder_is_told_all_its_sizes_at_once(vfs: Vfs,
     for node in others:
         await vfs.attributes(node, folder)
     assert wire.asked == ["experiment/asset/get-asset"] * (1 + len(others))
+
+
+def is_asset(node: Node) -> bool:
+    return isinstance(node.entry, File) and isinstance(node.entry.source, Stream)
+
+
+async def test_sizes_that_no_listing_tells_are_asked_for_together(vfs: Vfs, wire: Wire) -> None:
+    """Of assets that are listed with a size of 0, which Comet also tells where it knows none."""
+    tell_size(wire, 0)
+    folder = await at(vfs, f"{FOREST}/assets")
+    first, *others = filter(is_asset, (await vfs.listings.children(folder))[0].nodes.values())
+    assert others
+    vfs.listed(folder)
+    await vfs.attributes(first, folder)
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.asked.count("experiment/asset/get-asset") == 1 + len(others)
+    for node in others:
+        assert (await vfs.attributes(node, folder)).size == len(await read(vfs, f"{FOREST}/assets/{node.name}"))
+    assert wire.asked.count("experiment/asset/get-asset") == 1 + len(others)

@@ -41,6 +41,7 @@ class Faults:
     edits: dict[str, Edit] = field(default_factory=dict)
     """By endpoint."""
     stalled: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
     released: threading.Event = field(default_factory=threading.Event)
     arrivals: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -49,8 +50,13 @@ class Faults:
         """Requests whose target has `part` wait until all are released."""
         self.stalled.add(part)
 
+    def hold(self, part: str) -> None:
+        """The same, but they are answered then."""
+        self.held.add(part)
+
     def release(self) -> None:
         self.stalled.clear()
+        self.held.clear()
         self.released.set()
 
     def arrived(self, target: str) -> None:
@@ -83,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.faults.released.wait()
             self.close_connection = True
             return
+        if any(part in self.path for part in self.faults.held):
+            self.faults.released.wait()
         declared = [answer for part, answer in self.faults.answers.items() if part in self.path]
         self._reply(declared[0] if declared else self._edited(self._passed_on()))
 

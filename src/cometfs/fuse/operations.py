@@ -191,6 +191,7 @@ class Operations(Refusals):
 
     @at_once
     def releasedir(self, fh: FileHandleT) -> None:
+        self._vfs.closed(self._handles.dir(fh).inode.node)
         self._handles.release_dir(fh)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:

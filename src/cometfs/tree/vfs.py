@@ -17,15 +17,13 @@ from cometfs.tree.answers import Answers
 from cometfs.tree.files import Files
 from cometfs.tree.listings import Listings
 from cometfs.tree.made import Made
-from cometfs.tree.node import At, Dir, File, Link, Source, Stream
-from cometfs.tree.place import NODE_BYTES, Attributes, Node
+from cometfs.tree.node import At, Dir, File, Link, Stream
+from cometfs.tree.place import Attributes, Node
 from cometfs.tree.refresh import Refresh
+from cometfs.tree.size_prefetch import SizePrefetch
 from cometfs.tree.sizes import Sizes
 from cometfs.tree.table import words
 from cometfs.tree.writing import Writing
-
-_GOING_THROUGH = Lease(10.0)
-"""For how long somebody who listed a directory is taken to go through it."""
 
 
 class Vfs:
@@ -41,6 +39,7 @@ class Vfs:
         self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
         self.writing = Writing(answers, rw=rw)
         self.listings = Listings(answers, self.writing)
+        self._prefetch = SizePrefetch(answers, self.listings, lambda node: self.glance(node).size is None)
         self.files = Files(answers, self._sizes, Made(answers.store, names), self.writing)
         self.refresh = Refresh(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
@@ -71,31 +70,19 @@ class Vfs:
             return replace(seen, size=estimate, settled=False)
         if seen.size is None:
             if directory is not None:
-                self._warm_siblings(directory)
+                self._prefetch.missed(directory, node)
             opened = await self.files.open(node)
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
         return seen
 
     def listed(self, directory: Node) -> None:
-        """Somebody goes through a directory: if he asks for the size of one file, he will ask for that of all."""
-        self._store.keep(("listed", directory.identity), True, _GOING_THROUGH, NODE_BYTES)
+        """A program lists a directory, which `closed` tells the end of: it may ask for the sizes of all in it."""
+        self._prefetch.opened(directory)
 
-    def _warm_siblings(self, directory: Node) -> None:
-        """Asks at once, and once, what must be asked to tell the sizes in a directory that somebody goes through."""
-        key = ("listed", directory.identity)
-        listing = self.listings.peek(directory)
-        if listing is None or self._store.peek(key) is None:
-            return
-        self._store.drop(key)
-        wanted = {}
-        for node in listing.nodes.values():
-            entry = node.entry
-            if not isinstance(entry, File) or not isinstance(entry.source, Source) or entry.estimate(node.at):
-                continue
-            if self.glance(node).size is None:
-                wanted[entry.source.key(node.at)] = (entry.source, node.at)
-        self._answers.warmer.warm(list(wanted.values()))
+    def closed(self, directory: Node) -> None:
+        """It has listed it."""
+        self._prefetch.closed(directory)
 
     def provenance(self, node: Node) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""

@@ -22,7 +22,8 @@ from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
 from cometfs.lease import is_settling
 from cometfs.tree import questions
-from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
+from cometfs.tree.node import Asker, At, Batch, Found, Row, Source, Stream
+from cometfs.tree.place import OpenedBody
 from cometfs.tree.readahead import FIRST, Readahead
 from cometfs.tree.together import COLUMNS, of_project
 
@@ -54,6 +55,8 @@ class Asks(Protocol):
     def store(self) -> Store: ...
 
     async def ask(self, source: Source, at: At) -> Held: ...
+
+    async def open_body(self, stream: Stream, at: At) -> OpenedBody: ...
 
     def fill(self, source: Source, at: At, answer: Any) -> Held: ...
 
@@ -134,7 +137,7 @@ class Warmer:
         key, lease = source.key(at), source.lease(at)
         await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
 
-    def warm(self, wanted: Sequence[tuple[Source, At]]) -> None:
+    def warm(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
         """Asks single questions that somebody is about to ask."""
         if self._spare(Urgency.AHEAD):
             self._start(AHEAD, self._singly, list(wanted))
@@ -199,14 +202,18 @@ class Warmer:
             return False
         return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
 
-    async def _singly(self, wanted: list[tuple[Source, At]]) -> None:
-        async def one(question: tuple[Source, At]) -> None:
+    async def _singly(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
+        async def one(question: tuple[Source | Stream, At]) -> None:
+            source, at = question
             try:
-                await self._answers.ask(*question)
+                if isinstance(source, Stream):
+                    (await self._answers.open_body(source, at)).close()
+                else:
+                    await self._answers.ask(source, at)
             except CometFSError as error:
                 log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
 
-        async def in_turn(question: tuple[Source, At]) -> None:
+        async def in_turn(question: tuple[Source | Stream, At]) -> None:
             async with self._abreast:
                 await one(question)
 
