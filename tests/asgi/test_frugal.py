@@ -98,6 +98,55 @@ async def test_metrics_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) 
         assert await read(alone, path) == seen[path]
 
 
+SUMMARY = "experiment/metrics/summary"
+
+
+async def test_summaries_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """`cat */metrics.json`; bytes as if each had been asked alone; then the table asks for none of it again."""
+    directories = await experiments(vfs)
+    wire.asked.clear()
+    seen = {name: await read(vfs, f"{PROJECT}/{name}/metrics.json") for name in directories}
+    # Three before the walk is one; those of 20,000 points, of which a chart tells a sample; one a project for the rule.
+    singly = [name for name in directories if name.startswith("sgd-20k")]
+    assert wire.asked.count(SUMMARY) <= 4 + len(singly), Counter(wire.asked)
+    assert 0 < wire.asked.count(CHARTS) <= 6, Counter(wire.asked)
+    wire.asked.clear()
+    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    assert wire.asked.count(SUMMARY) <= 4 + len(singly), Counter(wire.asked)
+    for name in directories:
+        assert await read(alone, f"{PROJECT}/{name}/metrics.json") == seen[name]
+
+
+async def test_summaries_cost_nothing_after_the_table(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """It has asked for all of it."""
+    directories = await experiments(vfs)
+    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    wire.asked.clear()
+    seen = {name: await read(vfs, f"{PROJECT}/{name}/metrics.json") for name in directories}
+    assert wire.asked == []
+    for name in directories[::10]:
+        assert await read(alone, f"{PROJECT}/{name}/metrics.json") == seen[name]
+
+
+def tell_the_last_of_equal_values(answer: dict[str, list[dict[str, str]]]) -> None:
+    for row in answer["values"]:
+        for bound in ("Min", "Max"):
+            if row[f"value{bound}"] == row["valueCurrent"]:
+                row[f"step{bound}"] = row["stepCurrent"]
+
+
+async def test_which_of_equal_values_counts_is_not_guessed(vfs: Vfs, wire: Wire) -> None:
+    """A server whose summaries tell the last of them is believed; the values are still taken from its charts."""
+    wire.edits[SUMMARY] = tell_the_last_of_equal_values
+    directories = await experiments(vfs)
+    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    assert wire.asked.count(SUMMARY) < len(directories) / 2
+    seen = {name: await read(vfs, f"{PROJECT}/{name}/metrics.json") for name in directories}
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as other:
+        for name in directories[::7]:
+            assert await read(other, f"{PROJECT}/{name}/metrics.json") == seen[name]
+
+
 @pytest.mark.parametrize("file", ["metrics/train_loss.csv", "plots/train_loss.svg"])
 async def test_no_experiment_is_asked_ahead_for_a_metric_that_it_lacks(vfs: Vfs, wire: Wire, file: str) -> None:
     """`cat */metrics/train_loss.csv`, where those that come next have other metrics."""

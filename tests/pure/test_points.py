@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.comet import models
-from cometfs.render import points
+from cometfs.render import points, spreads
 from cometfs.render.numbers import number_of, placed, spelt
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**70), 2**70).map(float)
@@ -121,8 +121,15 @@ def test_the_extent_of_points_is_what_a_summary_says() -> None:
     assert points.extent([]) is None
     assert points.extent([(0, None, 0, "NaN")]) is None
     assert points.extent([(0, None, 0, "word")]) is None
-    summary = {"valueCurrent": "2.0", "valueMin": "1E0", "valueMax": "9"}
-    assert points.extent_of_summary(summary) == ("2.0", "1.0", "9.0")
+    summary = {
+        "valueCurrent": "2.0",
+        "valueMin": "1E0",
+        "valueMax": "9",
+        "stepCurrent": 2,
+        "stepMin": 1.0,
+        "stepMax": 3,
+    }
+    assert spreads.of_summary(summary) == ("2.0", 2, "1.0", 1, "9.0", 3)
 
 
 CELLS = st.none() | st.integers() | st.floats()

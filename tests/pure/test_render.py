@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.render import objects, tables, text
+from cometfs.render import objects, spreads, tables, text
 from cometfs.render.points import of_points, sheet
 from cometfs.render.sieve import sieve
 
@@ -90,7 +90,7 @@ def test_a_summary_has_last_min_and_max_with_their_steps() -> None:
         "stepMin": 2,
         "stepMax": None,
     }
-    assert objects.metric_summaries([answer]).decode() == (
+    assert objects.metric_spreads({"loss": spreads.of_summary(answer)}).decode() == (
         '{\n  "loss": {"last": 0.5, "last_step": 3, "min": 0.25, "min_step": 2, "max": "NaN", "max_step": null}\n}\n'
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -78,16 +78,16 @@ def values_by_name(values: Mapping[str, Any]) -> bytes:
     return _object((name, literal(value)) for name, value in values.items())
 
 
-def metric_summaries(rows: Iterable[Mapping[str, Any]] | None) -> bytes:
-    """Metric summaries as an object: name -> last, min, max and the steps of the three."""
-    return _object((row["name"], _summary(row)) for row in rows or ())
+def metric_spreads(spreads: Mapping[str, Sequence[Any]]) -> bytes:
+    """Metrics as an object: name -> last, min, max and the steps of the three (see `spreads.Spread`)."""
+    return _object((name, _spread(told)) for name, told in spreads.items())
 
 
-def _summary(row: Mapping[str, Any]) -> str:
-    fields = []
-    for word, field in (("last", "Current"), ("min", "Min"), ("max", "Max")):
-        fields.append(f'"{word}": {literal(spelt(row["value" + field]))}')
-        fields.append(f'"{word}_step": {literal(row["step" + field])}')
+_SPREAD = ("last", "last_step", "min", "min_step", "max", "max_step")
+
+
+def _spread(told: Sequence[Any]) -> str:
+    fields = (f'"{word}": {literal(value)}' for word, value in zip(_SPREAD, told, strict=True))
     return "{" + ", ".join(fields) + "}"
 
 

@@ -138,8 +138,3 @@ def _numbers(values: Sequence[Any]) -> Sequence[float | None]:
         except ValueError:
             pass  # words
     return list(map(number_of, values))
-
-
-def extent_of_summary(row: Mapping[str, Any]) -> Extent:
-    """The same from a row of ``metrics/summary``."""
-    return Extent(spelt(row["valueCurrent"]), spelt(row["valueMin"]), spelt(row["valueMax"]))

@@ -15,7 +15,8 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - `ls` of a directory of projects or experiments costs 1 call, whatever their number; `ls` in an experiment none.
 - A small file costs 1 call when it is read, or when `ls -l` wants its size; files of one answer share it.
 - An asset costs 1 call. A second read costs nothing: for hours if the experiment has ended, 5 seconds if it runs.
-- `*/params.json` and `*/metrics/` of a whole project cost a call for some hundred experiments, not one for each.
+- `*/params.json`, `*/metrics.json` and `*/metrics/` of a whole project cost a call for some hundred experiments, not
+  one for each; after `experiments.csv` nearly none. One with NaN, words or over 15,000 points is asked by itself.
 - `grep -r` over N experiments costs some 10 calls for each, and 1 for each asset: name the files instead,
   as in `grep lr */params.json`.
 - `<experiment>/.api/` (Comet's own answers, whole) is there when it is named and in no listing: `ls A/.api`.
@@ -30,7 +31,7 @@ _COMMANDS = (
     ("ls", "what is here"),
     ("cat */url.txt", "where it is at Comet"),
     ("grep -H '\"lr\"' */params.json", "one parameter of all experiments: a few calls"),
-    ("jq -c .loss */metrics.json", "last, min and max of a metric"),
+    ("grep '\"loss\"' */metrics.json", "last, min and max of a metric: a few calls"),
     ("jq -c '[.name, .tags]' experiments.jsonl", "all experiments, one a line"),
     ("diff A/params.json B/params.json", "what differs between two experiments"),
     ("diff A/code.py B/code.py", "... in their code"),

@@ -6,6 +6,7 @@ that have ended and are not archived; an experiment is asked by itself where the
 - it is not in the answer, or has more than `HEAVY` bytes of points
 - a metric of it has 15,000 points or more, two at the same step and millisecond, or a value that is no number
 - for last, least and greatest value: also where one is NaN
+- for those with their steps: also where times and steps do not agree which was first, or last
 
 The names that a batch asks for are those of ``project/column-names``. Whoever asks for a batch holds it against what
 single calls have told before (answers.py). Not here: when a batch is asked for (answers.py, readahead.py).
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 import trio
 
+from cometfs import lease
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Unsupported
-from cometfs.render import points
+from cometfs.render import points, spreads
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
 from cometfs.tree.questions import about_experiment, key, listing, project_id, sealed
@@ -103,7 +105,7 @@ POINTS = Source("points of all metrics", _points, sealed, kept=False, of=(EVERY_
 
 
 async def _names(asker: Asker, at: At) -> list[str]:
-    return sorted({row["name"] for row in await asker.answer(questions.SUMMARY, at)})
+    return sorted(await asker.answer(SPREADS, at))
 
 
 async def _sheet(asker: Asker, at: At) -> bytes:
@@ -159,8 +161,17 @@ _SEVERAL = Source("several metrics of an experiment", _nothing, listing, kept=Fa
 SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False, of=(EVERY_POINT,))
 
 
+async def _spreads(asker: Asker, at: At) -> dict[str, list[Any]]:
+    return _spreads_of(await asker.answer(questions.SUMMARY, at))
+
+
+def _spreads_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {row["name"]: list(spreads.of_summary(row)) for row in rows}
+
+
 async def _extents(asker: Asker, at: At) -> dict[str, list[Any]]:
-    return {row["name"]: list(points.extent_of_summary(row)) for row in await asker.answer(questions.SUMMARY, at)}
+    told = {name: spreads.Spread(*found) for name, found in (await asker.answer(SPREADS, at)).items()}
+    return {name: [found.last, found.low, found.high] for name, found in told.items()}
 
 
 class _Told(NamedTuple):
@@ -168,6 +179,9 @@ class _Told(NamedTuple):
 
     sheets: dict[str, bytes]
     extents: dict[str, list[Any]]
+    spreads: dict[str, list[Any]]
+    tied: bool
+    """Whether `spreads` takes the first of equal values for the least or the greatest of a metric."""
     names: list[str]
 
 
@@ -178,24 +192,52 @@ async def _metrics_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
     charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)
     count = sum(len(metric["values"]) for chart in charts.values() for metric in chart["metrics"])
     told = await _aside(lambda: {one: _told(chart) for one, chart in charts.items()}, count=count)
-    return [found for at in places if key(at) in told for found in _found(at, told[key(at)])]
+    found = {at.key: (at, told[key(at)]) for at in places if key(at) in told and _is_light(told[key(at)])}
+    first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
+    return [answer for at, one in found.values() for answer in _found(at, one, first)]
 
 
 def _told(chart: Mapping[str, Any]) -> _Told:
     rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
-    sheets = {name: points.sheet(found) for name, found in rows.items() if found is not None}
-    extents = {name: points.extent(found) for name, found in rows.items() if found is not None}
-    known = {name: list(extent) for name, extent in extents.items() if extent is not None}
-    return _Told(sheets, known, sorted(rows))
+    certain = {name: found for name, found in rows.items() if found is not None}
+    sheets = {name: points.sheet(found) for name, found in certain.items()}
+    extents = {name: list(extent) for name, found in certain.items() if (extent := points.extent(found)) is not None}
+    derived = {name: told for name, found in certain.items() if (told := spreads.of_points(found)) is not None}
+    tied = any(told.tied for told in derived.values())
+    return _Told(sheets, extents, {name: list(told.spread) for name, told in derived.items()}, tied, sorted(rows))
 
 
-def _found(at: At, told: _Told) -> list[Found]:
-    if not told.names or sum(map(len, told.sheets.values())) > HEAVY:
-        return []
+def _is_light(told: _Told) -> bool:
+    return bool(told.names) and sum(map(len, told.sheets.values())) <= HEAVY
+
+
+async def _first_counts(asker: Asker, tied: Sequence[tuple[At, _Told]]) -> bool:
+    """Whether the summaries of a server tell the first of equal values, as one experiment at least that has some says.
+
+    Costs a call, once, unless the summary of one is at hand: who goes through a project has asked for some.
+    """
+    if not tied:
+        return False
+    project = of_project(tied[0][0])
+    known = asker.at_hand(_FIRST_COUNTS, project)
+    if known is None:
+        at, told = next((one for one in tied if asker.at_hand(questions.SUMMARY, one[0]) is not None), tied[0])
+        try:
+            summary = _spreads_of(await asker.answer(questions.SUMMARY, at))
+        except NotFound:  # deleted since the listing: the next batch will tell
+            return False
+        known = all(summary.get(name) == spread for name, spread in told.spreads.items())
+        asker.fill(_FIRST_COUNTS, project, known)
+    return bool(known)
+
+
+def _found(at: At, told: _Told, first: bool) -> list[Found]:
     found = [Found(METRIC_NAMES, at, told.names)]
     found += [Found(METRIC, questions.at_metric(at, name), sheet) for name, sheet in told.sheets.items()]
     if len(told.extents) == len(told.names):
         found.append(Found(EXTENTS, at, told.extents))
+    if len(told.spreads) == len(told.names) and (first or not told.tied):
+        found.append(Found(SPREADS, at, told.spreads))
     return found
 
 
@@ -208,16 +250,20 @@ async def _aside(work: Any, *arguments: Any, count: int) -> Any:
 
 METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
 
-METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,))
+SPREADS = Source("experiment/metrics/summary by name", _spreads, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,))
+"""Metric -> `spreads.Spread`. Alone 1 call, the summary, which the listing of `metrics/` shares."""
+
+_FIRST_COUNTS = Source("which of equal values counts", _nothing, lambda _at: lease.SEALED, kept=False)
+"""Of a project; never asked, only noted: whether the first of equal values is the least or the greatest."""
+
+METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY, of=(SPREADS,))
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
 METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
-EXTENTS = Source(
-    "last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,)
-)
+EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY, of=(SPREADS,))
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
 
 

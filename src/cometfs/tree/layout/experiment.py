@@ -119,9 +119,10 @@ EXPERIMENT = Dir(
         ),
         File(
             "metrics.json",
-            questions.SUMMARY,
-            objects.metric_summaries,
+            together.SPREADS,
+            objects.metric_spreads,
             "metric -> last, min, max and their steps",
+            nothing=lambda spreads: not spreads,
             sdk=("experiment_metrics_summary",),
         ),
         Dir(
