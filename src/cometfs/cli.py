@@ -49,6 +49,11 @@ def _log_to_stderr(level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 
+def _warn(sentences: list[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"cometfs: warning: {sentence}", err=True)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(cometfs.__version__, prog_name="cometfs")
 def main() -> None:
@@ -93,7 +98,7 @@ def mount(
 
     The key is taken from --api-key-file, else from COMET_API_KEY, else from Comet's own configuration files.
     """
-    from cometfs import app, config, daemon
+    from cometfs import app, config, daemon, exposure
     from cometfs.fuse import session
 
     settings = config.mount_settings(
@@ -110,11 +115,18 @@ def mount(
     )
     session.prepare(settings.mountpoint)
     _log_to_stderr(log_level)
+    warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files)
+    _warn(warnings)
     if foreground:
         app.run(app.mount, settings, lambda: None)
     else:
         log_path = config.log_file(settings.mountpoint)
-        daemon.in_background(lambda ready: app.run(app.mount, settings, ready), log_path)
+
+        def in_daemon(ready: Callable[[], None]) -> None:
+            _warn(warnings)  # into its log
+            app.run(app.mount, settings, ready)
+
+        daemon.in_background(in_daemon, log_path)
         daemon.leave()
 
 
@@ -175,6 +187,13 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
 @click.argument("archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--bind", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one.")
 @click.option("--api-key", help="Accept just this key; without, any key that is not empty.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Another name of this server, by which a proxy, a container or a tunnel shows it (repeatable).",
+)
 @click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by so many milliseconds.")
 @click.option("--access-log", type=click.Path(path_type=Path), help="Append one JSON line per request to this file.")
 @click.option("--replicate", default=1, type=click.IntRange(min=1), help="Serve every archive N times, for scale.")
@@ -191,6 +210,7 @@ def serve(
     archives: Path | None,
     bind: str,
     api_key: str | None,
+    hosts: tuple[str, ...],
     latency: float,
     access_log: Path | None,
     replicate: int,
@@ -200,10 +220,11 @@ def serve(
 
     Experiments that are logged to it are kept in DIR, which is made if it is not there.
     """
-    from cometfs import app, config
+    from cometfs import app, config, exposure
 
     _log_to_stderr("warning")
-    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after)
+    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts)
+    _warn(exposure.of_server(bind, api_key))
     app.run(app.serve, settings, lambda url: click.echo(f"Comet at {url}"))
 
 

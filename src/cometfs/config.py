@@ -52,6 +52,8 @@ class MountSettings:
     """Calls an hour."""
     live_interval: float = RUNNING
     """Seconds for which answers about an experiment hold that may be running."""
+    key_files: tuple[Path, ...] = ()
+    """Files with a key in them that were read."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -71,6 +73,8 @@ class ServeSettings:
     replicate: int
     crashed_after: float
     """Seconds of silence."""
+    hosts: tuple[str, ...] = ()
+    """What others call this server: NAME or NAME:PORT."""
 
 
 def mount_settings(
@@ -99,6 +103,7 @@ def mount_settings(
         size_in_bytes(cache_size),
         rate,
         live_interval,
+        (*([api_key_file.expanduser()] if api_key_file else []), *found.key_files),
     )
 
 

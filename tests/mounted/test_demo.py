@@ -127,6 +127,7 @@ def test_demo_needs_no_account_and_heeds_none(stage: Stage) -> None:
     demo = started_demo(stage)
     demo.await_tour(path)
     assert {entry.name for entry in path.iterdir()} >= {"tabular", "vision-lab"}
+    assert "warning" not in demo.output.read_text()
     demo.process.terminate()
     assert demo.process.wait(PATIENCE) == 0
     stage.await_no_process()

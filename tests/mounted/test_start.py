@@ -204,6 +204,7 @@ def test_key_comes_from_a_file(stage: Stage) -> None:
     """A line break at its end does not matter."""
     (stage.home / "serve").mkdir()
     (stage.home / "key").write_text("right-key\n")
+    (stage.home / "key").chmod(0o600)
     with running_comet(stage.home / "serve", "--api-key", "right-key") as strict:
         said = stage.run("mount", stage.home / "mnt", "--url", strict.url, "--api-key-file", stage.home / "key")
         assert said == Said(0, "", "")

@@ -240,3 +240,12 @@ def test_without_proxies_everything_is_direct() -> None:
     """And NO_PROXY=* switches them off."""
     assert proxy_for("https://h", {}) is None
     assert proxy_for("https://h", {**PROXIES, "no": "*"}) is None
+
+
+def test_files_that_hold_a_key_are_told(places: Path, find: Find) -> None:
+    """Those that were read, whether the key is from there or not; none without a key."""
+    ini(places / "home", "[comet]\napi_key = k\n")
+    ini(places / "cwd", "[comet]\nworkspace = w\n")
+    (places / "cwd" / ".env").write_text("COMET_API_KEY=other\n")
+    assert find(None, "http://c").key_files == (places / "cwd" / ".env",)
+    assert find("key").key_files == (places / "cwd" / ".env", places / "home" / ".comet.config")

@@ -34,6 +34,8 @@ class Settings:
 
     api_key: str = field(repr=False)
     url: str
+    key_files: tuple[Path, ...] = field(default=(), compare=False)
+    """Files with a key in them that were read; the key may be from elsewhere."""
 
 
 def find_settings(
@@ -61,7 +63,7 @@ def find_settings(
         )
     told = _address_in(_sendable(key))
     address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or told or DEFAULT_URL
-    return Settings(key, address)
+    return Settings(key, address, tuple(surroundings.key_files))
 
 
 class _Surroundings:
@@ -69,6 +71,7 @@ class _Surroundings:
 
     def __init__(self, environ: Mapping[str, str], cwd: Path, home: Path) -> None:
         self._environ, self._cwd, self._home = environ, cwd, home
+        self.key_files: list[Path] = []
         self._sources: list[Mapping[str, str]] = []
         self._coming = self._all()
 
@@ -87,9 +90,15 @@ class _Surroundings:
 
     def _all(self) -> Iterator[Mapping[str, str]]:
         yield self._environ
-        yield _parsed_env(_text(self._cwd / ".env") or "")
+        env = self._cwd / ".env"
+        yield self._noted(env, _parsed_env(_text(env) or ""))
         for path in self._files():
-            yield _parsed_ini(path, _text(path) or "")
+            yield self._noted(path, _parsed_ini(path, _text(path) or ""))
+
+    def _noted(self, path: Path, source: Mapping[str, str]) -> Mapping[str, str]:
+        if _tidy(source.get("COMET_API_KEY")):
+            self.key_files.append(path)
+        return source
 
     def _files(self) -> Iterator[Path]:
         named = _tidy(self._environ.get("COMET_CONFIG")) or _tidy(self._environ.get("COMET_INI"))

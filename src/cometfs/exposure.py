@@ -1,0 +1,78 @@
+"""What lies more open than it should: a sentence for each, which names the remedy. A command says them when it starts.
+
+Not here: what is refused (local/borders.py), and where keys are looked for (comet/settings.py).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+import socket
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cometfs.comet.address import parse_address
+
+
+def of_mount(url: str, key_files: Iterable[Path]) -> list[str]:
+    """Of a mount of the Comet at `url`, with a key from one of `key_files`. Raises SetupError for no address."""
+    return [*map(_of_file, filter(is_open, dict.fromkeys(key_files))), *_of_address(url)]
+
+
+def _of_file(path: Path) -> str:
+    return f"{path} holds an API key and is open to others: chmod 600 {shlex.quote(str(path))}"
+
+
+def _of_address(url: str) -> list[str]:
+    parts = urlsplit(parse_address(url).root)
+    if parts.scheme != "http" or is_this_machine(parts.hostname or ""):
+        return []
+    return [f"the API key goes to {parts.hostname} unencrypted: name an address with https:// by --url"]
+
+
+def of_server(bind: str, api_key: str | None) -> list[str]:
+    """Of a server at `bind`, HOST:PORT."""
+    if api_key is not None or not is_reachable(bind):
+        return []
+    return [f"everybody who can reach {bind} may read and delete what is served: let in one key by --api-key KEY"]
+
+
+def is_open(path: Path) -> bool:
+    """Whether others may do anything with a file."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+    return False
+
+
+def is_reachable(bind: str) -> bool:
+    """Whether other machines can connect to what is bound there. Blocks."""
+    return not all(ipaddress.ip_address(address).is_loopback for address in _addresses(bind.rpartition(":")[0]))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or an address leads to this machine: nothing can be bound to one that does not. Blocks."""
+    found = _addresses(host)
+    return bool(found) and all(map(_can_bind, found))
+
+
+def _can_bind(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _addresses(host: str) -> list[str]:
+    """What a name leads to, without the zone of a link; nothing where it leads nowhere."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(place[4][0]).partition("%")[0] for place in found]
