@@ -12,11 +12,11 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from cometfs import __version__
+from cometfs import __version__, exposure
 from cometfs.cache.account_lock import AccountLock
 from cometfs.cache.budget import Budget
 from cometfs.cache.disk import Bodies
@@ -38,6 +38,9 @@ from cometfs.tree.layout import tree
 from cometfs.tree.scope import owner_of
 from cometfs.tree.vfs import Vfs
 
+if TYPE_CHECKING:
+    from cometfs.local.hosts import OwnNames
+
 # Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
 # half as long again to start.
 
@@ -49,6 +52,9 @@ SPOOL = 1 << 30
 
 START = 20.0
 """Seconds that the server may take for its first answer."""
+
+NAMING = 3.0
+"""Seconds that a name server may take to tell this machine's own name."""
 
 SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
@@ -185,6 +191,7 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     from cometfs.local import server
     from cometfs.local.opening import opened
 
+    names = await _own_names(settings)
     directory = opened(
         settings.archives,
         replicate=settings.replicate,
@@ -192,6 +199,7 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
         api_key=settings.api_key,
         latency=settings.latency_ms / 1000,
         access_log=settings.access_log,
+        names=names,
     )
     with directory as app:
         async with _until_signal() as nursery:
@@ -201,6 +209,20 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
                 raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
             ready(url)
             await trio.sleep_forever()
+
+
+async def _own_names(settings: ServeSettings) -> OwnNames:
+    from cometfs.local.hosts import OwnNames, machine_names
+    from cometfs.local.server import parsed
+
+    try:
+        bound = {parsed(settings.bind)[0]}
+        if await trio.to_thread.run_sync(exposure.is_reachable, settings.bind):
+            with trio.move_on_after(NAMING):
+                bound |= await trio.to_thread.run_sync(machine_names, abandon_on_cancel=True)
+        return OwnNames(bound, settings.hosts)
+    except ValueError as error:
+        raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
 
 
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:

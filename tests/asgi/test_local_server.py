@@ -62,7 +62,8 @@ async def connect(url: str) -> trio.SocketStream:
 async def start_download(url: str) -> trio.SocketStream:
     """A connection on which the asset is asked for and its beginning has come."""
     stream = await connect(url)
-    await stream.send_all(f"GET {ASSET} HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\n\r\n".encode())
+    host = urlsplit(url).netloc
+    await stream.send_all(f"GET {ASSET} HTTP/1.1\r\nHost: {host}\r\nAuthorization: k\r\n\r\n".encode())
     assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 200")
     return stream
 
@@ -94,8 +95,9 @@ async def test_many_clients_many_requests(directory: Path) -> None:
 
     async def ask(url: str) -> None:
         stream = await connect(url)
+        line = f"GET /api/rest/v2/workspaces HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nAuthorization: k\r\n\r\n"
         for _ in range(20):
-            await stream.send_all(b"GET /api/rest/v2/workspaces HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\n\r\n")
+            await stream.send_all(line.encode())
             reply = b""
             while not reply.endswith(b"}"):
                 reply += await stream.receive_some(4096)

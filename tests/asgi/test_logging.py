@@ -324,7 +324,8 @@ async def test_a_client_that_goes_away_in_the_middle(tmp_path: Path) -> None:
         url = await nursery.start(serve, client.app, "127.0.0.1:0")
         await client.post("/clientlib/logger/add/run", START)
         stream = await trio.open_tcp_stream("127.0.0.1", int(url.rsplit(":", 1)[1]))
-        head = f"POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: k\r\nContent-Length: 1000\r\n\r\n"
+        host = url.removeprefix("http://")
+        head = f"POST {BATCH} HTTP/1.1\r\nHost: {host}\r\nAuthorization: k\r\nContent-Length: 1000\r\n\r\n"
         await stream.send_all(head.encode() + b'{"experimentKey": ')
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         await stream.aclose()

@@ -624,7 +624,7 @@ async def until(so: Callable[[], bool]) -> None:
 
 
 HEAD = """POST {path} HTTP/1.1\r
-Host: x\r
+Host: {host}\r
 Authorization: k\r
 Content-Type: multipart/form-data; boundary=b\r
 Content-Length: {length}\r
@@ -637,7 +637,7 @@ async def start_upload(url: str, path: str, length: int) -> trio.SocketStream:
     """A connection on which an upload of so many bytes has begun."""
     host, port = url.removeprefix("http://").split(":")
     stream = await trio.open_tcp_stream(host, int(port))
-    await stream.send_all(HEAD.format(path=path, length=length).encode() + PART)
+    await stream.send_all(HEAD.format(path=path, host=f"{host}:{port}", length=length).encode() + PART)
     return stream
 
 

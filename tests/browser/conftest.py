@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,11 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # a page that asks for another host fails, and says so in the log
     "--window-size=1366,900",
 )
+
+NOWHERE = "MAP * ~NOTFOUND"
+"""Where names lead: a page that asks for another host fails, and says so in the log."""
 
 
 def _found(*names: str) -> str:
@@ -34,13 +37,22 @@ def _found(*names: str) -> str:
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """One browser for all tests. Both programs are named, so that selenium looks for none and downloads none."""
+    """One browser for all tests."""
+    with browser(tmp_path_factory.mktemp("profile"), NOWHERE) as driver:
+        yield driver
+
+
+@contextmanager
+def browser(profile: Path, resolving: str) -> Iterator[WebDriver]:
+    """A browser whose names lead where `resolving` says. Both programs are named, so that selenium looks for none and
+    downloads none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="no browser test: selenium is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = _found("chromium", "chromium-browser", "google-chrome")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     options.set_capability("unhandledPromptBehavior", "ignore")  # a dialog stays, and fails the test
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.add_argument(f"--host-resolver-rules={resolving}")
     for flag in FLAGS + (("--no-sandbox",) if os.geteuid() == 0 else ()):
         options.add_argument(flag)
     driver = webdriver.Chrome(options, webdriver.ChromeService(_found("chromedriver")))

@@ -19,8 +19,9 @@ from starlette.routing import Route
 
 from cometfs.local import downloads, registry_endpoints
 from cometfs.local.asking import Ask, Refusal
-from cometfs.local.borders import AccessLog, KeyCheck, Latency, key_of, refused
+from cometfs.local.borders import AccessLog, KeyCheck, Latency, SiteCheck, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
+from cometfs.local.hosts import OwnNames
 from cometfs.local.index import Index
 from cometfs.local.journal import Journal
 from cometfs.local.panels import PanelStore
@@ -44,14 +45,20 @@ def make_app(
     api_key: str | None = None,
     latency: float = 0.0,
     access_log: Path | None = None,
+    names: OwnNames | None = None,
 ) -> Starlette:
     """A Comet that serves `index`, and takes what is logged if there is a `journal`; `closed` says why there is none.
 
     With `api_key` only that key is let in, otherwise any that is not empty. `latency` in seconds delays every answer.
     `access_log` gets one JSON line per request: ``time`` (epoch seconds), ``method``, ``path``, ``query`` (the raw
-    query string), ``status``, ``bytes`` (of the body).
+    query string), ``status``, ``bytes`` (of the body). `names`: what requests may call this server, beside the
+    address that they come to and this machine's local names.
     """
-    layers = [Middleware(Latency, seconds=latency), Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN))]
+    layers = [
+        Middleware(SiteCheck, names=names or OwnNames()),
+        Middleware(Latency, seconds=latency),
+        Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN)),
+    ]
     if access_log is not None:
         layers.insert(0, Middleware(AccessLog, path=access_log))
     app = Starlette(

@@ -1,5 +1,5 @@
-"""What every request passes on its way in: the access log, the latency, the check of its key. Plain ASGI, so bodies
-stream.
+"""What every request passes on its way in: the access log, the checks of where it comes from and of its key, the
+latency. Plain ASGI, so bodies stream.
 
 Not here: anything about what is asked.
 """
@@ -17,9 +17,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cometfs.local.asking import KEY_NOT_REGISTERED, Refusal
+from cometfs.local.hosts import OwnNames
 
 KEY_HEADERS = ("authorization", "comet-sdk-api")
 """Where clients put their key, bare: the first is Python's, R's and JavaScript's, the second Java's."""
+
+FOREIGN = ("cross-site", "same-site")
+"""What browsers say in `Sec-Fetch-Site` of a request for a page that is not this server's."""
+
+MOST_SHOWN = 100
+"""Characters of a name that a refusal repeats."""
 
 
 def key_of(scope: Scope) -> str | None:
@@ -31,6 +38,35 @@ def key_of(scope: Scope) -> str | None:
 def refused(refusal: Refusal) -> Response:
     """A refusal as an answer."""
     return Response(msgspec.json.encode(refusal.body()), refusal.status, media_type="application/json")
+
+
+class SiteCheck:
+    """Lets in what calls this server by one of its names, and nothing that a browser sends for a page of another site.
+
+    Of any method, to any path: Comet has GETs that delete, and a page could read what it is answered, too.
+    """
+
+    def __init__(self, app: ASGIApp, names: OwnNames) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = (
+            self._refusal(Headers(scope=scope), scope.get("server") or ("", None)) if scope["type"] == "http" else None
+        )
+        await (refused(refusal) if refusal else self._app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers, server: tuple[str, int | None]) -> Refusal | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._names.has_host(hosts[0], server):
+            asked = hosts[0][:MOST_SHOWN] if hosts else ""
+            return Refusal(403, f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is")
+        origin = headers.get("origin")
+        foreign = origin is not None and not self._names.has_origin(origin, server)
+        if foreign or headers.get("sec-fetch-site") in FOREIGN:
+            page = (origin or "no Origin")[:MOST_SHOWN]
+            said = f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
+            return Refusal(403, said)
+        return None
 
 
 class KeyCheck:

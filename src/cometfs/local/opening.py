@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from cometfs.local import sample_directory
 from cometfs.local.app import make_app
+from cometfs.local.hosts import OwnNames
 from cometfs.local.index import open_directory
 from cometfs.local.journal import Journal
 from cometfs.local.locking import Locked, lock
@@ -28,6 +29,7 @@ def opened(
     api_key: str | None,
     latency: float,
     access_log: Path | None,
+    names: OwnNames,
 ) -> Iterator[Starlette]:
     """The application for `directory`, which is made if it is not there; without one the sample, which is only read.
 
@@ -45,6 +47,7 @@ def opened(
             api_key=api_key,
             latency=latency,
             access_log=access_log,
+            names=names,
         )
     finally:
         if locked:

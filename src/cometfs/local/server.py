@@ -35,7 +35,7 @@ async def serve(app: ASGIApp, bind: str, *, task_status: trio.TaskStatus[str] = 
     Reports the address, ``http://HOST:PORT``, once connections are accepted. Raises OSError when the address cannot
     be had and ValueError when `bind` is no address.
     """
-    host, port = _parsed(bind)
+    host, port = parsed(bind)
     config = _config()
     async with AsyncExitStack() as stack:
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
@@ -52,7 +52,8 @@ async def serve(app: ASGIApp, bind: str, *, task_status: trio.TaskStatus[str] = 
         await trio.serve_listeners(connection, listeners)
 
 
-def _parsed(bind: str) -> tuple[str, int]:
+def parsed(bind: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``. Raises ValueError."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"not an address of the form HOST:PORT: {bind!r}")
