@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from cometfs.cache.database import FILE
 from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
 from cometfs.errors import SetupError
@@ -144,33 +145,43 @@ def cache_path(wanted: Path | None = None) -> Path:
 
 
 def cache_directory(wanted: Path | None = None) -> Path:
-    """The directory of the caches of all accounts, made for its owner alone. Raises SetupError where it cannot be."""
+    """The directory of the caches of all accounts; made, for its owner alone, where there is none. Raises SetupError.
+
+    One that is there stays as it is: it may be anybody's and hold anything, like /tmp.
+    """
     path = cache_path(wanted)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
     except OSError as error:
         raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
-    if found.st_uid != os.getuid() or not os.access(path, os.W_OK | os.X_OK):
-        raise SetupError(f"the cache directory {path} is not yours: name another by --cache-dir")
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
     return path
 
 
 def account_directory(caches: Path, url: str, api_key: str) -> Path:
-    """Where answers of one server to one key are kept: the key cannot be guessed from the name. Raises SetupError."""
+    """Where answers of one server to one key are kept, for its owner alone. Raises SetupError.
+
+    The key cannot be guessed from the name. What another user has put there is not used: it may hold false answers.
+    """
     root = parse_address(url).root
     host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(root).netloc) or "comet"
     path = caches / f"{host}-{hashlib.sha256(f'{root} {api_key}'.encode()).hexdigest()[:16]}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
+        if not _is_ours(path):
+            raise SetupError(f"{path} belongs to another user: name another directory by --cache-dir")
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
     except OSError as error:
         raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
     with suppress(OSError):  # full or read-only: its name tells as much
         if not (path / SERVER).exists():
             (path / SERVER).write_text(root, encoding="utf-8")
     return path
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder, and a link to it, was made by the user of this process."""
+    return {folder.lstat().st_uid, folder.stat().st_uid} == {os.geteuid()}
 
 
 class Account(NamedTuple):
@@ -185,7 +196,7 @@ def accounts(cache_dir: Path | None, url: str | None = None) -> list[Account]:
     caches = cache_path(cache_dir)
     wanted = None if url is None else parse_address(url).root
     try:
-        folders = sorted(path for path in caches.iterdir() if _ACCOUNT.fullmatch(path.name) and path.is_dir())
+        folders = sorted(filter(_is_account, caches.iterdir()))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -195,6 +206,15 @@ def accounts(cache_dir: Path | None, url: str | None = None) -> list[Account]:
 
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{16}")
+
+
+def _is_account(folder: Path) -> bool:
+    """By its name and what is in it: other things may lie beside it, and other users' folders."""
+    if not _ACCOUNT.fullmatch(folder.name):
+        return False
+    with suppress(OSError):  # it is gone now
+        return folder.is_dir() and _is_ours(folder) and any((folder / name).exists() for name in (SERVER, FILE))
+    return False
 
 
 def _server_of(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -136,6 +137,25 @@ async def test_metadata_as_python_writes_them(client: Client) -> None:
     for one in (client, client.again()):
         (asset,) = await one.assets()
         assert json.loads(asset["metadata"]) == {"loss": "NaN", "low": "-Infinity", "half": "?"}
+
+
+async def test_permissions_are_those_of_the_umask_and_stay_what_the_user_made_them(client: Client) -> None:
+    """An uploaded file is as open as any new one; what is written anew is as open as it was."""
+    heading, store = client.directory / KEY / "experiment.json", client.directory / "store.json"
+    before = os.umask(0o027)
+    try:
+        await client.upload(b"x", assetId="x1")
+        await client.post("write/panel/store", {"store": "{}"})
+    finally:
+        os.umask(before)
+    (uploaded,) = (path for path in heading.parent.iterdir() if path.read_bytes() == b"x")
+    assert stat.S_IMODE(uploaded.stat().st_mode) == stat.S_IMODE(store.stat().st_mode) == 0o640
+    heading.chmod(0o660)
+    store.chmod(0o600)
+    await client.get("write/experiment/archive", experimentKey=KEY)
+    await client.post("write/panel/store", {"store": '{"k": "v"}'})
+    assert json.loads(heading.read_bytes())["archived"] is True
+    assert (heading.stat().st_mode & 0o777, store.stat().st_mode & 0o777) == (0o660, 0o600)
 
 
 async def test_an_upload_that_comes_twice_is_one(client: Client) -> None:

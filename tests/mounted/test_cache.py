@@ -83,6 +83,18 @@ def test_the_cache_is_for_its_owner_and_holds_no_key(tmp_path: Path, comet: Come
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
 
 
+def test_a_cache_directory_that_was_there_is_not_changed(tmp_path: Path, comet: Comet) -> None:
+    """One that all may write to, like /tmp: what is kept in it is for its owner alone nevertheless."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with running_mount(tmp_path, comet, "--cache-dir", str(shared)) as mounted:
+        everything(mounted, BASELINE)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    (account,) = shared.iterdir()
+    assert stat.S_IMODE(account.stat().st_mode) == 0o700
+
+
 def test_two_mounts_share_what_one_has_read(tmp_path: Path, comet: Comet) -> None:
     """At the same time, through the same files."""
     (tmp_path / "other").mkdir()

@@ -9,8 +9,7 @@ Not here: what the parts say (`uploads`).
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -128,9 +127,8 @@ class _Parts:
     def write(self) -> None:
         """Put what is waiting into the file. Blocks."""
         if self._file is None:
-            descriptor, path = tempfile.mkstemp(prefix=PREFIX, dir=self._folder)
-            os.fchmod(descriptor, 0o644)
-            self._file, self.upload.path = os.fdopen(descriptor, "wb", buffering=0), Path(path)
+            path = self._folder / f"{PREFIX}{secrets.token_hex(8)}"
+            self._file, self.upload.path = path.open("xb", buffering=0), path
         for chunk in self._chunks:
             _write_all(self._file, chunk)
         self.upload.size += self.waiting

@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from threading import Lock
 
+from cometfs.local.writing import successor
+
 LOG = logging.getLogger("cometfs.local")
 
 FILE = "store.json"
@@ -62,7 +64,7 @@ def _read(path: Path) -> str:
 
 def _write(directory: Path, content: bytes) -> None:
     """The file appears as a whole or not at all; a leftover of a killed server is overwritten."""
-    fresh = directory / f".{FILE}.new"
+    fresh = successor(directory / FILE, f".{FILE}.new")
     with fresh.open("wb") as file:
         file.write(content)
         file.flush()
