@@ -11,6 +11,11 @@ import pytest
 
 from tests.mounted.processes import Comet, Mounted, running_comet, running_mount
 from tests.mounted.running import ALIVE, LIVE, Run
+from tests.mounted.spawning import guard_interpreter_lock
+
+
+def pytest_configure() -> None:
+    guard_interpreter_lock()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.mounted.processes import PATIENCE, Comet
+from tests.mounted.spawning import ANSWERING
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def faulty_comet(comet: Comet) -> Iterator[tuple[Comet, Faults]]:
     faults = Faults()
     handler = type("Handler", (_Handler,), {"faults": faults, "behind": comet.url})
     with _Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(name=ANSWERING, target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield replace(comet, url=f"http://127.0.0.1:{server.server_address[1]}"), faults

@@ -16,6 +16,7 @@ from tests.mounted.account import Experiment, Following
 from tests.mounted.glances import read_to_end
 from tests.mounted.onlooker import GONE, OUTPUT, Onlooker, Target
 from tests.mounted.processes import PATIENCE
+from tests.mounted.spawning import inside
 from tests.mounted.truth import Wrong, explained
 
 # -- Files that are held open ------------------------------------------------------------------------------------------
@@ -139,15 +140,16 @@ def shell(eye: Onlooker) -> None:
 
 @contextmanager
 def _shell_in(eye: Onlooker, target: Target) -> Iterator[Callable[[str], bytes]]:
-    script = 'while read -r file; do cat "./$file"; printf "\\0\\n"; done'
+    script = 'echo; while read -r file; do cat "./$file"; printf "\\0\\n"; done'
     with subprocess.Popen(
-        ["sh", "-c", script],
-        cwd=eye.root / target.place.path / target.directory,
+        inside(eye.root / target.place.path / target.directory, "sh", "-c", script),
         env={**os.environ, "LC_ALL": "C"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as running:
+        assert running.stdout is not None
+        _hold_entered(running.stdout.readline())
 
         def ask(file: str) -> bytes:
             assert running.stdin is not None
@@ -165,6 +167,14 @@ def _shell_in(eye: Onlooker, target: Target) -> Iterator[Callable[[str], bytes]]
         yield ask
         assert running.stdin is not None
         running.stdin.close()
+
+
+def _hold_entered(said: bytes) -> None:
+    """Its first line, when it is there; else an error of who could not go there."""
+    for number in GONE:
+        if os.strerror(number).encode() in said:
+            raise OSError(number, said.decode())
+    assert said == b"\n", said
 
 
 def _hold_said(eye: Onlooker, target: Target, said: bytes, began: float) -> None:

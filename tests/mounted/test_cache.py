@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.mounted.processes import PATIENT, Comet, Mounted, running_comet, running_mount
+from tests.mounted.spawning import inside
 
 KEY = "a-key-that-is-nowhere-4711"
 PROJECT = "vision-lab/digits"
@@ -185,7 +186,7 @@ def test_sizes_outlive_what_they_are_the_sizes_of(tmp_path: Path, comet: Comet) 
     command = ["find", BASELINE, "-type", "f", "-not", "-path", "*/images/*", "-printf", "%s %p\\n"]
     with running_mount(tmp_path, comet, program=PATIENT) as mounted:
         everything(mounted, BASELINE)
-        before = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
+        before = subprocess.run(inside(mounted.path, *command), check=True, capture_output=True).stdout
     kept: tuple[str, ...] = ("workspaces", "projects", "experiments", "sizes", "names of metrics")
     kept += ("experiment/asset/list", "experiment/git/patch")
     with sqlite3.connect(cache_of(tmp_path) / "index.sqlite") as db:
@@ -195,6 +196,6 @@ def test_sizes_outlive_what_they_are_the_sizes_of(tmp_path: Path, comet: Comet) 
                 db.execute(f"DELETE FROM {answers} WHERE key = ?", (key,))
     db.close()
     with running_mount(tmp_path, comet, program=PATIENT) as mounted, comet.asked() as asked:
-        again = subprocess.run(command, cwd=mounted.path, check=True, capture_output=True).stdout
+        again = subprocess.run(inside(mounted.path, *command), check=True, capture_output=True).stdout
     assert sorted(again.splitlines()) == sorted(before.splitlines())
     assert asked == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mounted.processes import COMETFS, PATIENCE, is_mounted
+from tests.mounted.spawning import inside
 from tests.mounted.watching import Stage, await_that, clean_up
 
 
@@ -107,8 +108,8 @@ def test_demo_ends_under_load(stage: Stage) -> None:
     path = stage.home / "comet-demo"
     demo = started_demo(stage)
     demo.await_tour(path)
-    script = "while :; do grep -r accuracy . >/dev/null 2>&1; echo; done"
-    with subprocess.Popen(["sh", "-c", script], cwd=path, stdout=subprocess.PIPE, start_new_session=True) as reader:
+    command = inside(path, "sh", "-c", "while :; do grep -r accuracy . >/dev/null 2>&1; echo; done")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as reader:
         try:
             assert reader.stdout is not None
             assert reader.stdout.read(1) == b"\n"

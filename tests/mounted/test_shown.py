@@ -11,12 +11,13 @@ import pytest
 
 from cometfs.tour import STOPS
 from tests.mounted.processes import Mounted
+from tests.mounted.spawning import inside
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(inside(folder, "bash", "-c", command), capture_output=True, text=True, check=False)
 
 
 def test_the_transcript_of_the_readme_is_what_appears(warm: Mounted) -> None:

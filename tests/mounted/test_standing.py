@@ -18,6 +18,7 @@ import pytest
 from tests.mounted.edited import Edited, edited_mount
 from tests.mounted.faulty import Answer
 from tests.mounted.processes import PATIENCE, Comet, Mounted
+from tests.mounted.spawning import inside
 from tests.mounted.watching import await_that
 
 PROJECT = "tabular/wine-cultivars"
@@ -167,16 +168,17 @@ def test_where_an_experiment_went_it_is_whole(edited: tuple[Mounted, Edited]) ->
 def test_a_shell_that_stands_in_a_deleted_experiment_is_told_so(edited: tuple[Mounted, Edited]) -> None:
     """`cd`, the experiment goes, `ls` and `cat`: "Stale file handle"; `cd ..` leads out."""
     mounted, table = edited
-    script = "read _; ls; cat params.json; cd .. && ls -d knn*"
+    script = "echo; read _; ls; cat params.json; cd .. && ls -d knn*"
     with subprocess.Popen(
-        ["sh", "-c", script],
-        cwd=mounted / PROJECT / FOREST,
+        inside(mounted / PROJECT / FOREST, "sh", "-c", script),
         env={**os.environ, "LC_ALL": "C"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "\n"  # it is there
         (mounted / PROJECT / FOREST / "params.json").read_bytes()
         table.delete(FOREST)
         eventually(lambda: errno_of((mounted / PROJECT / FOREST).stat) == errno.ENOENT)

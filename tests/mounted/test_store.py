@@ -17,6 +17,7 @@ import pytest
 from cometfs.local import sample_directory
 from tests.mounted.faulty import Answer, faulty_comet
 from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
+from tests.mounted.spawning import inside
 
 
 def on_server(comet: Comet) -> dict[str, str]:
@@ -28,7 +29,7 @@ def on_server(comet: Comet) -> dict[str, str]:
 
 
 def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(inside(folder, "bash", "-c", command), capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.mounted.processes import PATIENCE, Mounted
+from tests.mounted.spawning import inside
 
 FOREST = "tabular/wine-cultivars/forest-200"
 POINTS = "vision-lab/digits/sgd-20k-steps/metrics/loss.csv"
@@ -26,8 +27,8 @@ def tool(name: str, *arguments: str | Path, cwd: Path | None = None, status: int
     """What a program prints; skips, saying so, where it is not installed."""
     if not shutil.which(name):
         pytest.skip(f"{name} is not installed here")
-    command = [name, *map(str, arguments)]
-    ended = subprocess.run(command, cwd=cwd, env=C_LOCALE, capture_output=True, timeout=PATIENCE, check=False)
+    command = inside(cwd or Path.cwd(), name, *arguments)
+    ended = subprocess.run(command, env=C_LOCALE, capture_output=True, timeout=PATIENCE, check=False)
     assert ended.returncode == status, ended.stderr
     assert ended.stderr == b""
     return ended.stdout

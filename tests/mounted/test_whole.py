@@ -18,6 +18,7 @@ import pytest
 
 from cometfs.render.numbers import spelt
 from tests.mounted.processes import Mounted
+from tests.mounted.spawning import inside
 
 READ_ALL = """
 import json, os, sys
@@ -222,8 +223,7 @@ def test_two_experiments_differ_in_what_differs(warm: Mounted) -> None:
     )
     assert same.returncode == 0
     differs = subprocess.run(
-        ["diff", "-rq", "mlp-wide-76e61c8b", "mlp-wide-80a71956"],
-        cwd=place,
+        inside(place, "diff", "-rq", "mlp-wide-76e61c8b", "mlp-wide-80a71956"),
         capture_output=True,
         text=True,
         check=False,
