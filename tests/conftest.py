@@ -11,12 +11,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.signals import pass_on_no_dispositions
+
 # What is drawn is the same in every run, and how long it takes on a busy machine is nobody's fault.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    pass_on_no_dispositions()
     config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
     config.addinivalue_line("markers", "promise(name): holds the promise of that name in README.md's How fresh it is")
 

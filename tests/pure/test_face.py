@@ -378,12 +378,14 @@ def test_only_a_signal_that_ends_a_process_counts_as_dying() -> None:
         "print('ready', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        assert not is_dying(process.pid)
-        os.kill(process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        os.kill(process.pid, signal.SIGINT)  # pends: a stopped process takes no signal but SIGKILL and SIGCONT
-        assert is_dying(process.pid)
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            assert not is_dying(process.pid)
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            os.kill(process.pid, signal.SIGINT)  # pends: a stopped process takes no signal but SIGKILL and SIGCONT
+            assert is_dying(process.pid)
+        finally:
+            process.kill()
     assert not is_dying(process.pid)
