@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import click
 
 import cometfs
-from cometfs.errors import CometFSError
+from cometfs.errors import CometFSError, SetupError
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.cache.inspection import Contents, Findings
@@ -249,7 +249,14 @@ def demo(mountpoint: Path | None) -> None:
         app.run(app.demo, sample_directory(), place, lambda url: tour.show(Console(), place, url))
     finally:
         if made:
-            place.rmdir()
+            _remove(place)
+
+
+def _remove(place: Path) -> None:
+    try:
+        place.rmdir()
+    except OSError as error:
+        raise SetupError(f"{place} was made for the demo and stays: {error.strerror}") from error
 
 
 CACHE_DIR = click.option(

@@ -103,6 +103,21 @@ def test_demo_ends_when_it_is_unmounted_from_outside(stage: Stage) -> None:
     assert not path.exists()
 
 
+def test_demo_says_what_it_cannot_remove(stage: Stage) -> None:
+    """What somebody puts in the place of the mount stays; a sentence says so, and no traceback."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    demo.await_tour(path)
+    demo.process.send_signal(signal.SIGSTOP)
+    subprocess.run(["fusermount3", "-u", str(path)], check=True)
+    (path / "kept").touch()
+    demo.process.send_signal(signal.SIGCONT)
+    assert demo.process.wait(PATIENCE) == 1, demo.output.read_text()
+    assert f"cometfs: {path} was made for the demo and stays: Directory not empty\n" in demo.output.read_text()
+    assert "Traceback" not in demo.output.read_text()
+    assert (path / "kept").exists()
+
+
 def test_demo_ends_under_load(stage: Stage) -> None:
     """A reader at work, with its working directory inside, changes nothing."""
     path = stage.home / "comet-demo"
