@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 import cometfs
+from cometfs import console
 from cometfs.errors import CometFSError, SetupError
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
@@ -34,30 +33,34 @@ def _plain_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except CometFSError as error:
-            click.echo(f"cometfs: {error}", err=True)
+            console.complain(error)
             sys.exit(1)
 
     return wrapped
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
-    # One line a request is what --log-level debug is for.
-    for chatty in ("httpx", "httpcore"):
-        logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+class _Commands(click.Group):
+    """The commands. A path that the locale cannot write is a sentence, wherever it is used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UnicodeEncodeError as error:
+            if error.encoding.replace("_", "-") != sys.getfilesystemencoding().replace("_", "-"):
+                raise
+            console.complain(SetupError(f"the locale's encoding ({error.encoding}) lacks a path: set LC_ALL=C.UTF-8"))
+            sys.exit(1)
 
 
 def _warn(sentences: list[str]) -> None:
-    for sentence in sentences:
-        click.echo(f"cometfs: warning: {sentence}", err=True)
+    console.say(*(f"cometfs: warning: {sentence}" for sentence in sentences), err=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(cometfs.__version__, prog_name="cometfs")
 def main() -> None:
     """A Comet account (comet.com) as a directory."""
+    console.log_to_stderr("warning")
 
 
 @main.command()
@@ -114,7 +117,7 @@ def mount(
         live_interval=live_interval,
     )
     session.prepare(settings.mountpoint)
-    _log_to_stderr(log_level)
+    console.log_to_stderr(log_level)
     warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files)
     _warn(warnings)
     if foreground:
@@ -156,7 +159,7 @@ def refresh(paths: tuple[Path, ...]) -> None:
         try:
             session.refresh(path)
         except CometFSError as error:
-            click.echo(f"cometfs: {error}", err=True)
+            console.complain(error)
             failed.append(path)
     if failed:
         sys.exit(1)
@@ -177,10 +180,12 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
         except CometFSError as error:
             if mountpoint is not None:
                 raise
-            click.echo(f"cometfs: {error}", err=True)  # another user's, perhaps; the others answer
+            console.complain(error)  # another user's, perhaps; the others answer
             continue
-        told = json.dumps({"mountpoint": str(place), **found}) if as_json else report.status_text(str(place), found)
-        click.echo(told)
+        if as_json:
+            console.say_json({"mountpoint": str(place), **found})
+        else:
+            console.say(*report.status_lines(str(place), found))
 
 
 @main.command()
@@ -222,10 +227,9 @@ def serve(
     """
     from cometfs import app, config, exposure
 
-    _log_to_stderr("warning")
     settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts)
     _warn(exposure.of_server(bind, api_key))
-    app.run(app.serve, settings, lambda url: click.echo(f"Comet at {url}"))
+    app.run(app.serve, settings, lambda url: console.say(f"Comet at {url}"))
 
 
 @main.command()
@@ -239,7 +243,6 @@ def demo(mountpoint: Path | None) -> None:
     from cometfs.fuse import session
     from cometfs.local import sample_directory
 
-    _log_to_stderr("warning")
     place = config.absolute(mountpoint or Path("~/comet-demo"))
     session.clear(place)
     made = not place.exists()
@@ -283,15 +286,15 @@ def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
     found = [(account, look(account.folder)) for account in config.accounts(cache_dir)]
     if as_json:
         accounts = [_contents(account.server, account.folder, contents) for account, contents in found]
-        click.echo(json.dumps({"folder": str(config.cache_path(cache_dir)), "accounts": accounts}, indent=2))
+        console.say_json({"folder": str(config.cache_path(cache_dir)), "accounts": accounts}, indent=2)
         return
-    click.echo(f"{config.cache_path(cache_dir)}: {_counted(len(found), 'account')}")
+    console.say(f"{config.cache_path(cache_dir)}: {_counted(len(found), 'account')}")
     for account, contents in found:
-        click.echo(f"\n{account.server}")
+        console.say("", account.server)
         for name, value in _contents(account.server, account.folder, contents).items():
             if value and name != "server":
                 shown = _bytes(value) if "bytes" in name and isinstance(value, int) else value
-                click.echo(f"  {name.replace('_', ' '):<14}  {shown}")
+                console.say(f"  {name.replace('_', ' '):<14}  {shown}")
 
 
 def _bytes(count: int) -> str:
@@ -325,12 +328,11 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
     from cometfs import config
     from cometfs.cache.inspection import clear
 
-    _log_to_stderr("warning")
     found = config.accounts(cache_dir, url)
     for account in found:
-        click.echo(f"{account.server}: {_bytes(clear(account.folder))} freed")
+        console.say(f"{account.server}: {_bytes(clear(account.folder))} freed")
     if not found:
-        click.echo(f"nothing is kept in {config.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
+        console.say(f"nothing is kept in {config.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
 
 
 @cache.command("verify")
@@ -341,15 +343,15 @@ def verify_cache(cache_dir: Path | None) -> None:
     from cometfs import config
     from cometfs.cache.inspection import verify
 
-    _log_to_stderr("error")
+    console.log_to_stderr("error")
     found = config.accounts(cache_dir)
     damaged = False
     for account in found:
         findings = verify(account.folder)
         damaged = damaged or findings.damaged
-        click.echo(f"{account.server}: {_told(findings)}")
+        console.say(f"{account.server}: {_told(findings)}")
     if not found:
-        click.echo(f"nothing is kept in {config.cache_path(cache_dir)}")
+        console.say(f"nothing is kept in {config.cache_path(cache_dir)}")
     if damaged:
         sys.exit(1)
 

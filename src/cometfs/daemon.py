@@ -6,6 +6,7 @@ Not here: what the process does (app.py).
 from __future__ import annotations
 
 import fcntl
+import io
 import logging
 import os
 import socket
@@ -35,7 +36,9 @@ def in_background(main: Callable[[Callable[[], None]], None], log_path: Path) ->
     with os.fdopen(reader, "rb") as told:
         said = told.read()
     if said != _READY:
-        raise SetupError(said.decode(errors="replace") or f"the daemon ended before it was ready: see {log_path}")
+        raise SetupError(
+            said.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_path}"
+        )
 
 
 def leave() -> NoReturn:
@@ -71,7 +74,7 @@ def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_
 
 def _tell(writer: int, sentence: str) -> None:
     try:
-        os.write(writer, sentence.encode())
+        os.write(writer, sentence.encode("utf-8", "surrogateescape"))
     except OSError:
         return  # it was ready already: the parent has gone its way, and the log has the sentence
 
@@ -84,6 +87,8 @@ def _redirect(log_path: Path) -> None:
         os.dup2(source, descriptor)
     os.close(null)
     os.close(target)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8")  # one log, whatever the locales of those who write to it
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def claim(path: Path, mountpoint: Path) -> Iterator[None]:
 
     Raises SetupError where another process holds it: two that mount on one place at once would stack their mounts.
     """
-    with path.open("w") as lock:
+    with path.open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,12 +9,8 @@ SHOWN = 8
 """Endpoints and programs that are named; the rest is added up."""
 
 
-def status_text(mountpoint: str, status: Mapping[str, Any]) -> str:
+def status_lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
     """A few lines for a terminal."""
-    return "\n".join(_lines(mountpoint, status))
-
-
-def _lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
     calls, cache = status["calls"], status["cache"]
     yield f"{mountpoint}: {status['server']}, cometfs {status['version']}"
     yield (

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from cometfs.printable import printable
+
 STOPS = (
     ("ls *", "workspaces and their projects"),
     ("ls -l vision-lab/digits/mlp-baseline", "an experiment is a directory"),
@@ -33,4 +35,4 @@ def show(console: Console, mountpoint: Path, url: str) -> None:
 
 
 def _short(path: Path) -> str:
-    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    return printable(f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path))

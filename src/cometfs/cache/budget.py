@@ -158,7 +158,7 @@ def command_of(pid: int) -> str:
     if not pid:
         return "cometfs"
     try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", errors="replace").strip()
     except OSError:
         return "(ended)"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cometfs.tree import names
+
 
 def still_holds(pid: int, inode: int, name: str) -> bool:
     """Whether `pid` has a descriptor left of the file with that inode and name; False where that cannot be seen.
@@ -17,15 +19,15 @@ def still_holds(pid: int, inode: int, name: str) -> bool:
         descriptors = os.listdir(directory)  # noqa: PTH208  # names are all that is wanted
     except OSError:
         return False
-    return any(_is(pid, number, inode, name) for number in descriptors)
+    return any(_is(pid, number, inode, names.encoded(name)) for number in descriptors)
 
 
-def _is(pid: int, number: str, inode: int, name: str) -> bool:
+def _is(pid: int, number: str, inode: int, name: bytes) -> bool:
     try:
         # A number alone may be another file system's.
-        if name not in os.readlink(f"/proc/{pid}/fd/{number}"):  # noqa: PTH115
+        if name not in os.readlink(f"/proc/{pid}/fd/{number}".encode()):  # noqa: PTH115
             return False
-        lines = Path(f"/proc/{pid}/fdinfo/{number}").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/fdinfo/{number}").read_text("ascii").splitlines()
     except OSError:
         return False  # closed meanwhile
     return f"ino:\t{inode}" in lines

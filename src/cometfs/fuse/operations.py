@@ -24,6 +24,7 @@ from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after
 from cometfs.fuse.standing import Standing
+from cometfs.tree import names
 from cometfs.tree.place import Content, Listing
 from cometfs.tree.vfs import Vfs
 
@@ -68,7 +69,7 @@ class Operations(Refusals):
         if name in (b".", b".."):
             return self._replies.attributes(parent if name == b"." else parent.parent or parent)
         try:
-            found = self._vfs.listings.child_at_hand(parent.node, os.fsdecode(name))
+            found = self._vfs.listings.child_at_hand(parent.node, names.decoded(name))
         except NoSuchEntry as error:
             return self._replies.absence(parent, name, error.lease)
         return None if found is None else self._replies.entry(parent, *found)
@@ -78,7 +79,7 @@ class Operations(Refusals):
         with self.notices.looking_up(parent_inode):
             parent = await self._place(parent_inode)
             try:
-                return self._replies.entry(parent, *await self._outage.child(parent, os.fsdecode(name)))
+                return self._replies.entry(parent, *await self._outage.child(parent, names.decoded(name)))
             except NoSuchEntry as error:
                 return self._replies.absence(parent, name, error.lease)
 
@@ -116,11 +117,11 @@ class Operations(Refusals):
 
     def _readlink_at_hand(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
         place = self._place_at_hand(inode)
-        return None if place is None else pyfuse3.FileNameT(os.fsencode(self._vfs.readlink(place.node)))
+        return None if place is None else pyfuse3.FileNameT(names.encoded(self._vfs.readlink(place.node)))
 
     @handler_after(_readlink_at_hand)
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
-        return pyfuse3.FileNameT(os.fsencode(self._vfs.readlink((await self._place(inode)).node)))
+        return pyfuse3.FileNameT(names.encoded(self._vfs.readlink((await self._place(inode)).node)))
 
     def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
         if writes(flags):
@@ -207,15 +208,15 @@ class Operations(Refusals):
             # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         found = self._provenance(inode)
-        word = os.fsdecode(name.removeprefix(ATTRIBUTE))
+        word = names.decoded(name.removeprefix(ATTRIBUTE))
         if not name.startswith(ATTRIBUTE) or word not in found:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
-        return os.fsencode(found[word])
+        return names.encoded(found[word])
 
     @at_once
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
         found = self._provenance(inode)
-        return [pyfuse3.XAttrNameT(ATTRIBUTE + os.fsencode(word)) for word in found]
+        return [pyfuse3.XAttrNameT(ATTRIBUTE + names.encoded(word)) for word in found]
 
     def _provenance(self, inode: InodeT) -> dict[str, str]:
         place = self._inodes.at(inode)

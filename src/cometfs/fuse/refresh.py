@@ -14,6 +14,7 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
+from cometfs.tree import names
 from cometfs.tree.node import Dir, File
 from cometfs.tree.scope import Scope
 from cometfs.tree.vfs import Vfs
@@ -131,7 +132,7 @@ def _entries(inode: Inode) -> Iterator[Entry]:
 
 def _entry(inode: Inode) -> Entry:
     assert inode.parent is not None
-    return inode.parent.number, inode.node.name.encode("utf-8", "surrogateescape")
+    return inode.parent.number, names.encoded(inode.node.name)
 
 
 def _is_whole(inode: Inode) -> bool:

@@ -20,6 +20,7 @@ from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
+from cometfs.tree import names
 from cometfs.tree.place import Attributes, Content, Node, Opened
 from cometfs.tree.vfs import Vfs
 
@@ -89,7 +90,7 @@ class Replies:
             node = nodes[index]
             inode = self._inodes.child(parent, node, until)
             self._describe(reply, inode, self._vfs.glance(node), until - now)
-            if not pyfuse3.readdir_reply(token, os.fsencode(node.name), reply, index + 1):
+            if not pyfuse3.readdir_reply(token, names.encoded(node.name), reply, index + 1):
                 return
             # Only a reply that was taken counts as a reference of the kernel's.
             self._inodes.remember(inode)

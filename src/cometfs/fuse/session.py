@@ -179,10 +179,10 @@ def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
 
 
 def _fusermount(*arguments: str) -> None:
-    done = subprocess.run(["fusermount3", *arguments], capture_output=True, text=True)
+    done = subprocess.run(["fusermount3", *arguments], capture_output=True)
     if done.returncode == 0:
         return
-    raise SetupError(f"fusermount3 cannot unmount: {done.stderr.strip()}")
+    raise SetupError(f"fusermount3 cannot unmount: {os.fsdecode(done.stderr).strip()}")
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:

@@ -22,6 +22,8 @@ from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
+from cometfs.tree import names
+from cometfs.tree.drafts import Draft
 from cometfs.tree.vfs import Vfs
 from cometfs.tree.writeback import Draft
 
@@ -57,7 +59,7 @@ class WritableOperations(Operations):
         self, parent_inode: InodeT, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         parent = self._inodes.at(parent_inode)
-        node, draft = await self._writing.create(parent.node, os.fsdecode(name), new=bool(flags & os.O_EXCL))
+        node, draft = await self._writing.create(parent.node, names.decoded(name), new=bool(flags & os.O_EXCL))
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
         handle, _ = self._handles.share(inode, draft)
@@ -122,8 +124,8 @@ class WritableOperations(Operations):
     @handler
     async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         parent = self._inodes.at(parent_inode)
-        await self._writing.remove(parent.node, os.fsdecode(name))
-        self._inodes.part(parent, os.fsdecode(name))
+        await self._writing.remove(parent.node, names.decoded(name))
+        self._inodes.part(parent, names.decoded(name))
 
     @handler
     async def rename(
@@ -139,7 +141,7 @@ class WritableOperations(Operations):
         self._writing.check(old.node)
         if flags & ~NOREPLACE:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        name, new_name = os.fsdecode(name_old), os.fsdecode(name_new)
+        name, new_name = names.decoded(name_old), names.decoded(name_new)
         moved = await self._writing.rename(old.node, name, new.node, new_name, new=bool(flags & NOREPLACE))
         self._inodes.move(old, name, new, moved)
 

@@ -36,6 +36,7 @@ from cometfs.local.artifacts import (
     order,
 )
 from cometfs.local.asking import Refusal
+from cometfs.local.disk_names import from_disk, on_disk
 from cometfs.local.feeding import derived_id
 from cometfs.local.writing import append, replace
 
@@ -97,7 +98,7 @@ class ArtifactStore:
         folder = version.artifact.folder / version.name
         about.path = self._path(version, folder, about.file_name)
         _append(folder.with_name(folder.name + LINES), about)
-        target = folder / about.path
+        target = folder / on_disk(about.path)
         received.replace(target)
         stat = target.stat()
         made = kept(about, target, stat.st_size, stat.st_mtime_ns // 1_000_000)
@@ -125,7 +126,7 @@ class ArtifactStore:
 
     def _artifact(self, workspace: str, name: str) -> Artifact:
         identity = artifact_id(workspace, name)
-        folder = self._directory / FOLDER / _folder_name(workspace) / _folder_name(name)
+        folder = self._directory / FOLDER / on_disk(_folder_name(workspace)) / on_disk(_folder_name(name))
         for place in (folder.parent.parent, folder.parent, folder):
             if place.is_symlink():
                 raise OSError(f"{place} is a link")
@@ -138,9 +139,9 @@ class ArtifactStore:
         """Where a file goes, below its version: the same place each time it comes, and nobody else's."""
         before = version.files.get(name)
         if before is not None and before.path is not None:
-            return before.path.relative_to(folder).as_posix()
-        if all(_plain(part) for part in name.split("/")) and len(os.fsencode(name)) < 2000:
-            target = folder / name
+            return from_disk(before.path.relative_to(folder))
+        if all(_plain(part) for part in name.split("/")) and len(name.encode()) < 2000:
+            target = folder / on_disk(name)
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
@@ -157,7 +158,7 @@ def _folder_name(name: str) -> str:
 
 
 def _unless(folder: str, name: str) -> str | None:
-    return None if folder == name else name
+    return None if from_disk(folder) == name else name
 
 
 def _plain(part: str) -> bool:

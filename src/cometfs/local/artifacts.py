@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.local.disk_names import from_disk
 from cometfs.local.feeding import derived_id
 from cometfs.local.values import text_of
 
@@ -186,7 +187,7 @@ def artifact_id(workspace: str, name: str) -> str:
 def _artifact(folder: Path) -> Artifact:
     told = _about(folder / ABOUT)
     about = told or About()
-    workspace, name = about.workspace or folder.parent.name, about.name or folder.name
+    workspace, name = about.workspace or from_disk(folder.parent.name), about.name or from_disk(folder.name)
     made = Artifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
     made.versions.extend(_version(made, one) for one in sorted(_folders(folder), key=lambda one: order(one.name)))
     unknown = {name for name, told in about.versions.items() if told.state == CLOSED and not made.version(name)}
@@ -196,10 +197,9 @@ def _artifact(folder: Path) -> Artifact:
 
 
 def _version(artifact: Artifact, folder: Path) -> ArtifactVersion:
-    about = artifact.about.versions.setdefault(folder.name, AboutVersion())
-    made = ArtifactVersion(
-        derived_id("artifact-version", artifact.id, folder.name), artifact, folder.name, {}, about, 0
-    )
+    number = from_disk(folder.name)
+    about = artifact.about.versions.setdefault(number, AboutVersion())
+    made = ArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
     told = {one.path or one.file_name: one for one in _told(folder.with_name(folder.name + LINES))}
     found = [_file(made.id, folder, path, told) for path in _files(folder)]
     found += [linked(one, about.added or 0) for one in told.values() if one.link is not None]
@@ -209,7 +209,7 @@ def _version(artifact: Artifact, folder: Path) -> ArtifactVersion:
 
 
 def _file(version: str, folder: Path, path: Path, told: dict[str, AboutFile]) -> ArtifactFile:
-    name, stat = path.relative_to(folder).as_posix(), path.stat()
+    name, stat = from_disk(path.relative_to(folder)), path.stat()
     about = told.get(name) or AboutFile(name, derived_id("artifact-file", version, name))
     return kept(about, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
@@ -287,7 +287,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_text(name: str) -> bool:
     try:
-        name.encode()
+        from_disk(name).encode()
     except UnicodeEncodeError:
         LOG.warning("a file is left out, its name is not UTF-8: %r", name)
         return False

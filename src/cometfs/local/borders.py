@@ -6,6 +6,7 @@ Not here: anything about what is asked.
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ class AccessLog:
     def _write(self, entry: dict[str, Any]) -> None:
         """Append in one write; the file is opened each time, so nothing is left open and a rotated log is followed."""
         with self._path.open("ab", buffering=0) as file:
-            file.write(msgspec.json.encode(entry) + b"\n")
+            # In ASCII, for terminals: msgspec leaves DEL and C1 as they are.
+            file.write(json.dumps(entry, separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n")
 
 
 def _entry(scope: Scope) -> dict[str, Any]:

@@ -29,6 +29,16 @@ _DOTS = {".": "%2E", "..": "%2E%2E"}
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
+def encoded(name: str) -> bytes:
+    """A name, or the target of a link, as the kernel has it: UTF-8, whatever the locale says."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def decoded(name: bytes) -> str:
+    """The inverse; bytes that are no UTF-8 are no name here, and become one that nothing has."""
+    return name.decode("utf-8", "surrogateescape")
+
+
 def escape(text: str) -> str:
     """`text` with control characters, lone surrogates and what would read as an escape as %XX of their UTF-8."""
     return _UNSAFE.sub(lambda match: _percent(match.group()), text)

@@ -8,11 +8,10 @@ that go in and out (place.py), inodes and errnos (fuse/).
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from cometfs.lease import LISTING, RUNNING, Lease
-from cometfs.tree import provenance
+from cometfs.tree import names, provenance
 from cometfs.tree.answers import Answers
 from cometfs.tree.files import Files
 from cometfs.tree.listings import Listings
@@ -32,15 +31,15 @@ class Vfs:
     def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
-        names = words(tree)
+        on_disk = words(tree)
         self._answers = answers
         self._store = answers.store
-        self._sizes = Sizes(answers, names)
+        self._sizes = Sizes(answers, on_disk)
         self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
         self.writing = Writing(answers, rw=rw)
         self.listings = Listings(answers, self.writing)
         self._prefetch = SizePrefetch(answers, self.listings, lambda node: self.glance(node).size is None)
-        self.files = Files(answers, self._sizes, Made(answers.store, names), self.writing)
+        self.files = Files(answers, self._sizes, Made(answers.store, on_disk), self.writing)
         self.refresh = Refresh(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
 
@@ -55,7 +54,7 @@ class Vfs:
             now = desk.latest(node.at.item)
             return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
         if isinstance(entry, Link):
-            return Attributes("link", len(os.fsencode(self.readlink(node))), node.at.modified_ms, LISTING)
+            return Attributes("link", len(names.encoded(self.readlink(node))), node.at.modified_ms, LISTING)
         return Attributes("file", *self._sizes.known(entry, node.at))
 
     def readlink(self, node: Node) -> str:

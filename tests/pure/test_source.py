@@ -1,0 +1,62 @@
+"""What no module may do, because of where it would go wrong: so that the kind is impossible, not only what was seen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import cometfs
+
+SOURCE = Path(cometfs.__file__).parent
+
+LOCALE_PATHS = {"fuse/session.py", "local/disk_names.py"}
+"""Where paths of this machine are turned into bytes and back, which are the locale's; names of the tree are UTF-8."""
+
+SPEAKERS = {"console.py", "tour.py"}
+"""Where something is printed, or logging is set up: what is foreign is made printable there."""
+
+
+def calls() -> Iterator[tuple[str, int, ast.Call, str]]:
+    """Every call in the source: its module, line, and the last part of the name that is called."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                yield path.relative_to(SOURCE).as_posix(), node.lineno, node, name
+
+
+def turns_paths(_node: ast.Call, name: str) -> bool:
+    return name in ("fsencode", "fsdecode")
+
+
+def reads_as_the_locale_says(node: ast.Call, name: str) -> bool:
+    """Of `open` without an encoding Python warns, and the processes of test_locales.py take that for an error."""
+    words = {word.arg for word in node.keywords}
+    if name in ("read_text", "write_text"):
+        return len(node.args) < (1 if name == "read_text" else 2) and "encoding" not in words
+    return bool(words & {"text", "universal_newlines"}) and "encoding" not in words
+
+
+def speaks(node: ast.Call, name: str) -> bool:
+    if name in ("print", "echo", "secho", "basicConfig", "StreamHandler", "Formatter", "excepthook"):
+        return True
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return name == "write" and isinstance(owner, ast.Attribute) and owner.attr in ("stderr", "stdout")
+
+
+RULES: dict[str, tuple[Callable[[ast.Call, str], bool], set[str]]] = {
+    "turns paths into bytes by the locale": (turns_paths, LOCALE_PATHS),
+    "reads text by the locale": (reads_as_the_locale_says, set()),
+    "writes to a terminal or sets up a log": (speaks, SPEAKERS),
+}
+
+
+@pytest.mark.parametrize(("is_breach", "allowed"), RULES.values(), ids=RULES)
+def test_no_other_module(is_breach: Callable[[ast.Call, str], bool], allowed: set[str]) -> None:
+    """And those that may, do: a name that is left over would allow what nobody looks at any more."""
+    found = [(module, line) for module, line, node, name in calls() if is_breach(node, name)]
+    assert [one for one in found if one[0] not in allowed] == []
+    assert allowed == {module for module, _ in found}
