@@ -5,10 +5,11 @@ Not here: options and sentences for the terminal (cli.py).
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +29,7 @@ from cometfs.cache.memory import Memory
 from cometfs.cache.room import Room
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
-from cometfs.config import MountSettings, ServeSettings, account_directory, cache_directory, lock_file
+from cometfs.config import MountSettings, ServeSettings, account_in_use, cache_directory
 from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 # Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
 # half as long again to start.
+
+log = logging.getLogger(__name__)
 
 MEMORY = 128 << 20
 """Bytes of answers and rendered files that are kept in memory."""
@@ -67,9 +70,31 @@ class Cache(NamedTuple):
     size: int
 
 
-def _cache(settings: MountSettings) -> Cache:
-    folder = account_directory(cache_directory(settings.cache_dir), settings.url, settings.api_key)
-    return Cache(folder, settings.cache_size)
+@contextmanager
+def _caches(settings: MountSettings) -> Iterator[Path]:
+    """Where the caches of all accounts are: for as long as this mount alone, where nothing can be kept."""
+    try:
+        found = cache_directory(settings.cache_dir)
+    except SetupError as error:
+        if settings.cache_dir is not None or not settings.foreground:
+            raise
+        log.warning("nothing that is fetched outlives this mount: %s", error)
+    else:
+        yield found
+        return
+    with _temporary_directory() as folder:
+        yield folder
+
+
+@contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            made = TemporaryDirectory(prefix="cometfs-", ignore_cleanup_errors=True)
+            folder = stack.enter_context(made)
+        except OSError as error:
+            raise SetupError(f"no place for what is fetched: set TMPDIR to one ({error.strerror})") from error
+        yield Path(folder)
 
 
 @asynccontextmanager
@@ -137,9 +162,9 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
     Raises SetupError if it cannot start.
     """
-    session.prepare(settings.mountpoint)
+    session.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
     with ExitStack() as claimed:
-        claimed.enter_context(claim(lock_file(settings.mountpoint), settings.mountpoint))
+        claimed.enter_context(claim(settings.mountpoint))
 
         def mounted() -> None:
             # The mount itself keeps others away from here on.
@@ -150,7 +175,16 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
 
 async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
-    cache = _cache(settings)
+    with _caches(settings) as caches, account_in_use(caches, settings.url, settings.api_key) as (folder, keep):
+
+        def mounted() -> None:
+            keep()
+            ready()
+
+        await _mount_cached(settings, Cache(folder, settings.cache_size), mounted)
+
+
+async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[], None]) -> None:
     async with (
         _until_signal(),
         open_budget(cache.folder, settings.rate) as budget,
@@ -166,11 +200,13 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     ):
         await _check(vfs, api.root, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.
-        session.prepare(settings.mountpoint)
+        session.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
         await _serve(vfs, settings, api.root, ready)
 
 
-async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -> None:
+async def demo(
+    archives: Path, mountpoint: Path, ready: Callable[[str], None], *, allow_non_empty: bool = False
+) -> None:
     """The embedded Comet and a mount of it in one process; `ready` gets the server's address. Ends like `mount`."""
     from cometfs.local import server
     from cometfs.local.app import make_app
@@ -180,8 +216,8 @@ async def demo(archives: Path, mountpoint: Path, ready: Callable[[str], None]) -
     async with _until_signal() as nursery:
         url = await nursery.start(server.serve, app, "127.0.0.1:0")
         # The next demo is another server: nothing of this one is worth keeping.
-        with TemporaryDirectory(prefix="cometfs-demo-", ignore_cleanup_errors=True) as cache:
-            settings = MountSettings(mountpoint, SAMPLE_KEY, url, cache_dir=Path(cache))
+        with _temporary_directory() as cache:
+            settings = MountSettings(mountpoint, SAMPLE_KEY, url, cache_dir=cache, allow_non_empty=allow_non_empty)
             await mount(settings, lambda: ready(url))
         nursery.cancel_scope.cancel()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +21,19 @@ if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
 
 P = ParamSpec("P")
 
-PLACE = click.Path(path_type=Path, readable=False)
-"""A mountpoint. click must not look whether it can be read: a dead mount cannot, and is cleared away."""
+
+class _Place(click.Path):
+    """A path that nobody looks at: click asks what is there even where it need not exist, and a mount whose daemon is
+    dead or stopped answers with an error or never.
+    """
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not os.fspath(value):
+            self.fail("an empty path names nothing", param, ctx)
+        return Path(value)
+
+
+PLACE = _Place()
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -56,15 +69,36 @@ def _warn(sentences: list[str]) -> None:
     console.say(*(f"cometfs: warning: {sentence}" for sentence in sentences), err=True)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(click.Command):
+    """One whose first sentence is whole in the list of commands: click cuts it to a line."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002  # none
+        return inspect.cleandoc(self.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
+class _Group(_Commands, _Command):
+    command_class = _Command
+    group_class = type
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(cometfs.__version__, prog_name="cometfs")
 def main() -> None:
     """A Comet account (comet.com) as a directory."""
+    from cometfs.daemon import open_streams
+
+    open_streams()
     console.log_to_stderr("warning")
+
+
+ALLOW_NON_EMPTY = click.option(
+    "--allow-non-empty", is_flag=True, help="Mount over a directory that holds files; they are hidden until the end."
+)
 
 
 @main.command()
 @click.argument("mountpoint", type=PLACE)
+@ALLOW_NON_EMPTY
 @click.option("--url", help="Address of the Comet server, for on-premise installations.")
 @click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
 @click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
@@ -85,6 +119,7 @@ def main() -> None:
 @_plain_errors
 def mount(
     mountpoint: Path,
+    allow_non_empty: bool,
     url: str | None,
     api_key_file: Path | None,
     workspaces: tuple[str, ...],
@@ -99,7 +134,8 @@ def mount(
 ) -> None:
     """Mount what the API key can see at MOUNTPOINT, and return when it answers.
 
-    The key is taken from --api-key-file, else from COMET_API_KEY, else from Comet's own configuration files.
+    The key is taken from --api-key-file, else from COMET_API_KEY, else from ./.env, else from Comet's own configuration
+    files: the one that COMET_CONFIG names, ./.comet.config, ~/.comet.config.
     """
     from cometfs import app, config, daemon, exposure
     from cometfs.fuse import session
@@ -115,21 +151,23 @@ def mount(
         cache_size=cache_size,
         rate=rate,
         live_interval=live_interval,
+        allow_non_empty=allow_non_empty,
+        foreground=foreground,
     )
-    session.prepare(settings.mountpoint)
+    session.prepare(settings.mountpoint, allow_non_empty=allow_non_empty)
     console.log_to_stderr(log_level)
     warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files)
     _warn(warnings)
     if foreground:
         app.run(app.mount, settings, lambda: None)
     else:
-        log_path = config.log_file(settings.mountpoint)
 
         def in_daemon(ready: Callable[[], None]) -> None:
             _warn(warnings)  # into its log
             app.run(app.mount, settings, ready)
 
-        daemon.in_background(in_daemon, log_path)
+        with config.open_log(settings.mountpoint, settings.cache_dir) as log_file:
+            daemon.in_background(in_daemon, log_file)
         daemon.leave()
 
 
@@ -137,11 +175,15 @@ def mount(
 @click.argument("mountpoint", type=PLACE)
 @_plain_errors
 def umount(mountpoint: Path) -> None:
-    """Unmount MOUNTPOINT; its daemon ends by itself."""
-    from cometfs import config
-    from cometfs.fuse import session
+    """Unmount MOUNTPOINT, in use or not (then it says what uses it); its daemon ends by itself."""
+    from cometfs.fuse import occupants, session
+    from cometfs.fuse.mountinfo import resolve
 
-    session.unmount(config.absolute(mountpoint))
+    place = resolve(mountpoint)
+    os.chdir("/")  # `umount .` is itself no use of the mount
+    found = session.unmount(place)
+    if found is not None:
+        click.echo(f"cometfs: {occupants.sentence(place, found)}", err=True)
 
 
 @main.command()
@@ -171,10 +213,11 @@ def refresh(paths: tuple[Path, ...]) -> None:
 @_plain_errors
 def status(mountpoint: Path | None, as_json: bool) -> None:
     """Tell how many calls were used and are left, by program and endpoint (without MOUNTPOINT: for every mount)."""
-    from cometfs import config, report
+    from cometfs import report
     from cometfs.fuse import session
+    from cometfs.fuse.mountinfo import resolve
 
-    for place in [config.absolute(mountpoint)] if mountpoint else session.our_mounts():
+    for place in [resolve(mountpoint)] if mountpoint else session.our_mounts():
         try:
             found = session.status(place)
         except CometFSError as error:
@@ -234,32 +277,21 @@ def serve(
 
 @main.command()
 @click.argument("mountpoint", required=False, type=PLACE)
+@ALLOW_NON_EMPTY
 @_plain_errors
-def demo(mountpoint: Path | None) -> None:
+def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     """Mount a sample Comet at MOUNTPOINT (default: ~/comet-demo): no account, no network. Ends with Ctrl-C."""
     from rich.console import Console
 
-    from cometfs import app, config, tour
+    from cometfs import app, tour
     from cometfs.fuse import session
+    from cometfs.fuse.mountinfo import resolve
     from cometfs.local import sample_directory
 
-    place = config.absolute(mountpoint or Path("~/comet-demo"))
-    session.clear(place)
-    made = not place.exists()
-    if made:
-        place.mkdir(parents=True)
-    try:
-        app.run(app.demo, sample_directory(), place, lambda url: tour.show(Console(), place, url))
-    finally:
-        if made:
-            _remove(place)
-
-
-def _remove(place: Path) -> None:
-    try:
-        place.rmdir()
-    except OSError as error:
-        raise SetupError(f"{place} was made for the demo and stays: {error.strerror}") from error
+    place = resolve(mountpoint or Path("~/comet-demo"))
+    with session.directory_at(place):
+        show = functools.partial(tour.show, Console(), place)
+        app.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)
 
 
 CACHE_DIR = click.option(

@@ -8,19 +8,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 import platformdirs
 
 from cometfs.cache.database import FILE
+from cometfs.cache.occupancy import occupied
 from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
 from cometfs.errors import SetupError
+from cometfs.fuse.mountinfo import resolve
+from cometfs.home import expand
 from cometfs.lease import RUNNING
 
 RATE = 15_000
@@ -55,6 +58,10 @@ class MountSettings:
     """Seconds for which answers about an experiment hold that may be running."""
     key_files: tuple[Path, ...] = ()
     """Files with a key in them that were read."""
+    allow_non_empty: bool = False
+    """Whether the mount may hide files of its mountpoint."""
+    foreground: bool = False
+    """Whether its stderr is where somebody reads: it may then run without a place to keep anything."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -90,32 +97,31 @@ def mount_settings(
     cache_size: str = CACHE_SIZE,
     rate: int = RATE,
     live_interval: float = RUNNING,
+    allow_non_empty: bool = False,
+    foreground: bool = False,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
     found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
     return MountSettings(
-        absolute(mountpoint),
+        resolve(mountpoint),
         found.api_key,
         found.url,
         tuple(workspaces),
         deadline,
         rw,
-        cache_dir,
+        cache_path(cache_dir) if cache_dir else None,  # a daemon has another working directory
         size_in_bytes(cache_size),
         rate,
         live_interval,
         (*([api_key_file.expanduser()] if api_key_file else []), *found.key_files),
+        allow_non_empty,
+        foreground,
     )
-
-
-def absolute(mountpoint: Path) -> Path:
-    """The mountpoint as the kernel will show it, without asking a mount that may be dead there."""
-    return mountpoint.expanduser().parent.resolve() / mountpoint.name if mountpoint.name else mountpoint.resolve()
 
 
 def _key_in(path: Path) -> str:
     try:
-        key = path.expanduser().read_text(encoding="utf-8").strip()
+        key = expand(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SetupError(f"cannot read the API key from {path}: {reason}") from error
@@ -124,15 +130,48 @@ def _key_in(path: Path) -> str:
     return key
 
 
-def log_file(mountpoint: Path) -> Path:
-    """Where the daemon of a mount writes its log."""
-    name = os.fspath(mountpoint).strip("/").replace("/", "-") or "root"
-    return platformdirs.user_log_path("cometfs", ensure_exists=True) / f"{name}.log"
+def open_log(mountpoint: Path, cache_dir: Path | None) -> BinaryIO:
+    """Where the daemon of a mount writes its log: where the platform keeps such things, else in `cache_dir`.
+
+    Raises SetupError where neither can be.
+    """
+    try:
+        return _opened_log(_platform(platformdirs.user_log_path) / log_name(mountpoint))
+    except (OSError, SetupError) as error:
+        if cache_dir is None:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SetupError(
+                f"no place for the daemon's log ({reason}): set HOME or XDG_STATE_HOME to a directory that you may"
+                " write to, or give --cache-dir or --foreground"
+            ) from error
+    path = cache_directory(cache_dir) / "log" / log_name(mountpoint)
+    try:
+        return _opened_log(path)
+    except OSError as error:
+        raise SetupError(f"cannot write the log {path}: {error.strerror}; name another --cache-dir") from error
 
 
-def lock_file(mountpoint: Path) -> Path:
-    """What a process holds locked while it mounts there."""
-    return log_file(mountpoint).with_suffix(".lock")
+def _opened_log(path: Path) -> BinaryIO:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def log_name(mountpoint: Path) -> str:
+    """A name that no other mountpoint has, with the end of the path for people; no longer than a file's may be."""
+    path = os.fspath(mountpoint)
+    shown = re.sub(r"[^\w.-]+", "-", path)[-50:].strip("-") or "root"
+    return f"{shown}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.log"
+
+
+def _platform(directory: Callable[[str], Path]) -> Path:
+    """Where the platform keeps such things of this program. Raises SetupError where no home is known."""
+    try:
+        path = directory("cometfs")
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():  # some versions of platformdirs take a bare `~` for a home
+        raise SetupError("no home directory is known")
+    return path
 
 
 SERVER = "server"
@@ -141,7 +180,22 @@ SERVER = "server"
 
 def cache_path(wanted: Path | None = None) -> Path:
     """Where the caches of all accounts are, whether it is there or not."""
-    return (wanted or platformdirs.user_cache_path("cometfs")).expanduser().absolute()
+    if wanted is not None:
+        return _absolute(expand(wanted))
+    try:
+        return _platform(platformdirs.user_cache_path)
+    except SetupError as error:
+        raise SetupError(f"no place for the cache ({error}): {_REMEDY}") from error
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise SetupError(f"{path} leads nowhere: the current directory is gone ({error.strerror})") from error
+
+
+_REMEDY = "set HOME or XDG_CACHE_HOME to a directory that you may write to, or name one by --cache-dir"
 
 
 def cache_directory(wanted: Path | None = None) -> Path:
@@ -153,7 +207,7 @@ def cache_directory(wanted: Path | None = None) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
+        raise SetupError(f"cannot use {path} for the cache ({error.strerror}): {_REMEDY}") from error
     return path
 
 
@@ -164,19 +218,26 @@ def account_directory(caches: Path, url: str, api_key: str) -> Path:
     """
     root = parse_address(url).root
     host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(root).netloc) or "comet"
-    path = caches / f"{host}-{hashlib.sha256(f'{root} {api_key}'.encode()).hexdigest()[:16]}"
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-        if not _is_ours(path):
-            raise SetupError(f"{path} belongs to another user: name another directory by --cache-dir")
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o700)
-    except OSError as error:
-        raise SetupError(f"cannot use {path} for the cache: {error.strerror}; name another by --cache-dir") from error
-    with suppress(OSError):  # full or read-only: its name tells as much
-        if not (path / SERVER).exists():
-            (path / SERVER).write_text(root, encoding="utf-8")
-    return path
+    return caches / f"{host}-{hashlib.sha256(f'{root} {api_key}'.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def account_in_use(caches: Path, url: str, api_key: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The folder of an account and what to call when it is worth keeping (cache/occupancy.py). Raises SetupError."""
+    path = account_directory(caches, url, api_key)
+    with ExitStack() as stack:
+        try:
+            if os.path.lexists(path) and not _is_ours(path):
+                raise SetupError(f"{path} belongs to another user: name another directory by --cache-dir")
+            keep = stack.enter_context(occupied(path))
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o700)
+        except OSError as error:
+            raise SetupError(f"cannot use {path} for the cache ({error.strerror}): {_REMEDY}") from error
+        with suppress(OSError):  # full or read-only: its name tells as much
+            if not (path / SERVER).exists():
+                (path / SERVER).write_text(parse_address(url).root, encoding="utf-8")
+        yield path, keep
 
 
 def _is_ours(folder: Path) -> bool:

@@ -14,30 +14,46 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from cometfs.errors import CometFSError, SetupError
 
 _READY = b"ready"
 
+_STDERR = 2
+
 log = logging.getLogger(__name__)
 
 
-def in_background(main: Callable[[Callable[[], None]], None], log_path: Path) -> None:
+def open_streams() -> None:
+    """Opens /dev/null as stdin, stdout and stderr where whoever started this process has closed them.
+
+    Else the next file that is opened takes such a number, and is taken for the stream by all that prints.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    # What is closed at the start is None here.
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def in_background(main: Callable[[Callable[[], None]], None], log_file: BinaryIO) -> None:
     """Runs `main(ready)` in a daemon and returns when it has called `ready`.
 
-    Raises SetupError with the daemon's own sentence if it ends before that. The daemon's stderr goes to `log_path`.
+    Raises SetupError with the daemon's own sentence if it ends before that. The daemon's stderr goes to `log_file`.
     """
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
-        _become_daemon(main, writer, log_path)
+        _become_daemon(main, writer, log_file)
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         said = told.read()
     if said != _READY:
         raise SetupError(
-            said.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_path}"
+            said.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_file.name!s}"
         )
 
 
@@ -48,12 +64,12 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_path: Path) -> NoReturn:
+def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_file: BinaryIO) -> NoReturn:
     """Never returns into the caller's stack: what the parent would do next is not the daemon's."""
     status = 1
     try:
         os.setsid()
-        _redirect(log_path)
+        _redirect(log_file)
         os.chdir("/")
 
         def ready() -> None:
@@ -79,30 +95,42 @@ def _tell(writer: int, sentence: str) -> None:
         return  # it was ready already: the parent has gone its way, and the log has the sentence
 
 
-def _redirect(log_path: Path) -> None:
+def _redirect(log_file: BinaryIO) -> None:
     """Lets go of the terminal: a shell that waits for the end of a pipe must not wait for the daemon."""
     null = os.open(os.devnull, os.O_RDWR)
-    target = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for source, descriptor in ((null, 0), (null, 1), (target, 2)):
+    for source, descriptor in ((null, 0), (null, 1), (log_file.fileno(), _STDERR)):
         os.dup2(source, descriptor)
     os.close(null)
-    os.close(target)
+    log_file.close()
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")  # one log, whatever the locales of those who write to it
 
 
 @contextmanager
-def claim(path: Path, mountpoint: Path) -> Iterator[None]:
-    """Holds the lock at `path` while the body runs; the kernel lets go of it when the process dies, however it does.
+def claim(mountpoint: Path) -> Iterator[None]:
+    """Holds a lock on the directory `mountpoint`; the kernel lets go of it when the process dies, however it does.
 
     Raises SetupError where another process holds it: two that mount on one place at once would stack their mounts.
+    It is the directory itself: a lock elsewhere would need a home, and would be another one for another user.
     """
-    with path.open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SetupError(f"another cometfs is mounting on {mountpoint} right now: wait for it") from None
+    try:
+        descriptor = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SetupError(f"cannot mount on {mountpoint}: {error.strerror}; choose another directory") from error
+    try:
+        _lock(descriptor, mountpoint)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, mountpoint: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SetupError(f"another cometfs is mounting on {mountpoint} right now: wait for it") from None
+    except OSError as error:  # a file system of another machine, perhaps
+        log.info("%s takes no lock, and so keeps no second mount away: %s", mountpoint, error)
 
 
 def tell_systemd(state: str) -> None:

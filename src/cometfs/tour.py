@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from cometfs.home import home
 from cometfs.printable import printable
 
 STOPS = (
@@ -35,4 +36,5 @@ def show(console: Console, mountpoint: Path, url: str) -> None:
 
 
 def _short(path: Path) -> str:
-    return printable(f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path))
+    known = home()
+    return printable(f"~/{path.relative_to(known)}" if known and path.is_relative_to(known) else str(path))

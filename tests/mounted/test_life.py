@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,8 +157,10 @@ def test_mount_under_load_ends_with_status_zero(
 
 
 def test_umount_under_load_unmounts(cold: Mounted, load: list[subprocess.Popen[bytes]], stage: Stage) -> None:
-    """Status 0; the process ends, with status 0 too, though a file is open."""
-    assert stage.run("umount", cold.path) == Said(0, "", "")
+    """Status 0, and a line that names the readers; the process ends, with status 0 too, though a file is open."""
+    said = stage.run("umount", cold.path)
+    assert (said.status, said.output) == (0, "")
+    assert f"cometfs: {cold.path} is unmounted, but still in use by " in said.complaint
     await_that(lambda: not is_mounted(cold.path), "still mounted")
     for reader in load:
         os.killpg(reader.pid, signal.SIGKILL)
@@ -214,3 +217,18 @@ def test_help_of_every_command_says_what_it_is_for(stage: Stage) -> None:
         said = stage.run(command, "--help")
         assert (said.status, said.complaint) == (0, "")
         assert [word for word in words if word not in said.output] == []
+
+
+def test_help_cuts_no_summary(stage: Stage) -> None:
+    """Every command's first sentence is whole, however narrow the terminal."""
+    for group in ((), ("cache",)):
+        said = stage.run(*group, "--help", COLUMNS="60")
+        assert "..." not in said.output.replace("COMMAND [ARGS]...", "")
+        assert said.output.count(".\n") >= 3
+
+
+def test_help_of_mount_names_every_place_of_the_key(stage: Stage) -> None:
+    """In the order in which they are asked (comet/settings.py)."""
+    said = " ".join(stage.run("mount", "--help").output.split())
+    places = ["--api-key-file", "COMET_API_KEY", "./.env", "COMET_CONFIG", "./.comet.config", "~/.comet.config"]
+    assert re.search(".*".join(map(re.escape, places)), said)

@@ -31,6 +31,8 @@ class Stage:
     """A home of its own for the commands of one test, and their environment."""
 
     home: Path
+    cwd: Path | None = None
+    """Where the commands run; None: at home."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Stage:
         with out.open("wb") as output, err.open("wb") as complaint:
             ended = subprocess.run(
                 command,
-                cwd=self.home,
+                cwd=self.cwd or self.home,
                 env={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -212,6 +215,41 @@ def test_an_address_with_a_password_is_refused_unquoted() -> None:
 def test_names_in_a_page_address_are_escaped() -> None:
     """A slash in a name is no folder."""
     assert page("https://c", "w s", "a/b", "k") == "https://c/w%20s/a%2Fb/k"
+
+
+def test_without_a_home_the_other_places_are_asked(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no directory that is called `~`."""
+    monkeypatch.setattr(module, "home_directory", lambda: None)
+    monkeypatch.chdir(places / "named")
+    (places / "named/~").mkdir()
+    ini(places / "named/~", "[comet]\napi_key = tilde\n")
+    (places / "named/~/file").write_text("[comet]\napi_key = tilde\n")
+    ini(places / "cwd", "[comet]\napi_key = k\n")
+    assert find_settings(environ={"COMET_CONFIG": "~/file"}, cwd=places / "cwd").api_key == "k"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_places_that_this_user_may_not_look_into_hold_nothing(places: Path) -> None:
+    """A home, a working directory and a named file of another user, as after `su`."""
+    for name in ("home", "cwd", "named"):
+        ini(places / name, "[comet]\nurl_override = http://theirs\n")
+        (places / name).chmod(0o700)
+    environ = {**os.environ, "COMET_API_KEY": "mine", "COMET_CONFIG": str(places / "named")}
+    command = [sys.executable, "-c", AS_ANOTHER_USER, str(places)]
+    said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    assert said == f"{DEFAULT_URL}\n"
+
+
+AS_ANOTHER_USER = """
+import os, pathlib, sys
+from cometfs.comet.settings import find_settings
+places = pathlib.Path(sys.argv[1])
+os.chdir(places / "cwd")
+os.setgroups([])
+os.setgid(12345)
+os.setuid(12345)
+print(find_settings(home=places / "home").url)
+"""
 
 
 PROXIES = {"https": "http://secure:1", "all": "any:2", "no": "inside.example,10.0.0.1"}

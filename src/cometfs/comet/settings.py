@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from cometfs.errors import SetupError
+from cometfs.home import home as home_directory
 
 DEFAULT_URL = "https://www.comet.com/clientlib/"
 
@@ -52,8 +53,8 @@ def find_settings(
     """
     surroundings = _Surroundings(
         os.environ if environ is None else environ,
-        cwd or Path.cwd(),
-        home or Path(os.path.expanduser("~")),  # noqa: PTH111  # needs no home
+        cwd or Path(),
+        home or home_directory(),
     )
     key = _tidy(api_key) or surroundings.find("COMET_API_KEY")
     if not key:
@@ -69,7 +70,7 @@ def find_settings(
 class _Surroundings:
     """The sources of settings, in their order, each read when it is wanted."""
 
-    def __init__(self, environ: Mapping[str, str], cwd: Path, home: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], cwd: Path, home: Path | None) -> None:
         self._environ, self._cwd, self._home = environ, cwd, home
         self.key_files: list[Path] = []
         self._sources: list[Mapping[str, str]] = []
@@ -102,17 +103,23 @@ class _Surroundings:
 
     def _files(self) -> Iterator[Path]:
         named = _tidy(self._environ.get("COMET_CONFIG")) or _tidy(self._environ.get("COMET_INI"))
-        if named:
-            path = self._cwd / (self._home / named[2:] if named.startswith("~/") else named)
-            yield path / FILE if path.is_dir() else path
-        yield from (folder / FILE for folder in (self._cwd, DRIVE, self._home))
+        if named and (path := self._at_home(named)):
+            yield path / FILE if os.path.isdir(path) else path  # noqa: PTH112  # Path.is_dir raises where it may not look
+        yield from (folder / FILE for folder in (self._cwd, DRIVE, self._home) if folder)
+
+    def _at_home(self, named: str) -> Path | None:
+        if not named.startswith("~/"):
+            return self._cwd / named
+        return self._home / named[2:] if self._home else None
 
 
 def _text(path: Path) -> str | None:
-    """The content of a file; None where there is none."""
+    """The content of a file; None where there is none, or none that can be seen: another user's home, a dead mount."""
+    if not os.path.exists(path):  # noqa: PTH110  # Path.exists raises where it may not look
+        return None
     try:
         return path.read_text(encoding="utf-8-sig", errors="replace")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except IsADirectoryError:
         return None
     except OSError as exc:
         raise SetupError(f"Cannot read {path}: {(exc.strerror or '').lower()}") from exc

@@ -9,11 +9,10 @@ import errno
 import json
 import logging
 import os
-import re
-import resource
 import shutil
-import subprocess
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,16 @@ import pyfuse3
 import trio
 
 from cometfs.errors import SetupError
+from cometfs.fuse import unmounting
+from cometfs.fuse.capture import stderr_of_fuse
+from cometfs.fuse.mountinfo import SUBTYPE, is_dead, mount_at, mounts, resolve
+from cometfs.fuse.occupants import Occupant, occupants
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.requests import Patience
+from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.waiting import descriptors, looking_first
 from cometfs.fuse.writable import WritableOperations
 from cometfs.tree.vfs import Vfs
-
-SUBTYPE = "cometfs"
-"""Mounts of ours have the type fuse.cometfs."""
 
 TASKS = 400
 """Requests that are handled at once; the next ones wait in the kernel."""
@@ -43,47 +44,11 @@ STATUS = Path(".cometfs", "status.json")
 """Where a mount tells of itself."""
 
 
-@dataclass(frozen=True)
-class Mount:
-    """A line of /proc/self/mountinfo."""
+def prepare(mountpoint: Path, *, allow_non_empty: bool = False) -> None:
+    """Checks all that a mount needs of this machine, and clears away a dead mount of ours. Raises SetupError.
 
-    path: Path
-    type: str
-
-    @property
-    def ours(self) -> bool:
-        return self.type == f"fuse.{SUBTYPE}"
-
-
-def mount_at(path: Path) -> Mount | None:
-    """What is mounted at `path` (the topmost, where several are), or None. Never touches the mount itself."""
-    wanted = path.resolve()
-    found = [mount for mount in mounts() if mount.path == wanted]
-    return found[-1] if found else None
-
-
-def mounts() -> list[Mount]:
-    """All mounts that this process sees, oldest first."""
-    result = []
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        before, _, after = line.partition(b" - ")
-        # Blanks and backslashes in a path stand there as octal escapes.
-        path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal.group(1), 8)]), before.split()[4])
-        result.append(Mount(Path(os.fsdecode(path)), os.fsdecode(after.split()[0])))
-    return result
-
-
-def is_dead(path: Path) -> bool:
-    """Whether `path` is a mount whose daemon is gone. statvfs is never answered by the kernel itself."""
-    try:
-        os.statvfs(path)
-    except OSError as error:
-        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
-    return False
-
-
-def prepare(mountpoint: Path) -> None:
-    """Checks all that a mount needs of this machine, and clears away a dead mount of ours. Raises SetupError."""
+    `allow_non_empty`: files in the directory, which the mount will hide, are no obstacle.
+    """
     if not Path("/dev/fuse").exists():
         raise SetupError("/dev/fuse is missing: load the fuse kernel module, or give the container the device")
     if shutil.which("fusermount3") is None:
@@ -98,34 +63,82 @@ def prepare(mountpoint: Path) -> None:
     elif mount is not None:
         raise SetupError(f"{mountpoint} is in use as a mountpoint ({mount.type}): choose another directory")
     _check_directory(mountpoint)
+    if not allow_non_empty:
+        _check_empty(mountpoint)
 
 
 def _check_directory(mountpoint: Path) -> None:
-    if not mountpoint.exists():
-        raise SetupError(f"{mountpoint} does not exist: create it first (mkdir -p {mountpoint})")
-    if not mountpoint.is_dir():
+    try:
+        found = mountpoint.stat()
+    except FileNotFoundError:
+        raise SetupError(f"{mountpoint} does not exist: create it first (mkdir -p {mountpoint})") from None
+    except OSError as error:
+        raise SetupError(f"cannot mount on {mountpoint}: {error.strerror}; choose another directory") from error
+    if not stat.S_ISDIR(found.st_mode):
         raise SetupError(f"{mountpoint} is not a directory: choose or create one to mount on")
     if not os.access(mountpoint, os.W_OK | os.X_OK):
         raise SetupError(f"{mountpoint} is not yours to mount on: choose a directory that you may write to")
 
 
+def _check_empty(mountpoint: Path) -> None:
+    remedy = "choose an empty directory, or say --allow-non-empty"
+    try:
+        empty = next(mountpoint.iterdir(), None) is None
+    except OSError as error:
+        raise SetupError(f"cannot tell whether {mountpoint} is empty ({error.strerror}): {remedy}") from error
+    if not empty:
+        raise SetupError(f"{mountpoint} is not empty, and the mount would hide what is in it: {remedy}")
+
+
 def clear(mountpoint: Path) -> None:
     """Takes away every mount of ours at `mountpoint` whose daemon is gone."""
     while (mount := mount_at(mountpoint)) is not None and mount.ours and is_dead(mountpoint):
-        _fusermount("-u", "-z", str(mountpoint))
+        unmounting.detach(mountpoint)
 
 
-def unmount(mountpoint: Path) -> None:
-    """Unmounts a mount of ours, dead or alive, in use or not. Raises SetupError where there is none.
+@contextmanager
+def directory_at(mountpoint: Path) -> Iterator[None]:
+    """Clears away a dead mount of ours at `mountpoint`, and has a directory there while the body runs.
 
-    Nothing is lost: who has a file open reads or writes it to its end, and the daemon ends then.
+    One that was made for that is removed again. Raises SetupError.
+    """
+    clear(mountpoint)
+    made = not os.path.lexists(mountpoint)
+    if made:
+        try:
+            mountpoint.mkdir(parents=True)
+        except OSError as error:
+            raise SetupError(f"cannot make {mountpoint}: {error.strerror}; name another directory") from error
+    try:
+        yield
+    finally:
+        if made:
+            _remove(mountpoint)
+
+
+def _remove(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError as error:
+        raise SetupError(f"{directory} was made for the demo and stays: {error.strerror}") from error
+
+
+def unmount(mountpoint: Path) -> list[Occupant] | None:
+    """Unmounts a mount of ours, dead or alive, in use or not, and tells who uses it; None where nobody does.
+
+    Nothing is lost: who has a file open reads or writes it to its end, and the daemon ends then. Raises SetupError
+    where there is none.
     """
     mount = mount_at(mountpoint)
     if mount is None:
         raise SetupError(f"{mountpoint} is not mounted")
     if not mount.ours:
         raise SetupError(f"{mountpoint} is no mount of cometfs ({mount.type})")
-    _fusermount("-u", "-z", str(mountpoint))
+    if unmounting.is_unmounted(mountpoint):
+        return None
+    found = occupants(mountpoint)  # before it is detached: its files have no such paths then
+    unmounting.detach(mountpoint)
+    return found
 
 
 def our_mounts() -> list[Path]:
@@ -152,12 +165,7 @@ def refresh(path: Path) -> None:
 
     That is `touch`, in clearer words. Symbolic links are followed.
     """
-    try:
-        place = path.resolve()
-    except RuntimeError as error:  # what pathlib makes of it up to Python 3.12
-        raise SetupError(f"{path} leads nowhere: its symbolic links go round in a circle") from error
-    except OSError as error:
-        raise SetupError(f"{path} is not refreshed: {error.strerror}") from error
+    place = resolve(path)
     around = [mount for mount in reversed(mounts()) if place.is_relative_to(mount.path)]
     mount = max(around, key=lambda found: len(found.path.parts), default=None)
     if mount is None or not mount.ours:
@@ -178,22 +186,29 @@ def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
     return f"{path} is not refreshed: {error.strerror}"
 
 
-def _fusermount(*arguments: str) -> None:
-    done = subprocess.run(["fusermount3", *arguments], capture_output=True)
-    if done.returncode == 0:
-        return
-    raise SetupError(f"fusermount3 cannot unmount: {os.fsdecode(done.stderr).strip()}")
-
-
 def _worth_saying(record: logging.LogRecord) -> bool:
     """False for pyfuse3's complaint that a reply found nobody: whoever asked was killed, or the mount is gone."""
     return not record.getMessage().endswith(f"failed with {os.strerror(errno.ENOENT)}")
 
 
-def _allow_files() -> None:
-    """Takes as many file descriptors as this process may have: downloads and connections hold some each."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _init(operations: Operations, mountpoint: Path, options: set[str]) -> None:
+    """Mounts. Raises SetupError with what libfuse and fusermount3 say, who write that to stderr."""
+    said: list[str] = []
+    try:
+        with stderr_of_fuse() as said:
+            pyfuse3.init(operations, os.fspath(mountpoint), options)
+    except RuntimeError as error:
+        reason = "; ".join(dict.fromkeys(said)) or str(error)
+        raise SetupError(f"cannot mount on {mountpoint}: {reason}{_remark(reason)}") from error
+
+
+def _remark(reason: str) -> str:
+    """What fusermount3's own words do not tell, where that is known."""
+    if "could not determine username" in reason:
+        return " (it mounts only for users that have an entry in /etc/passwd, and this one has none)"
+    if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text():
+        return " (no_new_privs is set here, and so fusermount3 has no privileges to mount)"
+    return ""
 
 
 async def serve(
@@ -210,17 +225,14 @@ async def serve(
     answers. Raises SetupError where the kernel refuses the mount.
     """
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
-    _allow_files()
+    limit_files()
     patience = Patience(deadline, ROOM)
     operations = WritableOperations(vfs, patience) if vfs.writing.rw else Operations(vfs, patience)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
     # And not "ro": the kernel itself would refuse `touch`, by which somebody asks again.
     options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
     others = descriptors()
-    try:
-        pyfuse3.init(operations, os.fspath(mountpoint), options)
-    except RuntimeError as error:
-        raise SetupError(f"the kernel refuses to mount on {mountpoint}: {error}") from error
+    _init(operations, mountpoint, options)
     try:
         opened = descriptors() - others
         operations.notices.descriptor = max(opened, default=-1)

@@ -23,7 +23,6 @@ from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import Patience, at_once, handler
 from cometfs.tree import names
-from cometfs.tree.drafts import Draft
 from cometfs.tree.vfs import Vfs
 from cometfs.tree.writeback import Draft
 

@@ -1,0 +1,104 @@
+"""Which mounts there are, and what path the kernel knows one by. Nothing here waits for a daemon but `is_dead`.
+
+Not here: mounting and unmounting (session.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cometfs.errors import SetupError
+from cometfs.home import expand
+
+SUBTYPE = "cometfs"
+"""Mounts of ours have the type fuse.cometfs."""
+
+LINKS = 40
+"""Symbolic links that one path may lead through; the kernel's own limit."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of /proc/self/mountinfo."""
+
+    path: Path
+    type: str
+
+    @property
+    def ours(self) -> bool:
+        return self.type == f"fuse.{SUBTYPE}"
+
+
+def mounts() -> list[Mount]:
+    """All mounts that this process sees, oldest first."""
+    result = []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        before, _, after = line.partition(b" - ")
+        # Blanks and backslashes in a path stand there as octal escapes.
+        path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal.group(1), 8)]), before.split()[4])
+        result.append(Mount(Path(os.fsdecode(path)), os.fsdecode(after.split()[0])))
+    return result
+
+
+def mount_at(path: Path) -> Mount | None:
+    """What is mounted at `path`, which is resolved (the topmost, where several are), or None."""
+    found = [mount for mount in mounts() if mount.path == path]
+    return found[-1] if found else None
+
+
+def is_dead(path: Path) -> bool:
+    """Whether `path` is a mount whose daemon is gone. statvfs is never answered by the kernel itself."""
+    try:
+        os.statvfs(path)
+    except OSError as error:
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
+
+
+def resolve(path: Path) -> Path:
+    """`path` as the kernel names it: absolute, without links and `..`. Raises SetupError.
+
+    A mountpoint is not looked at, since whoever serves it may be dead or stopped: it is a directory and no link.
+    `os.path.realpath` would ask it.
+    """
+    path = expand(path)
+    mountpoints = {os.fspath(mount.path) for mount in mounts()}
+    place = "/" if path.is_absolute() else _here(path)
+    rest = list(reversed(_parts(path)))
+    links = 0
+    while rest:
+        part = rest.pop()
+        inner = os.path.dirname(place) if part == ".." else os.path.join(place, part)  # noqa: PTH118, PTH120
+        target = None if part == ".." or inner in mountpoints else _target(inner)
+        if target is None:
+            place = inner
+            continue
+        links += 1
+        if links > LINKS:
+            raise SetupError(f"{path} leads nowhere: its symbolic links go round in a circle")
+        place = "/" if target.is_absolute() else place
+        rest += reversed(_parts(target))
+    return Path(place)
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.parts[1:] if path.is_absolute() else path.parts
+
+
+def _here(path: Path) -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise SetupError(f"{path} leads nowhere: the current directory is gone ({error.strerror})") from error
+
+
+def _target(path: str) -> Path | None:
+    """Where a symbolic link leads; None for all else, also for what is not there or cannot be reached."""
+    try:
+        return Path(os.readlink(path))  # noqa: PTH115
+    except (OSError, ValueError):
+        return None
