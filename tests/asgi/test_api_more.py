@@ -265,6 +265,24 @@ async def test_deleting_says_whether_there_was_something(api: API) -> None:
     assert await api.get_from_store("b") == "2"
 
 
+async def test_renaming_in_the_store_is_one_step() -> None:
+    """Over what is there; what another client stored that is no text moves as it is."""
+    store: list[str] = ['{"a": 1.10, "b": "2", "c": "3"}']
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            sent.append(json.loads(request.content)["store"])
+            store.append(sent[-1])
+        return httpx.Response(200, json={"store": store[-1]})
+
+    one, _ = scripted(answer)
+    assert await one.rename_in_store("a", "b") == b"1.10"
+    assert sent == ['{"b":1.10,"c":"3"}']
+    assert await one.rename_in_store("nothing", "b") is None
+    assert len(sent) == 1
+
+
 async def test_a_server_without_a_store_says_so_when_something_is_deleted() -> None:
     """Nothing is taken for deleted."""
     one, _ = scripted(lambda _: httpx.Response(404, json={"msg": "no"}))

@@ -101,34 +101,35 @@ BIG = 17 << 20
 """Bytes: more than a value may have."""
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "cp {big} k",
-        "dd if={big} of=k bs=128K",
-        "dd if={big} of=k bs=128K conv=fsync",
-        "dd if={big} of=k bs=1M conv=notrunc",
-        "dd if={big} of=k bs=1M seek=17 count=1",
-        "cat {big} > k",
-        "cat {big} >> k",
-        "(printf some; cat {big}) > k",
-        "truncate -s 17M k",
-        """python3 -c 'f = open("k", "w"); f.write("part"); f.flush(); f.truncate(17 << 20)'""",
-    ],
+TOO_BIG = (
+    "cp {big} k",
+    "dd if={big} of=k bs=128K",
+    "dd if={big} of=k bs=128K conv=fsync",
+    "dd if={big} of=k bs=1M conv=notrunc",
+    "dd if={big} of=k bs=1M seek=17 count=1",
+    "cat {big} > k",
+    "cat {big} >> k",
+    "(printf some; cat {big}) > k",
+    "truncate -s 17M k",
+    """python3 -c 'f = open("k", "w"); f.write("part"); f.flush(); f.truncate(17 << 20)'""",
 )
-def test_of_a_value_that_is_too_big_nothing_is_stored(rw: Mounted, own: Comet, tmp_path: Path, command: str) -> None:
+
+
+def test_of_a_value_that_is_too_big_nothing_is_stored(rw: Mounted, own: Comet, tmp_path: Path) -> None:
     """Where there was none there is none, else the old one stays; the writer is told, and the next one can write."""
     folder, big = rw / ".cometfs/store", tmp_path / "big"
     big.write_bytes(b"x" * BIG)
     (folder / "other").write_text("kept")
-    for before in ({"other": "kept"}, {"other": "kept", "k": "old"}):
-        done = sh(command.format(big=big), folder)
-        assert done.returncode != 0
-        assert "File too large" in done.stderr
-        assert on_server(own) == before
-        assert {path.name: path.read_text() for path in folder.iterdir()} == before
-        (folder / "k").write_text("old")
-        assert (on_server(own), (folder / "k").read_text()) == ({"other": "kept", "k": "old"}, "old")
+    for command in TOO_BIG:
+        for before in ({"other": "kept"}, {"other": "kept", "k": "old"}):
+            done = sh(command.format(big=big), folder)
+            assert done.returncode != 0, command
+            assert "File too large" in done.stderr
+            assert on_server(own) == before, command
+            assert {path.name: path.read_text() for path in folder.iterdir()} == before, command
+            (folder / "k").write_text("old")
+            assert (on_server(own), (folder / "k").read_text()) == ({"other": "kept", "k": "old"}, "old"), command
+        (folder / "k").unlink()
 
 
 def test_close_tells_too_that_a_value_was_refused(rw: Mounted, own: Comet) -> None:
@@ -220,21 +221,22 @@ ODD = [{}, {"store": None}, {"store": ""}, {"store": "[]"}, {"msg": "internal er
 """Answers to reading the store that are none."""
 
 
-@pytest.mark.parametrize("answer", ODD, ids=json.dumps)
-def test_an_odd_answer_to_reading_the_store_loses_nothing(tmp_path: Path, own: Comet, answer: object) -> None:
+def test_an_odd_answer_to_reading_the_store_loses_nothing(tmp_path: Path, own: Comet) -> None:
     """EPROTO for whoever reads and whoever writes, when it comes before the write and when in the middle of it."""
     with faulty_comet(own) as (faulty, faults), running_mount(tmp_path, faulty, "--rw") as mounted:
         folder = mounted / ".cometfs/store"
         for key in "abc":
             (folder / key).write_text(key)
-        opened = os.open(folder / "a", os.O_WRONLY | os.O_TRUNC)
-        faults.answers["rest/v2/panel/store"] = Answer(200, json.dumps(answer).encode())
-        os.write(opened, b"new")
-        assert _errno_of_close(opened) == errno.EPROTO
-        for command in ("echo x > k", "rm b", "mv b d", "cat c", "ls"):
-            assert "Protocol error" in sh(command, folder).stderr, command
-        assert on_server(own) == {"a": "a", "b": "b", "c": "c"}
-        faults.answers.clear()
+        for answer in ODD:
+            opened = os.open(folder / "a", os.O_WRONLY | os.O_TRUNC)
+            faults.answers["rest/v2/panel/store"] = Answer(200, json.dumps(answer).encode())
+            os.write(opened, b"new")
+            assert _errno_of_close(opened) == errno.EPROTO, answer
+            for command in ("echo x > k", "rm b", "mv b d", "cat c", "ls"):
+                assert "Protocol error" in sh(command, folder).stderr, (answer, command)
+            faults.answers.clear()
+            assert on_server(own) == {"a": "a", "b": "b", "c": "c"}, answer
+            assert (folder / "c").read_text() == "c"
         (folder / "k").write_text("v")
         assert on_server(own) == {"a": "a", "b": "b", "c": "c", "k": "v"}
 

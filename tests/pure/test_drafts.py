@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import pytest
 import trio
 
@@ -33,6 +34,13 @@ class Comet:
         if self.failing:
             raise Unreachable("no network")
         self.values[key] = value
+
+    async def rename_in_store(self, key: str, new_key: str) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        if key not in self.values:
+            return None
+        self.values[new_key] = self.values.pop(key)
+        return msgspec.json.encode(self.values[new_key])
 
     async def delete_from_store(self, key: str) -> bool:
         await trio.lowlevel.checkpoint()
@@ -155,3 +163,18 @@ async def test_moving_and_removing_follow_the_names() -> None:
     assert comet.values == {"b": "1"}
     with pytest.raises(NoSuchEntry):
         await comet.desk.remove("a", comet.answered)
+
+
+@pytest.mark.logs("'k' is not moved")
+async def test_what_moves_is_what_comet_has_now() -> None:
+    """Another mount may have stored it since this one asked, or have removed it."""
+    comet = Comet(k="old")
+    before = comet.answered
+    comet.values["k"] = "new"
+    await comet.desk.rename("k", "l", before, new=True)
+    assert comet.values == {"l": "new"}
+    assert comet.desk.over(before).values == {"l": b"new"}
+    other = Comet()
+    with pytest.raises(NoSuchEntry):
+        await other.desk.rename("k", "l", before, new=True)
+    assert (other.values, other.doubts) == ({}, 1)

@@ -480,6 +480,18 @@ class API(WorkspaceAPI):
         """Keep nothing under `key` any more; whether there was something. As `store`, which can only put."""
         return await self._store.change(lambda held: held.pop(key, None) is not None)
 
+    async def rename_in_store(self, key: str, new_key: str) -> bytes | None:
+        """Keep under `new_key`, over what is there, what is stored under `key`, and nothing under `key`: in one step.
+        The JSON of it; None where there was nothing."""
+
+        def rename(held: Held) -> bytes | None:
+            if key not in held:
+                return None
+            held[new_key] = held.pop(key)
+            return bytes(held[new_key])
+
+        return await self._store.change(rename)
+
     async def get_from_store(self, key: str) -> Any:
         """What is stored under `key`; None where nothing is."""
         found = (await self._store.read()).get(key)

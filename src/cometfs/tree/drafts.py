@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import trio
 
@@ -19,6 +19,8 @@ from cometfs.tree.node import Answered, Stored, Writer
 from cometfs.tree.writeback import Draft
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class _Written(NamedTuple):
@@ -125,7 +127,7 @@ class Desk:
     async def rename(self, key: str, new_key: str, answered: Answered, *, new: bool) -> None:
         """Moves a value to another key, over what is there. Raises NoSuchEntry, and Exists where the key must be `new`.
 
-        The new key is stored before the old one goes: a failure between the two leaves both.
+        What moves is what Comet has, which may be younger than any answer here.
         """
         values = self.over(answered).values
         if key not in values:
@@ -138,13 +140,22 @@ class Desk:
         # Of an open file what is stored is moved now; what is not yet, is stored under the new key when it is closed.
         value = values[key] if draft is None else draft.base
         if value is not None:
-            await self.put(new_key, value)
-            await self._take(key)
+            await self._move(key, new_key, value)
         self._detach(new_key)
         if draft is not None and self._drafts.pop(key, None) is draft:
             draft.key = new_key
             self._drafts[new_key] = draft
         self._changed()
+
+    async def _move(self, key: str, new_key: str, value: bytes) -> None:
+        if self._writer.scratch(key) or self._writer.scratch(new_key):
+            await self.put(new_key, value)
+            await self._take(key)
+            return
+        moved = await self._send(f"{key!r} is not moved", self._writer.rename(self._api, key, new_key))
+        self._note(new_key, moved)
+        self._written[key] = _Written(None, trio.current_time())
+        self._seen.pop(key, None)
 
     async def put(self, key: str, value: bytes) -> None:
         """Returns when `value` is stored."""
@@ -152,6 +163,11 @@ class Desk:
             self._scratch[key] = value
         else:
             await self._send(f"{key!r} is not stored", self._writer.save(self._api, key, value))
+        self._note(key, value)
+
+    def _note(self, key: str, value: bytes) -> None:
+        """`value` is what there is now under `key`."""
+        if key not in self._scratch:
             self._written[key] = _Written(value, trio.current_time())
         self._seen[key] = _Seen(hash(value), self.now_ms())
         self._changed()
@@ -176,9 +192,9 @@ class Desk:
             draft.removed = True
         self._changed()
 
-    async def _send(self, what: str, sending: Awaitable[None]) -> None:
+    async def _send(self, what: str, sending: Awaitable[T]) -> T:
         try:
-            await sending
+            return await sending
         except BaseException as error:  # a deadline that passes is a cancellation: it may have arrived, or not
             log.warning("%s: %s", what, str(error) or type(error).__name__)
             self._doubt()

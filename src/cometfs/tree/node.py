@@ -206,6 +206,8 @@ class Writer:
     """Answers with the directory's `Answered`."""
     save: Callable[[API, str, bytes], Awaitable[None]]
     """Returns when Comet has the value of a key. Raises BadText for one that Comet cannot hold."""
+    rename: Callable[[API, str, str], Awaitable[bytes]]
+    """Moves what Comet has under a key now to another one; returns that. Raises NoSuchEntry where there is nothing."""
     remove: Callable[[API, str], Awaitable[None]]
     name_of: Callable[[str], str]
     """The file's name for a key."""

@@ -13,7 +13,7 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.comet.kv_store import held
-from cometfs.errors import BadName, BadText
+from cometfs.errors import BadName, BadText, NoSuchEntry
 from cometfs.lease import RUNNING, Lease
 from cometfs.tree import names
 from cometfs.tree.node import Answered, Asker, At, Dir, Each, File, Source, Stored, Writer
@@ -53,12 +53,11 @@ def is_scratch(key: str) -> bool:
 async def _ask(asker: Asker, _at: At) -> Answered:
     began = trio.current_time()
     found = held((await asker.api.get_store())["store"])
-    return Answered(began, {key: _bytes(value) for key, value in found.items()}, {})
+    return Answered(began, {key: _bytes(bytes(value)) for key, value in found.items()}, {})
 
 
-def _bytes(value: msgspec.Raw) -> bytes:
+def _bytes(raw: bytes) -> bytes:
     """A text as it is; what another program stored that is no text as its JSON."""
-    raw = bytes(value)
     return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
 
 
@@ -68,6 +67,13 @@ async def _save(api: API, key: str, value: bytes) -> None:
     except UnicodeDecodeError as error:
         raise BadText(f"the store holds texts, and {key!r} is no UTF-8 at byte {error.start}") from error
     await api.store(key, text)
+
+
+async def _rename(api: API, key: str, new_key: str) -> bytes:
+    found = await api.rename_in_store(key, new_key)
+    if found is None:
+        raise NoSuchEntry(f"there is no {key!r} any more")
+    return _bytes(found)
 
 
 async def _remove(api: API, key: str) -> None:
@@ -89,7 +95,7 @@ def _at_stored(at: At, row: Stored) -> At:
 STORE = Source("panel/store", _ask, held_for, kept=False)
 """Not kept on disk: it tells when it was asked for by this process's clock."""
 
-WRITER = Writer(STORE, _save, _remove, name_of, key_of, is_scratch)
+WRITER = Writer(STORE, _save, _rename, _remove, name_of, key_of, is_scratch)
 VALUE = File(
     "",
     None,
