@@ -21,7 +21,7 @@ settings.load_profile("same")
 def pytest_configure(config: pytest.Config) -> None:
     pass_on_no_dispositions()
     config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
-    config.addinivalue_line("markers", "promise(name): holds the promise of that name in README.md's How fresh it is")
+    config.addinivalue_line("markers", "promise(name): holds the promise of that name in manual/semantics.md")
 
 
 @pytest.fixture(autouse=True)

@@ -294,6 +294,20 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
         app.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)
 
 
+@main.command("help")
+@click.argument("topic", required=False)
+@_plain_errors
+def show_help(topic: str | None) -> None:
+    """Show a page of the manual, or the list of its topics (without TOPIC)."""
+    from cometfs import help
+
+    text = help.page(topic) if topic else help.contents()
+    if sys.stdout.isatty():
+        click.echo_via_pager(help.rendered(text))
+    else:
+        click.echo(text, nl=False)
+
+
 CACHE_DIR = click.option(
     "--cache-dir",
     type=click.Path(path_type=Path),

@@ -1,4 +1,4 @@
-"""How old what is shown may be, on a clock that jumps. Each test holds a promise of README.md's *How fresh it is*."""
+"""How old what is shown may be, on a clock that jumps. Each test holds a promise of the manual's *How fresh it is*."""
 
 from __future__ import annotations
 

@@ -387,7 +387,7 @@ async def test_facts_about_the_system_are_told_once(client: Client) -> None:
 
 
 async def test_what_is_not_there_says_so(client: Client) -> None:
-    """What README says that there is no endpoint for is no failure of the server."""
+    """What the manual says that there is no endpoint for is no failure of the server."""
     absent = ["cpu-metrics", "gpu-metrics", "ram-metrics", "load-metrics", "asset/delete", "parameter/delete"]
     paths = [f"write/experiment/{name}" for name in absent]
     paths += ["write/project/create", "write/project/notes", "write/registry-model", "write/registry-model/update"]

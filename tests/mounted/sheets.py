@@ -1,4 +1,4 @@
-"""What was logged as the bytes of files, by own rules (README.md, "Names and bytes") and not by the mount's renderers.
+"""What was logged as the bytes of files, by own rules (the manual, `tree`) and not by the mount's renderers.
 
 Not here: when they were so (account.py).
 """

@@ -1,4 +1,4 @@
-"""What is said in two places is the same in both: README and tree, errors and errnos, layers and imports."""
+"""What is said in two places is the same in both: manual and tree, errors and errnos, layers and imports."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cometfs.tree.node import Dir, Each, File
 from cometfs.tree.table import markdown, words
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "src/cometfs/manual/tree.md").read_text()
 
 
 def test_the_table_of_the_tree_is_the_declaration() -> None:
-    """`scripts/readme` writes it; this says when it was forgotten."""
-    assert f"-->\n{markdown(tree())}<!-- end of the tree -->" in README
+    """`scripts/manual` writes it; this says when it was forgotten."""
+    assert f"-->\n{markdown(tree())}<!-- end of the tree -->" in PAGE
 
 
 def test_every_error_has_an_errno() -> None:

@@ -1,4 +1,4 @@
-"""What README.md promises of freshness, and the tests that hold it: neither without the other."""
+"""What the manual promises of freshness, and the tests that hold it: neither without the other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def promised() -> list[str]:
-    """The names of the promises in README.md."""
-    section = (ROOT / "README.md").read_text().split("## How fresh it is\n")[1].split("\n## ")[0]
+    """The names of the promises in the manual's page on semantics."""
+    section = (ROOT / "src/cometfs/manual/semantics.md").read_text().split("## How fresh it is\n")[1].split("\n## ")[0]
     return re.findall(r"^- \*\*(.+?)\.\*\*", section, re.MULTILINE)
 
 

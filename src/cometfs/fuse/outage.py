@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PART = 0.5
-"""Of the deadline: how long who opens a followed file waits for what it is now. README names it."""
+"""Of the deadline: how long who opens a followed file waits for what it is now. The manual names it."""
 
 
 class Outage:

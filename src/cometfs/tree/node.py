@@ -227,13 +227,13 @@ class File:
     """A file: a name, a question and a renderer."""
 
     name: str
-    """For the files of an Each, which are named by their rows: what the table in README.md adds to the label."""
+    """For the files of an Each, which are named by their rows: what the table in the manual adds to the label."""
     source: Source | Stream | None
     """None: rendered from what is known at the place."""
     render: Callable[[Any], bytes] = bytes
     """From the answer (from the `At` where there is no source) to the bytes."""
     about: str = ""
-    """What the file holds, for the table in README.md."""
+    """What the file holds, for the table in the manual."""
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
     grows: bool = False
@@ -281,7 +281,7 @@ class Each:
     child: Callable[[Any], File | Dir | Link]
     """What stands for a row."""
     label: str
-    """How the children are called in the table in README.md."""
+    """How the children are called in the table in the manual."""
     shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
     rows: Callable[[Any], Sequence[Any]] = list

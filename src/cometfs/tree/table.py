@@ -1,4 +1,4 @@
-"""The tree as a table in Markdown, from the declaration: what README.md shows, so that it cannot say anything else."""
+"""The tree as a table in Markdown, from the declaration: what the manual shows, so that it cannot say anything else."""
 
 from __future__ import annotations
 
