@@ -8,9 +8,6 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from rich.console import Console
-from rich.markdown import Markdown
-
 from cometfs.errors import SetupError
 
 _COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
@@ -39,6 +36,10 @@ def contents() -> str:
 
 def rendered(markdown: str) -> str:
     """The page as a terminal shows it, with its colours and as wide as it is."""
+    # Here, because pages are also listed where there is no terminal: where a wheel is built, without rich.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     console = Console()
     with console.capture() as printed:
         console.print(Markdown(markdown))

@@ -1,0 +1,167 @@
+"""Man pages from the help of the commands, cometfs(1) and one for each: every wheel has them in share/man/man1.
+
+hatchling runs it when it builds a wheel (`tool.hatch.build.targets.wheel.hooks.custom` in pyproject.toml), from a
+checkout or an sdist. `.venv/bin/python scripts/man_pages.py DIR` writes them to look at: `man -l DIR/cometfs.1`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    import click
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+ENVIRONMENT = {
+    "COMET_API_KEY": "The API key.",
+    "COMET_URL_OVERRIDE": "The address of an on-premise Comet.",
+    "COMET_CONFIG": "A configuration file of Comet to read before the others.",
+    "HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE": "The proxy, the hosts without one, and the certificates to trust.",
+    "XDG_CACHE_HOME, XDG_STATE_HOME": "Where the cache and the logs are.",
+}
+
+FILES = {
+    "~/.comet.config": "Comet's own configuration: a line api_key=... below a line [comet].",
+    "~/.cache/cometfs/": "The cache on disk.",
+    "~/.local/state/cometfs/log/": "A log for each mountpoint.",
+    "MOUNTPOINT/README.md": "What is in a mount and what it costs to read.",
+    "MOUNTPOINT/.cometfs/status.json": "Calls and cache of a mount.",
+}
+
+STATUSES = {
+    "0": "Success.",
+    "1": "A sentence on standard error says what is missing and what to do.",
+    "2": "The command line is wrong.",
+}
+
+
+class ManPages(BuildHookInterface[BuilderConfig]):
+    """Adds the pages to a wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        self._folder = TemporaryDirectory()
+        for page in write(Path(self._folder.name)):
+            build_data["shared_data"][str(page)] = f"share/man/man1/{page.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        self._folder.cleanup()
+
+
+def write(folder: Path) -> list[Path]:
+    """Every page as a file in `folder`."""
+    # The package that is built, not one that happens to be installed.
+    sys.path.insert(0, str(SOURCE))
+    import click
+
+    from cometfs.cli import main
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for context in contexts(click.Context(main, info_name="cometfs", **main.context_settings)):
+        path = folder / f"{name(context)}.1"
+        path.write_text(page(context), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def contexts(context: click.Context) -> Iterator[click.Context]:
+    """That of a command, and those of the commands in it."""
+    yield context
+    for inner_name, command in inner(context).items():
+        yield from contexts(type(context)(command, info_name=inner_name, parent=context, **command.context_settings))
+
+
+def inner(context: click.Context) -> Mapping[str, click.Command]:
+    """The commands in a command, by name."""
+    found: Mapping[str, click.Command] = getattr(context.command, "commands", {})
+    return found
+
+
+def name(context: click.Context) -> str:
+    """Of the page: `cometfs-cache-info`."""
+    return context.command_path.replace(" ", "-")
+
+
+def page(context: click.Context) -> str:
+    """One page, in roff."""
+    from cometfs import __version__
+
+    usage = " ".join(context.command.collect_usage_pieces(context))
+    lines = [
+        f'.TH {name(context).upper()} 1 "" "cometfs {__version__}" "cometfs"',
+        ".SH NAME",
+        rf"{escaped(name(context))} \- {text(summary_of(context.command).partition('. ')[0].rstrip('.'))}",
+        ".SH SYNOPSIS",
+        rf"\fB{escaped(context.command_path)}\fR {escaped(usage)}",
+        ".SH DESCRIPTION",
+        "\n.PP\n".join(map(text, (context.command.help or "").split("\n\n"))),
+        *section("OPTIONS", options(context)),
+        *section("COMMANDS", {f"{name(context)}-{key}(1)": summary_of(one) for key, one in inner(context).items()}),
+        *(general() if context.parent is None else ()),
+        ".SH SEE ALSO",
+        ", ".join(rf"\fB{escaped(other)}\fR(1)" for other in related(context)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def general() -> Iterator[str]:
+    """What stands on the page of `cometfs` alone."""
+    from cometfs import help
+
+    yield from section("MANUAL", {f"cometfs help {topic}": f"{title}." for topic, title in help.topics().items()})
+    yield from section("ENVIRONMENT", ENVIRONMENT)
+    yield from section("FILES", FILES)
+    yield from section("EXIT STATUS", STATUSES)
+
+
+def section(title: str, entries: Mapping[str, str]) -> Iterator[str]:
+    """Names, each with what it means below it; nothing where there are none."""
+    if entries:
+        yield f".SH {title}"
+    for term, meaning in entries.items():
+        yield from (".TP", rf"\fB{escaped(term)}\fR", text(meaning))
+
+
+def options(context: click.Context) -> dict[str, str]:
+    """How each is written, and its help."""
+    records = [parameter.get_help_record(context) for parameter in context.command.get_params(context)]
+    return {written: meaning for written, meaning in filter(None, records) if meaning}
+
+
+def summary_of(command: click.Command) -> str:
+    """The first paragraph of its help."""
+    return (command.help or "").partition("\n\n")[0]
+
+
+def related(context: click.Context) -> list[str]:
+    """The command above, and those beside and below it."""
+    parent = context.parent
+    above = [name(parent), *(f"{name(parent)}-{one}" for one in inner(parent))] if parent else []
+    below = [f"{name(context)}-{one}" for one in inner(context)]
+    return [other for other in above + below if other != name(context)]
+
+
+def text(prose: str) -> str:
+    """Prose in roff: one paragraph, with `code` in bold, and no line that could be taken for a request."""
+    return re.sub("`(.*?)`", r"\\fB\1\\fR", escaped(" ".join(prose.split())))
+
+
+def escaped(plain: str) -> str:
+    safe = plain.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{safe}" if safe.startswith((".", "'")) else safe
+
+
+if __name__ == "__main__":
+    for made in write(Path(sys.argv[1])):
+        print(made)
