@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Markdown, TableElement
+from rich.table import Table
+
 from cometfs.errors import SetupError
 
 _COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
@@ -36,11 +40,22 @@ def contents() -> str:
 
 def rendered(markdown: str) -> str:
     """The page as a terminal shows it, with its colours and as wide as it is."""
-    # Here, because pages are also listed where there is no terminal: where a wheel is built, without rich.
-    from rich.console import Console
-    from rich.markdown import Markdown
-
     console = Console()
     with console.capture() as printed:
-        console.print(Markdown(markdown))
+        console.print(_Page(markdown))
     return printed.get()
+
+
+class _FoldedTable(TableElement):
+    """Long words go on in the next line: rich would cut paths and messages."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for table in super().__rich_console__(console, options):
+            if isinstance(table, Table):
+                for column in table.columns:
+                    column.overflow = "fold"
+            yield table
+
+
+class _Page(Markdown):
+    elements = {**Markdown.elements, "table_open": _FoldedTable}  # noqa: RUF012  # as rich has it

@@ -53,12 +53,13 @@ def test_an_unknown_topic_is_a_sentence_that_names_those_there_are(topic: str) -
 
 
 def test_on_a_terminal_a_page_is_laid_out() -> None:
-    """Headings and tables without Markdown's signs, through the pager."""
-    shown = on_a_terminal([*COMETFS, "help", "cache"])
+    """Headings and tables without Markdown's signs and with nothing cut, through the pager."""
+    shown = on_a_terminal([*COMETFS, "help", "tree"])
     assert "──────" in shown
-    assert "cometfs cache verify" in shown
-    assert "## Commands" not in shown
+    assert "sorted by step, then time" in " ".join(shown.split())
+    assert "## Bytes" not in shown
     assert "|---" not in shown
+    assert "…" not in shown
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
