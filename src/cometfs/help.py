@@ -35,7 +35,10 @@ def page(topic: str) -> str:
 def contents() -> str:
     """The list of topics, in Markdown."""
     rows = "".join(f"| `{topic}` | {title} |\n" for topic, title in topics().items())
-    return f"# The manual of cometfs\n\n| topic | title |\n|---|---|\n{rows}\n`cometfs help TOPIC` shows a page.\n"
+    return (
+        f"# The manual of cometfs\n\n| topic | title |\n|---|---|\n{rows}\n"
+        "`cometfs help TOPIC` shows a page, `cometfs COMMAND --help` the options of a command.\n"
+    )
 
 
 def rendered(markdown: str) -> str:
