@@ -23,6 +23,9 @@ MANUAL = ROOT / "src/cometfs/manual"
 PAGES = sorted(MANUAL.glob("*.md"))
 COMETFS = [sys.executable, "-m", "cometfs"]
 
+SAYING = ("SetupError", "log.warning", "LOG.warning")
+"""What is called with a sentence for a user."""
+
 
 def test_without_a_topic_it_lists_every_page() -> None:
     """By its topic and its title."""
@@ -127,7 +130,7 @@ def test_the_pages_of_commands_have_all_their_options(page: str, command: str) -
     )
 
 
-def test_every_sentence_of_a_command_that_cannot_start_is_explained() -> None:
+def test_every_error_of_a_command_and_every_warning_is_explained() -> None:
     """In `cometfs help troubleshooting`: the longest piece of each message that is the same every time."""
     page = " ".join((MANUAL / "troubleshooting.md").read_text().split())
     missing = [piece for piece in sorted(set(pieces())) if piece not in page]
@@ -137,8 +140,9 @@ def test_every_sentence_of_a_command_that_cannot_start_is_explained() -> None:
 def pieces() -> Iterator[str]:
     for path in (ROOT / "src/cometfs").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "SetupError":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in SAYING:
                 constants = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-                texts = [text for text in constants if isinstance(text, str)]
-                if texts:
-                    yield max(texts, key=len).strip(" ():;'")
+                texts = [piece for text in constants if isinstance(text, str) for piece in re.split("%[srd]", text)]
+                longest = max(texts, key=len, default="").strip(" ():;,'")
+                if longest:
+                    yield longest
