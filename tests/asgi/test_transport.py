@@ -341,6 +341,25 @@ def zipped(text: str) -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.parametrize("end", [0, 1, 20, len(NAMES) - 1])
+async def test_an_answer_that_was_cut_without_a_sign_is_asked_again(end: int, at_once: None) -> None:
+    """As one is that was cut before its announced length; what is whole is taken, and a page is no cut answer."""
+    left = [framed(NAMES[:end])] * (RETRIES - 1) + [framed(NAMES)]
+
+    async def talk(stream: trio.abc.Stream, _number: int) -> None:
+        await then_closing(left.pop(0))(stream, 0)
+
+    server = Server(talk)
+    async with server.running() as url, API(KEY, url) as api:
+        assert await api.workspaces() == ["a"]
+    assert len(server.requests) == RETRIES
+    server = Server(then_closing(framed(b"<html>sign in")))
+    async with server.running() as url, API(KEY, url) as api:
+        with pytest.raises(Unintelligible):
+            await api.workspaces()
+    assert len(server.requests) == 1
+
+
 PATCH = zipped("diff --git a/x b/x\n")
 PATCHES = {
     "whole": (framed(PATCH), PATCH),

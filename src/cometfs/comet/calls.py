@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import trio
@@ -19,7 +18,8 @@ import trio
 from cometfs.comet.address import Address
 from cometfs.comet.encodings import ACCEPTED, is_encoded
 from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
-from cometfs.comet.question import Question, refusal, storage_refusal
+from cometfs.comet.question import Question, elsewhere, refusal, storage_refusal, target_of
+from cometfs.comet.sniffing import is_cut_json
 from cometfs.comet.transport import Reply, Transport
 from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable, Withheld
 
@@ -232,6 +232,8 @@ class Calls:
         body = await self._drained(question, reply)
         if reply.status != 200:
             raise await self._refused(question, reply, body)
+        if reply.close_delimited and is_cut_json(body):
+            raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body
 
     async def _followed(self, question: Question) -> Reply:
@@ -244,7 +246,7 @@ class Calls:
             body = await self._drained(question, reply)
             if reply.status not in REDIRECTS:
                 raise storage_refusal(question, reply.status) if hop else await self._refused(question, reply, body)
-            url = _target(question, url, reply.headers.get("location"))
+            url = target_of(question, url, reply.headers.get("location"))
             reply = await self._sent(question, "GET", url, PLAIN)
         await reply.aclose()
         raise Unintelligible(f"More than {HOPS} redirects came from {question}")
@@ -265,7 +267,7 @@ class Calls:
 
     def _refusal(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
         if reply.status in REDIRECTS:
-            return _elsewhere(question, reply.headers.get("location", ""))
+            return elsewhere(question, reply.headers.get("location", ""))
         return refusal(question, reply.status, body, self._api_key, retry_after(reply.headers, time.time()))
 
     async def understood(self, question: Question, body: bytes, read: Callable[[bytes], T]) -> T:
@@ -279,22 +281,3 @@ class Calls:
 
 def _reason(exc: Exception) -> str:
     return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
-
-
-def _target(question: Question, url: str, location: str | None) -> str:
-    """Where a redirect leads; a link of that kind is as good as a key, so it is in no message."""
-    try:
-        target = urljoin(url, location or "")
-        if location and urlsplit(target).scheme in ("http", "https") and urlsplit(target).hostname:
-            return target
-    except ValueError:
-        pass
-    raise Unintelligible(f"A redirect that leads nowhere came from {question}")
-
-
-def _elsewhere(question: Question, location: str) -> Unintelligible:
-    try:
-        host = f" to {urlsplit(location).scheme}://{urlsplit(location).hostname}" if urlsplit(location).hostname else ""
-    except ValueError:
-        host = ""
-    return Unintelligible(f"The server redirects{host} instead of answering {question}; check its address")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
@@ -94,6 +95,26 @@ def storage_refusal(question: Question, status: int) -> CometFSError:
     kinds: Mapping[int, type[CometFSError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 410: NotFound}
     kind = Transient if status in PASSING | {429} else kinds.get(status, Unreachable)
     return kind(f"The storage behind {question} answered {status}")
+
+
+def target_of(question: Question, url: str, location: str | None) -> str:
+    """Where a redirect leads; a link of that kind is as good as a key, so it is in no message."""
+    try:
+        target = urljoin(url, location or "")
+        if location and urlsplit(target).scheme in ("http", "https") and urlsplit(target).hostname:
+            return target
+    except ValueError:
+        pass
+    raise Unintelligible(f"A redirect that leads nowhere came from {question}")
+
+
+def elsewhere(question: Question, location: str) -> Unintelligible:
+    """What it means that Comet redirects what it should answer itself."""
+    try:
+        host = f" to {urlsplit(location).scheme}://{urlsplit(location).hostname}" if urlsplit(location).hostname else ""
+    except ValueError:
+        host = ""
+    return Unintelligible(f"The server redirects{host} instead of answering {question}; check its address")
 
 
 def _kind(question: Question, status: int, said: _Said) -> type[CometFSError]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 LOOK = 1024
 """Bytes at the beginning of a body that are looked at."""
 
@@ -22,3 +24,14 @@ def is_page(beginning: bytes) -> bool:
 def is_refusal(beginning: bytes) -> bool:
     """Whether it is an error in Comet's form."""
     return _REFUSAL.match(beginning) is not None
+
+
+def is_cut_json(body: bytes) -> bool:
+    """Whether it is the beginning of an answer in JSON, or nothing."""
+    if body.strip()[:1] not in (b"", b"{", b"["):
+        return False
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return True
+    return False

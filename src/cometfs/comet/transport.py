@@ -100,7 +100,7 @@ def is_close_delimited(headers: Mapping[str, str], extensions: Mapping[str, Any]
     What is compressed has an end of its own, which its decoder checks. HTTP/2 marks the end of a stream.
     """
     framed = "content-length" in headers or "transfer-encoding" in headers or is_encoded(headers)
-    return not framed and extensions.get("http_version", b"HTTP/1.1").startswith(b"HTTP/1")
+    return not framed and extensions.get("http_version", b"").startswith(b"HTTP/1")
 
 
 class Reply:
