@@ -17,6 +17,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from cometfs import API
 from cometfs.local.app import make_app
 from cometfs.local.hosts import OwnNames
 from cometfs.local.index import open_directory
@@ -211,7 +212,7 @@ def client_of(app: Starlette) -> httpx.AsyncClient:
     ("bind", "host"), [("127.0.0.1:0", "127.0.0.1"), ("127.0.0.1:0", "localhost"), ("[::1]:0", "[::1]")]
 )
 async def test_comet_ml_deletes_by_each_local_name(bind: str, host: str, tmp_path: Path) -> None:
-    """The real client, at COMET_URL_OVERRIDE."""
+    """The real client, at COMET_URL_OVERRIDE, and ours."""
     runs = tmp_path / "runs"
     runs.mkdir()
     try:
@@ -224,6 +225,8 @@ async def test_comet_ml_deletes_by_each_local_name(bind: str, host: str, tmp_pat
                 "COMET_ERROR_TRACKING_ENABLE": "false",
                 "COMET_LOGGING_CONSOLE": "ERROR",
             }
+            async with API("k", surroundings["COMET_URL_OVERRIDE"]) as api:  # as a mount asks
+                assert await api.workspaces() == ["ws"]
             code = (
                 f"import comet_ml; api = comet_ml.API(cache=False); print(*api.get()); api.delete_experiment({KEY!r})"
             )
