@@ -23,8 +23,8 @@ P = ParamSpec("P")
 
 
 class _Place(click.Path):
-    """A path that nobody looks at: click asks what is there even where it need not exist, and a mount whose daemon is
-    dead or stopped answers with an error or never.
+    """A path that is only parsed. click would stat it, and a mount whose daemon is dead or stopped answers with an
+    error or never.
     """
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:

@@ -61,7 +61,7 @@ class MountSettings:
     allow_non_empty: bool = False
     """Whether the mount may hide files of its mountpoint."""
     foreground: bool = False
-    """Whether its stderr is where somebody reads: it may then run without a place to keep anything."""
+    """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def open_streams() -> None:
-    """Opens /dev/null as stdin, stdout and stderr where whoever started this process has closed them.
+    """Opens /dev/null as stdin, stdout and stderr where the parent has closed them.
 
     Else the next file that is opened takes such a number, and is taken for the stream by all that prints.
     """

@@ -33,7 +33,7 @@ fi && exec "$@"
 
 @dataclass
 class Stranger:
-    """Somebody with a directory of his own, and nothing else."""
+    """A user with one directory, and nothing else."""
 
     stage: Stage
     home: str | None
@@ -47,7 +47,7 @@ class Stranger:
     ) -> Said:
         """A shell script in that directory, where `cometfs` is the command; with a mountpoint `m`, and a key.
 
-        `mounts`: may mount by himself, since fusermount3 does it only for users with a passwd entry; `known`: has one;
+        `mounts`: may mount without fusermount3, which serves only users with a passwd entry; `known`: has one;
         `device`: mode of /dev/fuse; `options`: of setpriv.
         """
         (self.place / "m").mkdir()

@@ -20,7 +20,7 @@ def occupied(folder: Path) -> Iterator[Callable[[], None]]:
     Without that call it is removed in the end, if it was made here and no other process uses it. Raises OSError where
     it cannot be made.
 
-    Every user holds a shared lock on the folder; who removes it holds it alone.
+    Every process that uses the folder holds a shared lock on it; one that removes it holds an exclusive one.
     """
     made, descriptor = _entered(folder)
     worth = False

@@ -62,7 +62,7 @@ def is_dead(path: Path) -> bool:
 def resolve(path: Path) -> Path:
     """`path` as the kernel names it: absolute, without links and `..`. Raises SetupError.
 
-    A mountpoint is not looked at, since whoever serves it may be dead or stopped: it is a directory and no link.
+    A mountpoint is not looked at, since its daemon may be dead or stopped: it is a directory and no link.
     `os.path.realpath` would ask it.
     """
     path = expand(path)

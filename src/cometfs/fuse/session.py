@@ -124,10 +124,10 @@ def _remove(directory: Path) -> None:
 
 
 def unmount(mountpoint: Path) -> list[Occupant] | None:
-    """Unmounts a mount of ours, dead or alive, in use or not, and tells who uses it; None where nobody does.
+    """Unmounts a mount of ours, dead or alive, and returns the processes that still use it; None where none does.
 
-    Nothing is lost: who has a file open reads or writes it to its end, and the daemon ends then. Raises SetupError
-    where there is none.
+    Nothing is lost: open files are read or written to their end, and the daemon ends then. Raises SetupError where
+    there is no mount of ours.
     """
     mount = mount_at(mountpoint)
     if mount is None:
@@ -192,7 +192,7 @@ def _worth_saying(record: logging.LogRecord) -> bool:
 
 
 def _init(operations: Operations, mountpoint: Path, options: set[str]) -> None:
-    """Mounts. Raises SetupError with what libfuse and fusermount3 say, who write that to stderr."""
+    """Mounts. Raises SetupError with what libfuse and fusermount3 write to stderr."""
     said: list[str] = []
     try:
         with stderr_of_fuse() as said:

@@ -1,6 +1,6 @@
-"""Unmounting, by fusermount3 or by the system call where that suffices; and what a child process gets of descriptors.
+"""Unmounting by fusermount3, else by the system call; and the limit of descriptors that child processes inherit.
 
-Not here: whether there is a mount of ours, and who uses it (session.py, occupants.py).
+Not here: whether there is a mount of ours, and what uses it (session.py, occupants.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UMOUNT_NOFOLLOW = 8
 
 
 def is_unmounted(mountpoint: Path) -> bool:
-    """Unmounts what nobody uses; False where it could not be."""
+    """Unmounts a mount that is not in use; False where that fails."""
     return not _refusal(mountpoint, lazy=False)
 
 
