@@ -135,11 +135,13 @@ def test_status_and_refresh_know_a_mount_by_where_one_stands(stage: Stage, comet
             assert Stage(stage.home, cwd=place).run("refresh", written) == Said(0, "", "")
 
 
-def test_a_daemon_that_is_stopped_keeps_no_umount_waiting(stage: Stage, comet: Comet) -> None:
-    """No look at the mount itself: it would never be answered."""
+def test_a_daemon_that_is_stopped_keeps_no_command_waiting(stage: Stage, comet: Comet) -> None:
+    """Another mount is refused, since it is no dead one; umount asks it nothing."""
     with running_mount(stage.home, comet) as mounted:
         mounted.process.send_signal(signal.SIGSTOP)
         try:
+            again = stage.run("mount", mounted.path, "--url", comet.url, COMET_API_KEY="k")
+            assert "is mounted by cometfs already" in again.complaint
             assert stage.run("umount", mounted.path).status == 0
             assert not is_mounted(mounted.path)
         finally:

@@ -1,4 +1,4 @@
-"""Which mounts there are, and what path the kernel knows one by. Nothing here waits for a daemon but `is_dead`.
+"""Which mounts there are, and what path the kernel knows one by. Only `is_dead` asks a daemon, and not for long.
 
 Not here: mounting and unmounting (session.py).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from cometfs.home import expand
 
 SUBTYPE = "cometfs"
 """Mounts of ours have the type fuse.cometfs."""
+
+PATIENCE = 5.0
+"""Seconds that a daemon may take to show that it lives; a stopped one would take for ever."""
 
 LINKS = 40
 """Symbolic links that one path may lead through; the kernel's own limit."""
@@ -51,7 +55,16 @@ def mount_at(path: Path) -> Mount | None:
 
 
 def is_dead(path: Path) -> bool:
-    """Whether `path` is a mount whose daemon is gone. statvfs is never answered by the kernel itself."""
+    """Whether `path` is a mount whose daemon is gone; one that does not answer for `PATIENCE` seconds is not."""
+    answers: list[bool] = []
+    asking = threading.Thread(target=lambda: answers.append(_is_unconnected(path)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return answers == [True]
+
+
+def _is_unconnected(path: Path) -> bool:
+    """Asks the daemon: statvfs is never answered by the kernel itself."""
     try:
         os.statvfs(path)
     except OSError as error:
