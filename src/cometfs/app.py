@@ -6,6 +6,8 @@ Not here: options and sentences for the terminal (cli.py).
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -207,19 +209,54 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
 async def demo(
     archives: Path, mountpoint: Path, ready: Callable[[str], None], *, allow_non_empty: bool = False
 ) -> None:
-    """The embedded Comet and a mount of it in one process; `ready` gets the server's address. Ends like `mount`."""
-    from cometfs.local import server
-    from cometfs.local.app import make_app
-    from cometfs.local.index import open_directory
+    """The embedded Comet with a run that goes on, and a mount of it, in one process; `ready` gets the server's address.
 
-    app = make_app(open_directory(archives))
-    async with _until_signal() as nursery:
-        url = await nursery.start(server.serve, app, "127.0.0.1:0")
-        # The next demo is another server: nothing of this one is worth keeping.
-        with _temporary_directory() as cache:
-            settings = MountSettings(mountpoint, SAMPLE_KEY, url, cache_dir=cache, allow_non_empty=allow_non_empty)
-            await mount(settings, lambda: ready(url))
-        nursery.cancel_scope.cancel()
+    Ends like `mount`. The archives are only read; what the demo writes lies in a directory that goes with it.
+    """
+    from cometfs import demo_run
+    from cometfs.local import server
+    from cometfs.local.opening import opened
+
+    with _temporary_directory() as folder, _writing_to(folder):
+        served = _copied(archives, folder / "comet")
+        directory = opened(served, replicate=1, crashed_after=30, api_key=None, latency=0, access_log=None)
+        with directory as app:
+            async with _until_signal() as nursery:
+                url = await nursery.start(server.serve, app, "127.0.0.1:0")
+                await nursery.start(demo_run.train, url, SAMPLE_KEY)
+                settings = MountSettings(
+                    mountpoint,
+                    SAMPLE_KEY,
+                    url,
+                    cache_dir=folder / "cache",
+                    live_interval=demo_run.EPOCH,
+                    allow_non_empty=allow_non_empty,
+                )
+                await mount(settings, lambda: ready(url))
+                nursery.cancel_scope.cancel()
+
+
+def _copied(archives: Path, place: Path) -> Path:
+    """A copy that can be logged into, whoever may write where the archives are installed."""
+    shutil.copytree(archives, place, copy_function=shutil.copyfile)
+    place.chmod(0o700)
+    return place
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """What this process and its libraries keep for a user (locks, matplotlib's list of fonts) lies in `folder`."""
+    names = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "caches", "MPLCONFIGDIR": "matplotlib"}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: str(folder / part) for name, part in names.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:

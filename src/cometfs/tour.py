@@ -10,19 +10,27 @@ from rich.markup import escape
 from cometfs.home import home
 from cometfs.printable import printable
 
+FOLLOWS = "tail -f"
+"""How a command begins that does not end by itself."""
+
 STOPS = (
     ("ls *", "workspaces and their projects"),
     ("ls -l vision-lab/digits/mlp-baseline", "an experiment is a directory"),
     ("cat vision-lab/digits/mlp-baseline/params.json", "its parameters"),
-    ("tail -n 3 vision-lab/digits/mlp-baseline/output.txt", "the end of what it printed"),
     ("diff vision-lab/digits/mlp-wide-*/params.json", "what two runs of the same name have changed"),
     ("grep -H '\"lr\"' */*/*/params.json", "one parameter across all experiments"),
+    ("grep validate_accuracy vision-lab/digits/mlp-*/metrics.json", "last, least and greatest values"),
     ("head -n 3 vision-lab/digits/mlp-baseline/metrics/validate_loss.csv", "a metric, every point of it"),
-    ("jq -c .validate_accuracy vision-lab/digits/mlp-*/metrics.json", "last, least and greatest values"),
+    ("head -n 3 vision-lab/digits/charts/validate_accuracy.csv", "one metric of all experiments"),
+    ("cat vision-lab/digits/views/best/validate_accuracy/max/params.json", "the parameters of the best one"),
+    ("cut -d, -f 2-4 vision-lab/digits/experiments.csv", "all experiments as a table, with every parameter and metric"),
+    ("ls -l vision-lab/digits/overview.html", "the same as a page: open it in a browser"),
+    (f"{FOLLOWS} vision-lab/digits/mlp-live/output.txt", "a run that goes on; ^C ends it"),
+    ("touch . && ls vision-lab/digits/views/running", "see what is new now, not in a minute"),
     ("find . -path '*/assets/*' -name '*.png'", "images, models, tables, everything that was logged"),
-    ("cp -r vision-lab/digits/mlp-baseline /tmp/", "take one home"),
+    ("cp -r vision-lab/digits/mlp-baseline ~", "take one home"),
 )
-"""Commands, to be run in the mountpoint, each with what it shows."""
+"""Commands, to be run in the mountpoint, each with what it shows; of what is on every machine."""
 
 
 def show(console: Console, mountpoint: Path, url: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cometfs import demo_run
+from cometfs.local import sample_directory
+from cometfs.tour import FOLLOWS, STOPS
 from tests.mounted.processes import COMETFS, PATIENCE, is_mounted
+from tests.mounted.running import following
 from tests.mounted.spawning import inside
 from tests.mounted.watching import Stage, await_that, clean_up
 
@@ -21,6 +28,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     (tmp_path / "mnt").mkdir()
     yield found
     clean_up(found, tmp_path / "mnt", tmp_path / "comet-demo")
+
+
+ELSEWHERE = {"XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"}
+"""Variables by which a user keeps things outside of the home."""
 
 
 class Demo:
@@ -40,13 +51,15 @@ class Demo:
         return self.output.read_text()
 
 
-def started_demo(stage: Stage, *arguments: str, prefix: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL) -> Demo:
+def started_demo(
+    stage: Stage, *arguments: str, prefix: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL, **environ: str
+) -> Demo:
     output = stage.home / "tour.txt"
     with output.open("wb") as tour:
         process = subprocess.Popen(
             [*prefix, *COMETFS, "demo", *arguments],
             cwd=stage.home,
-            env=stage.environ,
+            env={name: value for name, value in stage.environ.items() if name not in ELSEWHERE} | environ,
             stdin=stdin,
             stdout=tour,
             stderr=subprocess.STDOUT,
@@ -147,6 +160,80 @@ def test_demo_needs_no_account_and_heeds_none(stage: Stage) -> None:
     demo.process.terminate()
     assert demo.process.wait(PATIENCE) == 0
     stage.await_no_process()
+
+
+EVERYWHERE = {"cat", "cp", "cut", "diff", "find", "grep", "head", "ls", "tail", "touch"}
+"""Commands of packages that Debian calls essential."""
+
+
+def test_every_command_of_the_tour_works_as_it_stands(stage: Stage) -> None:
+    """In a shell, in the mountpoint: it prints something and complains of nothing."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    tour = demo.await_tour(path)
+    for command, _ in STOPS:
+        assert command in tour
+        assert {part.split()[0] for part in command.split("&&")} <= EVERYWHERE
+        if command.startswith(FOLLOWS):
+            assert_grows(stage, path, command)
+            continue
+        said = subprocess.run(
+            ["sh", "-c", command], cwd=path, env=stage.environ, capture_output=True, timeout=PATIENCE, check=False
+        )
+        assert said.stderr == b"", command
+        assert said.returncode == (1 if command.startswith("diff") else 0), command
+        assert said.stdout or command.startswith("cp"), command
+    assert (stage.home / "mlp-baseline/params.json").read_bytes()
+    demo.process.terminate()
+    assert demo.process.wait(PATIENCE) == 0
+    stage.await_no_process()
+
+
+def assert_grows(stage: Stage, path: Path, command: str) -> None:
+    """It prints what is there, and then what comes."""
+    with following(stage.home, "sh", "-c", f"cd {path} && exec {command}") as follower:
+        follower.await_said(lambda said: b"epoch" in said)
+        before = follower.said.count(b"\n")
+        follower.await_said(lambda said: said.count(b"\n") >= before + 3)
+    lines = follower.said.decode().splitlines()
+    epochs = [int(line.split()[1]) for line in lines[:-1]]
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs))), "each line once"
+
+
+def test_the_demos_run_is_running_and_logs_what_the_others_log(stage: Stage) -> None:
+    """Parameters, metrics and output; its state is that of a run that goes on, in its project's views and tables."""
+    path = stage.home / "comet-demo"
+    demo = started_demo(stage)
+    demo.await_tour(path)
+    project = path / demo_run.WORKSPACE / demo_run.PROJECT
+    assert json.loads((project / demo_run.NAME / "params.json").read_text())["lr"] == 0.003
+    assert {entry.name for entry in (project / "views/running").iterdir()} == {demo_run.NAME}
+    last = json.loads((project / demo_run.NAME / "metrics.json").read_text())
+    await_that(lambda: json.loads((project / demo_run.NAME / "metrics.json").read_text()) != last, "it logs no points")
+    table = (project / "experiments.csv").read_text()
+    (row,) = [row for row in csv.DictReader(io.StringIO(table)) if row["name"] == demo_run.NAME]
+    assert row["state"] == "running"
+    demo.process.terminate()
+    assert demo.process.wait(PATIENCE) == 0
+    stage.await_no_process()
+
+
+def test_demo_leaves_nothing_in_the_home_and_where_temporary_files_are(stage: Stage) -> None:
+    """No log, no lock, no cache of fonts after pictures were drawn; the sample in the package is as it was."""
+    for name in ("home", "temporary"):
+        (stage.home / name).mkdir()
+    sample = {path: path.stat().st_mtime_ns for path in sample_directory().rglob("*")}
+    path = stage.home / "home/comet-demo"
+    demo = started_demo(stage, HOME=str(stage.home / "home"), TMPDIR=str(stage.home / "temporary"))
+    demo.await_tour(path)
+    for picture in ("charts/validate_accuracy.svg", "mlp-live/plots/train_loss.svg"):
+        assert b"<svg" in (path / "vision-lab/digits" / picture).read_bytes()
+    demo.process.terminate()
+    assert demo.process.wait(PATIENCE) == 0, demo.output.read_text()
+    stage.await_no_process()
+    assert list((stage.home / "home").iterdir()) == []
+    assert list((stage.home / "temporary").iterdir()) == []
+    assert {path: path.stat().st_mtime_ns for path in sample_directory().rglob("*")} == sample
 
 
 def test_demo_refuses_a_mountpoint_that_is_a_file(stage: Stage) -> None:
