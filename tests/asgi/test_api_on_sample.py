@@ -18,12 +18,12 @@ import trio
 import cometfs.local
 from cometfs import API
 from cometfs.comet import models
-from cometfs.comet.shapes import as_number
 from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError, KeyRejected, NotFound
 from cometfs.local import server
 from cometfs.local.app import make_app
 from cometfs.local.index import open_directory
+from cometfs.numbers import number_of
 
 SAMPLE = Path(cometfs.local.__file__).parent / "sample"
 KEY = "0123456789abcdefghijklmno"
@@ -210,7 +210,7 @@ async def test_points_are_the_same_whichever_way_they_are_asked_for(api: API) ->
 
 def _number(found: str | float | None) -> float | str | None:
     """Comparable: NaN is NaN, and a word is no number."""
-    number = as_number(found)
+    number = number_of(found)
     return "nan" if number is not None and math.isnan(number) else number
 
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.comet import models, series, workspace_models
-from cometfs.comet.shapes import Mismatch, Shape, as_number, as_text, value_if_any, whole
+from cometfs.comet.shapes import Mismatch, Shape, as_text, value_if_any, whole
+from cometfs.numbers import number_of
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 """Answers of the real Comet from 2020, from the tests of its R SDK (MIT)."""
@@ -348,9 +349,9 @@ def test_a_row_has_every_field_of_its_form_and_keeps_what_is_new(
 
 
 @given(st.floats() | st.integers(-(2**53), 2**53))
-def test_a_number_is_the_same_as_text_and_as_number(number: float) -> None:
+def test_a_number_is_the_same_as_text_and_number_of(number: float) -> None:
     """Python's own text of it is what Comet would send."""
-    back = as_number(str(number))
+    back = number_of(str(number))
     assert back is not None
     assert back == number or math.isnan(number)
 
@@ -358,7 +359,7 @@ def test_a_number_is_the_same_as_text_and_as_number(number: float) -> None:
 def test_text_and_null_stay() -> None:
     """Nothing is made of what is not there."""
     assert [as_text(found) for found in (None, "", "1.0", 1)] == [None, "", "1.0", "1"]
-    assert as_number(None) is None
+    assert number_of(None) is None
 
 
 # -- series ------------------------------------------------------------------------------------------------------------

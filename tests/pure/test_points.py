@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.comet import models
+from cometfs.numbers import number_of
 from cometfs.render import points, spreads
-from cometfs.render.numbers import number_of, placed, spelt
+from cometfs.render.numbers import placed, spelt
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**70), 2**70).map(float)
 

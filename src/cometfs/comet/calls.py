@@ -22,6 +22,7 @@ from cometfs.comet.question import Question, elsewhere, refusal, storage_refusal
 from cometfs.comet.sniffing import is_cut_json
 from cometfs.comet.transport import Reply, Transport
 from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable, Withheld
+from cometfs.numbers import whole_of
 
 T = TypeVar("T")
 
@@ -114,8 +115,7 @@ class AssetStream:
 
 
 def _length(reply: Reply) -> int | None:
-    told = reply.headers.get("content-length", "")
-    return int(told) if told.isdecimal() and not is_encoded(reply.headers) else None
+    return None if is_encoded(reply.headers) else whole_of(reply.headers.get("content-length", ""))
 
 
 def _media_type(reply: Reply) -> str:

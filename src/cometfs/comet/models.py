@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cometfs.comet.shapes import Mismatch, Row, Shape, as_number, as_text, items, value
+from cometfs.comet.shapes import Mismatch, Row, Shape, as_text, items, value
+from cometfs.numbers import number_of
 
 
 class Project(TypedDict):
@@ -225,8 +226,9 @@ _NUMBERS = frozenset((int, float))
 
 def _chart_metric(row: Row) -> None:
     values = items(row, "values")
-    # Nearly always numbers, and then there is nothing to do; there are many.
-    row["values"] = values if _NUMBERS.issuperset(map(type, values)) else [as_number(found) for found in values]
+    # Nearly always numbers, and then there is nothing to do; there are many. Programs log words as metrics, too, and a
+    # chart of many must not fail for one of them.
+    row["values"] = values if _NUMBERS.issuperset(map(type, values)) else [number_of(found) for found in values]
     for name in ("steps", "epochs", "timestamps", "durations"):
         row[name] = items(row, name) or [None] * len(row["values"])
 

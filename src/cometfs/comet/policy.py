@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from cometfs.errors import Unreachable
+from cometfs.numbers import number_of
 
 RETRIES = 3
 """Tries after the first one; Comet's own Python client has as many."""
@@ -58,11 +59,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
 
 
 def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    seconds = number_of(text)
+    return None if seconds is None or not math.isfinite(seconds) else max(0.0, seconds)
 
 
 def _until(date: str | None, now: float) -> float | None:

@@ -153,16 +153,3 @@ def as_text(found: Any) -> str | None:
     if found is None or isinstance(found, str):
         return found
     return msgspec.json.encode(found).decode()
-
-
-def as_number(found: Any) -> float | None:
-    """A logged value as a number; text as Java writes numbers (``8.6E-4``, ``NaN``, ``-Infinity``) is one.
-
-    None where it is none: programs log words as metrics, too, and a chart of many must not fail for one of them.
-    """
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        return found
-    try:
-        return float(found)
-    except (TypeError, ValueError):
-        return None

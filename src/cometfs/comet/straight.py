@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from cometfs.numbers import whole_of
+
 LONG = 8 << 20
 """Bytes of a body from which on it is worth its connection: httpcore does not see the end, and so closes it."""
 
@@ -38,6 +40,6 @@ class Straight:
 
 def straight(headers: Mapping[str, str], extensions: Mapping[str, Any]) -> Straight | None:
     """For an answer that has a long body, as it is on the wire; None for any other."""
-    told, wire = headers.get("content-length", ""), extensions.get("network_stream")
+    length, wire = whole_of(headers.get("content-length", "")), extensions.get("network_stream")
     lies_so = extensions.get("http_version") == b"HTTP/1.1" and "transfer-encoding" not in headers
-    return Straight(wire, int(told)) if wire and lies_so and told.isdecimal() and int(told) >= LONG else None
+    return Straight(wire, length) if wire and lies_so and length is not None and length >= LONG else None

@@ -24,6 +24,7 @@ import msgspec
 from cometfs.local.disk_names import from_disk
 from cometfs.local.feeding import derived_id
 from cometfs.local.values import text_of
+from cometfs.numbers import whole_of
 
 LOG = logging.getLogger("cometfs.local")
 
@@ -255,10 +256,8 @@ def _about(path: Path) -> About | None:
 
 def order(version: str) -> list[tuple[bool, int, str]]:
     """``1.10.0`` comes after ``1.9.0``, and what is no number after both."""
-    return [
-        (not part.isascii() or not part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)
-        for part in re.split(r"[.-]", version)
-    ]
+    parts = re.split(r"[.-]", version)
+    return [(number is None, number or 0, part) for part, number in zip(parts, map(whole_of, parts), strict=True)]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from cometfs.local.index import Index
 from cometfs.local.panels import PanelStore
 from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
+from cometfs.numbers import whole_of
 
 NO_SUCH_EXPERIMENT = 90211
 KEY_NOT_REGISTERED = 90212
@@ -74,9 +75,10 @@ class Ask:
         value = self.query.get(name)
         if value is None:
             return default
-        if not value.isascii() or not value.isdigit() or int(value) < 1:
-            raise Refusal(400, f"{name} must be a whole number from 1 on, not {value!r}")
-        return int(value)
+        number = whole_of(value)
+        if not number:
+            raise Refusal(400, f"{name} must be a whole number from 1 on, not {value[:60]!r}")
+        return number
 
     def experiment(self) -> Experiment:
         """The experiment of ``experimentKey``."""

@@ -15,7 +15,8 @@ from cometfs.local import content
 from cometfs.local.index import Index
 from cometfs.local.project import Experiment
 from cometfs.local.record import Record
-from cometfs.local.values import number_of, text_of
+from cometfs.local.values import text_of
+from cometfs.numbers import number_of
 
 SAMPLE = 500
 """How many points of a metric a chart gets that does not ask for all."""

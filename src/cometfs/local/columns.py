@@ -10,7 +10,7 @@ from typing import Any
 
 from cometfs.local.project import Project
 from cometfs.local.record import Record
-from cometfs.local.values import number_of
+from cometfs.numbers import number_of
 
 METADATA = {
     "runId": "string",

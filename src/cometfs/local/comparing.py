@@ -11,7 +11,8 @@ from functools import partial
 from operator import ge, gt, le, lt
 from typing import Any
 
-from cometfs.local.values import number_of, text_of
+from cometfs.local.values import text_of
+from cometfs.numbers import number_of
 
 Comparable = str | float
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from cometfs.local import messages as m
 from cometfs.local.record import Asset, Record
-from cometfs.local.values import number_of, shown_name, text_of
+from cometfs.local.values import shown_name, text_of
+from cometfs.numbers import number_of
 
 CHUNK = 1 << 18
 """Bytes of an asset that are read and sent at once."""

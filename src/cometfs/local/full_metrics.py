@@ -17,7 +17,7 @@ from typing import Any
 from cometfs.local import content
 from cometfs.local.feeding import derived_id
 from cometfs.local.project import Experiment
-from cometfs.local.values import number_of
+from cometfs.numbers import number_of
 
 TYPE = "ASSET_TYPE_FULL_METRIC"
 

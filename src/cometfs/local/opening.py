@@ -29,7 +29,7 @@ def opened(
     api_key: str | None,
     latency: float,
     access_log: Path | None,
-    names: OwnNames,
+    names: OwnNames | None = None,
 ) -> Iterator[Starlette]:
     """The application for `directory`, which is made if it is not there; without one the sample, which is only read.
 

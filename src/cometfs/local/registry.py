@@ -19,13 +19,11 @@ from cometfs.local.feeding import derived_id
 from cometfs.local.messages import RegisterModel
 from cometfs.local.project import Experiment
 from cometfs.local.record import Asset, Record
+from cometfs.numbers import whole_of
 
 LOG = logging.getLogger("cometfs.local")
 
 FIRST = "1.0.0"
-
-_COUNTED = re.compile(r"[0-9]{1,100}")
-"""What is counted of a version; Python makes no number of thousands of digits, which an archive may have."""
 
 _FORBIDDEN = re.compile(r"[^a-z0-9]+")
 
@@ -132,5 +130,5 @@ def _originals(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
 def _parts(number: str) -> list[tuple[bool, int]]:
     """A version to be ordered by: ``1.10.0`` is after ``1.9.0``, and ``2.0.0-rc`` before ``2.0.0``."""
     numbers, _, suffix = number.partition("-")
-    digits = [int(part) if _COUNTED.fullmatch(part) else 0 for part in numbers.split(".")]
+    digits = [whole_of(part) or 0 for part in numbers.split(".")]
     return [*((False, one) for one in digits), (not suffix, 0)]

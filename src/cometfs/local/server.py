@@ -22,6 +22,8 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
+from cometfs.numbers import whole_of
+
 BACKLOG = 1024
 
 KEEP_ALIVE = 300.0
@@ -54,10 +56,11 @@ async def serve(app: ASGIApp, bind: str, *, task_status: trio.TaskStatus[str] = 
 
 def parsed(bind: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT``. Raises ValueError."""
-    host, _, port = bind.rpartition(":")
-    if not host or not port.isdigit():
+    host, _, digits = bind.rpartition(":")
+    port = whole_of(digits)
+    if not host or port is None:
         raise ValueError(f"not an address of the form HOST:PORT: {bind!r}")
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), port
 
 
 def _shown(host: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.local.messages import Number
+from cometfs.numbers import number_of
 
 
 def text_of(value: Any) -> str:
@@ -25,16 +26,6 @@ def text_of(value: Any) -> str:
     if type(value) in (int, float):
         return repr(value)  # as json writes it, in a fifth of the time
     return json.dumps(value, ensure_ascii=False)
-
-
-def number_of(value: Any) -> float | None:
-    """The number that a logged value or its text stands for, NaN and infinities included; None when it is no number."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        return float(value) if not isinstance(value, str) or "_" not in value else None
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def shown_name(context: str | None, name: str) -> str:

@@ -9,7 +9,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from cometfs.render.numbers import number_of
+from cometfs.numbers import number_of
 
 DIGITS = 4
 """Significant digits of a number that are shown; a whole number is shown whole."""

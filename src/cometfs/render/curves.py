@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cometfs.numbers import number_of
+
 Line = tuple[str, Sequence[tuple[float | None, str | float | None]]]
 """A label, and points: a step (None: the index is taken) and a value as Comet has it, text or number."""
 
@@ -63,13 +65,8 @@ def _curve(label: str, points: Iterable[tuple[float | None, str | float | None]]
 
 def number(found: str | float | None) -> float:
     """What Comet has as a float that can be drawn; NaN for all that is no finite number."""
-    if found is None or (isinstance(found, str) and "_" in found):  # Python reads 1_000, Comet does not
-        return _GAP
-    try:
-        value = float(found)
-    except (TypeError, ValueError, OverflowError):
-        return _GAP
-    if not abs(value) <= HUGE:
+    value = number_of(found)
+    if value is None or not abs(value) <= HUGE:
         return _GAP
     return value if abs(value) >= TINY else 0.0
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cometfs.numbers import number_of
+
 _EXACT = 2.0**53
 """Whole doubles below this are written as integers, which they are exactly."""
 
@@ -31,13 +33,3 @@ def placed(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     return value
-
-
-def number_of(value: Any) -> float | None:
-    """The double that Comet's text or number stands for; None for what is no number."""
-    if isinstance(value, bool) or value is None or (isinstance(value, str) and "_" in value):
-        return None  # Python takes "1_000" for a number; nobody else does
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from cometfs.render.numbers import number_of, spelt
+from cometfs.numbers import number_of
+from cometfs.render.numbers import spelt
 from cometfs.render.text import text
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

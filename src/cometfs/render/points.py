@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
-from cometfs.render.numbers import number_of, placed, spelt
+from cometfs.numbers import number_of
+from cometfs.render.numbers import placed, spelt
 from cometfs.render.text import text
 
 CHART_LIMIT = 15_000

@@ -1,0 +1,29 @@
+"""Numbers in text that others wrote: what counts as one, and the three that have no digits.
+
+Comet is written in Java, which reads ``8.6E-4`` and blanks at both ends, but no underscores and no digits beyond ASCII.
+Python's `float` and `int` read those too: `1_000` would be a number here and a word there. Words are read as Python
+writes them as well, for that is what most programs log. Not here: how a table shows a number (render/).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_DIGITS = re.compile(r"[0-9]{1,100}")
+"""Python refuses to read a text of more than 4300 digits; nothing that is counted here has a hundred."""
+
+
+def number_of(value: Any) -> float | None:
+    """The double that a text or a number stands for, NaN and infinities included; None for what is no number."""
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and ("_" in value or not value.isascii())):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def whole_of(text: str) -> int | None:
+    """The integer that a text of digits alone stands for: no sign, no blank; None for any other text."""
+    return int(text) if _DIGITS.fullmatch(text) else None

@@ -1,0 +1,104 @@
+"""What counts as a number in text that others wrote, wherever it is read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from cometfs.comet import models
+from cometfs.comet.policy import UNTOLD, retry_after
+from cometfs.comet.straight import LONG, straight
+from cometfs.local.artifacts import order
+from cometfs.local.asking import Ask, Refusal
+from cometfs.local.server import _parsed
+from cometfs.numbers import number_of, whole_of
+from cometfs.render import points
+from cometfs.render.cells import is_number
+
+WIDE = "1\uff10"
+"""A ten whose zero is a full-width digit: Python's `float` and `int` read it."""
+
+LONGER = "9" * 5000
+"""More digits than Python reads."""
+
+NOT_ONE: list[Any] = ["1_000", WIDE, "\u0661\u0662", "\u00a05", "", " ", "word", "0x10", None, True, [1], {}, 10**400]
+
+
+@pytest.mark.parametrize("found", NOT_ONE)
+def test_what_python_alone_reads_is_no_number(found: Any) -> None:
+    """Nor are words, and what is no text at all."""
+    assert number_of(found) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "number"),
+    [
+        ("8.6E-4", 8.6e-4),
+        (" 5\n", 5.0),
+        ("+.5", 0.5),
+        ("Infinity", math.inf),
+        ("-Infinity", -math.inf),
+        ("infinity", math.inf),
+        ("-inf", -math.inf),
+        (3, 3.0),
+    ],
+)
+def test_what_comet_and_python_write_is_one(found: Any, number: float) -> None:
+    """Blanks at both ends do not count, for Java either."""
+    assert number_of(found) == number
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "-NaN"])
+def test_not_a_number_is_one(word: str) -> None:
+    """In both spellings."""
+    number = number_of(word)
+    assert number is not None
+    assert math.isnan(number)
+
+
+@pytest.mark.parametrize("text", ["1_000", WIDE, "1" + WIDE])
+def test_a_metric_is_the_same_alone_and_in_a_batch(text: str) -> None:
+    """A batch with a word in it is not believed: that metric is asked by itself, and keeps its text."""
+    columns = {"metricName": "m", "values": [text, "2"], "steps": [0, 1], "epochs": [0, 0], "timestamps": [1, 2]}
+    chart = models.charts(msgspec.json.encode({"experiments": {"k": {"metrics": [columns]}}}))["k"]
+    rows = [
+        {"metricValue": value, "step": step, "epoch": 0, "timestamp": step + 1, "offset": step}
+        for step, value in enumerate((text, "2"))
+    ]
+    assert points.of_chart(chart["metrics"][0]) is None
+    assert [row[3] for row in points.of_points(rows)] == [text, "2.0"]
+    assert not is_number(text)
+
+
+@pytest.mark.parametrize("text", ["1_000", WIDE, "\u00b2", "+5", " 5", "-1", "5.0", "", LONGER])
+def test_digits_alone_make_a_whole_number(text: str) -> None:
+    """A length, a page, a port, a part of a version: nothing but digits of ASCII, and no thousands of them."""
+    assert whole_of(text) is None
+    asked = Ask(cast(Any, None), cast(Any, None), {"page": text}, b"", "key", "http://comet/")
+    with pytest.raises(Refusal) as caught:
+        asked.number("page", None)
+    assert caught.value.status == 400
+    with pytest.raises(ValueError, match="not an address"):
+        _parsed(f"localhost:{text}")
+
+
+def test_a_length_is_digits_alone() -> None:
+    """A long body is read past httpcore only if its length is certain."""
+    lies_so = {"network_stream": object(), "http_version": b"HTTP/1.1"}
+    assert straight({"content-length": f"{LONG}"}, lies_so) is not None
+    assert straight({"content-length": WIDE * 5}, lies_so) is None
+
+
+def test_versions_are_ordered_by_the_digits_of_their_parts() -> None:
+    """A part of thousands of digits is a word."""
+    assert order("1.10") > order("1.9")
+    assert order(LONGER) > order("1.9")
+
+
+@pytest.mark.parametrize("text", ["1_000", WIDE])
+def test_a_wait_that_is_no_number_is_none(text: str) -> None:
+    """What a 429 asks for."""
+    assert retry_after({"retry-after": text}, now=0.0) == UNTOLD
