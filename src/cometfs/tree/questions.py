@@ -7,6 +7,7 @@ own, unless it says so. Not here: what is shown of the answers (layout.py).
 from __future__ import annotations
 
 import math
+import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -351,14 +352,21 @@ class Picture(NamedTuple):
 BEGINNING = 512
 """Bytes at the beginning of a body that tell of which kind it is."""
 
-MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
+MAGIC = (
+    (re.compile(rb"\x89PNG"), ".png"),
+    (re.compile(rb"\xff\xd8\xff"), ".jpg"),
+    (re.compile(rb"GIF8[79]a"), ".gif"),
+    # Words begin with BM, too: what follows the file's header says how long the next one is, and that is one of these.
+    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), ".bmp"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), ".webp"),  # WAV and AVI are RIFF as well
+)
 """How files of images begin."""
 
 
 def suffix_of(beginning: bytes) -> str:
     """The suffix that the first bytes of an image ask for; "" if they are of no known kind."""
     for magic, suffix in MAGIC:
-        if beginning.startswith(magic):
+        if magic.match(beginning):
             return suffix
     return ".svg" if b"<svg" in beginning or beginning.lstrip().startswith(b"<?xml") else ""
 
