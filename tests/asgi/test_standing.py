@@ -211,6 +211,51 @@ async def test_a_server_that_is_away_is_waited_for_once(
         await kernel.standing.look(file)
 
 
+async def test_a_listing_that_answers_tells_nothing_of_one_that_does_not(
+    kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The broken one is not asked for again before its pause is over, and nothing is left of that once it answers."""
+    wire.edits["experiments"] = editing(running=True)
+    folders = [await at(kernel.vfs, f"{BASELINE}/{name}") for name in ("assets", "metrics")]
+    broken, healthy = [
+        await kernel.told(
+            f"{BASELINE}/{folder.name}/{next(iter((await kernel.vfs.listings.children(folder))[0].nodes))}"
+        )
+        for folder in folders
+    ]
+    wire.edits["experiment/asset/list"] = lambda answer: answer.pop("assets")
+    await trio.sleep(RUNNING + 1)
+    assert await kernel.standing.look(broken) is False
+    assert await kernel.standing.look(healthy)
+    wire.asked.clear()
+    assert await kernel.standing.look(broken) is False
+    assert "experiment/asset/list" not in wire.asked
+    await trio.sleep(PAUSE)
+    assert await kernel.standing.look(broken) is False
+    assert "experiment/asset/list" in wire.asked
+    del wire.edits["experiment/asset/list"]
+    await trio.sleep(PAUSE)
+    assert await kernel.standing.look(broken)
+    assert kernel.standing._unanswered == {}
+
+
+async def test_of_what_the_kernel_forgot_nothing_is_known_any_more(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Directories that could not be listed for weeks: the pauses of those that are forgotten go with them."""
+    operations, context = Operations(vfs, Patience(DEADLINE, 300)), pyfuse3.RequestContext()
+    numbers = [pyfuse3.ROOT_INODE]
+    for part in FILE.split("/"):
+        numbers.append((await operations.lookup(numbers[-1], part.encode(), context)).st_ino)
+    workspace = numbers[1]
+    wire.edits["projects"] = lambda answer: answer.pop("projects")
+    await trio.sleep(LISTING + 1)
+    await operations.getattr(numbers[-1], context)
+    assert operations._standing._unanswered.keys() == {workspace}
+    await operations.forget([(number, 1) for number in reversed(numbers)])
+    assert operations._standing._unanswered == {}
+
+
 async def test_what_is_gone_stays_gone_while_nobody_answers(
     kernel: Kernel, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -201,6 +201,7 @@ class Operations(Refusals):
         gone = [number for number, _ in inode_list if number not in self._inodes]
         self.notices.forget(gone)
         self._replies.forget(gone)
+        self._standing.forget(gone)
 
     @at_once
     def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:

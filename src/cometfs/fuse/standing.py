@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable
 from typing import NoReturn, cast
 
 import trio
@@ -37,8 +38,8 @@ GONE = -1.0
 
 
 class Standing:
-    """Looks at inodes. `_unanswered` has a directory's number iff its listing could not be had, since the last that
-    could, and the moment from which on it is worth asking again."""
+    """Looks at inodes. `_unanswered` has a directory's number iff the kernel knows it and its listing could not be had
+    when it was last asked for, and the moment from which on it is worth asking again."""
 
     def __init__(self, vfs: Vfs, inodes: Inodes, patience: Patience) -> None:
         self._vfs = vfs
@@ -101,6 +102,11 @@ class Standing:
         except Gone:
             return  # for its handles it stays what it was
 
+    def forget(self, numbers: Iterable[int]) -> None:
+        """The kernel has forgotten these inodes."""
+        for number in numbers:
+            self._unanswered.pop(number, None)
+
     def is_gone(self, inode: Inode) -> bool:
         """Whether it, or what it lies in, was there no more when it was last looked at."""
         return inode.until == GONE or (inode.parent is not None and self.is_gone(inode.parent))
@@ -147,7 +153,8 @@ class Standing:
         try:
             with trio.move_on_after(wait):
                 listing, _ = await self._vfs.listings.children(parent.node)
-                self._unanswered.clear()
+                # And no other: a listing that is broken stays so while its neighbours answer.
+                self._unanswered.pop(parent.number, None)
                 until = math.inf
                 return listing
         except (NotFound, NoSuchEntry):
@@ -158,6 +165,6 @@ class Standing:
             until = trio.current_time()
         finally:
             # That who asks was interrupted before that tells nothing of the server.
-            if trio.current_time() >= until:
+            if trio.current_time() >= until and parent.number in self._inodes:
                 self._unanswered[parent.number] = trio.current_time() + PAUSE
         return None
