@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 
 import pyfuse3
 import pytest
@@ -17,10 +18,11 @@ import trio.testing
 from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.fuse.notices import Notices
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import Patience, at_once, handler, handler_after, is_dying
+from cometfs.fuse.standing import GONE
 from cometfs.lease import Lease
 from cometfs.tree.node import At, Dir, File
 from cometfs.tree.place import Attributes, Content, Node
@@ -43,8 +45,8 @@ def inodes() -> Inodes:
     return Inodes(node("", "root", DIRECTORY))
 
 
-def told(inodes: Inodes, child: Node) -> Inode:
-    inode = inodes.child(inodes.root, child)
+def told(inodes: Inodes, child: Node, parent: Inode | None = None) -> Inode:
+    inode = inodes.child(parent or inodes.root, child)
     inodes.remember(inode)
     return inode
 
@@ -76,6 +78,37 @@ def test_nothing_is_left_of_what_the_kernel_forgot(inodes: Inodes) -> None:
     inodes.forget([(number, 1) for number in range(2, 200)])
     assert len(inodes) == 1
     assert not inodes.root.children
+
+
+async def test_what_lies_below_is_doubted_in_slices() -> None:
+    """Others get their turn between two; all below has been told of in the end, what is gone stays gone."""
+    outdated: list[Inode] = []
+    inodes = Inodes(node("", "root", DIRECTORY), outdated.append)
+    run = told(inodes, node("run", entry=DIRECTORY))
+    below = [told(inodes, node(f"n{index}", entry=DIRECTORY), run) for index in range(2 * AT_A_TIME)]
+    below += [told(inodes, node("leaf"), folder) for folder in below]
+    for inode in below:
+        inode.until = math.inf
+    below[-1].until = GONE
+    seen = []
+
+    async def watch() -> None:
+        while len(outdated) <= len(below):
+            seen.append(len(outdated))
+            await trio.lowlevel.checkpoint()
+
+    inodes.doubt(run)
+    assert len(outdated) == 1 + AT_A_TIME
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inodes.run)
+        await watch()
+        assert set(outdated) == {run, *below}
+        assert max(after - before for before, after in pairwise(seen)) <= AT_A_TIME
+        assert {inode.until for inode in below} == {0.0, GONE}
+        await trio.testing.wait_all_tasks_blocked()
+        inodes.doubt(below[0])
+        assert outdated[len(below) + 1 :] == [below[0], *(below[0].children or {}).values()]
+        nursery.cancel_scope.cancel()
 
 
 class Body(Content):

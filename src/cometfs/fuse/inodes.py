@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 import pyfuse3
+import trio
 
 from cometfs.errors import Stale
 from cometfs.tree.place import Node
@@ -18,6 +19,10 @@ BYTES = 350
 """What an inode costs in memory at most, its node and its place in the tables included, until the kernel forgets it
 (measured: 327 of an entry of an experiment). Listings and answers are the cache's, within its budget. A test holds it.
 """
+
+
+AT_A_TIME = 1000
+"""Inodes that are gone through before others get their turn: a millisecond or two where the kernel is told of each."""
 
 
 class Inode:
@@ -45,6 +50,7 @@ class Inodes:
     """The inodes that the kernel knows, by number; each directory's by name.
 
     A name keeps its inode as long as it stands for the same thing; numbers are never used twice in the life of a mount.
+    An inode is in `_doubted` iff what it lies in is in doubt, and it has not been gone through.
     """
 
     def __init__(self, root: Node, outdated: Callable[[Inode], None] = lambda _inode: None) -> None:
@@ -56,6 +62,8 @@ class Inodes:
         self._next = self.root.number + 1
         self._most = 1
         """As many as `_by_number` has had room for since it was made."""
+        self._doubted: list[Inode] = []
+        self._more_doubted = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -122,11 +130,33 @@ class Inodes:
             self.doubt(inode)
 
     def doubt(self, inode: Inode) -> None:
-        """Whatever the kernel was told of `inode` and what lies below it may not hold any more."""
+        """Whatever the kernel was told of `inode` and what lies below it may not hold any more.
+
+        Where that is a lot, `run` goes through the rest: a mount may know hundreds of thousands.
+        """
         self._outdated(inode)
-        for child in (inode.children or {}).values():
-            child.until = min(child.until, 0.0)  # what is gone stays so until it is found again
-            self.doubt(child)
+        self._doubted.extend((inode.children or {}).values())
+        self._doubt_some()
+        if self._doubted:
+            self._more_doubted.unpark_all()
+
+    async def run(self) -> None:
+        """Goes on where `doubt` has left off; until cancelled."""
+        while True:
+            if self._doubted:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._more_doubted.park()
+            self._doubt_some()
+
+    def _doubt_some(self) -> None:
+        for _ in range(AT_A_TIME):
+            if not self._doubted:
+                break
+            inode = self._doubted.pop()
+            inode.until = min(inode.until, 0.0)  # what is gone stays so until it is found again
+            self._outdated(inode)
+            self._doubted.extend((inode.children or {}).values())
 
     def part(self, parent: Inode, name: str, inode: Inode | None = None) -> None:
         """`name` does not stand any more for what it did (only if that was `inode`, where one is given), which lives on

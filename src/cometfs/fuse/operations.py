@@ -11,6 +11,7 @@ import select
 from collections.abc import Sequence
 
 import pyfuse3
+import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
@@ -50,6 +51,12 @@ class Operations(Refusals):
         self.notices = Notices()
         self._refresh = Refresh(vfs, self._inodes, self._handles, self.live, self.notices)
         self._replies = Replies(vfs, self._inodes, self._handles, self.live, self.notices)
+
+    async def run(self) -> None:
+        """What goes on between requests; until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.live.run)
+            nursery.start_soon(self._inodes.run)
 
     def _place_at_hand(self, number: InodeT) -> Inode | None:
         """The inode, where it is known whether it still stands for what it stood for. Raises Stale."""

@@ -5,12 +5,13 @@ Not here: what the tree knows there (tree/refresh.py), and how the kernel is tol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import trio
 
 from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
@@ -19,8 +20,7 @@ from cometfs.tree.node import Dir, File
 from cometfs.tree.scope import Scope
 from cometfs.tree.vfs import Vfs
 
-AT_A_TIME = 1000
-"""Inodes that are gone through before others get their turn: less than a millisecond."""
+T = TypeVar("T")
 
 
 class Refresh:
@@ -40,14 +40,14 @@ class Refresh:
         """
         scope = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
         parted = [_entry(one) for one in self._handles.inodes() if scope.reaches(one.node) and self._part(one)]
-        reached = await _all_of(_reached(inode, scope))
+        reached: dict[int, Inode] = {}
+        await _in_turns(_reached(inode, scope), lambda one: reached.setdefault(one.number, one))
         for one in reached.values():
             # The root stands for itself.
             one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
         # Attributes come with the names, but for who stands in the directory.
         ended = isinstance(inode.node.entry, Dir) and self._notices.end_all()
-        for number in [inode.number] if ended else {inode.number, *reached}:
-            end_attributes(number)
+        await _in_turns([inode.number] if ended else {inode.number, *reached}, end_attributes)
         if not ended:
             await self._notices.end([*parted, *_entries(inode)], reached, inode.number)
 
@@ -69,14 +69,12 @@ def _above(inode: Inode) -> Iterator[Inode]:
         yield inode
 
 
-async def _all_of(reached: Iterator[Inode]) -> dict[int, Inode]:
-    """By their numbers; others get their turn meanwhile, for a mount may know hundreds of thousands."""
-    found: dict[int, Inode] = {}
-    for count, one in enumerate(reached, 1):
-        found[one.number] = one
+async def _in_turns(items: Iterable[T], do: Callable[[T], object]) -> None:
+    """Does it with each; others get their turn meanwhile, for a mount may know hundreds of thousands."""
+    for count, item in enumerate(items, 1):
+        do(item)
         if count % AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()
-    return found
 
 
 def _reached(inode: Inode, scope: Scope) -> Iterator[Inode]:

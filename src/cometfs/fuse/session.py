@@ -239,7 +239,7 @@ async def serve(
         with looking_first(opened):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patience.watch)
-                nursery.start_soon(operations.live.run)
+                nursery.start_soon(operations.run)
                 nursery.start_soon(_answer, patience, nursery)
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()
