@@ -183,7 +183,7 @@ def umount(mountpoint: Path) -> None:
     os.chdir("/")  # `umount .` is itself no use of the mount
     found = session.unmount(place)
     if found is not None:
-        click.echo(f"cometfs: {occupants.sentence(place, found)}", err=True)
+        console.say(f"cometfs: {occupants.sentence(place, found)}", err=True)
 
 
 @main.command()
@@ -302,10 +302,7 @@ def show_help(topic: str | None) -> None:
     from cometfs import help
 
     text = help.page(topic) if topic else help.contents()
-    if sys.stdout.isatty():
-        click.echo_via_pager(help.rendered(text))
-    else:
-        click.echo(text, nl=False)
+    console.show_page(help.rendered(text) if sys.stdout.isatty() else text)
 
 
 CACHE_DIR = click.option(

@@ -37,6 +37,14 @@ def say_json(value: Any, indent: int | None = None) -> None:
     click.echo(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"))
 
 
+def show_page(text: str) -> None:
+    """Shows a page of our own: through a pager on a terminal, as it is elsewhere."""
+    if sys.stdout.isatty():
+        click.echo_via_pager(text)
+    else:
+        click.echo(text, nl=False)
+
+
 def log_to_stderr(level: str) -> None:
     """Logs to stderr; a bug that ends the program is said there, too."""
     handler = logging.StreamHandler(sys.stderr)

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.config import account_directory, accounts, cache_directory
+from cometfs.config import account_in_use, accounts, cache_directory
 from cometfs.errors import SetupError
 
 URL = "http://127.0.0.1:1"
 SOMEBODY = 65534
+
+
+def account_directory(caches: Path, url: str, api_key: str) -> Path:
+    """The folder of an account that a mount has used."""
+    with account_in_use(caches, url, api_key) as (folder, keep):
+        keep()
+    return folder
 
 
 def mode(path: Path) -> int:

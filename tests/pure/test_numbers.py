@@ -13,7 +13,7 @@ from cometfs.comet.policy import UNTOLD, retry_after
 from cometfs.comet.straight import LONG, straight
 from cometfs.local.artifacts import order
 from cometfs.local.asking import Ask, Refusal
-from cometfs.local.server import _parsed
+from cometfs.local.server import parsed
 from cometfs.numbers import number_of, whole_of
 from cometfs.render import points
 from cometfs.render.cells import is_number
@@ -82,7 +82,7 @@ def test_digits_alone_make_a_whole_number(text: str) -> None:
         asked.number("page", None)
     assert caught.value.status == 400
     with pytest.raises(ValueError, match="not an address"):
-        _parsed(f"localhost:{text}")
+        parsed(f"localhost:{text}")
 
 
 def test_a_length_is_digits_alone() -> None:

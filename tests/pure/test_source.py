@@ -12,10 +12,10 @@ import cometfs
 
 SOURCE = Path(cometfs.__file__).parent
 
-LOCALE_PATHS = {"fuse/session.py", "local/disk_names.py"}
+LOCALE_PATHS = {"config.py", "fuse/mountinfo.py", "fuse/occupants.py", "fuse/unmounting.py", "local/disk_names.py"}
 """Where paths of this machine are turned into bytes and back, which are the locale's; names of the tree are UTF-8."""
 
-SPEAKERS = {"console.py", "tour.py"}
+SPEAKERS = {"console.py", "help.py", "tour.py"}
 """Where something is printed, or logging is set up: what is foreign is made printable there."""
 
 

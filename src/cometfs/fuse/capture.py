@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cometfs.printable import printable
+
 STDERR = 2
 
 
@@ -31,13 +33,9 @@ def stderr_of_fuse() -> Iterator[list[str]]:
             file.seek(0)
             for line in file.read().decode(errors="replace").splitlines(keepends=True):
                 if _OURS.match(line):
-                    lines.append(_printable(line.strip()))
+                    lines.append(printable(line.strip()))
                 else:
                     os.write(STDERR, line.encode())
 
 
 _OURS = re.compile(r"(lib)?fuse(rmount)?3?: ")
-
-
-def _printable(line: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in line)

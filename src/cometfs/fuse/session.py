@@ -206,7 +206,7 @@ def _remark(reason: str) -> str:
     """What fusermount3's own words do not tell, where that is known."""
     if "could not determine username" in reason:
         return " (it mounts only for users that have an entry in /etc/passwd, and this one has none)"
-    if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text():
+    if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text("utf-8", "replace"):
         return " (no_new_privs is set here, and so fusermount3 has no privileges to mount)"
     return ""
 

@@ -35,7 +35,7 @@ def _refusal(mountpoint: Path, *, lazy: bool) -> str:
     limit_files()
     command = ["fusermount3", "-u", *(["-z"] if lazy else []), os.fspath(mountpoint)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise SetupError("fusermount3 is missing: install the package fuse3") from None
     if done.returncode == 0 or _umount2(mountpoint, lazy=lazy):
