@@ -11,8 +11,15 @@ import pytest
 import trio
 import trio.testing
 
+from cometfs.app import open_vfs
+from cometfs.comet.api import API
+from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError
+from cometfs.local import sample_directory
+from cometfs.local.index import open_directory
 from cometfs.tree import answers as answers_module
+from cometfs.tree import questions, warming
+from cometfs.tree import refresh as refresh_module
 from cometfs.tree.answers import Answers
 from cometfs.tree.node import Dir, File, Source
 from cometfs.tree.place import Node
@@ -233,6 +240,33 @@ async def test_no_row_of_what_was_touched_is_kept(vfs: Vfs) -> None:
     left = [bound for bounds in vfs.refresh._left.values() for bound in bounds if bound.place.experiment is not None]
     assert len(left) > 1
     assert not any(bound.place.experiment for bound in left)
+
+
+async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many projects are walked through and touched in the life of a mount; all is shown as before."""
+    monkeypatch.setattr(refresh_module, "LEFT", 40)
+    monkeypatch.setattr(warming, "REMEMBERED", 1)
+    monkeypatch.setattr(warming, "RENEWED", 1.0)
+    wire = Wire(open_directory(sample_directory(), 3))
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        paths = [
+            f"{workspace}/{name}" for workspace in ("vision-lab", "tabular") for name in await projects(vfs, workspace)
+        ]
+        before = [await read(vfs, f"{path}/experiments.csv") for path in paths]
+        for path in paths:
+            node, *above = await chain(vfs, f"{path}/views")
+            await vfs.refresh(node, above)
+            await vfs.listings.children(above[0])
+            vfs._answers.warmer.renew(questions.EXPERIMENTS, node.at)
+        warmer, left = vfs._answers.warmer, vfs.refresh._left
+        assert 0 < len(left) <= left.currsize <= 40
+        assert [len(one) for one in (warmer._weights, warmer._believed, warmer._renewing)] == [1, 1, 1]
+        assert [await read(vfs, f"{path}/experiments.csv") for path in paths] == before
+
+
+async def projects(vfs: Vfs, workspace: str) -> list[str]:
+    node = (await vfs.listings.child(vfs.root, workspace))[0]
+    return [child.name for child in (await vfs.listings.children(node))[0].nodes.values() if child.at.project]
 
 
 ASKING: ContextVar[Source | None] = ContextVar("ASKING", default=None)

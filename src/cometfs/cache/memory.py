@@ -27,6 +27,11 @@ Owner = Callable[[Hashable], Hashable]
 """Tells of a key whose it is; None for nobody's."""
 
 
+Recent = LRUCache
+"""A mapping of so many entries at most, or of so much weight: the least recently used go. For what is remembered beside
+the answers, outside their budget."""
+
+
 @dataclass(slots=True)
 class Held:
     """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".

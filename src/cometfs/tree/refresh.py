@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from cometfs.cache.memory import Recent
 from cometfs.tree.answers import Answers
 from cometfs.tree.node import At, Dir, Each, File, Link, Row, Source, Stream, eaches_of
 from cometfs.tree.place import Node
@@ -19,6 +20,10 @@ from cometfs.tree.sizes import Sizes
 from cometfs.tree.together import COLUMNS
 
 _NO_ROW: Row = {}
+
+LEFT = 50_000
+"""Rows of dropped listings of which it is remembered where they stood: some 15 MB. Of a listing that is longer than
+that nothing is: what lies below it then goes with its lease."""
 
 
 class Refresh:
@@ -33,7 +38,7 @@ class Refresh:
         for question in _closure(questions_of(tree), _of):
             for part in _of(question):
                 self._made_of.setdefault(part, set()).add(question)
-        self._left: dict[tuple[Hashable, Each], list[_Bound]] = {}
+        self._left: Recent[tuple[Hashable, Each], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
         """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
@@ -148,7 +153,10 @@ class Refresh:
                 if scope.has(node.at.key):
                     self._left.pop((where, each), None)
                 elif last is not None:
-                    self._left[where, each] = [one.without_rows() for one in _bound(node.at, each, last)]
+                    rows = [one.without_rows() for one in _bound(node.at, each, last)]
+                    self._left.pop((where, each), None)
+                    if len(rows) < LEFT:
+                        self._left[where, each] = rows
 
 
 class _Bound(NamedTuple):

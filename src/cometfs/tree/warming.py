@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import trio
 
-from cometfs.cache.memory import Held
+from cometfs.cache.memory import Held, Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
@@ -46,6 +46,9 @@ WITNESSES = 2
 
 PROJECTS = 32
 """Projects of which the order of experiments is remembered."""
+
+REMEMBERED = 4096
+"""Projects and questions of which it is remembered how they were answered last: well below a megabyte."""
 
 
 class Asks(Protocol):
@@ -92,10 +95,10 @@ class Warmer:
         self._policy = Readahead()
         self._lines: OrderedDict[Hashable, _Line] = OrderedDict()
         self._landing: dict[Hashable, trio.Event] = {}
-        self._weights: dict[Hashable, float] = {}
+        self._weights: Recent[Hashable, float] = Recent(REMEMBERED)
         """Bytes that the last batch about a project brought for an experiment."""
-        self._believed: dict[Hashable, bool] = {}
-        self._renewing: dict[Hashable, float] = {}
+        self._believed: Recent[Hashable, bool] = Recent(REMEMBERED)
+        self._renewing: Recent[Hashable, float] = Recent(REMEMBERED)
         """What was asked again, and until when the answer held of which that was done: once is enough."""
         self._abreast = trio.CapacityLimiter(ABREAST)
 
