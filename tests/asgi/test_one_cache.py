@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from cometfs.app import Cache, open_vfs
+from cometfs.cache import store
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.lease import LISTING, Lease
@@ -22,7 +23,7 @@ from cometfs.tree.node import At, Dir, Link, Source, Stream
 from cometfs.tree.place import Node
 from cometfs.tree.scope import questions_of
 from cometfs.tree.vfs import Vfs
-from tests.asgi.conftest import BASELINE, Wire, read
+from tests.asgi.conftest import BASELINE, Wire, at, read
 
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"workspaces": ["tabular"]},
@@ -71,6 +72,23 @@ async def test_what_a_mount_shows_does_not_depend_on_the_mounts_before(wire: Wir
         shown = {path.split("/")[1] for path in alone} - {".api", ".cometfs", "README.md"}
         assert shown == set(settings.get("workspaces") or ["tabular", "vision-lab"])
         assert json.loads(alone["/.api/workspaces.json"]) == (settings.get("workspaces") or ["tabular", "vision-lab"])
+
+
+async def test_an_answer_with_the_time_of_a_process_is_not_kept(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's says when it was asked for, by a clock that no other process reads: no lease brings it to disk."""
+    monkeypatch.setattr(store, "RUNNING", Lease(0.0))
+    for _ in range(2):
+        wire.asked.clear()
+        async with (
+            API("key", "http://comet", transport=Transport(wire)) as api,
+            open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,
+        ):
+            await vfs.listings.children(await at(vfs, ".cometfs/store"))
+            await vfs.listings.children(await at(vfs, BASELINE.rsplit("/", 1)[0]))
+        assert wire.asked.count("panel/store") == 1
+    assert "experiments" not in wire.asked, "what is kept is not asked again"
 
 
 def test_no_two_questions_share_a_name() -> None:
