@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cometfs._version import __version__
+
 if TYPE_CHECKING:
     from cometfs.comet.api import API
 
-__all__ = ["API"]
-__version__ = "0.1.0"
+__all__ = ["API", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from cometfs import __version__, exposure
+from cometfs._version import __version__
 from cometfs.cache.account_lock import AccountLock
 from cometfs.cache.budget import Budget
 from cometfs.cache.disk import Bodies

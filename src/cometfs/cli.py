@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-import cometfs
 from cometfs import console
+from cometfs._version import __version__
 from cometfs.errors import CometFSError, SetupError
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
@@ -82,7 +82,7 @@ class _Group(_Commands, _Command):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(cometfs.__version__, prog_name="cometfs")
+@click.version_option(__version__, prog_name="cometfs")
 def main() -> None:
     """A Comet account (comet.com) as a directory."""
     from cometfs.daemon import open_streams

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from cometfs import __version__
+from cometfs._version import __version__
 from cometfs.comet.causes import innermost, reason
 from cometfs.comet.encodings import Damaged, Decoder, decoder, is_encoded
 from cometfs.comet.policy import Transient
