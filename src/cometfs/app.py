@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from cometfs import __version__, exposure
+from cometfs import exposure
 from cometfs._version import __version__
 from cometfs.cache.account_lock import AccountLock
 from cometfs.cache.budget import Budget
