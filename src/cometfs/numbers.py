@@ -7,6 +7,7 @@ writes them as well, for that is what most programs log. Not here: how a table s
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -22,6 +23,11 @@ def number_of(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def word_of(number: float) -> str:
+    """How Java writes a number that has no digits: ``NaN``, ``Infinity`` or ``-Infinity``."""
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def whole_of(text: str) -> int | None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from cometfs.numbers import word_of
+
 DEEPEST = 200
 """How deep lists and objects may stand in each other. Python's own limit depends on who asks: what one reader takes in
 would be too deep for the next."""
@@ -51,7 +53,7 @@ def decoded(body: bytes, shape: type[Any]) -> Any:
 def _clean(value: Any) -> Any:
     match value:
         case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+            return word_of(value)
         case str() if not value.isascii():
             return value.encode("utf-8", "replace").decode()
         case list():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.local.messages import Number
-from cometfs.numbers import number_of
+from cometfs.numbers import number_of, word_of
 
 
 def text_of(value: Any) -> str:
@@ -22,7 +22,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return word_of(value)
     if type(value) in (int, float):
         return repr(value)  # as json writes it, in a fifth of the time
     return json.dumps(value, ensure_ascii=False)

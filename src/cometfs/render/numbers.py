@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cometfs.numbers import number_of
+from cometfs.numbers import number_of, word_of
 
 _EXACT = 2.0**53
 """Whole doubles below this are written as integers, which they are exactly."""
@@ -24,7 +24,7 @@ def spelt(value: Any) -> Any:
     if number is None:
         return value
     if not math.isfinite(number):
-        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+        return word_of(number)
     return repr(number)
 
 
