@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from cometfs.local import content
 from cometfs.local.comparing import meets
 from cometfs.local.project import Experiment, Project
 from cometfs.local.values import text_of
+from cometfs.times import in_utc
 
 
 class Rule(msgspec.Struct):
@@ -175,7 +175,8 @@ _SOURCES = {
 
 
 def _moment(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ")
+    moment = None if milliseconds is None else in_utc(milliseconds, "auto")
+    return None if moment is None else f"{moment}+00:00"
 
 
 def _truth(value: bool) -> str:

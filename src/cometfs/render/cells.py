@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
 
 from cometfs.numbers import number_of
+from cometfs.times import in_utc
 
 DIGITS = 4
 """Significant digits of a number that are shown; a whole number is shown whole."""
@@ -55,7 +55,4 @@ def spoken(seconds: float) -> str:
 
 def moment(milliseconds: float | None) -> str:
     """UTC; nothing for a time that no calendar has."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if milliseconds else ""
-    except (OverflowError, ValueError, OSError):
-        return ""
+    return (in_utc(milliseconds, "seconds") or "") if milliseconds else ""

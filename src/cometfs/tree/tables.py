@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cometfs.comet.predicates import tagged
+from cometfs.times import in_utc
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Row, Source
 from cometfs.tree.others import others_of
@@ -196,4 +196,4 @@ def _moment(ms: float | None) -> str | None:
     """ISO 8601, in UTC without saying so: a zone would make DuckDB want another package to show it."""
     if ms is None or not 0 <= ms < _YEAR_9999:
         return None
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return in_utc(ms, "milliseconds")
