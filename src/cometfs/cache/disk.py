@@ -18,8 +18,9 @@ from cometfs.cache.arriving import Begin, Piece, pour
 from cometfs.cache.arriving import Stream as Stream  # what `Begin` gives, for those who make one
 from cometfs.cache.library import Library, Lying, Sums
 from cometfs.cache.memory import Which
-from cometfs.cache.spool import unnamed, write_all
+from cometfs.cache.spool import unnamed
 from cometfs.errors import OutOfSpace, Stale, Unreachable
+from cometfs.files import write_all
 
 IDLE = 256
 """Bodies that are kept for nobody, at most: each holds a file descriptor."""

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from cometfs.errors import OutOfSpace
-
-AT_ONCE = 1024
-"""Chunks that the system takes with one call."""
 
 
 def unnamed(folder: Path | None) -> BinaryIO:
@@ -41,15 +37,3 @@ def _nameable(folder: Path | None) -> BinaryIO | None:
 def _hidden(folder: Path | None) -> BinaryIO:
     file: BinaryIO = tempfile.TemporaryFile(dir=folder, prefix="cometfs-", buffering=0)  # noqa: SIM115  # closed by its Body
     return file
-
-
-def write_all(descriptor: int, piece: Sequence[bytes], offset: int) -> None:
-    """All of `piece`, one after the other, at `offset`."""
-    left = [memoryview(chunk) for chunk in piece]
-    while left:
-        written = os.pwritev(descriptor, left[:AT_ONCE], offset)
-        offset += written
-        while left and written >= len(left[0]):
-            written -= len(left.pop(0))
-        if written:
-            left[0] = left[0][written:]

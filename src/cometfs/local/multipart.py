@@ -21,6 +21,7 @@ import trio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from cometfs.files import write_all
 from cometfs.local.asking import Refusal
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class _Parts:
         if self._file is None:
             path = self._folder / f"{PREFIX}{secrets.token_hex(8)}"
             self._file, self.upload.path = path.open("xb", buffering=0), path
-        for chunk in self._chunks:
-            _write_all(self._file, chunk)
+        write_all(self._file.fileno(), self._chunks, self.upload.size)
         self.upload.size += self.waiting
         self._chunks, self.waiting = [], 0
 
@@ -197,12 +197,6 @@ class _Parts:
 
     def _all_ends(self) -> None:
         self._ended = True
-
-
-def _write_all(file: BinaryIO, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[file.write(view) :]
 
 
 def _text(value: bytes) -> str:
