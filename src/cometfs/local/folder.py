@@ -26,7 +26,7 @@ import msgspec
 from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
-from cometfs.local.writing import append, successor
+from cometfs.local.writing import append, replace
 
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
@@ -181,6 +181,4 @@ def _replace(path: Path, content: Heading) -> None:
     if content.get("stop_time") is None:
         told = [content.get(field) or 0 for field in ("last_seen", "start_time")]
         content = content | {UNFINISHED: True, "stop_time": max(told)}
-    fresh = successor(path, f"{HIDDEN}{path.name}")
-    fresh.write_bytes(msgspec.json.encode(content))
-    fresh.replace(path)
+    replace(path, msgspec.json.encode(content), path.with_name(f"{HIDDEN}{path.name}"))

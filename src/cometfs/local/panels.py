@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from threading import Lock
 
-from cometfs.local.writing import successor
+from cometfs.local.writing import replace
 
 LOG = logging.getLogger("cometfs.local")
 
@@ -43,7 +43,7 @@ class PanelStore:
         """Replace the text. Raises OSError when the disk does not take it; the old text is kept then. Blocks."""
         with self._saving:
             if self._directory is not None and os.access(self._directory, os.W_OK):
-                _write(self._directory, text.encode())
+                replace(self._directory / FILE, text.encode(), synced=True)
             elif not self._told:
                 LOG.info("the store is kept in memory, until this server ends: there is no directory to write it to")
                 self._told = True
@@ -60,18 +60,3 @@ def _read(path: Path) -> str:
         LOG.warning("%s: no text, so it was put aside as %s; %s", path, aside.name, exc)
         path.replace(aside)
         return EMPTY
-
-
-def _write(directory: Path, content: bytes) -> None:
-    """The file appears as a whole or not at all; a leftover of a killed server is overwritten."""
-    fresh = successor(directory / FILE, f".{FILE}.new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(directory / FILE)
-    folder = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

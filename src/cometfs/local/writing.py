@@ -11,17 +11,32 @@ from io import FileIO
 from pathlib import Path
 from shutil import copymode
 
+from cometfs.files import write_all
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file anew. It survives a kill, not a power cut; a leftover of a killed server is overwritten."""
-    fresh = successor(path, f".{path.name}.new")
-    fresh.write_bytes(content)
+
+def replace(path: Path, content: bytes, fresh: Path | None = None, *, synced: bool = False) -> None:
+    """Write a file anew. It survives a kill, and a power cut only if `synced`; a leftover of a killed server is
+    overwritten. `fresh`: where it is written first, beside it."""
+    fresh = _successor(path, fresh or path.with_name(f".{path.name}.new"))
+    with fresh.open("wb", buffering=0) as file:
+        write_all(file.fileno(), [content], 0)
+        if synced:
+            os.fsync(file.fileno())
     fresh.replace(path)
+    if synced:
+        _sync(path.parent)
 
 
-def successor(path: Path, name: str) -> Path:
-    """An empty file of that name beside another, to take its place: others may do with it what they may with that."""
-    fresh = path.with_name(name)
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _successor(path: Path, fresh: Path) -> Path:
+    """The file `fresh`, to take the place of another: others may do with it what they may with that."""
     fresh.touch()
     with suppress(FileNotFoundError):
         copymode(path, fresh)
