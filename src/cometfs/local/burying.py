@@ -23,6 +23,7 @@ from typing import Any
 from cometfs.local.archive import BrokenArchive, open_archive
 from cometfs.local.folder import HIDDEN, Folder, open_folder
 from cometfs.local.scan import read_heading
+from cometfs.local.writing import free
 
 LOG = logging.getLogger("cometfs.local")
 
@@ -53,7 +54,7 @@ def bury(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) ->
         for path in [*copies, *parts]:
             if path.exists():
                 removed = path not in copies and open_folder(path) is not None
-                goal = grave / path.name if removed else _free(directory / DELETED, path.name)
+                goal = grave / path.name if removed else _kept(directory / DELETED, path.name)
                 moved.append((path, path.rename(goal)))
     except OSError:
         for path, goal in reversed(moved):
@@ -95,10 +96,6 @@ def _key_of(path: Path) -> str | None:
         return None
 
 
-def _free(folder: Path, name: str) -> Path:
+def _kept(folder: Path, name: str) -> Path:
     folder.mkdir(exist_ok=True)
-    path, number = folder / name, 1
-    while path.exists() or path.is_symlink():
-        number += 1
-        path = folder / f"{number}-{name}"
-    return path
+    return free(folder, name, lambda number: f"{number}-{name}")

@@ -26,7 +26,7 @@ import msgspec
 from cometfs.local.archive import EXPERIMENT, MESSAGES
 from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
-from cometfs.local.writing import append, replace
+from cometfs.local.writing import append, free, replace
 
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
@@ -84,19 +84,11 @@ def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
             hidden.mkdir()
             (hidden / MESSAGES).touch()
             _replace(hidden / EXPERIMENT, heading)
-            path = hidden.rename(_free(directory, name))
+            path = hidden.rename(free(directory, name, lambda number: f"{name}-{number}"))
     except Refusal:
         rmtree(hidden, ignore_errors=True)
         raise
     return Folder(path, heading)
-
-
-def _free(directory: Path, name: str) -> Path:
-    path, number = directory / name, 1
-    while os.path.lexists(path):
-        number += 1
-        path = directory / f"{name}-{number}"
-    return path
 
 
 def is_ours(heading: Heading) -> bool:

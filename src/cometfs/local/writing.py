@@ -6,6 +6,7 @@ Not here: what is in them (`folder`, `artifact_store`).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -41,6 +42,15 @@ def _successor(path: Path, fresh: Path) -> Path:
     with suppress(FileNotFoundError):
         copymode(path, fresh)
     return fresh
+
+
+def free(folder: Path, name: str, numbered: Callable[[int], str]) -> Path:
+    """A path in `folder` that is not taken: `name`, else the first that `numbered` makes of a number from 2 on."""
+    path, number = folder / name, 1
+    while os.path.lexists(path):
+        number += 1
+        path = folder / numbered(number)
+    return path
 
 
 def append(file: FileIO, added: bytes) -> int:
