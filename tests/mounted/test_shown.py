@@ -74,9 +74,8 @@ def test_every_recipe_for_the_shell_works(warm: Mounted, recipe: str, tmp_path: 
 @pytest.mark.parametrize("recipe", blocks("python", RECIPES))
 def test_every_recipe_in_python_works(warm: Mounted, recipe: str) -> None:
     """It prints something."""
-    done = subprocess.run(
-        [sys.executable, "-c", recipe], cwd=warm.path / PROJECT, capture_output=True, text=True, check=False
-    )
+    command = inside(warm.path / PROJECT, sys.executable, "-c", recipe)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

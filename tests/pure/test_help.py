@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cometfs import help
+from cometfs import exposure, help
 from cometfs.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +135,18 @@ def test_every_error_of_a_command_and_every_warning_is_explained() -> None:
     page = " ".join((MANUAL / "troubleshooting.md").read_text().split())
     missing = [piece for piece in sorted(set(pieces())) if piece not in page]
     assert missing == []
+
+
+def test_every_warning_of_what_is_too_open_is_explained(tmp_path: Path) -> None:
+    """Also there, whole: a row shows the words of each, with capitals for what differs."""
+    key = tmp_path / "key"
+    key.write_text("k")
+    key.chmod(0o644)
+    said = " ".join([*exposure.of_mount("http://192.0.2.1/clientlib/", [key]), *exposure.of_server("0.0.0.0:80", None)])
+    for shown, word in ((str(key), "FILE"), ("192.0.2.1", "HOST"), ("0.0.0.0:80", "HOST:PORT")):
+        said = said.replace(shown, word)
+    rows = re.findall(r"^\| `warning: (.*?)` \|", (MANUAL / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert said == " ".join(rows)
 
 
 def pieces() -> Iterator[str]:
