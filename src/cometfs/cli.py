@@ -35,6 +35,8 @@ class _Place(click.Path):
 
 PLACE = _Place()
 
+CACHE_DIR_HELP = "Directory of the cache. Default: $XDG_CACHE_HOME/cometfs, else ~/.cache/cometfs."
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -84,7 +86,7 @@ class _Group(_Commands, _Command):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cometfs")
 def main() -> None:
-    """A Comet account (comet.com) as a directory."""
+    """Mount a Comet account (comet.com) as a directory, or run a Comet server on this machine."""
     from cometfs.daemon import open_streams
 
     open_streams()
@@ -92,30 +94,53 @@ def main() -> None:
 
 
 ALLOW_NON_EMPTY = click.option(
-    "--allow-non-empty", is_flag=True, help="Mount over a directory that holds files; they are hidden until the end."
+    "--allow-non-empty",
+    is_flag=True,
+    help="Mount over a directory that holds files. They are hidden until the mount ends.",
 )
 
 
 @main.command()
 @click.argument("mountpoint", type=PLACE)
 @ALLOW_NON_EMPTY
-@click.option("--url", help="Address of the Comet server, for on-premise installations.")
-@click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the API key and nothing else.")
-@click.option("--workspace", "workspaces", multiple=True, help="Show just this workspace (repeatable; may be public).")
-@click.option("--rw", is_flag=True, help="Let the store (.cometfs/store) be written to; all else is only read anyway.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where to keep what was fetched.")
-@click.option("--cache-size", default="10G", show_default=True, help="How much of it; 5 % of the disk stay free.")
-@click.option("--rate", default=15_000, show_default=True, type=click.IntRange(min=1), help="Calls an hour.")
+@click.option("--url", metavar="URL", help="Address of an on-premise Comet.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File that holds the API key and nothing else.",
+)
+@click.option("--workspace", "workspaces", multiple=True, metavar="NAME", help="Show only this workspace. Repeatable.")
+@click.option("--rw", is_flag=True, help="Make the key-value store (.cometfs/store) writable.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), metavar="DIR", help=CACHE_DIR_HELP)
+@click.option(
+    "--cache-size",
+    default="10G",
+    show_default=True,
+    metavar="SIZE",
+    help="Maximum size of the cache on disk, like 500M.",
+)
+@click.option(
+    "--rate",
+    default=15_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="CALLS",
+    help="Maximum calls an hour.",
+)
 @click.option(
     "--live-interval",
     default=5.0,
     show_default=True,
     type=click.FloatRange(min=0.5),
-    help="Seconds between two looks at an experiment that is running, while somebody looks at it.",
+    metavar="SECONDS",
+    help="Maximum age of what a running experiment shows.",
 )
-@click.option("--foreground", is_flag=True, help="Stay in the foreground; for service managers and for debugging.")
-@click.option("--deadline", default=30.0, show_default=True, help="Seconds that a read may wait for the server.")
-@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+@click.option("--foreground", is_flag=True, help="Stay in the foreground, for service managers and debugging.")
+@click.option("--deadline", default=30.0, show_default=True, metavar="SECONDS", help="How long a read waits at most.")
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="warning", show_default=True, help="Log this level and above."
+)
 @_plain_errors
 def mount(
     mountpoint: Path,
@@ -132,10 +157,14 @@ def mount(
     deadline: float,
     log_level: str,
 ) -> None:
-    """Mount what the API key can see at MOUNTPOINT, and return when it answers.
+    """Mount everything that the API key can see at MOUNTPOINT.
 
-    The key is taken from --api-key-file, else from COMET_API_KEY, else from ./.env, else from Comet's own configuration
-    files: the one that COMET_CONFIG names, ./.comet.config, ~/.comet.config.
+    The command returns when the mount answers. MOUNTPOINT is an existing, empty directory.
+
+    The API key comes from --api-key-file, else from COMET_API_KEY, else from ./.env, else from a configuration file of
+    Comet: the one that COMET_CONFIG names, ./.comet.config, or ~/.comet.config.
+
+    `cometfs help mount` has more: the address of the server, the store, a systemd service.
     """
     from cometfs import app, config, daemon, exposure
     from cometfs.fuse import session
@@ -175,7 +204,10 @@ def mount(
 @click.argument("mountpoint", type=PLACE)
 @_plain_errors
 def umount(mountpoint: Path) -> None:
-    """Unmount MOUNTPOINT, in use or not (then it says what uses it); its daemon ends by itself."""
+    """Unmount MOUNTPOINT, also while it is in use.
+
+    If processes still use the mount, the command names them. The daemon ends when they have closed their files.
+    """
     from cometfs.fuse import occupants, session
     from cometfs.fuse.mountinfo import resolve
 
@@ -190,9 +222,9 @@ def umount(mountpoint: Path) -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PLACE)
 @_plain_errors
 def refresh(paths: tuple[Path, ...]) -> None:
-    """Forget what is known at each PATH of a mount and below it: who looks next sees what Comet has then.
+    """Drop what is cached at each PATH of a mount and below it.
 
-    This asks nothing itself. `touch PATH` does the same.
+    The next read fetches it from Comet again. The command itself makes no call. `touch PATH` does the same.
     """
     from cometfs.fuse import session
 
@@ -209,10 +241,13 @@ def refresh(paths: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("mountpoint", required=False, type=PLACE)
-@click.option("--json", "as_json", is_flag=True, help="As .cometfs/status.json has it, one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per mount, as in .cometfs/status.json.")
 @_plain_errors
 def status(mountpoint: Path | None, as_json: bool) -> None:
-    """Tell how many calls were used and are left, by program and endpoint (without MOUNTPOINT: for every mount)."""
+    """Show the calls used and left, by program and by endpoint.
+
+    Without MOUNTPOINT, every mount is shown.
+    """
     from cometfs import report
     from cometfs.fuse import session
     from cometfs.fuse.mountinfo import resolve
@@ -233,25 +268,38 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--bind", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one.")
-@click.option("--api-key", help="Accept just this key; without, any key that is not empty.")
+@click.option(
+    "--bind",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address to listen on. Port 0 takes a free one.",
+)
+@click.option("--api-key", metavar="KEY", help="Accept only this key. Default: any that is not empty.")
 @click.option(
     "--host",
     "hosts",
     multiple=True,
     metavar="NAME[:PORT]",
-    help="Another name of this server, by which a proxy, a container or a tunnel shows it (repeatable).",
+    help="Another name of this server, behind a proxy, a container or a tunnel. Repeatable.",
 )
-@click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by so many milliseconds.")
-@click.option("--access-log", type=click.Path(path_type=Path), help="Append one JSON line per request to this file.")
-@click.option("--replicate", default=1, type=click.IntRange(min=1), help="Serve every archive N times, for scale.")
+@click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by MS milliseconds.")
+@click.option(
+    "--access-log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append one line of JSON per request to this file.",
+)
+@click.option(
+    "--replicate", default=1, type=click.IntRange(min=1), metavar="N", help="Serve every archive N times, for scale."
+)
 @click.option(
     "--crashed-after",
     default=30.0,
     show_default=True,
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="Silence that makes a run a crashed one.",
+    help="Silence after which a run has crashed.",
 )
 @_plain_errors
 def serve(
@@ -264,9 +312,10 @@ def serve(
     replicate: int,
     crashed_after: float,
 ) -> None:
-    """Serve comet_ml's offline archives in DIR as a Comet server on this machine (without DIR: a sample).
+    """Run a Comet server on this machine.
 
-    Experiments that are logged to it are kept in DIR, which is made if it is not there.
+    It serves the offline archives of comet_ml in DIR, and stores there what comet_ml logs to it. DIR is created if it
+    is missing. Without DIR, the server has a sample that is read-only.
     """
     from cometfs import app, config, exposure
 
@@ -280,7 +329,10 @@ def serve(
 @ALLOW_NON_EMPTY
 @_plain_errors
 def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
-    """Mount a sample Comet at MOUNTPOINT (default: ~/comet-demo): no account, no network. Ends with Ctrl-C."""
+    """Mount a sample, without an account or a network.
+
+    MOUNTPOINT is ~/comet-demo by default. Ctrl-C ends the demo.
+    """
     from rich.console import Console
 
     from cometfs import app, tour
@@ -298,31 +350,33 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
 @click.argument("topic", required=False)
 @_plain_errors
 def show_help(topic: str | None) -> None:
-    """Show a page of the manual, or the list of its topics (without TOPIC)."""
+    """Show a page of the manual.
+
+    Without TOPIC, the topics are listed.
+    """
     from cometfs import help
 
     text = help.page(topic) if topic else help.contents()
     console.show_page(help.rendered(text) if sys.stdout.isatty() else text)
 
 
-CACHE_DIR = click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path),
-    help="Where it is kept, if not where the platform keeps such things.",
-)
+CACHE_DIR = click.option("--cache-dir", type=click.Path(path_type=Path), metavar="DIR", help=CACHE_DIR_HELP)
 
 
 @main.group()
 def cache() -> None:
-    """What is kept on disk of what was fetched: tell how much, remove it, check it. Mounts may use it meanwhile."""
+    """Show, clear or verify the cache on disk.
+
+    Mounts may be in use meanwhile.
+    """
 
 
 @cache.command("info")
 @CACHE_DIR
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_plain_errors
 def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
-    """Tell what is kept of each account, and how big it is."""
+    """Show what is cached for each account, and its size."""
     from cometfs import config
     from cometfs.cache.inspection import look
 
@@ -364,10 +418,13 @@ def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | 
 
 @cache.command("clear")
 @CACHE_DIR
-@click.option("--url", help="Only what was fetched from this server.")
+@click.option("--url", metavar="URL", help="Clear only what came from this server.")
 @_plain_errors
 def clear_cache(cache_dir: Path | None, url: str | None) -> None:
-    """Remove all that is kept. Files that are open are read on; mounts fetch anew."""
+    """Remove everything from the cache.
+
+    Open files stay readable. Mounts fetch again.
+    """
     from cometfs import config
     from cometfs.cache.inspection import clear
 
@@ -382,7 +439,10 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
 @CACHE_DIR
 @_plain_errors
 def verify_cache(cache_dir: Path | None) -> None:
-    """Read all that is kept and put aside what is damaged; exit status 1 if something was."""
+    """Read the whole cache and set damaged entries aside.
+
+    The exit status is 1 if there were any.
+    """
     from cometfs import config
     from cometfs.cache.inspection import verify
 
