@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.local.asking import Refusal
+from cometfs.local.errors import Refusal
 from cometfs.local.multipart import MOST_PARTS, MOST_TEXT, Upload, received
 
 BOUNDARY = "0123abcd"

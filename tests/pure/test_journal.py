@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from cometfs.errors import SetupError
 from cometfs.local import content, index
-from cometfs.local.asking import Refusal
 from cometfs.local.burying import DELETED
+from cometfs.local.errors import Refusal
 from cometfs.local.folder import HIDDEN
 from cometfs.local.index import Index, open_directory
 from cometfs.local.journal import Journal

@@ -12,7 +12,8 @@ from cometfs.comet import models
 from cometfs.comet.policy import UNTOLD, retry_after
 from cometfs.comet.straight import LONG, straight
 from cometfs.local.artifacts import order
-from cometfs.local.asking import Ask, Refusal
+from cometfs.local.asking import Ask
+from cometfs.local.errors import Refusal
 from cometfs.local.server import parsed
 from cometfs.numbers import number_of, whole_of
 from cometfs.render import points

@@ -18,9 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cometfs.local import downloads, registry_endpoints
-from cometfs.local.asking import Ask, Refusal
+from cometfs.local.asking import Ask
 from cometfs.local.borders import AccessLog, KeyCheck, Latency, SiteCheck, key_of, refused
 from cometfs.local.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
+from cometfs.local.errors import Refusal
 from cometfs.local.hosts import OwnNames
 from cometfs.local.index import Index
 from cometfs.local.journal import Journal

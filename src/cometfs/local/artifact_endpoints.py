@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from cometfs.local.artifacts import Artifact, ArtifactFile, ArtifactVersion
-from cometfs.local.asking import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, Ask, Refusal
+from cometfs.local.asking import Ask
+from cometfs.local.errors import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, Refusal
 from cometfs.local.replies import LOCAL_USER
 
 

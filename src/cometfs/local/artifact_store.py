@@ -35,8 +35,8 @@ from cometfs.local.artifacts import (
     linked,
     order,
 )
-from cometfs.local.asking import Refusal
 from cometfs.local.disk_names import from_disk, on_disk
+from cometfs.local.errors import Refusal
 from cometfs.local.feeding import derived_id
 from cometfs.local.writing import append, replace
 

@@ -15,7 +15,8 @@ import msgspec
 from cometfs.local import logged_bodies as b
 from cometfs.local.artifact_store import MAKING, Unfit, unbroken
 from cometfs.local.artifacts import AboutFile, AboutVersion, ArtifactVersion
-from cometfs.local.asking import (
+from cometfs.local.delivery import DONE, Delivery, Endpoint
+from cometfs.local.errors import (
     ARTIFACT_VERSION_EXISTS,
     INVALID_VERSION,
     NO_SUCH_ARTIFACT,
@@ -23,7 +24,6 @@ from cometfs.local.asking import (
     NO_SUCH_EXPERIMENT,
     Refusal,
 )
-from cometfs.local.delivery import DONE, Delivery, Endpoint
 from cometfs.local.folder import refused_if_full
 from cometfs.local.index import Index
 from cometfs.local.uploads import metadata_of, new_id

@@ -14,37 +14,12 @@ from typing import Any
 
 import msgspec
 
+from cometfs.local.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, Refusal
 from cometfs.local.index import Index
 from cometfs.local.panels import PanelStore
 from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Record
 from cometfs.numbers import whole_of
-
-NO_SUCH_EXPERIMENT = 90211
-KEY_NOT_REGISTERED = 90212
-NO_SUCH_WORKSPACE = 90219
-NO_EXPERIMENT_KEY = 90998
-NO_PROJECT_NAME = 98219
-NO_SUCH_MODEL = 42008
-NO_SUCH_ARTIFACT = 624522
-NO_SUCH_ARTIFACT_VERSION = 624523
-NOT_FINAL = 90402
-ARTIFACT_VERSION_EXISTS = 90399
-INVALID_VERSION = 42001
-"""Comet's own error numbers, as its clients know them."""
-
-
-class Refusal(Exception):
-    """An answer that is an error: an HTTP status, a sentence, and Comet's number where it has one."""
-
-    def __init__(self, status: int, message: str, sdk_error_code: int | None = None) -> None:
-        super().__init__(message)
-        self.status, self.message, self.sdk_error_code = status, message, sdk_error_code
-
-    def body(self) -> dict[str, Any]:
-        """Comet's shape of an error."""
-        body: dict[str, Any] = {"msg": self.message, "code": self.status}
-        return body if self.sdk_error_code is None else body | {"sdk_error_code": self.sdk_error_code}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 from starlette.requests import Request
 
-from cometfs.local.asking import Refusal
+from cometfs.local.errors import Refusal
 from cometfs.local.lenient import decoded
 
 LIMIT = 32 << 20

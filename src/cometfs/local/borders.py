@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cometfs.local.asking import KEY_NOT_REGISTERED, Refusal
+from cometfs.local.errors import KEY_NOT_REGISTERED, Refusal
 from cometfs.local.hosts import OwnNames
 
 KEY_HEADERS = ("authorization", "comet-sdk-api")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.local.artifact_store import ArtifactStore
-from cometfs.local.asking import NO_EXPERIMENT_KEY, Refusal
 from cometfs.local.bodies import value_of
+from cometfs.local.errors import NO_EXPERIMENT_KEY, Refusal
 from cometfs.local.journal import Journal
 
 DONE = {"msg": "ok", "code": 200}

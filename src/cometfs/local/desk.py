@@ -15,7 +15,7 @@ import trio
 from starlette.requests import Request
 
 from cometfs.local.artifact_store import ArtifactStore
-from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
+from cometfs.local.errors import NO_SUCH_EXPERIMENT, Refusal
 from cometfs.local.folder import HIDDEN, refused_if_full
 from cometfs.local.journal import Journal
 from cometfs.local.lines import Message

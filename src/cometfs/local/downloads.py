@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cometfs.local import full_metrics, registry_endpoints
-from cometfs.local.asking import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, Ask, Refusal
+from cometfs.local.asking import Ask
 from cometfs.local.content import CHUNK
+from cometfs.local.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, Refusal
 from cometfs.local.record import Asset
 from cometfs.local.registry import file_name, model_assets
 

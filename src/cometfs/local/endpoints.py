@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from cometfs.local import artifact_endpoints, content, full_metrics, querying, registry_endpoints, replies
-from cometfs.local.asking import Ask, Refusal
+from cometfs.local.asking import Ask
 from cometfs.local.charts import ChartQuestion, chart
 from cometfs.local.columns import columns
 from cometfs.local.comparing import Unknown
+from cometfs.local.errors import Refusal
 from cometfs.local.project import Experiment, Project
 from cometfs.local.record import Asset
 

@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 
 from cometfs.local.archive import EXPERIMENT, MESSAGES
-from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BrokenLine, decode
+from cometfs.local.errors import Refusal
 from cometfs.local.writing import append, free, replace
 
 HIDDEN = ".arriving-"

@@ -30,8 +30,8 @@ from shutil import rmtree
 from threading import Thread
 
 from cometfs.local.archive import MESSAGES, Archive, Member
-from cometfs.local.asking import NO_SUCH_EXPERIMENT, Refusal
 from cometfs.local.burying import TOLD_TO_STAY, bury, told_to_go
+from cometfs.local.errors import NO_SUCH_EXPERIMENT, Refusal
 from cometfs.local.feeding import Missing, feed
 from cometfs.local.folder import Folder, Heading, make_folder, open_folder, refused_if_full
 from cometfs.local.headings import new_heading, next_heading, now, was_alive

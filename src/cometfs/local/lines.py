@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from cometfs.local.asking import Refusal
 from cometfs.local.decoding import BESIDE, BrokenLine, decode
+from cometfs.local.errors import Refusal
 from cometfs.local.headings import now
 from cometfs.local.lenient import DEEPEST
 from cometfs.local.messages import Payload

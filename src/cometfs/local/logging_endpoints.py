@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.asking import Refusal
 from cometfs.local.delivery import DONE, Delivery, Endpoint
+from cometfs.local.errors import Refusal
 from cometfs.local.folder import Heading
 from cometfs.local.headings import moment, now
 from cometfs.local.messages import Number

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from cometfs.local.asking import NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, Refusal
 from cometfs.local.delivery import DONE, Delivery, Endpoint
+from cometfs.local.errors import NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, Refusal
 from cometfs.local.headings import now
 from cometfs.local.project import Experiment
 

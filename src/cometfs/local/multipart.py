@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from cometfs.files import write_all
-from cometfs.local.asking import Refusal
+from cometfs.local.errors import Refusal
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

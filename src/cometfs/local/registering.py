@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from cometfs.local import logged_bodies as b
-from cometfs.local.asking import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, Refusal
 from cometfs.local.delivery import DONE, Delivery, Endpoint
+from cometfs.local.errors import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, Refusal
 from cometfs.local.messages import RegisterModel
 from cometfs.local.registry import FIRST, ModelVersion, registry_name
 

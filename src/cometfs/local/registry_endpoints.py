@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from cometfs.local import replies
-from cometfs.local.asking import NO_SUCH_MODEL, Ask, Refusal
+from cometfs.local.asking import Ask
+from cometfs.local.errors import NO_SUCH_MODEL, Refusal
 from cometfs.local.feeding import derived_id
 from cometfs.local.project import Experiment
 from cometfs.local.registry import ModelVersion, RegisteredModel, model_assets

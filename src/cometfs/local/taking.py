@@ -15,10 +15,10 @@ from cometfs.local import artifact_writing, managing, registering
 from cometfs.local import logging_endpoints as logging
 from cometfs.local import upload_endpoints as uploads
 from cometfs.local.artifact_store import ArtifactStore
-from cometfs.local.asking import Refusal
 from cometfs.local.bodies import read_body
 from cometfs.local.delivery import Delivery, Endpoint
 from cometfs.local.desk import Desk, Take, take_in
+from cometfs.local.errors import Refusal
 from cometfs.local.journal import Journal
 from cometfs.local.multipart import drained
 from cometfs.local.routes import as_json, exactly

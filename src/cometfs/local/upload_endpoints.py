@@ -17,10 +17,10 @@ from starlette.requests import Request
 from cometfs.local import logged_bodies as b
 from cometfs.local.artifact_writing import version_to_fill
 from cometfs.local.artifacts import AboutFile
-from cometfs.local.asking import Refusal
 from cometfs.local.bodies import value_of
 from cometfs.local.delivery import DONE, Delivery, Endpoint
 from cometfs.local.desk import Desk, Take, arriving, is_there
+from cometfs.local.errors import Refusal
 from cometfs.local.folder import refused_if_full
 from cometfs.local.headings import now
 from cometfs.local.messages import Number

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cometfs.local.asking import Refusal
+from cometfs.local.errors import Refusal
 from cometfs.local.lenient import decoded, too_deep
 from cometfs.local.lines import Message
 
