@@ -15,8 +15,8 @@ import trio.testing
 
 from cometfs.errors import Gone
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.limits import BRIEF, Patience
 from cometfs.fuse.operations import Operations
-from cometfs.fuse.requests import BRIEF, Patience
 from cometfs.fuse.standing import AGAIN, PAUSE, Standing
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.tree.vfs import Vfs

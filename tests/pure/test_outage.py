@@ -12,8 +12,8 @@ import trio.testing
 from cometfs import errors, lease
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inodes
+from cometfs.fuse.limits import Patience
 from cometfs.fuse.outage import Outage
-from cometfs.fuse.requests import Patience
 from cometfs.tree.node import At, Dir, File
 from cometfs.tree.place import Content, Node, Opened
 

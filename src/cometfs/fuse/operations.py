@@ -17,13 +17,14 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
+from cometfs.fuse.limits import Patience
 from cometfs.fuse.live import Live
 from cometfs.fuse.notices import Notices, end_attributes
 from cometfs.fuse.outage import Outage
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
-from cometfs.fuse.requests import Patience, at_once, handler, handler_after
+from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.fuse.standing import Standing
 from cometfs.tree import names
 from cometfs.tree.place import Content, Listing

@@ -15,7 +15,7 @@ import trio
 from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import Inode
-from cometfs.fuse.requests import Patience
+from cometfs.fuse.limits import Patience
 from cometfs.fuse.standing import Standing
 from cometfs.tree.place import Node, Opened
 from cometfs.tree.vfs import Vfs

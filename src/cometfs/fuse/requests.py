@@ -1,26 +1,20 @@
 """What every request of the kernel is wrapped in: an errno for every error, a deadline, an eye on who asks.
 
-The kernel does not tell pyfuse3 when a waiting process is interrupted, and the process cannot die until it is answered;
-so a watch looks for fatal signals that are pending on it. Not here: what the requests do (operations.py).
+Not here: what the requests do (operations.py), and how the deadline is kept (limits.py).
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
-import trio
 
 from cometfs.caller import CALLER, Caller
 from cometfs.errors import (
-    Busy,
     CometFSError,
-    DeadlineExceeded,
     Exists,
     Gone,
     Interrupted,
@@ -30,119 +24,18 @@ from cometfs.errors import (
     Superseded,
 )
 from cometfs.fuse.errnos import errno_of
+from cometfs.fuse.limits import Patience
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.2
-"""Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
-
-LAST = 0.01
-"""Seconds between two looks at whether all who waited are answered, at the end of a mount."""
-
-BRIEF = 3.0
-"""Seconds that a request waits at most for what it can do without."""
 
 QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
 """What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
 
-FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
-"""Signals by which somebody wants a process to end. Others (a resized window, a timer) must not break a read."""
 
 P = ParamSpec("P")
 S = TypeVar("S", bound="HasPatience")
 T = TypeVar("T")
-
-
-class _Wait:
-    __slots__ = ("interrupted", "pid", "scope")
-
-    def __init__(self, pid: int, scope: trio.CancelScope) -> None:
-        self.pid = pid
-        self.scope = scope
-        self.interrupted = False
-
-    def interrupt(self) -> None:
-        self.interrupted = True
-        self.scope.cancel()
-
-
-class Patience:
-    """How long requests may wait, and how many. A wait is in `_waits` iff its request is being handled."""
-
-    def __init__(self, deadline: float, room: int) -> None:
-        """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
-        self.deadline = deadline
-        self._room = room
-        self._waits: set[_Wait] = set()
-        self._ended = False
-
-    @property
-    def brief(self) -> float:
-        """Seconds that a request waits at most for what it can do without, which is only a part of what it may take."""
-        return min(BRIEF, self.deadline / 4)
-
-    @property
-    def is_out(self) -> bool:
-        """Whether so many wait that one more must do with what is at hand."""
-        return len(self._waits) >= self._room
-
-    @contextmanager
-    def limit(self, pid: int) -> Iterator[None]:
-        """Runs the body within the deadline, and for no longer than `pid` (0: nobody) wants to live.
-
-        Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
-        is at hand, so that a server that stalls does not freeze what needs no server.
-        """
-        if self._ended:
-            raise Interrupted("the mount ends")
-        patience = 0.0 if self.is_out else self.deadline
-        with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
-            wait = _Wait(pid, scope)
-            self._waits.add(wait)
-            try:
-                yield
-            except CometFSError as error:
-                if self._ended:  # all that it waited for ends as well
-                    raise Interrupted("the mount ends") from error
-                raise
-            finally:
-                self._waits.discard(wait)
-        if scope.cancelled_caught:
-            if wait.interrupted:
-                raise Interrupted("the mount ends" if self._ended else f"process {pid} was told to end")
-            if not patience:
-                raise Busy(f"{self._room} requests wait already")
-            raise DeadlineExceeded(f"no answer within {self.deadline:g} s")
-
-    async def watch(self) -> None:
-        """Interrupts the requests of processes with a fatal signal pending; runs until it is cancelled."""
-        while True:
-            await trio.sleep(LOOK_EVERY)
-            for wait in [wait for wait in self._waits if wait.pid]:
-                if is_dying(wait.pid):
-                    wait.interrupt()
-
-    async def end(self) -> None:
-        """Nobody waits any more; returns when nobody does."""
-        self._ended = True
-        for wait in self._waits:
-            wait.interrupt()
-        while self._waits:  # noqa: ASYNC110  # once in the life of a mount; an event would cost each request
-            await trio.sleep(LAST)
-        await trio.sleep(LAST)  # for the replies
-
-
-def is_dying(pid: int) -> bool:
-    """Whether a fatal signal that the process does not block or ignore is pending on it; False if it is gone."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as status:  # noqa: PTH123  # 30 us, many times a second
-            lines = dict(line.split(b":", 1) for line in status.read().splitlines() if b":" in line)
-    except OSError:
-        return False
-    pending = int(lines[b"SigPnd"], 16) | int(lines[b"ShdPnd"], 16)
-    # A SIGKILL can be neither blocked nor ignored, and its bit is in neither mask.
-    pending &= ~(int(lines[b"SigBlk"], 16) | int(lines[b"SigIgn"], 16))
-    return any(pending >> (number - 1) & 1 for number in FATAL)
 
 
 class HasPatience(Protocol):

@@ -17,7 +17,7 @@ import trio
 
 from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.requests import Patience
+from cometfs.fuse.limits import Patience
 from cometfs.tree.place import Listing, declared
 from cometfs.tree.vfs import Vfs
 

@@ -18,10 +18,11 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestConte
 from cometfs.errors import TooBig
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
+from cometfs.fuse.limits import Patience
 from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
-from cometfs.fuse.requests import Patience, at_once, handler
+from cometfs.fuse.requests import at_once, handler
 from cometfs.tree import names
 from cometfs.tree.vfs import Vfs
 from cometfs.tree.writeback import Draft
