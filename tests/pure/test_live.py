@@ -15,6 +15,7 @@ from cometfs.errors import CometFSError, Unreachable
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import BREATH, GRACE, REST, Live
+from cometfs.fuse.notices import Notices
 from cometfs.tree.node import At, Dir, File, Source, Stream
 from cometfs.tree.place import Attributes, Content, Node
 
@@ -91,7 +92,7 @@ class Stage:
         self.vfs = FakeVfs()
         self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
         self.handles = Handles()
-        self.live = Live(self.vfs, self.inodes, self.handles, Stands())  # type: ignore[arg-type]
+        self.live = Live(self.vfs, self.inodes, self.handles, Stands(), Notices().invalidate_attrs)  # type: ignore[arg-type]
         self.inode = self.inodes.child(self.inodes.root, NODE)
         self.inodes.remember(self.inode)
 
@@ -121,7 +122,7 @@ class Stage:
     def wait(self, handle: int) -> Waker:
         """What a poll does."""
         waker = Waker()
-        self.live.wait(handle, waker, 1)  # type: ignore[arg-type]
+        self.live.wait(handle, waker, 1)
         return waker
 
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
-import pyfuse3
-
 from cometfs.errors import Stale
 from cometfs.fuse.inodes import Inode
 from cometfs.tree.place import Node, Opened
@@ -79,7 +77,7 @@ class Handles:
         """Of which files are open."""
         return [shared.inode for shared in self._open.values()]
 
-    def share(self, inode: Inode, opened: Opened) -> tuple[pyfuse3.FileHandleT, bool]:
+    def share(self, inode: Inode, opened: Opened) -> tuple[int, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
         kernel's pages of the inode are still right.
 
@@ -143,7 +141,7 @@ class Handles:
                     self._versions[shared.inode.number] = shared.opened.version
             shared.opened.close()
 
-    def open_dir(self, opened: OpenDir) -> pyfuse3.FileHandleT:
+    def open_dir(self, opened: OpenDir) -> int:
         """A handle on a listing."""
         handle = self._number()
         self._dirs[handle] = opened
@@ -172,6 +170,6 @@ class Handles:
             self.release(handle)
         self._dirs.clear()
 
-    def _number(self) -> pyfuse3.FileHandleT:
+    def _number(self) -> int:
         self._next += 1
-        return pyfuse3.FileHandleT(self._next)
+        return self._next

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable
 from typing import cast
 
-import pyfuse3
 import trio
 
 from cometfs.errors import Stale
@@ -25,13 +24,17 @@ AT_A_TIME = 1000
 """Inodes that are gone through before others get their turn: a millisecond or two where the kernel is told of each."""
 
 
+ROOT = 1
+"""The number that the kernel gives to the root (FUSE_ROOT_ID)."""
+
+
 class Inode:
     """One inode. It is in the table iff the kernel holds a reference (`lookups` > 0), or it is the root."""
 
     __slots__ = ("children", "lookups", "node", "number", "parent", "told_size", "until")
 
     def __init__(self, number: int, node: Node, parent: Inode | None) -> None:
-        self.number = pyfuse3.InodeT(number)
+        self.number = number
         self.node = node
         self.parent = parent
         self.lookups = 0
@@ -56,7 +59,7 @@ class Inodes:
     def __init__(self, root: Node, outdated: Callable[[Inode], None] = lambda _inode: None) -> None:
         """`outdated` is told of each inode of which the kernel may know what does not hold any more."""
         self._outdated = outdated
-        self.root = Inode(pyfuse3.ROOT_INODE, root, None)
+        self.root = Inode(ROOT, root, None)
         self.root.until = math.inf
         self._by_number: dict[int, Inode] = {self.root.number: self.root}
         self._next = self.root.number + 1

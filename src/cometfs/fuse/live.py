@@ -10,15 +10,15 @@ Not here: the snapshots (handles.py), and for how long an answer holds (lease.py
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-import pyfuse3
 import trio
 
 from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError, NotFound
 from cometfs.fuse.handles import Handles, Shared
 from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.notices import end_attributes
+from cometfs.fuse.kernel import Waker
 from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
 from cometfs.tree.files import may_change
@@ -44,13 +44,17 @@ class Live:
     looks after it, for one of those.
     """
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, standing: Standing) -> None:
-        """`standing`: knows whether a run has ended meanwhile."""
+    def __init__(
+        self, vfs: Vfs, inodes: Inodes, handles: Handles, standing: Standing, invalidate_attrs: Callable[[int], None]
+    ) -> None:
+        """`standing`: knows whether a run has ended meanwhile. `invalidate_attrs`: has an inode's attributes asked for
+        again."""
         self._vfs = vfs
         self._standing = standing
+        self._invalidate_attrs = invalidate_attrs
         self._inodes = inodes
         self._handles = handles
-        self._polled: dict[int, pyfuse3.PollHandle] = {}
+        self._polled: dict[int, Waker] = {}
         self._followed: set[Inode] = set()
         self._followers: trio.Nursery | None = None
 
@@ -125,12 +129,12 @@ class Live:
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
         elif shared.opened.size != size:
             # Before anybody can read the new bytes: a size that the kernel has kept is smaller than what they are.
-            end_attributes(shared.inode.number)
+            self._invalidate_attrs(shared.inode.number)
         if not taken or shared.opened.size != size or shared.opened.grows != grew:
             self._wake(shared)
         return taken
 
-    def wait(self, handle: int, waker: pyfuse3.PollHandle, pid: int) -> None:
+    def wait(self, handle: int, waker: Waker, pid: int) -> None:
         """The process `pid` wants to be woken when the file has grown or will not grow any more."""
         inode = self._handles.behind(handle).inode
         self._polled[handle] = waker

@@ -21,6 +21,8 @@ from functools import cached_property
 import pyfuse3
 import trio
 
+from cometfs.fuse.kernel import Entry
+
 HEADER = struct.Struct("=IiQ")
 """fuse_out_header: bytes in all, what it is, 0 for what answers no request."""
 
@@ -45,15 +47,6 @@ ABSENCES = 20_000
 SWEEP_EVERY = 1.0
 """Seconds between two looks at which of them have run out: each takes some milliseconds."""
 
-Entry = tuple[int, bytes]
-"""The number of a directory's inode, and a name in it."""
-
-
-def end_attributes(number: int) -> None:
-    """Has the attributes of an inode asked for again by whoever wants them next; never raises."""
-    with suppress(OSError):  # it may just have been forgotten, and we have not heard of it yet
-        pyfuse3.invalidate_inode(number, attr_only=True)
-
 
 class Notices:
     """The names that the kernel knows. Each that it may remember as absent is in `_absent`, where it matters."""
@@ -70,6 +63,11 @@ class Notices:
         """Names in those directories that end when they are free again: whoever told the kernel now would wait for the
         lock, out of reach of any signal, and so keep a daemon that is killed from ever ending."""
         self._freed = trio.lowlevel.ParkingLot()
+
+    def invalidate_attrs(self, number: int) -> None:
+        """The attributes of an inode are asked for again when they are next wanted; never raises."""
+        with suppress(OSError):  # it may just have been forgotten, and we have not heard of it yet
+            pyfuse3.invalidate_inode(number, attr_only=True)
 
     def close(self) -> None:
         """Nothing is told any more: another file may bear that descriptor soon."""
@@ -110,17 +108,17 @@ class Notices:
         for number in directories:
             self._count -= len(self._absent.pop(number, ()))
 
-    def end_all(self) -> bool:
+    def expire_all(self) -> bool:
         """Every name is looked up when it is next wanted; False where the kernel cannot do that."""
         return self._all_at_once and _tell(self.descriptor, ALL_END)
 
-    async def end(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
+    async def expire(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
         """The names are looked up when they are next wanted, and so are those that are absent from `directories`.
 
         `held`: a directory that the kernel keeps locked until its request is answered; one by one, the names in it end
         only then.
         """
-        if entries and self.end_all():
+        if entries and self.expire_all():
             return
         absent = [(number, name) for number in directories for name in self._absent.pop(number, ())]
         self._count -= len(absent)

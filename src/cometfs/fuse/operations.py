@@ -19,7 +19,7 @@ from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.limits import Patience
 from cometfs.fuse.live import Live
-from cometfs.fuse.notices import Notices, end_attributes
+from cometfs.fuse.notices import Notices
 from cometfs.fuse.outage import Outage
 from cometfs.fuse.refresh import Refresh
 from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
@@ -44,12 +44,12 @@ class Operations(Refusals):
         super().__init__()
         self.patience = patience
         self._vfs = vfs
-        self._inodes = Inodes(vfs.root, lambda inode: end_attributes(inode.number))
+        self.notices = Notices()
+        self._inodes = Inodes(vfs.root, lambda inode: self.notices.invalidate_attrs(inode.number))
         self._standing = Standing(vfs, self._inodes, patience)
         self._handles = Handles()
-        self.live = Live(vfs, self._inodes, self._handles, self._standing)
+        self.live = Live(vfs, self._inodes, self._handles, self._standing, self.notices.invalidate_attrs)
         self._outage = Outage(vfs, self._handles, self._standing, patience)
-        self.notices = Notices()
         self._refresh = Refresh(vfs, self._inodes, self._handles, self.live, self.notices)
         self._replies = Replies(vfs, self._inodes, self._handles, self.live, self.notices)
 

@@ -12,8 +12,8 @@ import trio
 
 from cometfs.fuse.handles import Handles
 from cometfs.fuse.inodes import AT_A_TIME, Inode, Inodes
+from cometfs.fuse.kernel import Entry, Invalidator
 from cometfs.fuse.live import Live
-from cometfs.fuse.notices import Entry, Notices, end_attributes
 from cometfs.fuse.standing import DOUBTED
 from cometfs.tree import names
 from cometfs.tree.node import Dir, File
@@ -26,12 +26,12 @@ T = TypeVar("T")
 class Refresh:
     """Forgets, in the tree and in the kernel."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, notices: Notices) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, invalidator: Invalidator) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
         self._live = live
-        self._notices = notices
+        self._invalidator = invalidator
 
     async def __call__(self, inode: Inode) -> None:
         """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
@@ -46,10 +46,10 @@ class Refresh:
             # The root stands for itself.
             one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
         # Attributes come with the names, but for who stands in the directory.
-        ended = isinstance(inode.node.entry, Dir) and self._notices.end_all()
-        await _in_turns([inode.number] if ended else {inode.number, *reached}, end_attributes)
+        ended = isinstance(inode.node.entry, Dir) and self._invalidator.expire_all()
+        await _in_turns([inode.number] if ended else {inode.number, *reached}, self._invalidator.invalidate_attrs)
         if not ended:
-            await self._notices.end([*parted, *_entries(inode)], reached, inode.number)
+            await self._invalidator.expire([*parted, *_entries(inode)], reached, inode.number)
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""

@@ -18,7 +18,7 @@ from cometfs.errors import Superseded
 from cometfs.fuse.handles import Handles, OpenDir
 from cometfs.fuse.inodes import Inode, Inodes
 from cometfs.fuse.live import Live
-from cometfs.fuse.notices import Notices, end_attributes
+from cometfs.fuse.notices import Notices
 from cometfs.fuse.standing import DOUBTED
 from cometfs.tree import names
 from cometfs.tree.place import Attributes, Content, Node, Opened
@@ -117,7 +117,7 @@ class Replies:
             paged = self._push(inode, shown, paged, resized)
         if resized:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
-            end_attributes(inode.number)
+            self._notices.invalidate_attrs(inode.number)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
         return FileInfo(fh=handle, keep_cache=paged, direct_io=not self._handles.is_paged(handle))
 

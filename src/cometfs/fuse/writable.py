@@ -19,7 +19,6 @@ from cometfs.errors import TooBig
 from cometfs.fuse.callers import still_holds
 from cometfs.fuse.inodes import Inode
 from cometfs.fuse.limits import Patience
-from cometfs.fuse.notices import end_attributes
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.refusals import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
@@ -51,7 +50,7 @@ class WritableOperations(Operations):
             if flags & os.O_TRUNC:
                 self._draft(reply.fh).resize(0)
             # The kernel's own idea of the size may be one that could not be stored.
-            end_attributes(place.number)
+            self.notices.invalidate_attrs(place.number)
         return reply
 
     @handler
@@ -71,7 +70,7 @@ class WritableOperations(Operations):
         try:
             return self._draft(fh).write(off, buf)
         except TooBig:
-            end_attributes(self._writers[fh][0].number)
+            self.notices.invalidate_attrs(self._writers[fh][0].number)
             raise
 
     @handler
@@ -180,7 +179,7 @@ class WritableOperations(Operations):
         try:
             await draft.save()
         finally:
-            end_attributes(inode.number)
+            self.notices.invalidate_attrs(inode.number)
 
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
         opened = self._draft(fh) if fh in self._writers else self._handles.opened(place)
