@@ -45,19 +45,19 @@ PROJECT_NAMES = frozenset(
 # -- How long answers hold ---------------------------------------------------------------------------------------------
 
 
-def account(_at: At) -> Lease:
+def account_lease(_at: At) -> Lease:
     return lease.ACCOUNT
 
 
-def listing(_at: At) -> Lease:
+def listing_lease(_at: At) -> Lease:
     return lease.LISTING
 
 
-def experiment(at: At) -> Lease:
+def experiment_lease(at: At) -> Lease:
     return _of_experiment(at, lease.FINISHED)
 
 
-def sealed(at: At) -> Lease:
+def sealed_lease(at: At) -> Lease:
     """Of what nobody but the run itself writes."""
     return _of_experiment(at, lease.SEALED)
 
@@ -129,20 +129,20 @@ def project_id(at: At) -> str:
 
 
 def about_experiment(
-    name: str, ask: Any, holds: Callable[[At], Lease] = experiment, batch: Batch | None = None, **more: Any
+    name: str, ask: Any, holds: Callable[[At], Lease] = experiment_lease, batch: Batch | None = None, **more: Any
 ) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key; `more`: of a Source."""
     return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, **more)
 
 
-def moment(_at: At) -> Lease:
+def moment_lease(_at: At) -> Lease:
     return lease.MOMENT
 
 
-STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment, kept=False)
-WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account, renewed=True)
-PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing, renewed=True)
-NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account)
+STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment_lease, kept=False)
+WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account_lease, renewed=True)
+PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing_lease, renewed=True)
+NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account_lease)
 
 
 async def _experiments(asker: Asker, at: At) -> list[Any]:
@@ -154,7 +154,7 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
     return sorted(rows, key=lambda row: (row["experimentName"] or row["experimentKey"], row["experimentKey"]))
 
 
-EXPERIMENTS = Source("experiments", _experiments, listing, renewed=True)
+EXPERIMENTS = Source("experiments", _experiments, listing_lease, renewed=True)
 
 
 def _row_tells_all(at: At) -> bool:
@@ -165,7 +165,7 @@ def _row_tells_all(at: At) -> bool:
 
 def metadata_holds(at: At) -> Lease:
     """What the row told holds as long as the row: its key does not tell all of it, and it costs no call."""
-    return lease.LISTING if _row_tells_all(at) else experiment(at)
+    return lease.LISTING if _row_tells_all(at) else experiment_lease(at)
 
 
 async def _metadata(asker: Asker, at: At) -> Any:
@@ -177,14 +177,14 @@ async def _metadata(asker: Asker, at: At) -> Any:
 METADATA = Source("experiment/metadata", _metadata, metadata_holds)
 """No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
 doubts that."""
-CODE = about_experiment("experiment/code", API.experiment_code, sealed)
-OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed, grows=True)
+CODE = about_experiment("experiment/code", API.experiment_code, sealed_lease)
+OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed_lease, grows=True)
 HTML = about_experiment("experiment/html", API.experiment_html)
-GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed)
-SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed)
-PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters, sealed)
+GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed_lease)
+SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed_lease)
+PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters, sealed_lease)
 OTHERS = about_experiment("experiment/log-other", API.experiment_other)
-SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary, sealed)
+SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary, sealed_lease)
 ASSETS = about_experiment("experiment/asset/list", API.experiment_assets)
 ASSET = Stream(
     "experiment/asset/get-asset",
@@ -209,18 +209,18 @@ async def _namesake(asker: Asker, at: At) -> None:
             await asker.body(ASSET, place)
 
 
-NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment, kept=False, of=(ASSETS, ASSET))
+NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment_lease, kept=False, of=(ASSETS, ASSET))
 """Only asked ahead: who reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the asset."""
-GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed)
-PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed)
-PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing)
+GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed_lease)
+PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed_lease)
+PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing_lease)
 
 
 async def _image_rows(asker: Asker, at: At) -> list[Any]:
     return [image(key(at), row) for row in await asker.answer(ASSETS, at) if row["type"] == "image"]
 
 
-IMAGE_ROWS = Source("images among the assets", _image_rows, experiment, kept=False, of=(ASSETS,))
+IMAGE_ROWS = Source("images among the assets", _image_rows, experiment_lease, kept=False, of=(ASSETS,))
 """Comet's own list of images is that of assets of this type: no call of its own."""
 
 
@@ -228,7 +228,7 @@ async def _archived(asker: Asker, at: At) -> list[Any]:
     return in_order(await asker.api.experiments_by_project_id(project_id(at), archived=True))
 
 
-ARCHIVED = Source("experiments?archived=true", _archived, listing)
+ARCHIVED = Source("experiments?archived=true", _archived, listing_lease)
 
 
 async def _asset_json(asker: Asker, at: At) -> Any:
@@ -241,7 +241,7 @@ async def _asset_json(asker: Asker, at: At) -> Any:
         ) from error
 
 
-ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment, kept=False, of=(ASSET,))
+ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment_lease, kept=False, of=(ASSET,))
 """The asset itself, which `assets/` shares."""
 
 
@@ -257,7 +257,7 @@ async def _curves(asker: Asker, at: At) -> list[Any]:
     )
 
 
-CURVES = Source("curves", _curves, experiment, kept=False, of=(ASSETS, ASSET_JSON))
+CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET_JSON))
 
 
 async def _own_chart(asker: Asker, at: At) -> Any:
@@ -265,7 +265,7 @@ async def _own_chart(asker: Asker, at: At) -> Any:
     return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
 
 
-OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed, of=(SUMMARY,))
+OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed_lease, of=(SUMMARY,))
 
 
 # -- Questions made of others ------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ async def _named(asker: Asker, at: At) -> list[Named]:
     return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
 
 
-NAMED = Source("experiments by directory", _named, listing, kept=False, of=(EXPERIMENTS,))
+NAMED = Source("experiments by directory", _named, listing_lease, kept=False, of=(EXPERIMENTS,))
 
 
 async def _with_state(asker: Asker, at: At) -> list[Named]:
@@ -306,7 +306,7 @@ async def _with_state(asker: Asker, at: At) -> list[Named]:
     return await each_of(await asker.answer(NAMED, at), known)
 
 
-STATES = Source("experiments with their state", _with_state, listing, kept=False, of=(NAMED, METADATA))
+STATES = Source("experiments with their state", _with_state, listing_lease, kept=False, of=(NAMED, METADATA))
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
 
 
@@ -380,5 +380,5 @@ async def _pictures(asker: Asker, at: At) -> list[Picture]:
     return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
 
 
-PICTURES = Source("images with their suffix", _pictures, experiment, kept=False, of=(ASSETS, ASSET))
+PICTURES = Source("images with their suffix", _pictures, experiment_lease, kept=False, of=(ASSETS, ASSET))
 """Costs the list of assets, and the download of each image whose name has no suffix."""

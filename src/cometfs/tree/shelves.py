@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cometfs.tree.node import Asker, At, Row, Source, Stream
-from cometfs.tree.questions import ASSET, about_experiment, listing
+from cometfs.tree.questions import ASSET, about_experiment, listing_lease
 
 
 class Version(NamedTuple):
@@ -49,15 +49,17 @@ def at_file(at: At, row: Row) -> At:
     return At(at.web, at.modified_ms, (_logged(at.item, row), row["assetId"]), at.workspace, item=Held(row, at.item))
 
 
-ARTIFACTS = Source("artifacts/get-all", lambda asker, at: asker.api.artifacts(at.workspace), listing)
-ARTIFACT = Source("artifacts/get", lambda asker, at: asker.api.artifact(at.workspace, at.item), listing)
+ARTIFACTS = Source("artifacts/get-all", lambda asker, at: asker.api.artifacts(at.workspace), listing_lease)
+ARTIFACT = Source("artifacts/get", lambda asker, at: asker.api.artifact(at.workspace, at.item), listing_lease)
 ARTIFACT_FILES = Source(
     "artifacts/version/files",
     lambda asker, at: asker.api.artifact_files(at.workspace, at.item.name, at.item.row["version"]),
-    listing,
+    listing_lease,
 )
-MODELS = Source("registry-model", lambda asker, at: asker.api.registry_models(at.workspace), listing)
-MODEL = Source("registry-model/details", lambda asker, at: asker.api.registry_model(at.workspace, at.item), listing)
+MODELS = Source("registry-model", lambda asker, at: asker.api.registry_models(at.workspace), listing_lease)
+MODEL = Source(
+    "registry-model/details", lambda asker, at: asker.api.registry_model(at.workspace, at.item), listing_lease
+)
 LINEAGE = about_experiment("get/artifacts", lambda api, key: api.experiment_artifacts(key))
 
 
@@ -70,7 +72,7 @@ async def _model_files(asker: Asker, at: At) -> list[Row]:
     return list(await asker.api.experiment_model_assets(at.item.experiment_key, name))
 
 
-MODEL_FILES = Source("experiment/model/asset/list", _model_files, listing)
+MODEL_FILES = Source("experiment/model/asset/list", _model_files, listing_lease)
 
 
 def titles(rows: Sequence[Row]) -> list[str]:

@@ -14,7 +14,7 @@ from cometfs.times import in_utc
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Row, Source
 from cometfs.tree.others import others_of
-from cometfs.tree.questions import Named, each_of, listing
+from cometfs.tree.questions import Named, each_of, listing_lease
 from cometfs.tree.together import COLUMNS, EXTENTS, PARAMS, of_project, words_of
 
 TOGETHER = 100
@@ -36,7 +36,7 @@ async def _tagged(asker: Asker, at: At) -> list[Named]:
     return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
 
 
-TAGGED = Source("project/query by tag", _tagged, listing, kept=False, of=(questions.NAMED,))
+TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(questions.NAMED,))
 """One call a tag, whatever the number of experiments."""
 
 
@@ -59,7 +59,7 @@ async def _chart(asker: Asker, at: At) -> Chart:
     return Chart(at.item, lines)
 
 
-CHART = Source("experiments/multi-metric-chart", _chart, listing, of=(questions.NAMED,))
+CHART = Source("experiments/multi-metric-chart", _chart, listing_lease, of=(questions.NAMED,))
 """One call for every 100 experiments."""
 
 
@@ -95,7 +95,9 @@ async def _best(asker: Asker, at: At) -> list[Best]:
     return [Best("max", named[greatest]), Best("min", named[least])]
 
 
-BEST = Source("experiments/multi-metric-chart for the best", _best, listing, kept=False, of=(CHART, questions.NAMED))
+BEST = Source(
+    "experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(CHART, questions.NAMED)
+)
 """The chart's calls, which the chart's own file shares. Of equals the first by name."""
 
 
@@ -134,7 +136,7 @@ async def _records(asker: Asker, at: At) -> list[Record]:
 RECORDS = Source(
     "experiments, with parameters, others and metrics",
     _records,
-    listing,
+    listing_lease,
     kept=False,
     of=(questions.STATES, COLUMNS, PARAMS, EXTENTS, questions.OTHERS, TAGGED),
 )
@@ -155,7 +157,7 @@ async def _overview(asker: Asker, at: At) -> Overview:
     return Overview(at.project or {}, records, words_of("metrics", await asker.answer(COLUMNS, at)))
 
 
-OVERVIEW = Source("what experiments.csv is made of", _overview, listing, kept=False, of=(RECORDS, COLUMNS))
+OVERVIEW = Source("what experiments.csv is made of", _overview, listing_lease, kept=False, of=(RECORDS, COLUMNS))
 """Costs what the table costs, which shares the answers."""
 
 

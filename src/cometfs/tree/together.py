@@ -25,7 +25,7 @@ from cometfs.errors import NotFound, Unsupported
 from cometfs.render import points, spreads
 from cometfs.tree import questions
 from cometfs.tree.node import Asker, At, Batch, Found, Row, Source
-from cometfs.tree.questions import about_experiment, key, listing, project_id, sealed
+from cometfs.tree.questions import about_experiment, key, listing_lease, project_id, sealed_lease
 
 HEAVY = 1 << 20
 """Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
@@ -34,7 +34,9 @@ metric of many."""
 IN_THREAD = 20_000
 """Points from which on an answer is put into its normal form in a thread (about 30 ms of work)."""
 
-COLUMNS = Source("project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing)
+COLUMNS = Source(
+    "project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing_lease
+)
 
 
 def of_project(at: At) -> At:
@@ -80,7 +82,7 @@ async def _params_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
 PARAMS = Source(
     "experiment/parameters by name",
     _params,
-    sealed,
+    sealed_lease,
     Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
     of=(questions.PARAMETERS,),
 )
@@ -89,7 +91,7 @@ PARAMS = Source(
 
 # -- Metrics -----------------------------------------------------------------------------------------------------------
 
-EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed, kept=False)
+EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed_lease, kept=False)
 """Not kept on disk: the sheets are that are made of it."""
 
 
@@ -100,7 +102,7 @@ async def _points(asker: Asker, at: At) -> Any:
         return await asker.api.experiment_metric(key(at))
 
 
-POINTS = Source("points of all metrics", _points, sealed, kept=False, of=(EVERY_POINT,))
+POINTS = Source("points of all metrics", _points, sealed_lease, kept=False, of=(EVERY_POINT,))
 """1 call; on servers before 3.20.60 one for each metric."""
 
 
@@ -152,13 +154,13 @@ async def _nothing(_asker: Asker, _at: At) -> None:
     await trio.lowlevel.checkpoint()
 
 
-_WANTED = Source("the metric that was wanted first", _nothing, sealed, kept=False)
+_WANTED = Source("the metric that was wanted first", _nothing, sealed_lease, kept=False)
 """Never asked, only noted: whether another metric of the experiment was read before."""
 
-_SEVERAL = Source("several metrics of an experiment", _nothing, listing, kept=False)
+_SEVERAL = Source("several metrics of an experiment", _nothing, listing_lease, kept=False)
 """Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
 
-SHEETS = Source("sheets of all metrics", _sheets, sealed, kept=False, of=(EVERY_POINT,))
+SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, of=(EVERY_POINT,))
 
 
 async def _spreads(asker: Asker, at: At) -> dict[str, list[Any]]:
@@ -250,20 +252,22 @@ async def _aside(work: Any, *arguments: Any, count: int) -> Any:
 
 METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
 
-SPREADS = Source("experiment/metrics/summary by name", _spreads, sealed, METRICS_OF_MANY, of=(questions.SUMMARY,))
+SPREADS = Source("experiment/metrics/summary by name", _spreads, sealed_lease, METRICS_OF_MANY, of=(questions.SUMMARY,))
 """Metric -> `spreads.Spread`. Alone 1 call, the summary, which the listing of `metrics/` shares."""
 
 _FIRST_COUNTS = Source("which of equal values counts", _nothing, lambda _at: lease.SEALED, kept=False)
 """Of a project; never asked, only noted: whether the first of equal values is the least or the greatest."""
 
-METRIC_NAMES = Source("names of metrics", _names, sealed, METRICS_OF_MANY, of=(SPREADS,))
+METRIC_NAMES = Source("names of metrics", _names, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source("experiment/metrics/get-metric", _sheet, sealed, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True)
+METRIC = Source(
+    "experiment/metrics/get-metric", _sheet, sealed_lease, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True
+)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
-EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed, METRICS_OF_MANY, of=(SPREADS,))
+EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
 
 
@@ -278,4 +282,4 @@ async def _plotted(asker: Asker, at: At) -> Plotted:
     return Plotted(at.item, await asker.answer(METRIC, at))
 
 
-PLOTTED = Source("a metric with its name", _plotted, sealed, after=METRIC_NAMES, kept=False, of=(METRIC,))
+PLOTTED = Source("a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, kept=False, of=(METRIC,))

@@ -30,7 +30,7 @@ from cometfs.tree.layout.showing import (
 )
 from cometfs.tree.layout.views import VIEWS, metric_words
 from cometfs.tree.node import Dir, Each, File, Source
-from cometfs.tree.questions import account, listing
+from cometfs.tree.questions import account_lease, listing_lease
 
 CHART_CSV = File(
     "",
@@ -62,7 +62,7 @@ ARCHIVED = Dir(
             "<experiment>, in the same shape",
         ),
     ),
-    listing,
+    listing_lease,
     means_it=True,
 )
 
@@ -134,7 +134,7 @@ PROJECT = Dir(
                     )
                 ),
             ),
-            listing,
+            listing_lease,
         ),
         Dir(
             ".api",
@@ -144,13 +144,13 @@ PROJECT = Dir(
                 api_file("experiments_by_project_id", questions.EXPERIMENTS),
                 api_file("experiments_by_project_name", questions.EXPERIMENTS),
             ),
-            listing,
+            listing_lease,
         ),
         VIEWS,
         ARCHIVED,
         _experiments(questions.EXPERIMENTS, "<experiment>"),
     ),
-    listing,
+    listing_lease,
     "a project",
     means_it=True,
 )
@@ -160,7 +160,7 @@ WORKSPACE = Dir(
     "",
     (
         File("url.txt", None, url_text, "its page at Comet"),
-        Dir(".api", (api_file("projects", questions.PROJECTS),), listing),
+        Dir(".api", (api_file("projects", questions.PROJECTS),), listing_lease),
         shelf(".artifacts", shelves.ARTIFACTS, shelves.ARTIFACT, shelves.ARTIFACT_FILES, "alias", "an artifact"),
         shelf(".models", shelves.MODELS, shelves.MODEL, shelves.MODEL_FILES, "stages", "a registered model"),
         Each(
@@ -172,7 +172,7 @@ WORKSPACE = Dir(
             (PROJECT,),
         ),
     ),
-    listing,
+    listing_lease,
     "a workspace",
     means_it=True,
 )
@@ -198,7 +198,7 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
             api_file("workspaces", source, (lambda _at: whole_answer(named)) if named else whole_answer),
             api_file("get_version", None, lambda _at: whole_answer(VERSION)),
         ),
-        account,
+        account_lease,
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
     status = File(
@@ -208,7 +208,7 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         "calls used and left, by endpoint and program; the cache. In no listing: it would differ from every copy",
         listed=False,
     )
-    mount = Dir(".cometfs", (status, stored.DIRECTORY), account)
-    root = Dir("", (readme, raw, mount, children), account, means_it=True)
+    mount = Dir(".cometfs", (status, stored.DIRECTORY), account_lease)
+    root = Dir("", (readme, raw, mount, children), account_lease, means_it=True)
     guide = of_mount(root)
     return root

@@ -31,7 +31,7 @@ from cometfs.tree.layout.showing import (
 )
 from cometfs.tree.node import Dir, Each, File, Row
 from cometfs.tree.provenance import page_of
-from cometfs.tree.questions import experiment
+from cometfs.tree.questions import experiment_lease
 
 METRIC_CSV = File(
     "",
@@ -64,7 +64,7 @@ def _typed(
     """A directory of the assets of some types."""
     rows = of_type(*types)
     each = Each(questions.ASSETS, path_of, questions.at_asset, always(child), label, (child,), rows)
-    return Dir(name, (each,), experiment, hides=True)
+    return Dir(name, (each,), experiment_lease, hides=True)
 
 
 _csv = partial(asset_names, suffix=".csv", instead_of=".json")
@@ -137,7 +137,7 @@ EXPERIMENT = Dir(
                     (METRIC_CSV,),
                 ),
             ),
-            experiment,
+            experiment_lease,
             hides=True,
         ),
         *of_extra(
@@ -153,7 +153,7 @@ EXPERIMENT = Dir(
                         (PLOT_SVG,),
                     ),
                 ),
-                experiment,
+                experiment_lease,
                 hides=True,
             )
         ),
@@ -169,7 +169,7 @@ EXPERIMENT = Dir(
                     (ASSET_BYTES, ASSET_LINK),
                 ),
             ),
-            experiment,
+            experiment_lease,
             hides=True,
         ),
         Dir(
@@ -184,7 +184,7 @@ EXPERIMENT = Dir(
                     (IMAGE_BYTES,),
                 ),
             ),
-            experiment,
+            experiment_lease,
             hides=True,
         ),
         _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
@@ -207,7 +207,7 @@ EXPERIMENT = Dir(
                     rows=lambda answer: [answer] if answer else [],
                 ),
             ),
-            experiment,
+            experiment_lease,
         ),
         Dir(
             ".api",
@@ -233,10 +233,10 @@ EXPERIMENT = Dir(
                 api_file("experiment_images", questions.IMAGE_ROWS),
                 api_file("experiment_curves", questions.CURVES),
             ),
-            experiment,
+            experiment_lease,
             listed=False,
         ),
     ),
-    experiment,
+    experiment_lease,
     "an experiment, by its name (with a piece of its key where several share it)",
 )

@@ -7,7 +7,7 @@ from functools import partial
 from cometfs.tree import names, shelves
 from cometfs.tree.layout.showing import always, is_remote, link_text, remote_names
 from cometfs.tree.node import Dir, Each, File, Link, Source
-from cometfs.tree.questions import listing
+from cometfs.tree.questions import listing_lease
 
 VERSION_FILE = File("", shelves.FILE, about="a file of a version")
 VERSION_LINK = File(".url", None, lambda at: link_text(at.item.row), "the link of a file that lies elsewhere")
@@ -23,7 +23,7 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
         "<file>",
         (VERSION_FILE, VERSION_LINK),
     )
-    version = Dir("", (held,), listing, "a version")
+    version = Dir("", (held,), listing_lease, "a version")
     link = Link("", lambda _at: 0, lambda at: names.whole(at.item.row["version"]), f"the version with the {marks}")
     thing = Dir(
         "",
@@ -47,10 +47,10 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
                 partial(shelves.marked, field=marks),
             ),
         ),
-        listing,
+        listing_lease,
         about,
     )
     each = Each(
         whole, lambda rows: names.of_words(shelves.titles(rows)), shelves.at_name, always(thing), "<name>", (thing,)
     )
-    return Dir(name, (each,), listing, means_it=True)
+    return Dir(name, (each,), listing_lease, means_it=True)

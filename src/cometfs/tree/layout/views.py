@@ -9,7 +9,7 @@ from typing import Any
 from cometfs.tree import names, questions, tables, together
 from cometfs.tree.layout.showing import always
 from cometfs.tree.node import At, Dir, Each, Link, Row, Source
-from cometfs.tree.questions import Named, listing
+from cometfs.tree.questions import Named, listing_lease
 
 # -- Views: links to experiments of the project ------------------------------------------------------------------------
 
@@ -48,7 +48,9 @@ def _latest(rows: Sequence[Named]) -> list[Named]:
 def _in_state(state: str) -> Dir:
     rows: Callable[[Sequence[Named]], list[Named]] = lambda found: [one for one in found if one.state == state]  # noqa: E731
     return Dir(
-        state, (_links(questions.STATES, "<experiment>", _by_directory, f"each {state} experiment", rows),), listing
+        state,
+        (_links(questions.STATES, "<experiment>", _by_directory, f"each {state} experiment", rows),),
+        listing_lease,
     )
 
 
@@ -56,7 +58,9 @@ def metric_words(columns: Sequence[Row]) -> list[str]:
     return together.words_of("metrics", columns)
 
 
-TAG = Dir("", (_links(tables.TAGGED, "<experiment>", _by_directory, "each experiment with the tag", up=3),), listing)
+TAG = Dir(
+    "", (_links(tables.TAGGED, "<experiment>", _by_directory, "each experiment with the tag", up=3),), listing_lease
+)
 
 BEST_LINK = Link(
     "",
@@ -77,7 +81,7 @@ BEST = Dir(
             (BEST_LINK,),
         ),
     ),
-    listing,
+    listing_lease,
 )
 
 VIEWS = Dir(
@@ -93,7 +97,7 @@ VIEWS = Dir(
                     "each experiment by its key, which never changes",
                 ),
             ),
-            listing,
+            listing_lease,
         ),
         Dir(
             "by-tag",
@@ -108,7 +112,7 @@ VIEWS = Dir(
                     lambda columns: together.words_of("tag", columns),
                 ),
             ),
-            listing,
+            listing_lease,
         ),
         Dir(
             "best",
@@ -123,7 +127,7 @@ VIEWS = Dir(
                     metric_words,
                 ),
             ),
-            listing,
+            listing_lease,
         ),
         _in_state("running"),
         _in_state("finished"),
@@ -132,5 +136,5 @@ VIEWS = Dir(
             questions.NAMED, "latest", lambda rows: [("latest",)] * len(rows), "the one started last", _latest, up=1
         ),
     ),
-    listing,
+    listing_lease,
 )
