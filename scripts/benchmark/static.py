@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from cometfs.local import server
-from cometfs.local.borders import AccessLog, Latency
-from cometfs.local.content import CHUNK
+from cometfs.server.http import listener
+from cometfs.server.http.middleware import AccessLog, Latency
+from cometfs.server.runs.content import CHUNK
 
 
 class Body(FileResponse):
@@ -47,7 +47,7 @@ def _listing(folder: Path) -> str:
 
 async def run(app: Starlette) -> None:
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(server.serve, app, "127.0.0.1:0")
+        url = await nursery.start(listener.serve, app, "127.0.0.1:0")
         print(f"serving at {url}", flush=True)
 
 

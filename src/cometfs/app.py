@@ -43,7 +43,7 @@ from cometfs.tree.scope import owner_of
 from cometfs.tree.vfs import Vfs
 
 if TYPE_CHECKING:
-    from cometfs.local.hosts import OwnNames
+    from cometfs.server.http.hosts import OwnNames
 
 # Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
 # half as long again to start.
@@ -215,15 +215,15 @@ async def demo(
     Ends like `mount`. The archives are only read; what the demo writes lies in a directory that goes with it.
     """
     from cometfs import demo_run
-    from cometfs.local import server
-    from cometfs.local.opening import opened
+    from cometfs.server.http import listener
+    from cometfs.server.http.lifespan import opened
 
     with _temporary_directory() as folder, _writing_to(folder):
         served = _copied(archives, folder / "comet")
         directory = opened(served, replicate=1, crashed_after=30, api_key=None, latency=0, access_log=None)
         with directory as app:
             async with _until_signal() as nursery:
-                url = await nursery.start(server.serve, app, "127.0.0.1:0")
+                url = await nursery.start(listener.serve, app, "127.0.0.1:0")
                 await nursery.start(demo_run.train, url, SAMPLE_KEY)
                 settings = MountSettings(
                     mountpoint,
@@ -262,8 +262,8 @@ def _writing_to(folder: Path) -> Iterator[None]:
 
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
-    from cometfs.local import server
-    from cometfs.local.opening import opened
+    from cometfs.server.http import listener
+    from cometfs.server.http.lifespan import opened
 
     names = await _own_names(settings)
     directory = opened(
@@ -278,7 +278,7 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     with directory as app:
         async with _until_signal() as nursery:
             try:
-                url = await nursery.start(server.serve, app, settings.bind)
+                url = await nursery.start(listener.serve, app, settings.bind)
             except (OSError, ValueError) as error:
                 raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
             ready(url)
@@ -286,8 +286,8 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
 
 
 async def _own_names(settings: ServeSettings) -> OwnNames:
-    from cometfs.local.hosts import OwnNames, machine_names
-    from cometfs.local.server import parsed
+    from cometfs.server.http.hosts import OwnNames, machine_names
+    from cometfs.server.http.listener import parsed
 
     try:
         bound = {parsed(settings.bind)[0]}

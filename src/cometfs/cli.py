@@ -338,7 +338,7 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     from cometfs import app, tour
     from cometfs.fuse import session
     from cometfs.fuse.mountinfo import resolve
-    from cometfs.local import sample_directory
+    from cometfs.server import sample_directory
 
     place = resolve(mountpoint or Path("~/comet-demo"))
     with session.directory_at(place):

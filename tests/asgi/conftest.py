@@ -14,9 +14,9 @@ import pytest
 from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
-from cometfs.local import sample_directory
-from cometfs.local.app import make_app
-from cometfs.local.index import Index, open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.http.app import make_app
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
 

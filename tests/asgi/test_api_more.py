@@ -16,9 +16,9 @@ from cometfs.comet import workspace_models
 from cometfs.comet.predicates import Condition, has_metric, metric, other, parameter, predicates, tagged
 from cometfs.comet.transport import Transport
 from cometfs.errors import NotFound, Unintelligible, Unsupported
-from cometfs.local import sample_directory
-from cometfs.local.app import make_app
-from cometfs.local.index import Index, open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.http.app import make_app
 
 ARTIFACTS = sample_directory() / "artifacts"
 DIGITS = ("vision-lab", "digits")

@@ -15,17 +15,17 @@ import httpx
 import pytest
 import trio
 
-import cometfs.local
+import cometfs.server
 from cometfs import API
 from cometfs.comet import models
 from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError, KeyRejected, NotFound
-from cometfs.local import server
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
 from cometfs.numbers import number_of
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http import listener
+from cometfs.server.http.app import make_app
 
-SAMPLE = Path(cometfs.local.__file__).parent / "sample"
+SAMPLE = Path(cometfs.server.__file__).parent / "sample"
 KEY = "0123456789abcdefghijklmno"
 
 SDK = [
@@ -346,7 +346,7 @@ async def test_it_is_the_same_over_a_socket() -> None:
         assert (await api.experiment_metadata(key))["experimentKey"] == key
 
     async with trio.open_nursery() as serving:
-        url = await serving.start(server.serve, app, "127.0.0.1:0")
+        url = await serving.start(listener.serve, app, "127.0.0.1:0")
         async with API(KEY, url) as api:
             async with trio.open_nursery() as nursery:
                 for key in await keys(api):

@@ -18,8 +18,8 @@ from cometfs.caller import AHEAD, CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import Throttled, Withheld
-from cometfs.local import sample_directory
-from cometfs.local.index import Index, open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Index, open_directory
 from tests.asgi.conftest import Wire, at, names, read
 
 RATE = 15_000

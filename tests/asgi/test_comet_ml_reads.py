@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import trio
 
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
-from cometfs.local.server import serve
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.listener import serve
 from tests.mounted.processes import PATIENCE
 
 KEY = "c0ffee00c0ffee00c0ffee00c0ffee00"

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import trio
 
-from cometfs.local import sample_directory
-from cometfs.local.app import make_app
-from cometfs.local.index import Index, open_directory
-from cometfs.local.project import Experiment
-from cometfs.local.server import serve
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.project import Experiment
+from cometfs.server.http.app import make_app
+from cometfs.server.http.listener import serve
 
 SCRIPT = Path(__file__).parent / "real" / "ask_workspace.py"
 ARTIFACT = sample_directory() / "artifacts" / "tabular" / "wine features"

@@ -15,8 +15,8 @@ from cometfs.app import open_vfs
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
-from cometfs.local import sample_directory
-from cometfs.local.index import Index, open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Index, open_directory
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import Wire, at, names, read

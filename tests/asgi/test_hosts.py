@@ -18,12 +18,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from cometfs import API
-from cometfs.local.app import make_app
-from cometfs.local.hosts import OwnNames
-from cometfs.local.index import open_directory
-from cometfs.local.journal import Journal
-from cometfs.local.locking import lock
-from cometfs.local.server import serve
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.hosts import OwnNames
+from cometfs.server.http.listener import serve
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.lock import lock
 from tests.mounted.processes import PATIENCE
 
 KEY = "00c0ffee" * 4

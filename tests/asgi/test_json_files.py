@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
-from cometfs.local.index import open_directory
 from cometfs.render import objects
+from cometfs.server.catalog.catalog import open_directory
 from cometfs.tree.node import Dir, File, Stream
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs

@@ -14,8 +14,8 @@ import pytest
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
-from cometfs.local import sample_directory
-from cometfs.local.index import open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import open_directory
 from cometfs.tree.layout import PROJECT
 from cometfs.tree.layout.experiment import EXPERIMENT
 from cometfs.tree.node import Dir, Each, eaches_of

@@ -17,9 +17,9 @@ import trio
 from starlette.types import Message, Receive, Scope, Send
 from trio.testing import MockClock
 
-from cometfs.local.app import make_app
-from cometfs.local.borders import AccessLog
-from cometfs.local.index import open_directory
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.middleware import AccessLog
 
 KEY = "0123456789abcdef0123456789abcdef"
 EXPERIMENT = {"experimentKey": KEY}

@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cometfs.local import sample_directory
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
-from cometfs.local.panels import PanelStore
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.storage.kv_store import PanelStore
 
 REST = "/api/rest/v2/"
 KEYS = ("a" * 32, "b" * 32, "c" * 32)
@@ -553,8 +553,8 @@ def test_where_nothing_can_be_written_the_store_is_in_memory(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And that is said, once."""
-    monkeypatch.setattr("cometfs.local.panels.os.access", lambda *_: False)
-    caplog.set_level(logging.INFO, "cometfs.local")
+    monkeypatch.setattr("cometfs.server.storage.kv_store.os.access", lambda *_: False)
+    caplog.set_level(logging.INFO, "cometfs.server")
     store = PanelStore(directory)
     store.save("one")
     store.save("two")

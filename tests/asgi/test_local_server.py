@@ -16,9 +16,9 @@ import trio
 import trio.testing
 from starlette.types import Receive, Scope, Send
 
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
-from cometfs.local.server import serve
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.listener import serve
 
 KEY = "0123456789abcdef0123456789abcdef"
 HEADERS = {"Authorization": "k"}

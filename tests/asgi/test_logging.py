@@ -14,11 +14,11 @@ import httpx
 import pytest
 import trio
 
-from cometfs.local.app import make_app
-from cometfs.local.index import open_directory
-from cometfs.local.journal import Journal
-from cometfs.local.locking import Locked, lock
-from cometfs.local.server import serve
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.listener import serve
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.lock import Locked, lock
 
 KEY = "00c0ffee" * 4
 REST = "/api/rest/v2/"

@@ -12,8 +12,8 @@ from cometfs import app
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.fuse.inodes import BYTES, Inode, Inodes
-from cometfs.local import sample_directory
-from cometfs.local.index import open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import open_directory
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import Wire, at
 

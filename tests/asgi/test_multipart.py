@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.local.errors import Refusal
-from cometfs.local.multipart import MOST_PARTS, MOST_TEXT, Upload, received
+from cometfs.server.errors import Refusal
+from cometfs.server.write_api.multipart import MOST_PARTS, MOST_TEXT, Upload, received
 
 BOUNDARY = "0123abcd"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -15,8 +15,8 @@ from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError
-from cometfs.local import sample_directory
-from cometfs.local.index import open_directory
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import open_directory
 from cometfs.tree import answers as answers_module
 from cometfs.tree import questions, warming
 from cometfs.tree import refresh as refresh_module

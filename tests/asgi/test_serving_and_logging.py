@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 from tests.asgi.test_comet_ml_logs import free_port
 from tests.mounted.processes import COMETFS, PATIENCE, running_comet
 from tests.mounted.watching import await_that

@@ -15,13 +15,13 @@ import httpx
 import pytest
 import trio
 
-from cometfs.local.app import make_app
-from cometfs.local.archive import Archive
-from cometfs.local.burying import DELETED, GOES_WITH
-from cometfs.local.index import open_directory
-from cometfs.local.journal import Journal
-from cometfs.local.locking import lock
-from cometfs.local.server import serve
+from cometfs.server.catalog.catalog import open_directory
+from cometfs.server.http.app import make_app
+from cometfs.server.http.listener import serve
+from cometfs.server.runs.zip_reader import Archive
+from cometfs.server.storage.deletion import DELETED, GOES_WITH
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.lock import lock
 
 KEY = "00c0ffee" * 4
 OTHER = "0ddba11f" * 4

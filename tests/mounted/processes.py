@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 
 COMETFS = (sys.executable, "-W", "error", "-m", "cometfs")
 

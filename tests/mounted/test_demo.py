@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cometfs import demo_run
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 from cometfs.tour import FOLLOWS, STOPS
 from tests.mounted.processes import COMETFS, PATIENCE, is_mounted
 from tests.mounted.running import following

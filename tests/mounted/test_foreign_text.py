@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 from tests.mounted.faulty import Answer, Faults, faulty_comet
 from tests.mounted.processes import COMETFS, PATIENCE, Comet, running_mount
 from tests.mounted.test_faults import FOREST, said

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 from tests.mounted.faulty import Faults, faulty_comet
 from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.local import sample_directory
+from cometfs.server import sample_directory
 from tests.mounted.faulty import Answer, faulty_comet
 from tests.mounted.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
 from tests.mounted.spawning import inside

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cometfs.errors import SetupError
-from cometfs.local import content, replies
-from cometfs.local.archive import open_archive
-from cometfs.local.index import Index, open_directory
-from cometfs.local.project import Experiment
+from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.project import Experiment
+from cometfs.server.read_api import serializers
+from cometfs.server.runs import content
+from cometfs.server.runs.zip_reader import open_archive
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -102,7 +103,7 @@ def test_values_become_text(tmp_path: Path, value: Any, text: str) -> None:
 def test_a_summary_has_the_extremes_and_the_last(tmp_path: Path) -> None:
     """Least and greatest are by number, not by text; NaN is last like any value but never an extreme."""
     write_archive(tmp_path, [metric("a", value, step=step) for step, value in enumerate([10, 9, "Infinity", "NaN"])])
-    (row,) = replies.summary_rows(only(open_directory(tmp_path)).record)
+    (row,) = serializers.summary_rows(only(open_directory(tmp_path)).record)
     assert (row["valueMin"], row["valueMax"], row["valueCurrent"]) == ("9", "Infinity", "NaN")
     assert (row["stepMin"], row["stepMax"], row["stepCurrent"]) == (1, 2, 3)
 
@@ -295,7 +296,7 @@ def test_a_link_in_a_folder_is_no_member(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_killed_run_ended_with_its_last_message(tmp_path: Path) -> None:
     """Without a stop time the run has crashed, and its end is when it was last heard of."""
     write_archive(tmp_path, [metric("a", 1, at=7000)], stop_time=None)
-    row = replies.experiment_row(only(open_directory(tmp_path)))
+    row = serializers.experiment_row(only(open_directory(tmp_path)))
     assert (row["hasCrashed"], row["startTimeMillis"], row["endTimeMillis"]) == (True, 1, 7000)
 
 
@@ -386,7 +387,7 @@ def test_a_scene_is_a_picture_and_its_items(tmp_path: Path) -> None:
     experiment = only(open_directory(tmp_path))
     points, picture = experiment.record.assets.values()
     assert (points.name, points.type, points.size) == ("points.jsonl", "asset-item", 8)
-    row = replies.asset_row(experiment, picture, "http://h/", "k")
+    row = serializers.asset_row(experiment, picture, "http://h/", "k")
     assert (row["fileName"], row["type"], row["fileSize"], row["step"]) == ("scene", "3d-image", 3, 4)
     assert [item["assetId"] for item in row["items"]] == [points.id]
 
@@ -404,7 +405,7 @@ def test_a_remote_asset_is_its_link(tmp_path: Path) -> None:
     ]
     write_archive(tmp_path, lines)
     experiment = only(open_directory(tmp_path))
-    rows = [replies.asset_row(experiment, asset, "http://h/", "k") for asset in experiment.record.assets.values()]
+    rows = [serializers.asset_row(experiment, asset, "http://h/", "k") for asset in experiment.record.assets.values()]
     assert [(row["remote"], row["link"], row["fileSize"], row["type"], row["dir"]) for row in rows] == [
         (True, "s3://b/big.bin", 0, "asset", "others"),
         (True, "s3://b/w", 0, "model-element", "models/m"),
@@ -429,7 +430,7 @@ def test_a_replica_says_its_own_name(tmp_path: Path) -> None:
     """The name among a copy's others is the copy's."""
     write_archive(tmp_path, [line("log_other", key="Name", value="run")])
     _, copy = open_directory(tmp_path, replicate=2).experiments.values()
-    assert replies.other_rows(copy)[0]["valueCurrent"] == "run-r0002"
+    assert serializers.other_rows(copy)[0]["valueCurrent"] == "run-r0002"
 
 
 def test_hostile_names_pass_through(tmp_path: Path) -> None:

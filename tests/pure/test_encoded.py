@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cometfs.local.encoded import Encoded
+from cometfs.server.catalog.json_cache import Encoded
 
 
 def test_a_part_is_made_once_until_others_push_it_out() -> None:

@@ -14,16 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cometfs.errors import SetupError
-from cometfs.local import content, index
-from cometfs.local.burying import DELETED
-from cometfs.local.errors import Refusal
-from cometfs.local.folder import HIDDEN
-from cometfs.local.index import Index, open_directory
-from cometfs.local.journal import Journal
-from cometfs.local.lines import Message
-from cometfs.local.locking import lock
-from cometfs.local.project import Experiment
-from cometfs.local.record import Series
+from cometfs.server.catalog import catalog
+from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.project import Experiment
+from cometfs.server.errors import Refusal
+from cometfs.server.runs import content
+from cometfs.server.runs.record import Series
+from cometfs.server.storage.deletion import DELETED
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.lock import lock
+from cometfs.server.storage.log_lines import Message
+from cometfs.server.storage.run_dir import HIDDEN
 
 KEY = "00c0ffee" * 4
 OTHER = "0badcafe" * 4
@@ -577,7 +578,7 @@ def test_what_comes_late_finds_its_run_at_hand(served: Served, monkeypatch: pyte
     """A run that has just ended is not read again for its last words."""
     served.journal.log(KEY, [point(1)])
     served.journal.end(KEY)
-    monkeypatch.setattr("cometfs.local.journal._tail", None)
+    monkeypatch.setattr("cometfs.server.storage.journal._tail", None)
     served.journal.log(KEY, [point(1), point(2)])
     assert values(served[KEY]) == ["1", "2"]
 
@@ -602,7 +603,7 @@ def test_a_delete_leaves_alone_what_the_others_registered(tmp_path: Path, monkey
     served = Served(tmp_path, replicate=3)
     served.journal.begin(OTHER, "ws", "p", 1)
     served.journal.log(OTHER, [REGISTER])
-    monkeypatch.setattr(index, "Registry", None)
+    monkeypatch.setattr(catalog, "Registry", None)
     served.journal.log(KEY, [point(2)])
     served.journal.delete(KEY)
     assert set(served.index.experiments) == {OTHER}

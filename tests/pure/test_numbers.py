@@ -11,13 +11,13 @@ import pytest
 from cometfs.comet import models
 from cometfs.comet.policy import UNTOLD, retry_after
 from cometfs.comet.straight import LONG, straight
-from cometfs.local.artifacts import order
-from cometfs.local.asking import Ask
-from cometfs.local.errors import Refusal
-from cometfs.local.server import parsed
 from cometfs.numbers import number_of, whole_of
 from cometfs.render import points
 from cometfs.render.cells import is_number
+from cometfs.server.catalog.artifacts import order
+from cometfs.server.errors import Refusal
+from cometfs.server.http.listener import parsed
+from cometfs.server.read_api.request import Ask
 
 WIDE = "1\uff10"
 """A ten whose zero is a full-width digit: Python's `float` and `int` read it."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NOT_FOR_MOUNT = ("starlette", "hypercorn", "python_multipart", "rich", "pygments", "matplotlib", "cometfs.local.app")
+NOT_FOR_MOUNT = (
+    "starlette",
+    "hypercorn",
+    "python_multipart",
+    "rich",
+    "pygments",
+    "matplotlib",
+    "cometfs.server.http.app",
+)
 
 
 def test_mount_loads_nothing_that_other_commands_need() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cometfs.local.querying import _moment
 from cometfs.render.cells import moment
+from cometfs.server.read_api.query import _moment
 from cometfs.times import in_utc
 
 NEVER = [1e18, -1e18, 1e300, float("inf"), float("nan")]

@@ -1,0 +1,293 @@
+"""Artifacts: versioned sets of files of a workspace, from the folder ``artifacts`` beside the archives.
+
+    artifacts/<workspace>/<artifact>/<version>/<files, in folders or not>
+    artifacts/<workspace>/<artifact>/artifact.json      optional: what is said about it, `About`
+    artifacts/<workspace>/<artifact>/<version>.jsonl    optional: what is said about its files, a line each, `AboutFile`
+
+Names, sizes and places of files are read once; their bytes when somebody asks. Links are left out: a link could name
+any file of this machine. Names that begin with a dot are none of artifacts or versions.
+
+Not here: answers (`artifacts`); making them (`artifact_store`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cometfs.numbers import whole_of
+from cometfs.server.catalog.disk_names import from_disk
+from cometfs.server.runs.apply import derived_id
+from cometfs.server.runs.values import text_of
+
+LOG = logging.getLogger("cometfs.server")
+
+FOLDER = "artifacts"
+
+ABOUT = "artifact.json"
+
+LINES = ".jsonl"
+"""What follows a version's name in the name of the file that tells of its files."""
+
+
+CLOSED = "CLOSED"
+"""The state of a version that is whole; any other is one that is being made, or was never finished."""
+
+
+class AboutVersion(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What is said about a version; `added` in ms since 1970, by default when its newest file was changed."""
+
+    aliases: list[str] = []
+    tags: list[str] = []
+    metadata: dict[str, Any] | None = None
+    experiment_key: str | None = None
+    added: int | None = None
+    state: str = CLOSED
+
+
+class About(msgspec.Struct, omit_defaults=True):
+    """``artifact.json``. `name` and `workspace` are there where a folder cannot bear them."""
+
+    type: str = "unknown"
+    description: str | None = None
+    tags: list[str] = []
+    versions: dict[str, AboutVersion] = {}
+    name: str | None = None
+    workspace: str | None = None
+
+
+class AboutFile(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What is said about a file: where it is, in `path` below its version or behind a `link`, and what it is."""
+
+    file_name: str
+    asset_id: str
+    path: str | None = None
+    link: str | None = None
+    type: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """A file: its `name` within the version, with slashes; `size` in bytes; `changed` in ms since 1970.
+
+    A file that is only a `link` has no `path`. `metadata` is JSON text.
+    """
+
+    id: str
+    name: str
+    path: Path | None
+    size: int
+    changed: int
+    link: str | None = None
+    type: str | None = None
+    metadata: str | None = None
+
+
+@dataclass(slots=True)
+class ArtifactVersion:
+    """A version; `files` by name, `metadata` is JSON text, `added` in ms since 1970."""
+
+    id: str
+    artifact: Artifact
+    name: str
+    files: dict[str, ArtifactFile]
+    about: AboutVersion
+    added: int
+
+    @property
+    def metadata(self) -> str | None:
+        return None if self.about.metadata is None else text_of(self.about.metadata)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def whole(self) -> bool:
+        return self.about.state == CLOSED
+
+
+@dataclass(slots=True)
+class Artifact:
+    """An artifact, its versions from the oldest number to the newest; it is kept in `folder`.
+
+    `misread`: its ``artifact.json`` says something that we could not read.
+    """
+
+    id: str
+    workspace: str
+    name: str
+    about: About
+    folder: Path
+    misread: bool = False
+    versions: list[ArtifactVersion] = field(default_factory=list)
+
+    def version(self, name: str) -> ArtifactVersion | None:
+        """The version of this number."""
+        return next((one for one in self.versions if one.name == name), None)
+
+    def whole(self) -> list[ArtifactVersion]:
+        """The versions that nothing is missing of; no listing tells of others."""
+        return [one for one in self.versions if one.whole]
+
+    def alias(self, name: str) -> ArtifactVersion | None:
+        """The version that `name` points to; ``latest`` is the newest where nothing is said to be."""
+        whole = self.whole()
+        named = next((one for one in whole if name in one.about.aliases), None)
+        return named or (whole[-1] if name.lower() == "latest" and whole else None)
+
+    def add(self, version: ArtifactVersion) -> None:
+        """Take in a version, in its place."""
+        self.versions = sorted([*self.versions, version], key=lambda one: order(one.name))
+
+
+class Artifacts:
+    """All artifacts that are served, by id and by names."""
+
+    def __init__(self, found: list[Artifact]) -> None:
+        self.by_id = {artifact.id: artifact for artifact in found}
+        self.versions = {version.id: version for artifact in found for version in artifact.versions}
+
+    def workspaces(self) -> set[str]:
+        return {artifact.workspace for artifact in self.by_id.values()}
+
+    def of(self, workspace: str) -> list[Artifact]:
+        """The artifacts of a workspace by name."""
+        found = [artifact for artifact in self.by_id.values() if artifact.workspace == workspace]
+        return sorted(found, key=lambda artifact: artifact.name)
+
+    def add(self, artifact: Artifact, version: ArtifactVersion) -> None:
+        """A version that was made just now, and its artifact, which may be as new."""
+        self.by_id = {**self.by_id, artifact.id: artifact}
+        self.versions = {**self.versions, version.id: version}
+
+    def named(self, workspace: str, name: str) -> Artifact | None:
+        return self.by_id.get(artifact_id(workspace, name))
+
+
+def read_artifacts(directory: Path) -> Artifacts:
+    """The artifacts beside the archives of `directory`; what cannot be read is left out with a warning."""
+    found = []
+    for workspace in _folders(directory / FOLDER):
+        found += [_artifact(folder) for folder in _folders(workspace)]
+    return Artifacts(found)
+
+
+def artifact_id(workspace: str, name: str) -> str:
+    return derived_id("artifact", workspace, name)
+
+
+def _artifact(folder: Path) -> Artifact:
+    told = _about(folder / ABOUT)
+    about = told or About()
+    workspace, name = about.workspace or from_disk(folder.parent.name), about.name or from_disk(folder.name)
+    made = Artifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
+    made.versions.extend(_version(made, one) for one in sorted(_folders(folder), key=lambda one: order(one.name)))
+    unknown = {name for name, told in about.versions.items() if told.state == CLOSED and not made.version(name)}
+    if unknown:
+        LOG.warning("%s: there is no version %s", folder / ABOUT, ", ".join(sorted(unknown)))
+    return made
+
+
+def _version(artifact: Artifact, folder: Path) -> ArtifactVersion:
+    number = from_disk(folder.name)
+    about = artifact.about.versions.setdefault(number, AboutVersion())
+    made = ArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
+    told = {one.path or one.file_name: one for one in _told(folder.with_name(folder.name + LINES))}
+    found = [_file(made.id, folder, path, told) for path in _files(folder)]
+    found += [linked(one, about.added or 0) for one in told.values() if one.link is not None]
+    made.files = {file.name: file for file in sorted(found, key=lambda file: file.name)}
+    made.added = about.added or max((file.changed for file in found), default=0)
+    return made
+
+
+def _file(version: str, folder: Path, path: Path, told: dict[str, AboutFile]) -> ArtifactFile:
+    name, stat = from_disk(path.relative_to(folder)), path.stat()
+    about = told.get(name) or AboutFile(name, derived_id("artifact-file", version, name))
+    return kept(about, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
+
+
+def kept(about: AboutFile, path: Path, size: int, changed: int) -> ArtifactFile:
+    """A file that is here."""
+    metadata = text_of(about.metadata) if about.metadata else None
+    return ArtifactFile(about.asset_id, about.file_name, path, size, changed, None, about.type, metadata)
+
+
+def linked(about: AboutFile, changed: int) -> ArtifactFile:
+    """A file that is somewhere else."""
+    metadata = text_of(about.metadata) if about.metadata else None
+    return ArtifactFile(about.asset_id, about.file_name, None, 0, changed, about.link, about.type, metadata)
+
+
+def _told(path: Path) -> Iterator[AboutFile]:
+    """The lines about a version's files; the last one of a name is the one that counts, as they are in a dict."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        LOG.warning("%s: ignored; %s", path, exc.strerror)
+        return
+    for number, line in enumerate(lines, 1):
+        try:
+            yield msgspec.json.decode(line, type=AboutFile)
+        except (ValueError, RecursionError) as exc:
+            LOG.warning("%s: line %d ignored; %s", path, number, exc)
+
+
+def _about(path: Path) -> About | None:
+    """What is said, nothing where there is no such file; None where that is broken."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=About)
+    except FileNotFoundError:
+        return About()
+    except (OSError, ValueError, RecursionError) as exc:
+        LOG.warning("%s: ignored; %s", path, exc)
+        return None
+
+
+def order(version: str) -> list[tuple[bool, int, str]]:
+    """``1.10.0`` comes after ``1.9.0``, and what is no number after both."""
+    parts = re.split(r"[.-]", version)
+    return [(number is None, number or 0, part) for part, number in zip(parts, map(whole_of, parts), strict=True)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _files(entry)
+        elif entry.is_file():
+            yield entry
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing where there is none. Names that are no text cannot be told in JSON."""
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        LOG.warning("%s: left out; %s", folder, exc.strerror)
+        return []
+    return [entry for entry in entries if not entry.is_symlink() and _is_text(entry.name)]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        from_disk(name).encode()
+    except UnicodeEncodeError:
+        LOG.warning("a file is left out, its name is not UTF-8: %r", name)
+        return False
+    return True

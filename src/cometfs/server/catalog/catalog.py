@@ -1,0 +1,237 @@
+"""A directory of archives as workspaces, projects and experiments, in memory.
+
+A record is read once however often it is served: replicas are little more than a key and a name that point to it.
+
+Not here: what a record holds (`record`), and answers (`serializers`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cometfs.errors import SetupError
+from cometfs.server import sample_directory
+from cometfs.server.catalog.artifacts import Artifacts, read_artifacts
+from cometfs.server.catalog.json_cache import Encoded
+from cometfs.server.catalog.project import Experiment, Project
+from cometfs.server.catalog.project_metadata import PROJECTS, About, read_projects
+from cometfs.server.catalog.registry import Registry
+from cometfs.server.runs.apply import derived_id
+from cometfs.server.runs.load import Heading, read_heading, read_record
+from cometfs.server.runs.record import Record
+from cometfs.server.runs.schema import Number
+from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
+
+LOG = logging.getLogger("cometfs.server")
+
+DEFAULT_WORKSPACE = "default"
+DEFAULT_PROJECT = "general"
+"""Where an archive belongs that names no workspace or no project."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class Index:
+    """Everything that is served, found by name or key. Those that a directory is opened with are in the order of their
+    start, the others behind them as they came.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.projects: dict[str, Project] = {}
+        self.experiments: dict[str, Experiment] = {}
+        self.artifacts = Artifacts([])
+        self.registry = Registry()
+        self.encoded = Encoded()
+        self.replicas: dict[str, list[str]] = {}
+        """The keys under which a record is served once more, by its own."""
+        self.copies: dict[str, list[Path]] = {}
+        """Archives that are not served because they say again what others of their key say."""
+        self.about: dict[tuple[str, str], About] = {}
+        """What is said of projects, also of those that are not there yet."""
+        self.directory = directory
+        """Where the server may keep what it is given; None for nowhere."""
+
+    def workspaces(self) -> list[str]:
+        """Names of workspaces, sorted; a user always has one, so an empty index has the default one."""
+        used = {project.workspace for project in self.projects.values()}
+        return sorted(used | self.artifacts.workspaces() | self.registry.workspaces()) or [DEFAULT_WORKSPACE]
+
+    def default_workspace(self) -> str:
+        """Where runs belong that name none, if there are any; else the first."""
+        names = self.workspaces()
+        return DEFAULT_WORKSPACE if DEFAULT_WORKSPACE in names else names[0]
+
+    def projects_of(self, workspace: str) -> list[Project]:
+        """The projects of a workspace by name; none when there is no such workspace."""
+        found = [project for project in self.projects.values() if project.workspace == workspace]
+        return sorted(found, key=lambda project: project.name)
+
+    def project(self, workspace: str, name: str) -> Project | None:
+        """The project of these names, if there is one."""
+        return self.projects.get(project_id(workspace, name))
+
+    def add(self, key: str, workspace: str, project: str, record: Record) -> Experiment:
+        """Serve `record` under `key`, in a project that is made if need be."""
+        home = self._home(workspace, project)
+        experiment = Experiment(key, home, record)
+        home.experiments.append(experiment)
+        self.experiments[key] = experiment
+        return experiment
+
+    def move(self, experiment: Experiment, workspace: str, project: str) -> None:
+        """Put an experiment into another project, which is made if need be."""
+        self._leave(experiment.project, {experiment.key})
+        home = self._home(workspace, project)
+        home.experiments = sorted([*home.experiments, experiment], key=lambda one: (one.record.start or 0, one.key))
+        experiment.project = home
+        self._registered_anew(experiment)
+
+    def remove(self, experiment: Experiment) -> None:
+        """Serve an experiment no more, nor its replicas and what is told of its copies."""
+        gone = {experiment.key, *self.replicas.pop(experiment.key, ())}
+        for home in {self.experiments[key].project.id: self.experiments[key].project for key in gone}.values():
+            self._leave(home, gone)
+        # Replaced, not changed: a thread may be walking through it.
+        left = self.experiments.copy()
+        for key in gone:
+            del left[key]
+        self.experiments = left
+        self.copies.pop(experiment.key, None)
+        self._registered_anew(experiment)
+
+    def _registered_anew(self, changed: Experiment) -> None:
+        """After an experiment has come, gone or moved: what others registered may be told otherwise now."""
+        if changed.record.registrations:
+            self.registry = Registry(self.experiments.values())
+
+    def _leave(self, home: Project, gone: set[str]) -> None:
+        """A project goes with its last experiment: the next server would not find it either."""
+        home.experiments = [one for one in home.experiments if one.key not in gone]
+        if not home.experiments:
+            self.projects = {identity: one for identity, one in self.projects.items() if one is not home}
+
+    def _home(self, workspace: str, project: str) -> Project:
+        home = self.projects.get(project_id(workspace, project))
+        if home is None:
+            about = self.about.get((workspace, project)) or About()
+            home = Project(project_id(workspace, project), workspace, project, about.description or "", about.notes)
+            home.public = about.public
+            # Replaced, not changed: a thread may be walking through it.
+            self.projects = {**self.projects, home.id: home}
+        return home
+
+
+def project_id(workspace: str, name: str) -> str:
+    """32 hex digits, the same for the same two names."""
+    return derived_id("project", workspace, name)
+
+
+def open_directory(directory: Path, replicate: int = 1) -> Index:
+    """The index of all archives in `directory`: ``*.zip``, and folders of the same shape.
+
+    Each is served `replicate` times: once as it is, and as copies whose keys and names are derived from its own. What
+    is beside them, ``projects.json`` and the folder ``artifacts``, is served too. What cannot be read is skipped with a
+    warning that names it. Raises SetupError when there is no such directory.
+    """
+    try:
+        paths = sorted(path for path in directory.iterdir() if _may_be_archive(path))
+    except OSError as exc:
+        raise SetupError(f"cannot read the archives' directory {directory}: {exc.strerror}") from exc
+    index = Index(None if directory == sample_directory() else directory)
+    index.about = read_projects(directory)
+    groups = _by_key(_opened(paths))
+    for key, found in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
+        parts = _without_copies(found)
+        index.copies[key] = [archive.path for archive, _ in found if all(archive is not one for one, _ in parts)]
+        _add_replicas(index, key, parts, replicate)
+    index.registry = Registry(index.experiments.values())
+    index.artifacts = read_artifacts(directory)
+    for workspace, name in index.about:
+        if index.project(workspace, name) is None:
+            LOG.warning("%s: there is no project %s/%s", directory / PROJECTS, workspace, name)
+    return index
+
+
+def _may_be_archive(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return (path / EXPERIMENT).exists() or (path / MESSAGES).exists()
+    return path.suffix.lower() == ".zip"
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, Heading]]:
+    for path in paths:
+        try:
+            archive = open_archive(path)
+            yield archive, read_heading(archive)
+        except (BrokenArchive, OSError) as exc:
+            LOG.warning("%s: skipped; %s", path, exc)
+
+
+def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple[Archive, Heading]]]:
+    """The archives of each key, by start; very old ones do not name their key, their file does."""
+    groups: defaultdict[str, list[tuple[Archive, Heading]]] = defaultdict(list)
+    for archive, heading in archives:
+        key = heading.offline_id or archive.path.stem
+        if _KEY.fullmatch(key):
+            groups[key].append((archive, heading))
+        else:
+            LOG.warning("%s: skipped; %r is no experiment key", archive.path, key)
+    for key, parts in groups.items():
+        groups[key] = sorted(parts, key=_begun)
+    return groups
+
+
+def _begun(part: tuple[Archive, Heading]) -> tuple[Number, bool]:
+    """When a part began; what a server logged goes on from what was there."""
+    return part[1].start_time or 0, part[1].last_seen is not None
+
+
+def _without_copies(parts: list[tuple[Archive, Heading]]) -> list[tuple[Archive, Heading]]:
+    """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name.
+
+    Parts of a run that was resumed begin at times of their own; of copies the one that says most is kept. What a server
+    logged is no copy of what somebody put there, whenever both say that they began.
+    """
+    kept: dict[object, tuple[Archive, Heading]] = {}
+    for archive, heading in sorted(parts, key=_says_most, reverse=True):
+        log = heading.start_time if heading.start_time is not None else _log_size(archive)
+        first, _ = kept.setdefault((log, heading.last_seen is None), (archive, heading))
+        if first is not archive:
+            LOG.warning("%s: skipped; it is the same run as %s", archive.path, first.path)
+    return sorted(kept.values(), key=_begun)
+
+
+def _says_most(part: tuple[Archive, Heading]) -> tuple[int, bool]:
+    """Of equal ones the folder that a server goes on with."""
+    archive, heading = part
+    return _log_size(archive), archive.path.name == heading.offline_id
+
+
+def _log_size(archive: Archive) -> int:
+    log = archive.members.get(MESSAGES)
+    return log.size if log else 0
+
+
+def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
+    record = read_record(parts)
+    headings = _deciding([heading for _, heading in parts])
+    workspace = next((heading.workspace for heading in headings if heading.workspace), DEFAULT_WORKSPACE)
+    project = next((heading.project_name for heading in headings if heading.project_name), DEFAULT_PROJECT)
+    index.add(key, workspace, project, record)
+    for number in range(2, replicate + 1):
+        name = f"{record.name}-r{number:04}" if record.name is not None else None
+        replica = index.add(derived_id("replica", key, str(number)), workspace, project, record)
+        replica.is_replica, replica.alias = True, name
+        index.replicas.setdefault(key, []).append(replica.key)
+
+
+def _deciding(headings: list[Heading]) -> list[Heading]:
+    """Who says first where an experiment belongs: this server, which may have moved it, and then its first archive."""
+    ours = [heading for heading in headings if heading.last_seen is not None]
+    return [*reversed(ours), *headings]

@@ -1,0 +1,151 @@
+"""What every request passes on its way in: the access log, the checks of where it comes from and of its key, the
+latency. Plain ASGI, so bodies stream.
+
+Not here: anything about what is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cometfs.server.errors import KEY_NOT_REGISTERED, Refusal
+from cometfs.server.http.hosts import OwnNames
+
+KEY_HEADERS = ("authorization", "comet-sdk-api")
+"""Where clients put their key, bare: the first is Python's, R's and JavaScript's, the second Java's."""
+
+FOREIGN = ("cross-site", "same-site")
+"""What browsers say in `Sec-Fetch-Site` of a request for a page that is not this server's."""
+
+MOST_SHOWN = 100
+"""Characters of a name that a refusal repeats."""
+
+
+def key_of(scope: Scope) -> str | None:
+    """The API key of a request, if it has one."""
+    headers = Headers(scope=scope)
+    return next((headers[name] for name in KEY_HEADERS if headers.get(name)), None)
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as an answer."""
+    return Response(msgspec.json.encode(refusal.body()), refusal.status, media_type="application/json")
+
+
+class SiteCheck:
+    """Lets in what calls this server by one of its names, and nothing that a browser sends for a page of another site.
+
+    Of any method, to any path: Comet has GETs that delete, and a page could read what it is answered, too.
+    """
+
+    def __init__(self, app: ASGIApp, names: OwnNames) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = (
+            self._refusal(Headers(scope=scope), scope.get("server") or ("", None)) if scope["type"] == "http" else None
+        )
+        await (refused(refusal) if refusal else self._app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers, server: tuple[str, int | None]) -> Refusal | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._names.has_host(hosts[0], server):
+            asked = hosts[0][:MOST_SHOWN] if hosts else ""
+            return Refusal(403, f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is")
+        origin = headers.get("origin")
+        foreign = origin is not None and not self._names.has_origin(origin, server)
+        if foreign or headers.get("sec-fetch-site") in FOREIGN:
+            page = (origin or "no Origin")[:MOST_SHOWN]
+            said = f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
+            return Refusal(403, said)
+        return None
+
+
+class KeyCheck:
+    """Lets in who has the key: exactly `api_key`, or any key when that is None. `open_paths` need none."""
+
+    def __init__(self, app: ASGIApp, api_key: str | None, open_paths: frozenset[str]) -> None:
+        self._app, self._api_key, self._open_paths = app, api_key, open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._open_paths or self._accepts(key_of(scope)):
+            await self._app(scope, receive, send)
+        else:
+            await refused(Refusal(401, "API key not registered", KEY_NOT_REGISTERED))(scope, receive, send)
+
+    def _accepts(self, key: str | None) -> bool:
+        return key is not None and self._api_key in (None, key)
+
+
+class Latency:
+    """Keeps every request waiting before it is looked at, as a network would."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._seconds > 0:
+            await trio.sleep(self._seconds)
+        await self._app(scope, receive, send)
+
+
+class AccessLog:
+    """Writes one JSON line per request.
+
+    The line is in the file before the last byte of the answer is handed over, so whoever has the answer finds the
+    line. A request that is given up has its line when it ends, with the bytes that were sent until then; status 0
+    says that nothing was.
+    """
+
+    def __init__(self, app: ASGIApp, path: Path) -> None:
+        self._app, self._path = app, path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        entry = _entry(scope)
+        written = False
+
+        async def counted(message: Message) -> None:
+            nonlocal written
+            if message["type"] == "http.response.start":
+                entry["status"] = message["status"]
+            elif message["type"] == "http.response.body":
+                entry["bytes"] += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    self._write(entry)
+                    written = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            if not written:
+                self._write(entry)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        """Append in one write; the file is opened each time, so nothing is left open and a rotated log is followed."""
+        with self._path.open("ab", buffering=0) as file:
+            # In ASCII, for terminals: msgspec leaves DEL and C1 as they are.
+            file.write(json.dumps(entry, separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n")
+
+
+def _entry(scope: Scope) -> dict[str, Any]:
+    return {
+        "time": time.time(),
+        "method": scope["method"],
+        "path": scope["path"],
+        "query": scope["query_string"].decode("latin-1"),
+        "status": 0,
+        "bytes": 0,
+    }

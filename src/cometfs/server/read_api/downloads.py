@@ -1,0 +1,160 @@
+"""Answers that are bytes, not JSON: assets, files of artifacts, git patches and zips of models.
+
+Not here: lists of them (`endpoints`).
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from shutil import copyfileobj
+from typing import BinaryIO, cast
+
+import trio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from cometfs.server.catalog.registry import file_name, model_assets
+from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, Refusal
+from cometfs.server.read_api import full_metrics, registry
+from cometfs.server.read_api.request import Ask
+from cometfs.server.runs.content import CHUNK
+from cometfs.server.runs.record import Asset
+
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+"""The time of every member of a zip that is made here, so that it is the same bytes each time."""
+
+
+def asset(ask: Ask) -> Response:
+    """The bytes of ``assetId``, at once: a request that allows a redirect gets none, there is nowhere to send it."""
+    if ask.query.get("artifactVersionId"):
+        return _artifact_file(ask)
+    identity = ask.text("assetId")
+    found = ask.record().assets.get(identity)
+    if found is None:
+        return _full_metric(ask, identity)
+    if found.member is None:
+        raise Refusal(400, f"asset {identity} is remote: only its link is known")
+    return _of_asset(found, found.member)
+
+
+def _full_metric(ask: Ask, identity: str) -> Response:
+    experiment = ask.experiment()
+    metric = full_metrics.metric_of(experiment, identity)
+    if metric is None:
+        raise Refusal(404, f"asset {identity} does not exist")
+    return Download(f"all of {metric}", lambda: io.BytesIO(full_metrics.packed(experiment, metric)))
+
+
+def _artifact_file(ask: Ask) -> Response:
+    """Whose experiment it is said to be does not matter: the version has the file."""
+    identity, version = ask.text("assetId"), ask.index.artifacts.versions.get(ask.text("artifactVersionId"))
+    if version is None:
+        raise Refusal(404, "the artifact version does not exist", NO_SUCH_ARTIFACT_VERSION)
+    found = next((file for file in version.files.values() if file.id == identity), None)
+    if found is None:
+        raise Refusal(404, f"asset {identity} does not exist")
+    path = found.path
+    if path is None:
+        raise Refusal(400, f"asset {identity} is remote: only its link is known")
+    return Download(str(path), lambda: path.open("rb"), found.size)
+
+
+def patch(ask: Ask) -> Response | None:
+    """The zip with the run's uncommitted changes; None when there were none."""
+    found = ask.record().patch
+    return _of_asset(found, found.member) if found is not None and found.member is not None else None
+
+
+def model(ask: Ask) -> Response:
+    """A model of an experiment, all its files in a zip."""
+    name = ask.text("modelName")
+    return _zip_of(model_assets(ask.record(), name), name)
+
+
+def registered_model(ask: Ask) -> Response:
+    """A version of a registered model, all its files in a zip."""
+    found = registry.version(ask)
+    return _zip_of(found.assets(), f"{found.asked.model_name} {found.number}")
+
+
+def _of_asset(found: Asset, member: str) -> Response:
+    archive = found.part.archive
+    return Download(f"{archive.path}: {member}", partial(archive.open, member), found.size)
+
+
+def _zip_of(assets: Iterable[Asset], name: str) -> Response:
+    """What is remote is left out: its bytes are not here."""
+    here = {file_name(asset): asset for asset in assets if asset.member is not None}
+    if not here:
+        raise Refusal(404, f"model {name} has no files here", NO_SUCH_MODEL)
+    return Download(f"the zip of {name}", partial(_zipped, here))
+
+
+def _zipped(files: dict[str, Asset]) -> BinaryIO:
+    """A temporary file, gone when it is closed. Blocks."""
+    made = tempfile.TemporaryFile()  # noqa: SIM115  whoever sends it closes it
+    try:
+        with zipfile.ZipFile(made, "w") as archive:
+            for name, asset in files.items():
+                assert asset.member is not None
+                item = zipfile.ZipInfo(name, ZIP_TIME)
+                item.file_size = asset.size
+                item.external_attr = 0o644 << 16
+                with closing(asset.part.archive.open(asset.member)) as source, archive.open(item, "w") as target:
+                    copyfileobj(source, target, CHUNK)
+    except BaseException:
+        made.close()
+        raise
+    return cast(BinaryIO, made)
+
+
+class Download(Response):
+    """What `opened` gives as a body of known length, `CHUNK` bytes at a time; `place` names it in errors.
+
+    `size` in bytes is what was told before; None takes the file's own. It stops when the client goes away. A file that
+    has become shorter meanwhile breaks the connection, so that nobody takes a part for the whole.
+    """
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, place: str, opened: Callable[[], BinaryIO], size: int | None = None) -> None:
+        super().__init__(headers={} if size is None else {"Content-Length": str(size)})
+        self._place, self._opened, self._size = place, opened, size
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        file = await trio.to_thread.run_sync(self._opened)
+        with closing(file):
+            size = _measured(file) if self._size is None else self._size
+            async with trio.open_nursery() as until_gone:
+                until_gone.start_soon(_wait_until_gone, receive, until_gone.cancel_scope)
+                await self._send(file, size, send)
+                until_gone.cancel_scope.cancel()
+
+    async def _send(self, file: BinaryIO, left: int, send: Send) -> None:
+        self.headers["Content-Length"] = str(left)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while True:
+            chunk = await trio.to_thread.run_sync(file.read, min(CHUNK, left))
+            left -= len(chunk)
+            if left and not chunk:
+                raise OSError(f"{self._place}: {left} bytes are missing")
+            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+            if not left:
+                return
+
+
+def _measured(file: BinaryIO) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
+
+
+async def _wait_until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

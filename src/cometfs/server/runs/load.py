@@ -1,0 +1,123 @@
+"""Reads archives into a record, once, from their first line to their last.
+
+A broken archive is read as far as it goes: what had to be skipped is counted and told in one warning that names it.
+
+Not here: which archives there are (`catalog`).
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable
+from contextlib import closing
+
+import msgspec
+
+from cometfs.server.runs.apply import Missing, feed
+from cometfs.server.runs.decode import BrokenLine, decode
+from cometfs.server.runs.record import Part, Record
+from cometfs.server.runs.schema import Number
+from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES, Archive, BrokenArchive
+
+LOG = logging.getLogger("cometfs.server")
+
+
+class Heading(msgspec.Struct):
+    """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
+    killed.
+
+    Four fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `has_crashed` is
+    what the run said of itself. `last_seen` is in folders that a server logs into, where `tags` are all of the run's:
+    when it was last heard of. `unfinished`: it has not ended, whatever its `stop_time` says to others.
+    """
+
+    offline_id: str | None = None
+    workspace: str | None = None
+    project_name: str | None = None
+    start_time: Number | None = None
+    stop_time: Number | None = None
+    tags: list[str] | None = None
+    archived: bool = False
+    last_seen: Number | None = None
+    has_crashed: bool = False
+    unfinished: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unfinished:
+            self.stop_time = None
+
+
+def read_heading(archive: Archive) -> Heading:
+    """An archive's ``experiment.json``. Raises BrokenArchive when it is missing or not what it should be."""
+    if EXPERIMENT not in archive.members:
+        raise BrokenArchive(f"no {EXPERIMENT}")
+    try:
+        return msgspec.json.decode(archive.read(EXPERIMENT), type=Heading)
+    except (ValueError, RecursionError) as exc:
+        raise BrokenArchive(f"{EXPERIMENT}: {exc}") from exc
+
+
+def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
+    """The record of one experiment from its archives, which are given in the order of their start."""
+    record = Record()
+    for archive, heading in parts:
+        _add_heading(record, heading)
+        _add_part(record, archive)
+        stop, heard = heading.stop_time, int(heading.last_seen or 0)
+        latest = max(record.latest or 0, record.start or 0, heard)
+        record.end = (latest or None) if stop is None else int(stop)
+    return record
+
+
+def _add_heading(record: Record, heading: Heading) -> None:
+    if record.start is None and heading.start_time is not None:
+        record.start = int(heading.start_time)
+    record.last_seen = record.last_seen or record.start
+    if heading.last_seen is None:
+        record.tags.update(heading.tags or ())
+    else:
+        record.tags = set(heading.tags or ())
+    record.crashed = heading.stop_time is None or heading.has_crashed
+    record.archived = heading.archived
+
+
+def _add_part(record: Record, archive: Archive) -> None:
+    last = record.parts[-1] if record.parts else None
+    part = Part(archive, last.base + len(last.starts) if last else 0)
+    record.parts.append(part)
+    faults = ["the zip is cut short"] if archive.truncated else []
+    if MESSAGES in archive.members:
+        faults += _add_lines(record, part)
+    else:
+        faults.append(f"no {MESSAGES}")
+    if faults:
+        LOG.warning("%s: read as far as it goes; %s", archive.path, _told(faults))
+
+
+def _told(faults: list[str]) -> str:
+    shown = "; ".join(faults[:3])
+    return shown if len(faults) <= 3 else f"{shown}; and {len(faults) - 3} more"
+
+
+def _add_lines(record: Record, part: Part) -> list[str]:
+    """Feed every line of a part; what could not be taken in comes back as texts."""
+    faults = []
+    starts: array[int] = part.starts
+    with closing(part.archive.open(MESSAGES)) as file:
+        at = 0
+        for line in file:
+            starts.append(at)
+            at += len(line)
+            try:
+                _add_line(record, part, line)
+            except (BrokenLine, Missing) as exc:
+                faults.append(f"{MESSAGES} line {len(starts)} skipped: {exc}")
+    return faults
+
+
+def _add_line(record: Record, part: Part, line: bytes) -> None:
+    number = part.base + len(part.starts)
+    if line.strip():
+        for payload in decode(line):
+            feed(record, part, number, payload)

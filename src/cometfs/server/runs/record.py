@@ -1,0 +1,174 @@
+"""What one experiment logged, as an index: summaries, the list of its assets, and the numbers of the lines that hold
+the rest.
+
+A record is made of parts, one per archive; a run that was resumed offline has several, in the order of their start.
+Lines are numbered from 1 through all parts, and that number is what Comet calls ``offset``. The text of a line is
+read again when somebody asks for it (`Record.payloads`); what stays in memory is where each line begins.
+
+Feeding is incremental: a line that is appended later is fed like those found at the start. While somebody logs, a
+record is never fed where others read it: its next version is (`Record.grown`), which then takes its place. So a thread
+that has a record may walk through its dictionaries. What versions share, the arrays of lines and the summaries of
+metrics, only grows, and what was read of it stays true. What is said of the whole run, its end and whether it crashed
+or is archived, changes in place.
+
+Not here: experiments' names and places (`catalog`), and answers (`content`, `serializers`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
+from itertools import count, groupby
+
+from cometfs.server.runs.decode import decode
+from cometfs.server.runs.schema import Number, Payload, RegisterModel
+from cometfs.server.runs.values import Logged, Summary
+from cometfs.server.runs.zip_reader import MESSAGES, Archive
+
+_SERIALS = count()
+
+
+@dataclass(slots=True)
+class Part:
+    """One archive of a record. `starts[i]` is where in ``messages.json`` the line with number ``base + i + 1``
+    begins.
+    """
+
+    archive: Archive
+    base: int = 0
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+
+
+@dataclass(slots=True)
+class Asset:
+    """A file of an experiment. `member` names it in `part`'s archive; without one it is only a `link` somewhere else.
+
+    `size` in bytes (0 for a link), `created_at` in epoch milliseconds, `metadata` is JSON text, `model` the model it
+    belongs to, `items` the ids of the assets that a 3-D image is made of.
+    """
+
+    id: str
+    name: str
+    type: str
+    part: Part
+    member: str | None
+    size: int
+    created_at: int
+    step: Number | None = None
+    context: str | None = None
+    metadata: str | None = None
+    link: str | None = None
+    model: str | None = None
+    items: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Series:
+    """A metric: its summary and the numbers of the lines that hold its points."""
+
+    summary: Summary
+    lines: array[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """That a model was put into the registry, and when (epoch milliseconds)."""
+
+    asked: RegisterModel
+    timestamp: int | None
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything that the archives of one key say; all names are shown names (with the context in front).
+
+    `lines` holds, per kind of long text (``output``, ``html``, ...), the numbers of the lines it is spread over.
+    `code` is the asset with the script that made the run, `patch` the one with its uncommitted changes. Times in epoch
+    milliseconds; `crashed` means that the run was never ended, which one that is running was not either. `serial` is
+    the same for all versions of a record, and no other's. `last_seen` is the time of the last line that has one,
+    `latest` the greatest.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    start: int | None = None
+    end: int | None = None
+    crashed: bool = False
+    archived: bool = False
+    tags: set[str] = field(default_factory=set)
+    parameters: dict[str, Logged] = field(default_factory=dict)
+    others: dict[str, Logged] = field(default_factory=dict)
+    metrics: dict[str, Series] = field(default_factory=dict)
+    assets: dict[str, Asset] = field(default_factory=dict)
+    registrations: list[Registration] = field(default_factory=list)
+    lines: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
+    file_path: str | None = None
+    user: str | None = None
+    code: Asset | None = None
+    patch: Asset | None = None
+    last_seen: int | None = None
+    latest: int | None = None
+    serial: int = field(default_factory=_SERIALS.__next__)
+
+    def grown(self) -> Record:
+        """The next version, to be fed."""
+        return replace(
+            self,
+            parts=list(self.parts),
+            tags=set(self.tags),
+            parameters=dict(self.parameters),
+            others=dict(self.others),
+            metrics=dict(self.metrics),
+            assets=dict(self.assets),
+            registrations=list(self.registrations),
+            lines=self.lines.copy(),
+        )
+
+    def begun(self, start: int) -> Record:
+        """The next version, of a run that began at another time: so did what was told without a time before others."""
+        made, before = self.grown(), self.start
+        made.start = start
+        made.last_seen = start if self.last_seen == before else self.last_seen
+        for name, value in self.others.items():
+            if value.timestamp == before:
+                made.others[name] = replace(value, timestamp=start)
+        for identity, asset in self.assets.items():
+            if asset.created_at == before:
+                made.assets[identity] = replace(asset, created_at=start)
+        return made
+
+    def detached(self) -> Record:
+        """A record of its own that says the same, for one that others are to go on serving as it is."""
+        made = self.grown()
+        made.parts = [*self.parts[:-1], *(replace(part, starts=part.starts[:]) for part in self.parts[-1:])]
+        made.metrics = {name: Series(copy(one.summary), one.lines[:]) for name, one in self.metrics.items()}
+        made.lines = deepcopy(self.lines)
+        made.serial = next(_SERIALS)
+        return made
+
+    @property
+    def line_count(self) -> int:
+        """How many lines all parts have; the next one has the number after it."""
+        return self.parts[-1].base + len(self.parts[-1].starts) if self.parts else 0
+
+    @property
+    def name(self) -> str | None:
+        """The experiment's name: the last ``Name`` among its others."""
+        named = self.others.get("Name")
+        return named.text if named else None
+
+    def payloads(self, numbers: Iterable[int]) -> Iterator[tuple[int, Payload]]:
+        """The messages of these lines (ascending numbers), read from their archives now."""
+        for part, run in groupby(numbers, self._part_of):
+            with closing(part.archive.open(MESSAGES)) as file:
+                for number in run:
+                    file.seek(part.starts[number - part.base - 1])
+                    for payload in decode(file.readline()):
+                        yield number, payload
+
+    def _part_of(self, number: int) -> Part:
+        return self.parts[bisect_right(self.parts, number - 1, key=lambda part: part.base) - 1]

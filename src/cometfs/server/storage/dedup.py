@@ -1,0 +1,77 @@
+"""Knows what a client sends twice: after a broken connection it repeats what was kept and not yet acknowledged.
+
+comet_ml repeats the same request up to three times, and sends what failed for good again later, in other batches. So
+single messages are compared, not requests:
+
+- points of metrics, values of parameters and dependencies carry the writer's time in milliseconds: one that is equal in
+  everything to one of an earlier request is the same. Equal ones within one request are all kept, and so are those of
+  clients that send no time.
+- pieces of output carry an offset, and the writer's counter of time: repeated requests are recognised. Output that
+  comet_ml sends again *later* it numbers anew: it is not recognised, and is there twice, if the answer to the first
+  request was lost.
+- reports (html) carry the time at which they were sent: the same holds for them.
+- everything else (others, texts, facts about the machine) carries nothing to tell a repetition from a second logging.
+  Nearly all of it is "the last one counts", where twice is as good as once.
+
+Not here: files (a repeated upload has the id of the first, and takes its place).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from cometfs.server.storage.log_lines import Message, message_of
+
+REMEMBERED = 20_000
+"""Messages of a run that are remembered; what comet_ml has under way at once is far less."""
+
+TAIL = 2 << 20
+"""Bytes at the end of a log that are looked at after a restart."""
+
+TIMED = frozenset({"metric_msg", "parameter_msg", "log_dependency"})
+"""What `local_timestamp` tells apart: it is the writer's."""
+
+NUMBERED = frozenset({"standard_output", "html", "htmlOverride"})
+"""What `sent` tells apart; `local_timestamp`, if it has one, is this server's."""
+
+
+class Repeats:
+    """The last `limit` messages of one run that can be told apart."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+
+    def fresh(self, messages: Iterable[Message]) -> tuple[list[Message], list[int]]:
+        """The messages of one request that are no repetition of an earlier one's, and what to remember of them."""
+        told = [(_identity(kind, payload), (kind, payload)) for kind, payload in messages]
+        kept = [(identity, message) for identity, message in told if identity not in self._known]
+        return [message for _, message in kept], [identity for identity, _ in kept if identity is not None]
+
+    def remember(self, identities: Iterable[int]) -> None:
+        for identity in identities:
+            if identity not in self._known:
+                self._known.add(identity)
+                self._order.append(identity)
+        while len(self._order) > self._limit:
+            self._known.discard(self._order.popleft())
+
+
+def _identity(kind: str, payload: dict[str, Any]) -> int | None:
+    if kind in TIMED and "local_timestamp" in payload:
+        left_out = {"message_id"}
+    elif kind in NUMBERED and "sent" in payload:
+        left_out = {"message_id", "local_timestamp"}
+    else:
+        return None
+    return hash((kind, msgspec.json.encode({name: payload[name] for name in sorted(payload) if name not in left_out})))
+
+
+def logged_at_last(tail: bytes) -> list[Message]:
+    """The messages of the lines in `tail`, which may begin within a line."""
+    return [message for line in tail.splitlines() if (message := message_of(line)) is not None]

@@ -1,0 +1,298 @@
+"""What is logged while the server runs: kept in the directory of the archives, and at once part of what is served.
+
+`begin` an experiment or take it up again, `log` messages, `adopt` files, let it `beat`, `end` it, `amend` what
+``experiment.json`` says of it, `delete` it. A message is a pair of type and payload as ``messages.json`` has them; what
+these calls have returned from is in the run's folder and survives a kill.
+
+Invariants, all of which hold because everything here runs on the event loop, between two awaits:
+
+- Who reads an experiment's record reads all of a request or nothing of it: the next version is fed aside and put in
+  place when the lines are in the file. Of a version that was put in place only single words change (`end`, `crashed`,
+  `archived`), and what versions share grows; so threads read it unlocked.
+- Whether and when a run ended is in memory what the next server makes of its ``experiment.json`` (`_set_state`).
+- The last part of the record of a run in `_runs` is its folder, and ``part.starts`` are the starts of the lines in it.
+- The journal alone writes into folders that are called after their key and have ``last_seen`` in their
+  ``experiment.json``, and into no other. A run that came as an archive goes on in a new folder, as its next part.
+
+Not here: what requests say (`experiments`), who comes twice (`dedup`), files (`run_dir`, `deletion`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from threading import Thread
+
+from cometfs.server.catalog.catalog import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
+from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.registry import Registry
+from cometfs.server.errors import NO_SUCH_EXPERIMENT, Refusal
+from cometfs.server.runs.apply import Missing, feed
+from cometfs.server.runs.liveness import BEATS, CRASHED_AFTER, Pulse
+from cometfs.server.runs.record import Part, Record
+from cometfs.server.runs.schema import Payload
+from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
+from cometfs.server.storage.dedup import TAIL, Repeats, logged_at_last
+from cometfs.server.storage.deletion import TOLD_TO_STAY, bury, told_to_go
+from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
+from cometfs.server.storage.lock import Locked
+from cometfs.server.storage.log_lines import Message, decoded_line, line_of, too_deep
+from cometfs.server.storage.run_dir import Folder, Heading, make_folder, open_folder, refused_if_full
+
+LOG = logging.getLogger("cometfs.server")
+
+KEY = re.compile(r"[A-Za-z0-9]{32,50}")
+"""Keys of new experiments, as Comet has them: nothing that could be a path or another folder's name."""
+
+AT_HAND = 64
+"""How many runs are kept ready to be written to when they do not run; the others are taken up again when need be."""
+
+
+@dataclass(slots=True)
+class _Run:
+    experiment: Experiment
+    folder: Folder
+    part: Part
+    repeats: Repeats
+
+
+class Journal:
+    """Of one index, which was read from `directory` after that was locked. Runs are taken to have crashed after
+    `crashed_after` seconds of silence by `clock`.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        directory: Locked,
+        *,
+        crashed_after: float = CRASHED_AFTER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.index, self.crashed_after = index, crashed_after
+        self.path = directory.path
+        self._directory, self._clock = directory, clock
+        self._runs: dict[str, _Run] = {}
+        for experiment in index.experiments.values():
+            if was_alive(experiment, directory.last_heard - crashed_after * 1000):
+                self._alive(experiment)
+
+    def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> Experiment:
+        """A new experiment, running since `start` (epoch ms). Raises Refusal for a key that is none."""
+        if not KEY.fullmatch(key):
+            raise Refusal(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
+        workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
+        heading = new_heading(key, workspace, project, start, "create")
+        folder = make_folder(self._directory.path, key, heading)
+        part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
+        record = Record([part], start=start, last_seen=start, crashed=True)
+        experiment = self.index.add(key, workspace, project, record)
+        run = self._keep(_Run(experiment, folder, part, Repeats()))
+        _set_state(run)
+        self._alive(experiment)
+        return experiment
+
+    def resume(self, key: str, failed: bool | None = False) -> Experiment:
+        """An experiment goes on: it is running again, and has `failed` so far; None leaves that as it is.
+
+        Raises Refusal when there is none of this key.
+        """
+        run = self._run(key)
+        told = {} if failed is None else {"has_crashed": failed}
+        run.folder.amend(stop_time=None, last_seen=now(), **told)
+        _set_state(run)
+        self._alive(run.experiment)
+        return run.experiment
+
+    def log(self, key: str, messages: Sequence[Message], *, alive: bool = True) -> None:
+        """Keep messages of a run, without those that it sends again. Raises Refusal.
+
+        `alive` for what only the run itself sends; the others may come from somebody who looks at it.
+        """
+        run = self._run(key)
+        try:
+            fresh, identities = run.repeats.fresh(messages)
+            number = run.experiment.record.line_count
+            lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
+        except RecursionError:
+            raise too_deep() from None
+        payloads = [decoded_line(line) for line in lines]
+        if lines:
+            self._write(run, lines, payloads)
+            run.repeats.remember(identities)
+        if alive:
+            self._heard(run)
+
+    def adopt(self, key: str, received: Path, size: int) -> str:
+        """Keep a file that has arrived on this disk, by renaming it: the name under which a message can speak of it.
+
+        Raises Refusal.
+        """
+        run = self._run(key)
+        name = run.folder.adopt(received)
+        run.part.archive.members[name] = Member(name, size)
+        self._heard(run)
+        return name
+
+    def delete(self, key: str) -> None:
+        """An experiment that is served is gone, and so are its copies. Raises Refusal."""
+        experiment, copies = self.index.experiments[key], self.index.copies.get(key, [])
+        if copies or len(experiment.record.parts) > 1:
+            self.amend(key, lambda _: told_to_go(_paths(experiment), copies))
+        try:
+            with refused_if_full():
+                grave = bury(self.path, _paths(experiment), copies)
+        except Refusal:
+            if key in self._runs:
+                self.amend(key, lambda _: TOLD_TO_STAY)
+            raise
+        self._runs.pop(key, None)
+        self.index.remove(experiment)
+        # It may hold a hundred thousand files, and nobody waits for it.
+        Thread(target=rmtree, args=(grave, True)).start()
+
+    def beat(self, key: str, sent: int | None = None) -> None:
+        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""
+        stop = _stop_of(self._runs.get(key), _found(self.index, key))
+        if stop is not None and (sent is None or sent <= stop):
+            return
+        if stop is not None:
+            self.resume(key)
+        run = self._run(key)
+        run.folder.amend(last_seen=now())
+        _set_state(run)
+        self._alive(run.experiment)
+
+    def end(self, key: str, stop: int | None = None) -> None:
+        """The run has ended, at `stop` (epoch ms)."""
+        run = self._run(key)
+        stop = max(stop or now(), run.experiment.record.start or 0)
+        run.folder.amend(stop_time=stop, last_seen=now())
+        run.experiment.pulse = None
+        _set_state(run)
+        self._directory.heard()
+
+    def retime(self, key: str, start: int | None, stop: int | None) -> None:
+        """When the run began and ended (epoch ms), where that is told. One of several parts began when its first did,
+        which is not ours to change; the start of the last keeps its place behind the others.
+        """
+        run = self._run(key)
+        lone = len(run.experiment.record.parts) == 1
+        told = {"start_time": start if lone else None, "stop_time": stop}
+        run.folder.amend(**{name: at for name, at in told.items() if at is not None})
+        if lone and start is not None:
+            run.experiment.record = run.experiment.record.begun(start)
+        if stop is not None:
+            run.experiment.pulse = None
+        _set_state(run)
+
+    def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[Experiment, Heading]:
+        """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
+
+        Whether and when the run ended follows from it at once, the rest of what is served with the next start; to
+        change that too is up to the caller, who gets all of it.
+        """
+        run = self._run(key)
+        run.folder.amend(**change(run.folder.heading))
+        _set_state(run)
+        return run.experiment, run.folder.heading
+
+    def _run(self, key: str) -> _Run:
+        return self._runs.get(key) or self._keep(_taken_up(self.path, _found(self.index, key)))
+
+    def _keep(self, run: _Run) -> _Run:
+        if len(self._runs) >= AT_HAND:
+            self._runs = {key: one for key, one in self._runs.items() if one.experiment.running}
+        self._runs[run.experiment.key] = run
+        return run
+
+    def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:
+        at = run.folder.append(b"".join(lines))
+        grown = run.experiment.record.grown()
+        for line, found in zip(lines, payloads, strict=True):
+            run.part.starts.append(at)
+            at += len(line)
+            for payload in found:
+                _feed(run, grown, payload)
+        registered = len(grown.registrations) != len(run.experiment.record.registrations)
+        run.experiment.record = grown
+        _set_state(run)
+        if registered:
+            self.index.registry = Registry(self.index.experiments.values())
+
+    def _alive(self, experiment: Experiment) -> None:
+        if experiment.pulse is None:
+            experiment.pulse = Pulse(self.crashed_after, self._clock)
+        experiment.pulse.beat()
+        self._directory.heard()
+
+    def _heard(self, run: _Run) -> None:
+        """It told what only a run itself tells: it is alive, unless it has ended. The next server is to know too."""
+        heading = run.folder.heading
+        if heading.get("stop_time") is not None:
+            return
+        if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / BEATS:
+            with suppress(Refusal):
+                run.folder.amend(last_seen=now())
+            _set_state(run)
+        self._alive(run.experiment)
+
+
+def _found(index: Index, key: str) -> Experiment:
+    experiment = index.experiments.get(key)
+    if experiment is None or experiment.is_replica:
+        raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+    return experiment
+
+
+def _stop_of(run: _Run | None, experiment: Experiment) -> int | None:
+    """When an experiment ended (epoch ms), found without a folder being made for it."""
+    folder = run.folder if run else open_folder(experiment.record.parts[-1].archive.path)
+    return folder.heading.get("stop_time") if folder else experiment.record.end or now()
+
+
+def _taken_up(directory: Path, experiment: Experiment) -> _Run:
+    """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
+    record = experiment.record.detached()
+    part = record.parts[-1]
+    folder = open_folder(part.archive.path)
+    if folder is None:
+        folder = make_folder(directory, experiment.key, next_heading(experiment))
+        part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
+        record.parts.append(part)
+    experiment.record = record
+    repeats = Repeats()
+    repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
+    return _Run(experiment, folder, part, repeats)
+
+
+def _feed(run: _Run, record: Record, payload: Payload) -> None:
+    try:
+        feed(record, run.part, record.line_count, payload)
+    except Missing as exc:
+        LOG.warning("%s: %s", run.folder.path, exc)
+
+
+def _paths(experiment: Experiment) -> list[Path]:
+    return [part.archive.path for part in experiment.record.parts]
+
+
+def _set_state(run: _Run) -> None:
+    """What the next server makes of its folder. While a run goes on, its end is when it was last heard of."""
+    record, heading = run.experiment.record, run.folder.heading
+    stop = heading.get("stop_time")
+    heard = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
+    record.end = heard if stop is None else stop
+    record.crashed = stop is None or bool(heading.get("has_crashed"))
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        return file.read()

@@ -1,0 +1,61 @@
+"""Bodies of requests that log something, as values.
+
+They may be compressed, and they are what Python's ``json`` writes (`python_json`).
+
+Not here: what the values mean (`payloads`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import trio
+from starlette.requests import Request
+
+from cometfs.server.errors import Refusal
+from cometfs.server.runs.python_json import decoded
+
+LIMIT = 32 << 20
+"""Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, unpacked. Raises Refusal when it is too large, or not what its header says."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        _check(len(body))
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return bytes(body)
+    if encoding != "gzip":
+        raise Refusal(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
+    return await trio.to_thread.run_sync(_unpacked, bytes(body))
+
+
+def value_of(body: bytes, shape: type[Any]) -> Any:
+    """The body as a value of `shape`. Raises Refusal."""
+    try:
+        return decoded(body, shape)
+    except ValueError as exc:
+        raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        made = unpacker.decompress(body, LIMIT + 1)
+    except zlib.error as exc:
+        raise Refusal(400, f"the body is no gzip: {exc}") from exc
+    _check(len(made))
+    if not unpacker.eof:
+        raise Refusal(400, "the body is no gzip: it is cut short")
+    if unpacker.unused_data:
+        raise Refusal(400, "the body is no gzip: there is more behind its end")
+    return made
+
+
+def _check(size: int) -> None:
+    if size > LIMIT:
+        raise Refusal(413, f"a body may have {LIMIT} bytes, and this one has more")

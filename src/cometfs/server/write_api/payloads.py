@@ -1,0 +1,229 @@
+"""What comet_ml sends when it logs, and the messages that its offline archives have for the same.
+
+Each class is the body of one endpoint; `schema` gives pairs of type and payload. Nulls are left out where archives
+leave them out.
+
+Not here: reading bodies (`body`), keeping messages (`journal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from cometfs.server.runs.content import SYSTEM_FIELDS
+from cometfs.server.runs.schema import Number
+from cometfs.server.storage.experiment_json import moment
+from cometfs.server.storage.log_lines import Message
+
+
+class Body(msgspec.Struct, rename="camel", kw_only=True):
+    """Every body says whose it is."""
+
+    experiment_key: str
+
+    def messages(self) -> Iterator[Message]:
+        """What to keep. A time that only the server knows is left to the journal."""
+        yield from ()
+
+
+class Point(msgspec.Struct, rename="camel"):
+    """A step that is no number is none: it costs neither the value nor those that came with it."""
+
+    metric_name: str
+    metric_value: Any = None
+    step: Any = None
+    epoch: Any = None
+    context: str | None = None
+    timestamp: Any = None
+
+    def __post_init__(self) -> None:
+        self.step, self.epoch, self.timestamp = _number(self.step), _number(self.epoch), _number(self.timestamp)
+
+    def message(self) -> Message:
+        metric = {
+            "epoch": self.epoch,
+            "metricName": self.metric_name,
+            "metricValue": self.metric_value,
+            "step": self.step,
+        }
+        return "metric_msg", _in_context(self.context) | _at(self.timestamp) | {"metric": metric}
+
+
+class Metrics(Body):
+    """``batch/logger/experiment/metric``."""
+
+    values: list[Point]
+
+    def messages(self) -> Iterator[Message]:
+        return (point.message() for point in self.values)
+
+
+class Setting(msgspec.Struct, rename="camel"):
+    """Like a point."""
+
+    parameter_name: str
+    parameter_value: Any = None
+    step: Any = None
+    source: str | None = None
+    context: str | None = None
+    timestamp: Any = None
+
+    def __post_init__(self) -> None:
+        self.step, self.timestamp = _number(self.step), _number(self.timestamp)
+
+    def message(self) -> Message:
+        """Lists have a field of their own."""
+        setting = {
+            "paramName": self.parameter_name,
+            "paramValue": self.parameter_value,
+            "source": self.source or "manual",
+            "step": self.step,
+        }
+        field = "params" if isinstance(self.parameter_value, list) else "param"
+        return "parameter_msg", _in_context(self.context) | _at(self.timestamp) | {field: setting}
+
+
+class Parameters(Body):
+    """``batch/logger/experiment/parameter``."""
+
+    values: list[Setting]
+
+    def messages(self) -> Iterator[Message]:
+        return (setting.message() for setting in self.values)
+
+
+class OutputLine(msgspec.Struct, rename="camel"):
+    output: str | None = None
+    stderr: bool | None = None
+    local_timestamp: Number | None = None
+    offset: int | None = None
+
+
+class Output(Body):
+    """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`."""
+
+    output_lines: list[OutputLine]
+    run_context: str | None = None
+
+    def messages(self) -> Iterator[Message]:
+        for line in self.output_lines:
+            payload = _in_context(self.run_context) | {"output": line.output or "", "stderr": bool(line.stderr)}
+            if line.offset is not None:
+                payload |= {"offset": line.offset, "sent": line.local_timestamp}
+            yield "standard_output", payload
+
+
+class Other(Body):
+    """``write/experiment/log-other``."""
+
+    key: Any
+    value: Any = None
+
+    def messages(self) -> Iterator[Message]:
+        yield "log_other", {"key": self.key, "value": self.value}
+
+
+class Html(Body):
+    """``write/experiment/html``."""
+
+    html: str | None
+    override: bool = False
+    timestamp: Number | None = None
+
+    def messages(self) -> Iterator[Message]:
+        kind = "htmlOverride" if self.override else "html"
+        yield kind, {kind: self.html or ""} | ({} if self.timestamp is None else {"sent": self.timestamp})
+
+
+class Graph(Body):
+    """``write/experiment/graph``."""
+
+    graph: str | None
+
+    def messages(self) -> Iterator[Message]:
+        yield "graph", {"graph": self.graph}
+
+
+class FilePath(Body):
+    """``write/experiment/file-path``."""
+
+    file_path: str | None
+
+    def messages(self) -> Iterator[Message]:
+        yield "file_name", {"file_name": self.file_path}
+
+
+class Git(Body):
+    """``write/experiment/git/metadata``."""
+
+    branch: str | None = None
+    origin: str | None = None
+    parent: str | None = None
+    repo_name: str | None = None
+    root: str | None = None
+    status: Any = None
+    user: str | None = None
+
+    def messages(self) -> Iterator[Message]:
+        state = {name: getattr(self, name) for name in self.__struct_fields__ if name != "experiment_key"}
+        yield "git_metadata", {"git_metadata": dict(sorted(state.items()))}
+
+
+class Dependency(msgspec.Struct):
+    name: Any
+    version: Any = None
+
+
+class Dependencies(Body):
+    """``write/experiment/dependencies``."""
+
+    log_dependencies: list[Dependency]
+    timestamp: Number | None = None
+
+    def messages(self) -> Iterator[Message]:
+        for one in self.log_dependencies:
+            yield "log_dependency", _at(self.timestamp) | {"name": one.name, "version": one.version}
+
+
+class Cloud(Body):
+    """``write/experiment/cloud-details``."""
+
+    provider: str | None = None
+    metadata: Any = None
+
+    def messages(self) -> Iterator[Message]:
+        yield "cloud_details", {"cloud_metadata": self.metadata, "provider": self.provider}
+
+
+def system_messages(told: dict[str, Any]) -> Iterator[Message]:
+    """``write/experiment/system-details``, which tells any of its fields: those that it tells, nulls included."""
+    details = {theirs: told[ours] for ours, theirs in SYSTEM_FIELDS.items() if ours in told}
+    if details:
+        yield "system_details", dict(sorted(details.items()))
+    for ours, theirs in _LISTS.items():
+        if told.get(ours) is not None:
+            yield theirs, {theirs: told[ours]}
+    for fact in told.get("logAdditionalSystemInfoList") or ():
+        yield "system_info", {"system_info": fact}
+
+
+_LISTS = {
+    "installedPackages": "installed_packages",
+    "osPackages": "os_packages",
+    "gpuStaticInfoList": "gpu_static_info",
+}
+
+
+def _number(told: Any) -> Number | None:
+    return told if type(told) in (int, float) else None
+
+
+def _in_context(context: str | None) -> dict[str, Any]:
+    return {"context": context} if context else {}
+
+
+def _at(timestamp: Number | None) -> dict[str, Any]:
+    return {} if timestamp is None else {"local_timestamp": moment(timestamp)}

@@ -1,0 +1,150 @@
+"""Calls that put models into a workspace's registry, and say more about what is there.
+
+Every one of them is a line in the archive of the experiment that registered the version; a later line about the same
+version says it anew. A tool that uploads such an archive registers the version with the first of them, and is refused
+the others.
+
+Not here: what is registered (`registry`), questions about it (`registry`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from cometfs.server.catalog.registry import FIRST, ModelVersion, registry_name
+from cometfs.server.errors import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, Refusal
+from cometfs.server.runs.schema import RegisterModel
+from cometfs.server.write_api import payloads as b
+from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+
+_VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.+-]{1,100})?")
+
+
+class _Create(b.Body):
+    experiment_model_name: str
+    registry_model_name: str | None = None
+    registry_model_description: str | None = None
+    version: str | None = None
+    version_comment: str | None = None
+    tags: list[str] | None = None
+    status: str | None = None
+    public_model: bool | None = None
+
+
+class _Fact(msgspec.Struct):
+    key: str
+    value: Any = None
+
+
+class _Facts(msgspec.Struct):
+    metadata: list[_Fact]
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    model_item_id: str
+    status: str
+
+
+def _create(delivery: Delivery) -> Any:
+    """``write/registry-model/item/create``; the same once more is no second version."""
+    asked: _Create = delivery.json(_Create)
+    index, key = delivery.journal.index, asked.experiment_key
+    experiment = index.experiments.get(key)
+    if experiment is None:
+        raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+    if asked.version is not None and not _VERSION.fullmatch(asked.version):
+        raise Refusal(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
+    told = RegisterModel(
+        model_name=asked.experiment_model_name,
+        registry_name=asked.registry_model_name,
+        workspace=experiment.project.workspace,
+        version=asked.version,
+        public=bool(asked.public_model),
+        description=asked.registry_model_description,
+        comment=asked.version_comment,
+        status=asked.status,
+        tags=asked.tags or [],
+    )
+    told.registry_name = registry_name(told)
+    model = index.registry.named(experiment.project.workspace, told.registry_name)
+    told.version = told.version or (model.next() if model else FIRST)
+    taken = model.version(told.version) if model else None
+    if taken and (taken.experiment is not experiment or taken.asked.model_name != told.model_name):
+        raise Refusal(400, f"version {told.version} of the model {told.registry_name} is registered already")
+    if taken is None:
+        _log(delivery, key, told)
+    return _told(delivery, experiment.project.workspace, told)
+
+
+def _say_metadata(delivery: Delivery) -> Any:
+    """``write/registry-model/item/<id>/metadata``: what is not named stays."""
+    found, asked = _item(delivery, delivery.text("item")), delivery.json(_Facts)
+    facts = {fact.key: fact.value for fact in asked.metadata}
+    return _say(delivery, found, metadata=(found.asked.metadata or {}) | facts)
+
+
+def _say_status(delivery: Delivery) -> Any:
+    asked: _Status = delivery.json(_Status)
+    return _say(delivery, _item(delivery, asked.model_item_id), status=asked.status)
+
+
+def _add_stage(delivery: Delivery) -> Any:
+    """``write/registry-model/item/stage``, a GET. What was a stage once is called a tag today."""
+    found, stage = _item(delivery, delivery.text("modelItemId")), delivery.text("stage")
+    return _say(delivery, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
+
+
+def _drop_stage(delivery: Delivery) -> Any:
+    """``write/registry-model/item/stage/delete``, a GET."""
+    found, stage = _item(delivery, delivery.text("modelItemId")), delivery.text("stage")
+    kept = [[one for one in words or [] if one != stage] for words in (found.asked.tags, found.asked.stages)]
+    return _say(delivery, found, tags=kept[0], stages=kept[1])
+
+
+def _say(delivery: Delivery, found: ModelVersion, **changes: Any) -> Any:
+    asked = msgspec.structs.replace(
+        found.asked, version=found.number, workspace=_workspace(found), registry_name=registry_name(found.asked)
+    )
+    _log(delivery, found.experiment.key, msgspec.structs.replace(asked, **changes))
+    return DONE
+
+
+def _log(delivery: Delivery, key: str, told: RegisterModel) -> None:
+    payload = {
+        name: getattr(told, name) for name in told.__struct_fields__ if name not in ("local_timestamp", "context")
+    }
+    delivery.journal.log(key, [("register_model", payload | {"experiment_id": key, "status_configuration": None})])
+
+
+def _told(delivery: Delivery, workspace: str, told: RegisterModel) -> Any:
+    model = delivery.journal.index.registry.named(workspace, registry_name(told))
+    assert model is not None
+    version = model.version(told.version or "")
+    assert version is not None
+    return {"registryModelId": model.id, "registryModelItemId": version.id}
+
+
+def _workspace(found: ModelVersion) -> str:
+    return found.asked.workspace or found.experiment.project.workspace
+
+
+def _item(delivery: Delivery, identity: str) -> ModelVersion:
+    found = delivery.journal.index.registry.items.get(identity)
+    if found is None:
+        raise Refusal(404, f"registry model item {identity[:60]} does not exist", NO_SUCH_MODEL)
+    return found
+
+
+POSTED: dict[str, Endpoint] = {
+    "write/registry-model/item/create": _create,
+    "write/registry-model/item/status": _say_status,
+    "write/registry-model/item/{item}/metadata": _say_metadata,
+}
+
+BY_GET: dict[str, Endpoint] = {
+    "write/registry-model/item/stage": _add_stage,
+    "write/registry-model/item/stage/delete": _drop_stage,
+}

@@ -1,0 +1,257 @@
+"""One function for each kind of upload: which line of the archive tells of it.
+
+An upload that comes twice, because its answer was lost, has the id and the bytes of the first: it changes nothing.
+
+Not here: how files are taken in (`receive`), how lines look (`upload_lines`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from cometfs.server.catalog.artifacts import AboutFile
+from cometfs.server.errors import Refusal
+from cometfs.server.runs.record import Asset
+from cometfs.server.runs.schema import Number
+from cometfs.server.storage.experiment_json import now
+from cometfs.server.storage.run_dir import refused_if_full
+from cometfs.server.write_api import payloads as b
+from cometfs.server.write_api.artifacts import version_to_fill
+from cometfs.server.write_api.body import value_of
+from cometfs.server.write_api.multipart import Upload
+from cometfs.server.write_api.receive import Desk, Take, arriving, is_there
+from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+from cometfs.server.write_api.upload_lines import (
+    asset_id,
+    file_upload,
+    metadata_of,
+    new_id,
+    placement,
+    remote_file,
+    scene,
+)
+
+LIMITS_3D = {
+    "maxPoints": 1_000_000,
+    "maxPointsFileSizeInBytes": 1 << 30,
+    "maxBoxes": 100_000,
+    "maxBoxesFileSizeInBytes": 1 << 30,
+}
+"""comet_ml thins out what has more points than it is told."""
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+async def _asset(desk: Desk, request: Request, upload: Upload) -> Any:
+    """``asset/upload`` and ``write/experiment/upload-asset``: a file, or a link to one."""
+    query = request.query_params
+    kind = query.get("type") or "asset"
+    name = query.get("fileName") or Path(upload.file_name or "").name or "unnamed"
+    return await _kept(desk, {**query, "fileName": name}, upload, kind, asset_id(query, "assetId"), "assetId")
+
+
+async def _visualization(desk: Desk, request: Request, upload: Upload) -> Any:
+    """``visualizations/upload``: an image; what else goes that way says so."""
+    query = request.query_params
+    return await _kept(
+        desk, query, upload, query.get("type") or "visualization", asset_id(query, "imageId", "assetId"), "imageId"
+    )
+
+
+async def _kept(desk: Desk, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str) -> Any:
+    metadata = metadata_of(upload.texts["metadata"]) if "metadata" in upload.texts else _in_query(query)
+    if query.get("artifactVersionId"):
+        name = query.get("fileName") or query.get("figName") or Path(upload.file_name or "").name or "unnamed"
+        return _of_artifact(desk, query, upload, AboutFile(name, identity, metadata=metadata or None))
+    experiment = desk.experiment(query.get("experimentId") or query.get("experimentKey"))
+    placed = placement(query, identity, kind_of_id)
+    if "link" in upload.texts:
+        desk.journal.log(experiment.key, [remote_file(kind, upload.texts["link"], placed, metadata)])
+    elif not await is_there(experiment.record.assets.get(identity), upload):
+        desk.keep(experiment.key, upload, lambda member: file_upload(kind, member, placed, metadata, now()))
+    return _answer(identity)
+
+
+def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
+    """comet_ml's API puts metadata there as well, and loses the values of most of them."""
+    try:
+        return metadata_of(query.get("metadata"))
+    except Refusal:
+        return {}
+
+
+def _of_artifact(desk: Desk, query: Mapping[str, str], upload: Upload, about: AboutFile) -> Any:
+    version = version_to_fill(desk.journal.index, query["artifactVersionId"])
+    about.type = query.get("type")
+    if "link" in upload.texts:
+        about.link = upload.texts["link"]
+        desk.artifacts.link(version, about)
+    else:
+        desk.artifacts.keep(version, about, upload.file())
+    return _answer(about.asset_id)
+
+
+async def _git_patch(desk: Desk, request: Request, upload: Upload) -> Any:
+    """``git-patch/upload`` and ``write/experiment/git/patch``: a zip that holds ``git_diff.patch``."""
+    experiment = desk.experiment(request.query_params.get("experimentId") or request.query_params.get("experimentKey"))
+    if not await is_there(experiment.record.patch, upload):
+        desk.keep(experiment.key, upload, lambda member: file_upload("git-patch", member, None, {}, now()))
+    return DONE
+
+
+def _answer(identity: str) -> Any:
+    return DONE | {"assetId": identity}
+
+
+class _Code(b.Body):
+    code: str
+
+
+def _code(delivery: Delivery) -> Any:
+    """``write/experiment/code``: the script of the run, which archives have as a file."""
+    asked: _Code = delivery.json(_Code)
+    desk, content = Desk(delivery.journal, delivery.artifacts), asked.code.encode("utf-8", "replace")
+    desk.experiment(asked.experiment_key)
+    placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
+    said = {"source_code_type": "experiment_creation"}
+    with refused_if_full():
+        arrived = arriving(delivery.journal) / new_id()
+        try:
+            arrived.write_bytes(content)
+            upload = Upload(path=arrived, size=len(content))
+            desk.keep(asked.experiment_key, upload, lambda name: file_upload("source_code", name, placed, said, now()))
+        finally:
+            arrived.unlink(missing_ok=True)
+    return DONE
+
+
+# -- 3-D images --------------------------------------------------------------------------------------------------------
+
+
+class _Scene(b.Body):
+    user_file_name: str
+    asset_type: str | None = None
+    metadata: str | None = None
+    step: Number | None = None
+
+
+class _Item(b.Body):
+    asset_id: str
+    user_file_name: str
+    asset_item_type: str | None = None
+
+
+def _create(delivery: Delivery) -> Any:
+    """``asset``: an asset whose files come later, which only 3-D images are."""
+    asked: _Scene = delivery.json(_Scene)
+    if asked.asset_type != "3d-image":
+        raise Refusal(400, f"an asset of type {asked.asset_type!r} comes with its file")
+    identity = new_id()
+    message = scene(identity, asked.user_file_name, step=asked.step, metadata=metadata_of(asked.metadata))
+    delivery.journal.log(asked.experiment_key, [message])
+    return {"assetId": identity}
+
+
+async def _item(desk: Desk, _: Request, upload: Upload) -> Any:
+    """``asset/asset-item``: points or boxes of a 3-D image."""
+    asked: _Item = _params(upload, _Item)
+    found = _scene_of(desk, asked.experiment_key, asked.asset_id)
+    items = desk.experiment(asked.experiment_key).record.assets
+    same = next((items[one] for one in found.items if one in items and items[one].name == asked.user_file_name), None)
+    if not await is_there(same, upload):
+        item = {"file_name": asked.user_file_name, "type": asked.asset_item_type}
+        desk.keep(
+            asked.experiment_key,
+            upload,
+            lambda member: scene(found.id, found.name, step=found.step, items=[item | {"file_path": member}]),
+        )
+    return _answer(asked.asset_id)
+
+
+async def _thumbnail(desk: Desk, request: Request, upload: Upload) -> Any:
+    """``asset/<id>/thumbnail``: the picture of a 3-D image."""
+    asked: b.Body = _params(upload, b.Body)
+    found = _scene_of(desk, asked.experiment_key, request.path_params["asset"])
+    if not await is_there(found, upload):
+        desk.keep(
+            asked.experiment_key,
+            upload,
+            lambda member: scene(found.id, found.name, step=found.step, thumbnail=member),
+        )
+    return DONE
+
+
+def _scene_of(desk: Desk, key: str, identity: str) -> Asset:
+    found = desk.experiment(key).record.assets.get(identity)
+    if found is None or found.type != "3d-image":
+        raise Refusal(400, f"there is no 3-D image {identity[:60]}")
+    return found
+
+
+def _params(upload: Upload, shape: type[Any]) -> Any:
+    return value_of(upload.texts.get("requestParams", "").encode(), shape)
+
+
+# -- models elsewhere --------------------------------------------------------------------------------------------------
+
+
+class _RemoteFile(msgspec.Struct, rename="camel"):
+    file_name: str
+    remote_url: str
+    asset_id: str | None = None
+    metadata: Any = None
+
+
+class _RemoteModel(b.Body):
+    model_name: str
+    remote_entities: list[_RemoteFile]
+
+
+def _remote_model(delivery: Delivery) -> Any:
+    """``asset/log-remote-model``."""
+    asked: _RemoteModel = delivery.json(_RemoteModel)
+    files = [
+        {"assetId": one.asset_id or new_id(), "fileName": one.file_name, "remoteUrl": one.remote_url}
+        | ({"metadata": _object(one.metadata)} if one.metadata else {})
+        for one in asked.remote_entities
+    ]
+    delivery.journal.log(
+        asked.experiment_key, [("remote_model", {"model_name": asked.model_name, "remote_assets": files})]
+    )
+    return DONE
+
+
+def _object(metadata: Any) -> dict[str, Any]:
+    return metadata_of(metadata if isinstance(metadata, str) else msgspec.json.encode(metadata).decode())
+
+
+UPLOADED: dict[str, Take] = {
+    "asset/upload": _asset,
+    "visualizations/upload": _visualization,
+    "git-patch/upload": _git_patch,
+    "asset/asset-item": _item,
+    "asset/{asset}/thumbnail": _thumbnail,
+}
+"""Bodies of several parts that are posted, or put, below ``/clientlib/``."""
+
+WRITTEN: dict[str, Take] = {
+    "write/experiment/upload-asset": _asset,
+    "write/experiment/git/patch": _git_patch,
+}
+"""The same below ``/api/rest/v2/``."""
+
+POSTED: dict[str, Endpoint] = {"write/experiment/code": _code}
+"""POSTs below ``/api/rest/v2/`` that are JSON."""
+
+SAID: dict[str, Endpoint] = {
+    "asset": _create,
+    "asset/3d-limits": lambda _: LIMITS_3D,
+    "asset/log-remote-model": _remote_model,
+}
+"""POSTs below ``/clientlib/`` that are JSON."""
