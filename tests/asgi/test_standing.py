@@ -14,11 +14,11 @@ import trio
 import trio.testing
 
 from cometfs.errors import Gone
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.limits import BRIEF, Patience
 from cometfs.fuse.operations import Operations
-from cometfs.fuse.standing import AGAIN, PAUSE, Standing
 from cometfs.lease import FINISHED, LISTING, RUNNING
+from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.limits import BRIEF, Patience
+from cometfs.mountstate.revalidate import AGAIN, PAUSE, Standing
 from cometfs.tree.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, at
 

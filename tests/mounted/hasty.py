@@ -7,9 +7,9 @@ from cometfs import lease
 lease.LISTING = lease.Lease(1.0)
 lease.SETTLING = lease.Lease(2.0)
 
-from cometfs.fuse import standing  # noqa: E402
+from cometfs.mountstate import revalidate  # noqa: E402
 
-standing.PAUSE = 0.5  # as in earnest, what was asked in vain still holds when it is asked for again
+revalidate.PAUSE = 0.5  # as in earnest, what was asked in vain still holds when it is asked for again
 
 from cometfs.cli import main  # noqa: E402  # those that take the lease by name take this one
 

@@ -23,7 +23,7 @@ PROJECT = "tabular/wine-cultivars"
 FOREST = f"{PROJECT}/forest-200"
 TAGS, EXPERIMENTS, PROJECTS = "experiment/tags", "/experiments?", "/projects?"
 
-ONE_BY_ONE = "import cometfs.fuse.notices as notices\nnotices.ALL_END = 99\n"
+ONE_BY_ONE = "import cometfs.fuse.notify as notices\nnotices.ALL_END = 99\n"
 """What Python runs first: the mount finds a kernel that cannot end all names at once, as those before 6.16 cannot."""
 
 

@@ -17,14 +17,14 @@ import trio.testing
 
 from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
-from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import AT_A_TIME, Inode, Inodes
-from cometfs.fuse.limits import Patience, is_dying
-from cometfs.fuse.notices import Notices
+from cometfs.fuse.notify import Notices
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.fuse.standing import GONE
 from cometfs.lease import Lease
+from cometfs.mountstate.handles import Handles
+from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
+from cometfs.mountstate.limits import Patience, is_dying
+from cometfs.mountstate.revalidate import GONE
 from cometfs.tree.node import At, Dir, File
 from cometfs.tree.place import Attributes, Content, Node
 

@@ -12,10 +12,10 @@ import trio.testing
 
 from cometfs import lease
 from cometfs.errors import CometFSError, Unreachable
-from cometfs.fuse.handles import Handles, Shared
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.live import BREATH, GRACE, REST, Live
-from cometfs.fuse.notices import Notices
+from cometfs.fuse.notify import Notices
+from cometfs.mountstate.follow import BREATH, GRACE, REST, Live
+from cometfs.mountstate.handles import Handles, Shared
+from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.tree.node import At, Dir, File, Source, Stream
 from cometfs.tree.place import Attributes, Content, Node
 

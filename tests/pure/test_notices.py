@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.fuse import notices
-from cometfs.fuse.kernel import Entry
-from cometfs.fuse.notices import ENTRY, HEADER, PATIENCE, Notices
+from cometfs.fuse import notify
+from cometfs.fuse.notify import ENTRY, HEADER, PATIENCE, Notices
+from cometfs.mountstate.kernel import Entry
 
 SIZE = HEADER.size + ENTRY.size + 2
 """Bytes of a notice of a name of one letter."""
@@ -104,7 +104,7 @@ async def test_names_that_are_absent_are_few_and_looked_through_once_in_a_while(
         sweeps.append(self)
         sweep(self)
 
-    monkeypatch.setattr(notices, "ABSENCES", 3)
+    monkeypatch.setattr(notify, "ABSENCES", 3)
     monkeypatch.setattr(Notices, "_sweep", counted)
     absent = kernel.notices.absent
     assert [absent(directory, b"a", 10.0) for directory in (7, 8, 8, 9)] == [10.0] * 4

@@ -10,10 +10,10 @@ import trio
 import trio.testing
 
 from cometfs import errors, lease
-from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import Inodes
-from cometfs.fuse.limits import Patience
-from cometfs.fuse.outage import Outage
+from cometfs.mountstate.handles import Handles
+from cometfs.mountstate.inodes import Inodes
+from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.stale_if_error import Outage
 from cometfs.tree.node import At, Dir, File
 from cometfs.tree.place import Content, Node, Opened
 

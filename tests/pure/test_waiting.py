@@ -10,7 +10,7 @@ import pyfuse3
 import pytest
 import trio
 
-from cometfs.fuse import waiting
+from cometfs.compat import pyfuse3_wait
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def test_other_tasks_have_their_turn_while_requests_never_end(pipe: tuple[
         await trio.lowlevel.wait_readable(reader)
         return True
 
-    wait = waiting.look_first(original, reader)
+    wait = pyfuse3_wait.look_first(original, reader)
     answered = 0
     at_turns: list[int] = []
     with trio.CancelScope() as busy:
@@ -48,7 +48,7 @@ async def test_other_tasks_have_their_turn_while_requests_never_end(pipe: tuple[
                 assert await wait()
                 answered += 1
     between = [after - before for before, after in pairwise(at_turns)]
-    assert max(between) >= waiting.AT_ONCE, "trio was asked for every request"
+    assert max(between) >= pyfuse3_wait.AT_ONCE, "trio was asked for every request"
 
 
 async def test_a_request_that_another_task_took_is_waited_for_again(pipe: tuple[int, int]) -> None:
@@ -64,7 +64,7 @@ async def test_a_request_that_another_task_took_is_waited_for_again(pipe: tuple[
         await trio.lowlevel.checkpoint()
         return True
 
-    assert await waiting.look_first(original, reader)()
+    assert await pyfuse3_wait.look_first(original, reader)()
     assert woken == 3
 
 
@@ -75,28 +75,28 @@ async def test_the_end_of_the_mount_is_passed_on(pipe: tuple[int, int]) -> None:
         await trio.lowlevel.checkpoint()
         return False
 
-    assert not await waiting.look_first(original, pipe[0])()
+    assert not await pyfuse3_wait.look_first(original, pipe[0])()
 
 
 def test_only_a_known_pyfuse3_waits_so_and_only_while_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown version, a name that is gone, a descriptor that cannot be told: pyfuse3 is left alone."""
-    original = getattr(pyfuse3, waiting.NAME)
-    with waiting.looking_first({0}):
-        assert getattr(pyfuse3, waiting.NAME) is not original
-    assert getattr(pyfuse3, waiting.NAME) is original
+    original = getattr(pyfuse3, pyfuse3_wait.NAME)
+    with pyfuse3_wait.looking_first({0}):
+        assert getattr(pyfuse3, pyfuse3_wait.NAME) is not original
+    assert getattr(pyfuse3, pyfuse3_wait.NAME) is original
     for opened in (set(), {3, 4}):
-        with waiting.looking_first(opened):
-            assert getattr(pyfuse3, waiting.NAME) is original
+        with pyfuse3_wait.looking_first(opened):
+            assert getattr(pyfuse3, pyfuse3_wait.NAME) is original
     monkeypatch.setattr(pyfuse3, "__version__", "3.5.0.post1")
-    with waiting.looking_first({0}):
-        assert getattr(pyfuse3, waiting.NAME) is original
+    with pyfuse3_wait.looking_first({0}):
+        assert getattr(pyfuse3, pyfuse3_wait.NAME) is original
     monkeypatch.undo()
-    monkeypatch.delattr(pyfuse3, waiting.NAME)
-    with waiting.looking_first({0}):
-        assert not hasattr(pyfuse3, waiting.NAME)
+    monkeypatch.delattr(pyfuse3, pyfuse3_wait.NAME)
+    with pyfuse3_wait.looking_first({0}):
+        assert not hasattr(pyfuse3, pyfuse3_wait.NAME)
 
 
 def test_the_locked_pyfuse3_is_known() -> None:
     """Otherwise every mount would wait the slow way, and nobody would notice."""
-    assert pyfuse3.__version__ in waiting.KNOWN
-    assert hasattr(pyfuse3, waiting.NAME)
+    assert pyfuse3.__version__ in pyfuse3_wait.KNOWN
+    assert hasattr(pyfuse3, pyfuse3_wait.NAME)

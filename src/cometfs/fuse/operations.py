@@ -1,6 +1,6 @@
 """The handlers: each takes a place from an inode, makes one call to the tree, and replies.
 
-Not here: what replies are made of (replies.py), and requests to change something (refusals.py, writable.py).
+Not here: what replies are made of (replies.py), and requests to change something (readonly.py, writable.py).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
-from cometfs.fuse.handles import Handles, OpenDir
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.limits import Patience
-from cometfs.fuse.live import Live
-from cometfs.fuse.notices import Notices
-from cometfs.fuse.outage import Outage
-from cometfs.fuse.refresh import Refresh
-from cometfs.fuse.refusals import Refusals, is_touch, refuse, runs, writes
+from cometfs.fuse.notify import Notices
+from cometfs.fuse.readonly import Refusals, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.fuse.standing import Standing
+from cometfs.mountstate.follow import Live
+from cometfs.mountstate.handles import Handles, OpenDir
+from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.invalidate import Refresh
+from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.revalidate import Standing
+from cometfs.mountstate.stale_if_error import Outage
 from cometfs.tree import names
 from cometfs.tree.place import Content, Listing
 from cometfs.tree.vfs import Vfs

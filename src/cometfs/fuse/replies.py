@@ -1,7 +1,7 @@
 """What the kernel is told when it asks: entries, attributes, open files, and for how long it may believe them.
 
 Size, lease and whether the kernel's pages are right come from one snapshot, and are stated here. Not here: what it asks
-(operations.py), what it is told unasked (notices.py), and about drafts (writable.py).
+(operations.py), what it is told unasked (notify.py), and about drafts (writable.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import trio
 from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken
 
 from cometfs.errors import Superseded
-from cometfs.fuse.handles import Handles, OpenDir
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.live import Live
-from cometfs.fuse.notices import Notices
-from cometfs.fuse.standing import DOUBTED
+from cometfs.fuse.notify import Notices
+from cometfs.mountstate.follow import Live
+from cometfs.mountstate.handles import Handles, OpenDir
+from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.revalidate import DOUBTED
 from cometfs.tree import names
 from cometfs.tree.place import Attributes, Content, Node, Opened
 from cometfs.tree.vfs import Vfs

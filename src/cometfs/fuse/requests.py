@@ -24,7 +24,7 @@ from cometfs.errors import (
     Superseded,
 )
 from cometfs.fuse.errnos import errno_of
-from cometfs.fuse.limits import Patience
+from cometfs.mountstate.limits import Patience
 
 log = logging.getLogger(__name__)
 

@@ -19,16 +19,16 @@ from typing import Any
 import pyfuse3
 import trio
 
+from cometfs.compat.pyfuse3_wait import descriptors, looking_first
 from cometfs.errors import SetupError
 from cometfs.fuse import unmounting
 from cometfs.fuse.capture import stderr_of_fuse
-from cometfs.fuse.limits import Patience
 from cometfs.fuse.mountinfo import SUBTYPE, is_dead, mount_at, mounts, resolve
 from cometfs.fuse.occupants import Occupant, occupants
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
-from cometfs.fuse.waiting import descriptors, looking_first
 from cometfs.fuse.writable import WritableOperations
+from cometfs.mountstate.limits import Patience
 from cometfs.tree.vfs import Vfs
 
 TASKS = 400

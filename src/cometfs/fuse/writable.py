@@ -16,12 +16,12 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
 from cometfs.errors import TooBig
-from cometfs.fuse.callers import still_holds
-from cometfs.fuse.inodes import Inode
-from cometfs.fuse.limits import Patience
 from cometfs.fuse.operations import Operations
-from cometfs.fuse.refusals import is_touch, writes
+from cometfs.fuse.procfs import still_holds
+from cometfs.fuse.readonly import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
+from cometfs.mountstate.inodes import Inode
+from cometfs.mountstate.limits import Patience
 from cometfs.tree import names
 from cometfs.tree.vfs import Vfs
 from cometfs.tree.writeback import Draft

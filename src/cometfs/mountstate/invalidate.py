@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import trio
 
-from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import AT_A_TIME, Inode, Inodes
-from cometfs.fuse.kernel import Entry, Invalidator
-from cometfs.fuse.live import Live
-from cometfs.fuse.standing import DOUBTED
+from cometfs.mountstate.follow import Live
+from cometfs.mountstate.handles import Handles
+from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
+from cometfs.mountstate.kernel import Entry, Invalidator
+from cometfs.mountstate.revalidate import DOUBTED
 from cometfs.tree import names
 from cometfs.tree.node import Dir, File
 from cometfs.tree.scope import Scope

@@ -16,11 +16,11 @@ import trio
 
 from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError, NotFound
-from cometfs.fuse.handles import Handles, Shared
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.kernel import Waker
-from cometfs.fuse.standing import Standing
 from cometfs.lease import MISSING
+from cometfs.mountstate.handles import Handles, Shared
+from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.kernel import Waker
+from cometfs.mountstate.revalidate import Standing
 from cometfs.tree.files import may_change
 from cometfs.tree.place import Opened
 from cometfs.tree.vfs import Vfs

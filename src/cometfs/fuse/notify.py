@@ -21,7 +21,7 @@ from functools import cached_property
 import pyfuse3
 import trio
 
-from cometfs.fuse.kernel import Entry
+from cometfs.mountstate.kernel import Entry
 
 HEADER = struct.Struct("=IiQ")
 """fuse_out_header: bytes in all, what it is, 0 for what answers no request."""

@@ -42,7 +42,7 @@ class Inode:
         """The size that the kernel was last told: what it is told again while nobody knows better."""
         self.children: dict[str, Inode] | None = None
         self.until = 0.0
-        """The moment, on trio's clock, until which it is known to stand for `node`: see standing.py."""
+        """The moment, on trio's clock, until which it is known to stand for `node`: see revalidate.py."""
 
     def is_within(self, other: Inode) -> bool:
         """Whether it is `other` or lies below it."""

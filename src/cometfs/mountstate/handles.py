@@ -5,7 +5,7 @@ inode, so all handles of an inode that are open at once share one snapshot: two 
 that grows gets its new bytes for all of them at once; one that the file has turned away from stays with its inode, and
 the name is given another one.
 
-Not here: when it is asked again what an open file is now (live.py).
+Not here: when it is asked again what an open file is now (follow.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from cometfs.errors import Stale
-from cometfs.fuse.inodes import Inode
+from cometfs.mountstate.inodes import Inode
 from cometfs.tree.place import Node, Opened
 
 

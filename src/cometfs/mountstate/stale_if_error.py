@@ -1,7 +1,7 @@
 """What followed files were, for whoever comes to their names while nobody says what they are.
 
 `tail -F` goes back to the name at every stop. What it cannot open there it takes for another file, all of which it
-prints once more when it can. Not here: those who have a file open (live.py).
+prints once more when it can. Not here: those who have a file open (follow.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TypeVar
 import trio
 
 from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
-from cometfs.fuse.handles import Handles
-from cometfs.fuse.inodes import Inode
-from cometfs.fuse.limits import Patience
-from cometfs.fuse.standing import Standing
+from cometfs.mountstate.handles import Handles
+from cometfs.mountstate.inodes import Inode
+from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.revalidate import Standing
 from cometfs.tree.place import Node, Opened
 from cometfs.tree.vfs import Vfs
 

@@ -16,8 +16,8 @@ from typing import NoReturn, cast
 import trio
 
 from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
-from cometfs.fuse.inodes import Inode, Inodes
-from cometfs.fuse.limits import Patience
+from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.limits import Patience
 from cometfs.tree.place import Listing, declared
 from cometfs.tree.vfs import Vfs
 

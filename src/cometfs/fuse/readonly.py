@@ -16,8 +16,8 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFields
 
 from cometfs.errors import ReadOnly
-from cometfs.fuse.limits import Patience
 from cometfs.fuse.requests import at_once
+from cometfs.mountstate.limits import Patience
 from cometfs.tree.place import Attributes
 
 NOW = 2_000_000_000
