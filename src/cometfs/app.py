@@ -21,15 +21,14 @@ import trio
 
 from cometfs import exposure
 from cometfs._version import __version__
-from cometfs.cache.account_lock import AccountLock
-from cometfs.cache.budget import Budget
-from cometfs.cache.disk import Bodies
-from cometfs.cache.flight import Flights
-from cometfs.cache.index import Index
-from cometfs.cache.keeper import Keeper
-from cometfs.cache.library import Library
+from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.memory import Memory
-from cometfs.cache.room import Room
+from cometfs.cache.persistent.account_lock import AccountLock
+from cometfs.cache.persistent.blobs import Library
+from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.writebehind import Keeper
+from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
 from cometfs.config import MountSettings, ServeSettings, account_in_use, cache_directory
@@ -37,6 +36,7 @@ from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.fuse import session
 from cometfs.lease import RUNNING, Lease
+from cometfs.quota.limiter import Budget
 from cometfs.tree.answers import Answers
 from cometfs.tree.layout import tree
 from cometfs.tree.scope import owner_of

@@ -17,7 +17,7 @@ from cometfs._version import __version__
 from cometfs.errors import CometFSError, SetupError
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
-    from cometfs.cache.inspection import Contents, Findings
+    from cometfs.cache.persistent.inspection import Contents, Findings
 
 P = ParamSpec("P")
 
@@ -378,7 +378,7 @@ def cache() -> None:
 def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
     """Show what is cached for each account, and its size."""
     from cometfs import config
-    from cometfs.cache.inspection import look
+    from cometfs.cache.persistent.inspection import look
 
     found = [(account, look(account.folder)) for account in config.accounts(cache_dir)]
     if as_json:
@@ -426,7 +426,7 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
     Open files stay readable. Mounts fetch again.
     """
     from cometfs import config
-    from cometfs.cache.inspection import clear
+    from cometfs.cache.persistent.inspection import clear
 
     found = config.accounts(cache_dir, url)
     for account in found:
@@ -444,7 +444,7 @@ def verify_cache(cache_dir: Path | None) -> None:
     The exit status is 1 if there were any.
     """
     from cometfs import config
-    from cometfs.cache.inspection import verify
+    from cometfs.cache.persistent.inspection import verify
 
     console.log_to_stderr("error")
     found = config.accounts(cache_dir)

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from cometfs.cache.database import FILE
-from cometfs.cache.occupancy import occupied
+from cometfs.cache.persistent.occupancy import occupied
 from cometfs.comet.address import parse_address
 from cometfs.comet.settings import find_settings
+from cometfs.database import FILE
 from cometfs.errors import SetupError
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand

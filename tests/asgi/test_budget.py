@@ -13,11 +13,11 @@ import trio
 import trio.testing
 
 from cometfs.app import open_budget, open_vfs
-from cometfs.cache.budget import AT_ONCE, Budget
 from cometfs.caller import AHEAD, CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import Throttled, Withheld
+from cometfs.quota.limiter import AT_ONCE, Budget
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Index, open_directory
 from tests.asgi.conftest import Wire, at, names, read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from cometfs.cache.tables import FORMAT
+from cometfs.cache.persistent.schema import FORMAT
 from cometfs.tree.node import Dir, Link
 from cometfs.tree.place import Node
 from cometfs.tree.vfs import Vfs

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import trio
 
-from cometfs.cache import keeper
-from cometfs.cache.disk import Bodies
-from cometfs.cache.index import Index
-from cometfs.cache.keeper import Keeper
-from cometfs.cache.library import Library
-from cometfs.cache.room import Room
+from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.persistent import writebehind
+from cometfs.cache.persistent.blobs import Library
+from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.writebehind import Keeper
 
 KEYS = 60
 
@@ -65,7 +65,7 @@ def read_answer(kept: Keeper, number: int) -> bool:
 
 
 async def main(folder: Path, budget: int, rounds: int) -> None:
-    keeper.FLUSH = 0.001
+    writebehind.FLUSH = 0.001
     index = Index(folder)
     index.open()
     room = Room(index, budget)

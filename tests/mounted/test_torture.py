@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from cometfs.cache.inspection import verify
+from cometfs.cache.persistent.inspection import verify
 from tests.mounted.hammer import KEYS
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.cache.allowance import KEPT_BACK, Level, filled, full, left, shut, shut_for, taken, until_full, until_one
 from cometfs.caller import Urgency
+from cometfs.quota.token_bucket import (
+    KEPT_BACK,
+    Level,
+    filled,
+    full,
+    left,
+    shut,
+    shut_for,
+    taken,
+    until_full,
+    until_one,
+)
 
 RATE = 15_000.0
 NOW = 1_800_000_000.0

@@ -11,9 +11,9 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.cache.disk import NEARLY_DONE, Bodies
-from cometfs.cache.flight import Flights
+from cometfs.cache.downloads.downloads import NEARLY_DONE, Bodies
 from cometfs.cache.memory import FEW, SWEEP, Held, Memory
+from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store, with_items_of
 from cometfs.errors import NotFound, Unreachable
 from cometfs.lease import MISSING, Lease

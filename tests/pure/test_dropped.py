@@ -11,13 +11,13 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.cache.disk import Bodies
-from cometfs.cache.flight import Flights
-from cometfs.cache.index import Index
-from cometfs.cache.keeper import DROPS, Keeper
-from cometfs.cache.library import Library
+from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.memory import Memory
-from cometfs.cache.room import Room
+from cometfs.cache.persistent.blobs import Library
+from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.writebehind import DROPS, Keeper
+from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.errors import NotFound
 from cometfs.lease import Lease

@@ -15,15 +15,15 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.cache import database
-from cometfs.cache.disk import Bodies
-from cometfs.cache.index import FOLDER, GRACE, Index
-from cometfs.cache.inspection import Findings, clear, look, verify
-from cometfs.cache.keeper import Keeper
-from cometfs.cache.library import BLOCK, Library
-from cometfs.cache.room import FLOOR, Disk, Room, first_to_go, too_much
-from cometfs.cache.rows import Answer, Changes, KeptBody, Row
-from cometfs.cache.tables import ANSWERS, BODIES, FORMAT, TOTALS
+from cometfs import database
+from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.persistent.blobs import BLOCK, Library
+from cometfs.cache.persistent.eviction import FLOOR, Disk, Room, first_to_go, too_much
+from cometfs.cache.persistent.index import FOLDER, GRACE, Index
+from cometfs.cache.persistent.inspection import Findings, clear, look, verify
+from cometfs.cache.persistent.rows import Answer, Changes, KeptBody, Row
+from cometfs.cache.persistent.schema import ANSWERS, BODIES, FORMAT, TOTALS
+from cometfs.cache.persistent.writebehind import Keeper
 from cometfs.errors import Stale
 
 NOON = 1_700_000_000.0
@@ -273,7 +273,7 @@ async def test_a_process_that_dies_between_name_and_row_leaves_nothing(account: 
     script = """
 import os, signal, sys, trio
 from pathlib import Path
-from cometfs.cache.index import Index
+from cometfs.cache.persistent.index import Index
 from tests.pure.test_kept import Account, fetch
 Index.keep_body = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 trio.run(fetch, Account(Path(sys.argv[1])), "k", b"content")

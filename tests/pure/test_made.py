@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import trio
 
-from cometfs.cache.flight import Flights
 from cometfs.cache.memory import Held, Memory
+from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.tree.layout import tree
 from cometfs.tree.layout.experiment import METRIC_CSV, PLOT_SVG

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.cache.occupancy import occupied
+from cometfs.cache.persistent.occupancy import occupied
 
 
 def test_folder_that_nothing_came_of_goes(tmp_path: Path) -> None:

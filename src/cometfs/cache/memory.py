@@ -1,6 +1,6 @@
 """The cache in memory: a byte budget, a lease on each value, least recently used goes first.
 
-Not here: how values are made, and who waits for them (flight.py, store.py).
+Not here: how values are made, and who waits for them (singleflight.py, store.py).
 """
 
 from __future__ import annotations

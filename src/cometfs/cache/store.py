@@ -1,6 +1,6 @@
 """Answers under keys: from memory while their lease holds, else from disk, else loaded once for all who ask.
 
-Not here: what the keys mean and how an answer is asked for (tree/), and how the disk keeps them (keeper.py).
+Not here: what the keys mean and how an answer is asked for (tree/), and how the disk keeps them (writebehind.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from cometfs.cache.flight import Flights
 from cometfs.cache.memory import Held, Memory, Which
+from cometfs.cache.singleflight import Flights
 from cometfs.errors import NotFound
 from cometfs.lease import MISSING, RUNNING, Lease
 

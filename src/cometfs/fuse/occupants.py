@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.cache.budget import command_of
+from cometfs.quota.limiter import command_of
 
 SHOWN = 8
 """Processes that are named; the rest is counted."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import trio
 
-from cometfs.cache.disk import Bodies
-from cometfs.cache.disk import Stream as Arriving
+from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads.downloads import Stream as Arriving
 from cometfs.cache.memory import Held
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER, Urgency

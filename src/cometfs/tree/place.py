@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
-from cometfs.cache.disk import Bodies, Body
+from cometfs.cache.downloads.downloads import Bodies, Body
 from cometfs.tree import names
 from cometfs.tree.node import At, Dir, Each, File, Link, fixed_of
 

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from cometfs.cache.arriving import Stream as Arriving
+from cometfs.cache.downloads.pump import Stream as Arriving
 from cometfs.comet.sniffing import LOOK, is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
 from cometfs.tree.node import At, Stream

@@ -2,8 +2,8 @@
 renewed before anybody misses it only while more than two fifths are.
 
 A mount takes tokens from the account's bucket a few at a time and writes down who spent them when it takes the next
-ones. Not here: the bucket's arithmetic (allowance.py), its place (ledger.py), the calls themselves (comet/calls.py).
-"""
+ones. Not here: the bucket's arithmetic (token_bucket.py), its place (sqlite_bucket.py), the calls themselves
+(comet/calls.py). """
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import trio
 
-from cometfs.cache.allowance import KEPT_BACK, LONGEST_SHUT, Level, left, shut_for, until_full, until_one
-from cometfs.cache.ledger import MINUTE, Ledger, Spent
 from cometfs.caller import CALLER, Caller, Urgency
 from cometfs.errors import Throttled, Withheld
+from cometfs.quota.sqlite_bucket import MINUTE, Ledger, Spent
+from cometfs.quota.token_bucket import KEPT_BACK, LONGEST_SHUT, Level, left, shut_for, until_full, until_one
 
 AT_ONCE = 8
 """Tokens taken from the bucket in one transaction; a mount that is killed loses so many of 15,000."""

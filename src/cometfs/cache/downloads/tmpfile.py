@@ -1,6 +1,6 @@
 """Files without a name: nobody else sees them, and they go with the process.
 
-Not here: what is written to them (disk.py), and how one gets a name (library.py).
+Not here: what is written to them (downloads.py), and how one gets a name (blobs.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bodies on their way: what they come from, and how they are taken in.
 
-Not here: where they go (disk.py).
+Not here: where they go (downloads.py).
 """
 
 from __future__ import annotations

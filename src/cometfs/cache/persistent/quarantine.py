@@ -1,6 +1,6 @@
 """Damaged files are set aside, for whoever wants to look at them; but not for ever, and not without a bound.
 
-Not here: how damage is found (index.py, library.py, inspection.py).
+Not here: how damage is found (index.py, blobs.py, inspection.py).
 """
 
 from __future__ import annotations

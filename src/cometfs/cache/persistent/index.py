@@ -2,9 +2,8 @@
 
 Every row carries a checksum that is looked at on the way in. A file that is damaged is set aside and begun anew; one
 that is locked, full or read-only costs what would have been kept, and a warning. All of this may wait for other
-processes: it is for threads. Not here: what the event loop reads (view.py), when something is written (keeper.py), the
-bodies themselves (library.py).
-"""
+processes: it is for threads. Not here: what the event loop reads (reader.py), when something is written
+(writebehind.py), the bodies themselves (blobs.py). """
 
 from __future__ import annotations
 
@@ -17,12 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cometfs.cache import database, tables
-from cometfs.cache.damage import DAMAGED, set_aside
-from cometfs.cache.database import transaction
-from cometfs.cache.rows import Changes, KeptBody, Row, Totals, mark_of
-from cometfs.cache.tables import ANSWERS, BODIES, LOOSE, TOTALS
-from cometfs.cache.view import View
+from cometfs import database
+from cometfs.cache.persistent import schema
+from cometfs.cache.persistent.quarantine import DAMAGED, set_aside
+from cometfs.cache.persistent.reader import View
+from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, mark_of
+from cometfs.cache.persistent.schema import ANSWERS, BODIES, LOOSE, TOTALS
+from cometfs.database import transaction
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Index:
         if fault is not None and self._viewed == database.identity(self.folder):
             with self._turn:
                 self._fail(fault)
-        self.attempt(tables.format_of, None)
+        self.attempt(schema.format_of, None)
         if self._connection is None or not (always or fault or self._viewed != self._identity):
             return None
         self._viewed = self._identity
@@ -245,10 +245,10 @@ class Index:
         return connection
 
     def _made(self, connection: sqlite3.Connection) -> bool:
-        found = tables.format_of(connection)
-        if found not in (None, tables.FORMAT) and self._known:
+        found = schema.format_of(connection)
+        if found not in (None, schema.FORMAT) and self._known:
             return False
-        if found != tables.FORMAT and tables.make(connection):
+        if found != schema.FORMAT and schema.make(connection):
             if found is not None:
                 log.info("the cache in %s was another version's, and begins anew", self.folder)
             self._remove_bodies()
@@ -279,7 +279,7 @@ class Index:
 
     def _is_foreign(self) -> bool:
         try:
-            return self._connection is not None and tables.format_of(self._connection) != tables.FORMAT
+            return self._connection is not None and schema.format_of(self._connection) != schema.FORMAT
         except sqlite3.Error:
             return False
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cometfs.cache.rows import Kept, KeptBody, Unsound, is_sound
-from cometfs.cache.tables import ANSWERS, BODIES
+from cometfs.cache.persistent.rows import Kept, KeptBody, Unsound, is_sound
+from cometfs.cache.persistent.schema import ANSWERS, BODIES
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Room for what is kept: a budget in bytes, and some of the disk that stays free. Least recently used goes first.
 
-Not here: what is kept (index.py), and the files of bodies (library.py).
+Not here: what is kept (index.py), and the files of bodies (blobs.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.cache.index import FOLDER, Index
-from cometfs.cache.rows import Changes, Row, is_place
+from cometfs.cache.persistent.index import FOLDER, Index
+from cometfs.cache.persistent.rows import Changes, Row, is_place
 
 FREE = 0.05
 """The part of the disk that stays free."""

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import trio
 
-from cometfs.cache.index import Index
-from cometfs.cache.library import Library
 from cometfs.cache.memory import Which
-from cometfs.cache.room import Room
-from cometfs.cache.rows import Answer, Changes, Kept, key_of, of_name
+from cometfs.cache.persistent.blobs import Library
+from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.rows import Answer, Changes, Kept, key_of, of_name
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cometfs.cache import database, tables
-from cometfs.cache.damage import DAMAGED, bytes_below
-from cometfs.cache.index import FOLDER, Index
-from cometfs.cache.library import Lying
-from cometfs.cache.room import sweep, unlink
-from cometfs.cache.rows import Changes, KeptBody, Totals, Unsound, is_place, is_sound
-from cometfs.cache.tables import ANSWERS, BODIES, LOOSE, TOTALS
+from cometfs import database
+from cometfs.cache.persistent import schema
+from cometfs.cache.persistent.blobs import Lying
+from cometfs.cache.persistent.eviction import sweep, unlink
+from cometfs.cache.persistent.index import FOLDER, Index
+from cometfs.cache.persistent.quarantine import DAMAGED, bytes_below
+from cometfs.cache.persistent.rows import Changes, KeptBody, Totals, Unsound, is_place, is_sound
+from cometfs.cache.persistent.schema import ANSWERS, BODIES, LOOSE, TOTALS
 from cometfs.errors import SetupError
 
 T = TypeVar("T")
@@ -76,8 +77,8 @@ def look(folder: Path) -> Contents:
 def _totals(folder: Path) -> tuple[Totals, str]:
     connection = database.connect(folder)
     try:
-        found = tables.format_of(connection)
-        if found != tables.FORMAT:
+        found = schema.format_of(connection)
+        if found != schema.FORMAT:
             return Totals(), "" if found is None else "of another version of cometfs"
         rows = {row[0]: row[1:] for row in connection.execute(f"SELECT * FROM {TOTALS}")}
         return Totals(*rows["answers"], *rows["bodies"]), ""
@@ -123,7 +124,7 @@ def verify(folder: Path) -> Findings:
         bodies, damaged_bodies, lost = _check_bodies(index)
         sweep(index)
         strays = _remove_strays(index)
-        _do(index, tables.recount)
+        _do(index, schema.recount)
         return Findings(answers, bodies, damaged_answers, damaged_bodies, lost, strays, wrong)
     finally:
         index.close()

@@ -2,7 +2,7 @@
 
 A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a library, else
 as long as the process lives, within a budget of bytes. What is arriving has no name, so a crash leaves nothing behind.
-Not here: what a body is and where it comes from (tree/), answers (store.py), the files that stay (library.py).
+Not here: what a body is and where it comes from (tree/), answers (store.py), the files that stay (blobs.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import trio
 
-from cometfs.cache.arriving import Begin, Piece, pour
-from cometfs.cache.arriving import Stream as Stream  # what `Begin` gives, for those who make one
-from cometfs.cache.library import Library, Lying, Sums
+from cometfs.cache.downloads.pump import Begin, Piece, pour
+from cometfs.cache.downloads.pump import Stream as Stream  # what `Begin` gives, for those who make one
+from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.memory import Which
-from cometfs.cache.spool import unnamed
+from cometfs.cache.persistent.blobs import Library, Lying, Sums
 from cometfs.errors import OutOfSpace, Stale, Unreachable
 from cometfs.files import write_all
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from cometfs.cache.database import transaction
+from cometfs.database import transaction
 
 FORMAT = 3
 """To be raised whenever a kept answer or body would be different bytes, or mean something else."""

@@ -3,7 +3,7 @@
 A body gets its name when it is complete, and its row after that; before that it is known as loose, so that one whose
 process died in between is removed. Nothing is synced: after a power cut a file may hold what was never written to it,
 which the checksums find. Readers hold a shared lock on the file, so that whoever makes room leaves it alone. Not here:
-arriving (disk.py), eviction (room.py).
+arriving (downloads.py), eviction (eviction.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import BinaryIO
 
-from cometfs.cache.index import FOLDER, Index
-from cometfs.cache.room import Room, unlink
-from cometfs.cache.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
+from cometfs.cache.persistent.eviction import Room, unlink
+from cometfs.cache.persistent.index import FOLDER, Index
+from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
 
 BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""

@@ -1,6 +1,6 @@
 """What stands in a row of the index, and the mark by which it is known to be what was written.
 
-Not here: the file (index.py), and who reads it (view.py).
+Not here: the file (index.py), and who reads it (reader.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The bucket of calls and who took from it, in the database that all mounts of an account share.
 
 Threads of a process take turns. A database that cannot be used costs the sharing, not the calls: the
-bucket is then this process's own. Not here: the bucket's arithmetic (allowance.py), waiting (budget.py).
+bucket is then this process's own. Not here: the bucket's arithmetic (token_bucket.py), waiting (limiter.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.cache import database
-from cometfs.cache.allowance import HOUR, Level, filled, full, shut, taken
+from cometfs import database
+from cometfs.quota.token_bucket import HOUR, Level, filled, full, shut, taken
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """How many calls are left: a token bucket as a value, and what its numbers mean. Pure functions, without a clock.
 
-Not here: where the bucket is kept (ledger.py) and who waits for it (budget.py).
+Not here: where the bucket is kept (sqlite_bucket.py) and who waits for it (limiter.py).
 """
 
 from __future__ import annotations
