@@ -37,10 +37,10 @@ from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unre
 from cometfs.fuse import session
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
-from cometfs.tree.answers import Answers
-from cometfs.tree.layout import tree
-from cometfs.tree.scope import owner_of
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.keys import owner_of
+from cometfs.vfs.layout import tree
 
 if TYPE_CHECKING:
     from cometfs.server.http.hosts import OwnNames

@@ -17,8 +17,8 @@ from cometfs.comet.transport import Transport
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Index, open_directory
 from cometfs.server.http.app import make_app
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
 
 BASELINE = "vision-lab/digits/mlp-baseline"
 FOREST = "tabular/wine-cultivars/forest-200"

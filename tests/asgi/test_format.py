@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from cometfs.cache.persistent.schema import FORMAT
-from cometfs.tree.node import Dir, Link
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Dir, Link
 from tests.asgi.conftest import BASELINE, FOREST, at
 
 RECORDED = {

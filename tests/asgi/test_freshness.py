@@ -15,7 +15,7 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import Unreachable
 from cometfs.lease import ACCOUNT, FINISHED, LISTING, RUNNING, SEALED, Lease
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, at, names, read
 
 INTERVAL = Lease(3.0)

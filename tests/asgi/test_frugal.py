@@ -17,8 +17,8 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Index, open_directory
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
 from tests.asgi.conftest import Wire, at, names, read
 
 PROJECT = "vision-lab/digits"

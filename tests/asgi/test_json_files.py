@@ -16,9 +16,9 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.render import objects
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.tree.node import Dir, File, Stream
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Dir, File, Stream
 from tests.asgi.conftest import Wire, read
 
 FRESH = "ws/p/fresh"

@@ -16,11 +16,11 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.tree.layout import PROJECT
-from cometfs.tree.layout.experiment import EXPERIMENT
-from cometfs.tree.node import Dir, Each, eaches_of
-from cometfs.tree.questions import PROJECT_NAMES
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.layout import PROJECT
+from cometfs.vfs.layout.experiment import EXPERIMENT
+from cometfs.vfs.schema.declaration import Dir, Each, eaches_of
+from cometfs.vfs.sources.experiment import PROJECT_NAMES
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 KNN = "tabular/wine-cultivars/knn-imported-from-old-tracker"

@@ -14,7 +14,7 @@ from cometfs.comet.transport import Transport
 from cometfs.mountstate.inodes import BYTES, Inode, Inodes
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
 from tests.asgi.conftest import Wire, at
 
 COPIES = 40

@@ -17,12 +17,13 @@ from cometfs.cache import store
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.lease import LISTING, Lease
-from cometfs.tree import questions, scope, shelves
-from cometfs.tree.layout import tree
-from cometfs.tree.node import At, Dir, Link, Source, Stream
-from cometfs.tree.place import Node
-from cometfs.tree.scope import questions_of
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs import keys
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.keys import questions_of
+from cometfs.vfs.layout import tree
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import At, Dir, Link, Source, Stream
+from cometfs.vfs.sources import experiment, versioned
 from tests.asgi.conftest import BASELINE, Wire, at, read
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -97,12 +98,12 @@ def test_no_two_questions_share_a_name() -> None:
         with pytest.raises(ValueError, match="'workspaces'"):
             kind("workspaces", None, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'workspaces'"):
-        Stream("workspaces", None, None, same_as=questions.ASSET)  # type: ignore[arg-type]
+        Stream("workspaces", None, None, same_as=experiment.ASSET)  # type: ignore[arg-type]
 
 
 def test_no_question_is_called_like_another_kind_of_key() -> None:
     """What is made of answers is kept beside them, under keys that begin with the kind."""
-    kinds = {"listed", "made", "sizes", *scope._PLACES, *scope._ABOUT}
+    kinds = {"listed", "made", "sizes", *keys._PLACES, *keys._ABOUT}
     assert kinds.isdisjoint(question.name for question in _questions())
 
 
@@ -142,9 +143,9 @@ def test_a_version_that_is_registered_again_has_a_key_of_its_own() -> None:
     """Its files are told with its row."""
     model = At("http://comet", 0.0, ("ws", "model"), "ws", item="model")
     rows = [{"version": "1.0.0", "experimentModel": None, "assets": [{"assetId": asset}]} for asset in ("a", "b")]
-    first, second = (shelves.at_version(model, row) for row in rows)
+    first, second = (versioned.at_version(model, row) for row in rows)
     assert first.key == second.key
-    assert shelves.MODEL_FILES.key(first) != shelves.MODEL_FILES.key(second)
+    assert versioned.MODEL_FILES.key(first) != versioned.MODEL_FILES.key(second)
 
 
 async def test_metadata_follows_the_row_that_it_is_taken_from(

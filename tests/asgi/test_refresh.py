@@ -17,13 +17,14 @@ from cometfs.comet.transport import Transport
 from cometfs.errors import CometFSError
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.tree import answers as answers_module
-from cometfs.tree import questions, warming
-from cometfs.tree import refresh as refresh_module
-from cometfs.tree.answers import Answers
-from cometfs.tree.node import Dir, File, Source
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.answers import prefetch
+from cometfs.vfs.answers import resolver as answers_module
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine import invalidation as refresh_module
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Dir, File, Source
+from cometfs.vfs.sources import experiment
 from tests.asgi.conftest import BASELINE, FOREST, Wire, mounted, names, read
 
 PROJECT = "vision-lab/digits"
@@ -245,8 +246,8 @@ async def test_no_row_of_what_was_touched_is_kept(vfs: Vfs) -> None:
 async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many projects are walked through and touched in the life of a mount; all is shown as before."""
     monkeypatch.setattr(refresh_module, "LEFT", 40)
-    monkeypatch.setattr(warming, "REMEMBERED", 1)
-    monkeypatch.setattr(warming, "RENEWED", 1.0)
+    monkeypatch.setattr(prefetch, "REMEMBERED", 1)
+    monkeypatch.setattr(prefetch, "RENEWED", 1.0)
     wire = Wire(open_directory(sample_directory(), 3))
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
         paths = [
@@ -257,7 +258,7 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
             node, *above = await chain(vfs, f"{path}/views")
             await vfs.refresh(node, above)
             await vfs.listings.children(above[0])
-            vfs._answers.warmer.renew(questions.EXPERIMENTS, node.at)
+            vfs._answers.warmer.renew(experiment.EXPERIMENTS, node.at)
         warmer, left = vfs._answers.warmer, vfs.refresh._left
         assert 0 < len(left) <= left.currsize <= 40
         assert [len(one) for one in (warmer._weights, warmer._believed, warmer._renewing)] == [1, 1, 1]

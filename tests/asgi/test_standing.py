@@ -19,7 +19,7 @@ from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.limits import BRIEF, Patience
 from cometfs.mountstate.revalidate import AGAIN, PAUSE, Standing
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, at
 
 DEADLINE = 30.0

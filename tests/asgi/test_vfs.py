@@ -15,10 +15,11 @@ from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
-from cometfs.tree import listings, place
-from cometfs.tree.node import Dir, File, Stream
-from cometfs.tree.place import Node
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs import nodes
+from cometfs.vfs.engine import listings
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Dir, File, Stream
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 
@@ -337,7 +338,7 @@ async def test_bytes_that_change_get_a_new_time(vfs: Vfs, wire: Wire, autojump_c
 async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its nodes are made in a thread; here that waits for a task, which could not run otherwise."""
     others_ran = threading.Event()
-    made = place.grow
+    made = nodes.grow
 
     def slow(*arguments: Any) -> Any:
         assert others_ran.wait(60), "nobody else had a turn"

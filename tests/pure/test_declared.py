@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cometfs import API, errors
 from cometfs.fuse.errnos import ERRNOS
-from cometfs.tree.layout import tree
-from cometfs.tree.node import Dir, Each, File
-from cometfs.tree.table import markdown, words
+from cometfs.vfs.layout import tree
+from cometfs.vfs.schema.declaration import Dir, Each, File
+from cometfs.vfs.schema.markdown import markdown, words
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "src/cometfs/manual/tree.md").read_text()

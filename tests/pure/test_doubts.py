@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cometfs.errors import Unreachable
-from cometfs.tree.doubts import LAST, Doubts
-from cometfs.tree.node import At
+from cometfs.vfs.answers.revalidation import LAST, Doubts
+from cometfs.vfs.schema.declaration import At
 
 
 class Clock:

@@ -11,10 +11,10 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.errors import BadName, BadText, Exists, NoSuchEntry, TooBig, Unreachable
-from cometfs.tree import stored
-from cometfs.tree.drafts import Desk
-from cometfs.tree.node import Answered
-from cometfs.tree.writeback import BIGGEST, Draft
+from cometfs.vfs.schema.declaration import Answered
+from cometfs.vfs.sources import kv_store
+from cometfs.vfs.writeback.buffer import Desk
+from cometfs.vfs.writeback.dirty_file import BIGGEST, Draft
 
 
 class Comet:
@@ -24,7 +24,7 @@ class Comet:
         self.values = dict(values)
         self.failing = False
         self.doubts = 0
-        self.desk = Desk(stored.WRITER, cast(API, self), self.doubt, lambda: 7.0)
+        self.desk = Desk(kv_store.WRITER, cast(API, self), self.doubt, lambda: 7.0)
 
     def doubt(self) -> None:
         self.doubts += 1
@@ -54,14 +54,14 @@ class Comet:
 @pytest.mark.parametrize("key", ["a", "a/b", "", "%", "%41", "..", "é\n", "a%2Fb", ".k.swp"])
 def test_a_key_and_its_name_are_each_others_inverse(key: str) -> None:
     """Whatever the key, short of names that are too long."""
-    assert stored.key_of(stored.name_of(key)) == key
+    assert kv_store.key_of(kv_store.name_of(key)) == key
 
 
 @pytest.mark.parametrize("name", ["%41", "%FF", "a\nb", "\udcff"])
 def test_a_name_that_would_be_shown_otherwise_is_refused(name: str) -> None:
     """So that what was made is found under the name that it was given."""
     with pytest.raises(BadName):
-        stored.key_of(name)
+        kv_store.key_of(name)
 
 
 async def test_a_draft_is_stored_once_when_it_is_saved() -> None:

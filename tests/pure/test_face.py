@@ -25,8 +25,8 @@ from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.limits import Patience, is_dying
 from cometfs.mountstate.revalidate import GONE
-from cometfs.tree.node import At, Dir, File
-from cometfs.tree.place import Attributes, Content, Node
+from cometfs.vfs.nodes import Attributes, Content, Node
+from cometfs.vfs.schema.declaration import At, Dir, File
 
 
 def a_lease(_at: At) -> Lease:

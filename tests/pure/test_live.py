@@ -16,8 +16,8 @@ from cometfs.fuse.notify import Notices
 from cometfs.mountstate.follow import BREATH, GRACE, REST, Live
 from cometfs.mountstate.handles import Handles, Shared
 from cometfs.mountstate.inodes import Inode, Inodes
-from cometfs.tree.node import At, Dir, File, Source, Stream
-from cometfs.tree.place import Attributes, Content, Node
+from cometfs.vfs.nodes import Attributes, Content, Node
+from cometfs.vfs.schema.declaration import At, Dir, File, Source, Stream
 
 INTERVAL = 5.0
 RUNNING = {"experimentKey": "k", "running": True}

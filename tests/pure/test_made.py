@@ -10,12 +10,12 @@ import trio
 from cometfs.cache.memory import Held, Memory
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
-from cometfs.tree.layout import tree
-from cometfs.tree.layout.experiment import METRIC_CSV, PLOT_SVG
-from cometfs.tree.made import Made
-from cometfs.tree.node import At, File
-from cometfs.tree.table import words
-from cometfs.tree.together import Plotted
+from cometfs.vfs.engine.render_cache import Made
+from cometfs.vfs.layout import tree
+from cometfs.vfs.layout.experiment import METRIC_CSV, PLOT_SVG
+from cometfs.vfs.schema.declaration import At, File
+from cometfs.vfs.schema.markdown import words
+from cometfs.vfs.sources.metrics import Plotted
 
 ENDED = At("https://comet", 0.0, ("a-key", "loss"), item="loss", version="1")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.tree import names
-from cometfs.tree.junk import is_junk
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.probe_names import is_junk
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("/%.~-\x00\n2F")), max_size=40)
 

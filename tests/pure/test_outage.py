@@ -14,8 +14,8 @@ from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import Inodes
 from cometfs.mountstate.limits import Patience
 from cometfs.mountstate.stale_if_error import Outage
-from cometfs.tree.node import At, Dir, File
-from cometfs.tree.place import Content, Node, Opened
+from cometfs.vfs.nodes import Content, Node, Opened
+from cometfs.vfs.schema.declaration import At, Dir, File
 
 DEADLINE = 30.0
 RUN = Node("run", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0, ("run",)))

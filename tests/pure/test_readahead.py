@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.tree.readahead import NEIGHBOURS, SWEEP, Readahead
+from cometfs.vfs.answers.readahead import NEIGHBOURS, SWEEP, Readahead
 
 
 class Reader:

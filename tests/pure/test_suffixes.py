@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cometfs.tree.questions import suffix_of
+from cometfs.vfs.sources.experiment import suffix_of
 
 BITMAP = b"BM" + (122).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
 

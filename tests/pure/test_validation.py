@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cometfs.comet.sniffing import is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
-from cometfs.tree.questions import ASSET
-from cometfs.tree.validation import Came, Expected, flaw, validated
+from cometfs.vfs.answers.validation import Came, Expected, flaw, validated
+from cometfs.vfs.sources.experiment import ASSET
 from tests.pure.test_live import NODE
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"

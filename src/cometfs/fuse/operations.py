@@ -26,9 +26,9 @@ from cometfs.mountstate.invalidate import Refresh
 from cometfs.mountstate.limits import Patience
 from cometfs.mountstate.revalidate import Standing
 from cometfs.mountstate.stale_if_error import Outage
-from cometfs.tree import names
-from cometfs.tree.place import Content, Listing
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Content, Listing
+from cometfs.vfs.schema import names
 
 READABLE = select.POLLIN | select.POLLRDNORM
 """What poll(2) is told of a file that can be read on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cometfs.tree import names
+from cometfs.vfs.schema import names
 
 
 def still_holds(pid: int, inode: int, name: str) -> bool:

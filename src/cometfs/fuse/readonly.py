@@ -18,7 +18,7 @@ from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFi
 from cometfs.errors import ReadOnly
 from cometfs.fuse.requests import at_once
 from cometfs.mountstate.limits import Patience
-from cometfs.tree.place import Attributes
+from cometfs.vfs.nodes import Attributes
 
 NOW = 2_000_000_000
 """Nanoseconds for which a time counts as that of the request: pyfuse3 does not tell "now" from the same time said."""

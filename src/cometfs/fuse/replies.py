@@ -20,9 +20,9 @@ from cometfs.mountstate.follow import Live
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.revalidate import DOUBTED
-from cometfs.tree import names
-from cometfs.tree.place import Attributes, Content, Node, Opened
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Attributes, Content, Node, Opened
+from cometfs.vfs.schema import names
 
 LONGEST = 300.0
 """Seconds for which the kernel may at most keep entries and attributes: at 0, every read(2) costs a getattr."""

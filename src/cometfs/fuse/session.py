@@ -29,7 +29,7 @@ from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.writable import WritableOperations
 from cometfs.mountstate.limits import Patience
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
 
 TASKS = 400
 """Requests that are handled at once; the next ones wait in the kernel."""

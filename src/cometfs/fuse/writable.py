@@ -22,9 +22,9 @@ from cometfs.fuse.readonly import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
 from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.limits import Patience
-from cometfs.tree import names
-from cometfs.tree.vfs import Vfs
-from cometfs.tree.writeback import Draft
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.schema import names
+from cometfs.vfs.writeback.dirty_file import Draft
 
 NOREPLACE = 1
 """renameat2: the new name must be free."""

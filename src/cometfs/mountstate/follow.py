@@ -21,9 +21,9 @@ from cometfs.mountstate.handles import Handles, Shared
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.kernel import Waker
 from cometfs.mountstate.revalidate import Standing
-from cometfs.tree.files import may_change
-from cometfs.tree.place import Opened
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.files import may_change
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Opened
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cometfs.errors import Stale
 from cometfs.mountstate.inodes import Inode
-from cometfs.tree.place import Node, Opened
+from cometfs.vfs.nodes import Node, Opened
 
 
 class Shared:

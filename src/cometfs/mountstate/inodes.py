@@ -12,7 +12,7 @@ from typing import cast
 import trio
 
 from cometfs.errors import Stale
-from cometfs.tree.place import Node
+from cometfs.vfs.nodes import Node
 
 BYTES = 350
 """What an inode costs in memory at most, its node and its place in the tables included, until the kernel forgets it

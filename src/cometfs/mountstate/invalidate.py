@@ -15,10 +15,10 @@ from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.kernel import Entry, Invalidator
 from cometfs.mountstate.revalidate import DOUBTED
-from cometfs.tree import names
-from cometfs.tree.node import Dir, File
-from cometfs.tree.scope import Scope
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.keys import Scope
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import Dir, File
 
 T = TypeVar("T")
 

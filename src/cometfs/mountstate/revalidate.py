@@ -18,8 +18,8 @@ import trio
 from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.limits import Patience
-from cometfs.tree.place import Listing, declared
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Listing, declared
 
 log = logging.getLogger(__name__)
 

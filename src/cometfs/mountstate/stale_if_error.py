@@ -17,8 +17,8 @@ from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.limits import Patience
 from cometfs.mountstate.revalidate import Standing
-from cometfs.tree.place import Node, Opened
-from cometfs.tree.vfs import Vfs
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node, Opened
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@ renewed before anybody misses it only while more than two fifths are.
 
 A mount takes tokens from the account's bucket a few at a time and writes down who spent them when it takes the next
 ones. Not here: the bucket's arithmetic (token_bucket.py), its place (sqlite_bucket.py), the calls themselves
-(comet/calls.py). """
+(comet/calls.py)."""
 
 from __future__ import annotations
 

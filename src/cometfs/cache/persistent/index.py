@@ -3,7 +3,7 @@
 Every row carries a checksum that is looked at on the way in. A file that is damaged is set aside and begun anew; one
 that is locked, full or read-only costs what would have been kept, and a warning. All of this may wait for other
 processes: it is for threads. Not here: what the event loop reads (reader.py), when something is written
-(writebehind.py), the bodies themselves (blobs.py). """
+(writebehind.py), the bodies themselves (blobs.py)."""
 
 from __future__ import annotations
 

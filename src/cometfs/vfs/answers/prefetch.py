@@ -1,0 +1,333 @@
+"""What is fetched before its reader comes: siblings of what he read, together where Comet answers many in one call.
+
+What to fetch is decided in readahead.py; here it is done, in tasks that die with the loads. A batch is believed when it
+tells of experiments that were asked by themselves just what they told; where it does not, the project is asked one by
+one from then on. Not here: who reads what (files.py, listings.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+import trio
+
+from cometfs.cache.memory import Held, Recent
+from cometfs.cache.store import Store
+from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
+from cometfs.errors import CometFSError, NotFound
+from cometfs.lease import is_settling
+from cometfs.vfs.answers.readahead import FIRST, Readahead
+from cometfs.vfs.nodes import OpenedBody
+from cometfs.vfs.schema.declaration import Asker, At, Batch, Found, Row, Source, Stream
+from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.metrics import COLUMNS, of_project
+
+log = logging.getLogger(__name__)
+
+RENEWED = 0.25
+"""The last part of its lease in which an answer in use is asked for again."""
+
+ABREAST = 16
+"""Single questions ahead of one reader at once; the other connections are for who waits."""
+
+TARGET = 4 << 20
+"""Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
+
+SLOW = 10.0
+"""Seconds that a reader waits for a batch that may bring what he wants: a third of what a program waits for us."""
+
+WITNESSES = 2
+"""Experiments asked by themselves that the first batch of a project is held against."""
+
+PROJECTS = 32
+"""Projects of which the order of experiments is remembered."""
+
+REMEMBERED = 4096
+"""Projects and questions of which it is remembered how they were answered last: well below a megabyte."""
+
+
+class Asks(Protocol):
+    """What is used of the answers."""
+
+    @property
+    def store(self) -> Store: ...
+
+    async def ask(self, source: Source, at: At) -> Held: ...
+
+    async def open_body(self, stream: Stream, at: At) -> OpenedBody: ...
+
+    def fill(self, source: Source, at: At, answer: Any) -> Held: ...
+
+    def asker(self) -> Asker: ...
+
+
+class _Line:
+    """The experiments of a project in the order of their names, as a walk through them goes."""
+
+    def __init__(self, at: At, rows: Sequence[Row]) -> None:
+        self.project = of_project(at)
+        self.rows = rows
+        self.places = {row["experimentKey"]: place for place, row in enumerate(rows)}
+        self.asked: dict[str, deque[At]] = {}
+        """By batch, the experiments that were asked for last."""
+
+    def like(self, at: At, places: Iterable[int]) -> list[At]:
+        """The places at other experiments that `at` is at its own."""
+        found = []
+        for place in places:
+            sibling = experiment.at_experiment(self.project, self.rows[place])
+            found.append(replace(sibling, key=(*sibling.key, *at.key[1:]), item=at.item))
+        return found
+
+
+class Warmer:
+    """Fetches ahead. A batch is in `_landing`, under each experiment that it asks for, iff it has not ended."""
+
+    def __init__(self, answers: Asks, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
+        self._answers = answers
+        self._loads = loads
+        self._spare = spare
+        self._policy = Readahead()
+        self._lines: OrderedDict[Hashable, _Line] = OrderedDict()
+        self._landing: dict[Hashable, trio.Event] = {}
+        self._weights: Recent[Hashable, float] = Recent(REMEMBERED)
+        """Bytes that the last batch about a project brought for an experiment."""
+        self._believed: Recent[Hashable, bool] = Recent(REMEMBERED)
+        self._renewing: Recent[Hashable, float] = Recent(REMEMBERED)
+        """What was asked again, and until when the answer held of which that was done: once is enough."""
+        self._abreast = trio.CapacityLimiter(ABREAST)
+
+    def notice(self, source: Source, at: At, *, waited: bool) -> None:
+        """A reader asks `source` at a place; `waited`: its answer was not at hand."""
+        line = self._line(at) if _has_siblings(at) else None
+        place = None if line is None else line.places.get(at.key[0])
+        if line is None or place is None:
+            return
+        batch = source.batch
+        family = (line.project.key, batch.name if batch else source.name, *at.key[1:])
+        most = self._most(line, batch) if batch else ABREAST
+        now = trio.current_time()
+        ahead = self._policy.asked(
+            family,
+            place,
+            len(line.rows),
+            waited=waited,
+            most=most,
+            now=now,
+            first=min(most, batch.first) if batch else FIRST,
+        )
+        if batch:
+            line.asked.setdefault(batch.name, deque(maxlen=2 * WITNESSES)).append(at)
+        if ahead and self._spare(Urgency.AHEAD):
+            self._begin(source, line, line.like(at, ahead))
+
+    def renew(self, source: Source, at: At) -> None:
+        """Somebody uses what `source` has answered: asks again where that will not hold much longer."""
+        key = source.key(at)
+        held = self._answers.store.peek(key) if source.renewed else None
+        if held is None or held.error is not None or self._renewing.get(key) == held.expires:
+            return
+        if self._answers.store.remaining(held) < source.lease(at) * RENEWED and self._spare(Urgency.RENEWAL):
+            self._renewing[key] = held.expires
+            self._start(RENEWAL, self._renew, source, at)
+
+    async def _renew(self, source: Source, at: At) -> None:
+        key, lease = source.key(at), source.lease(at)
+        await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
+
+    def warm(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
+        """Asks single questions that somebody is about to ask."""
+        if self._spare(Urgency.AHEAD):
+            self._start(AHEAD, self._singly, list(wanted))
+
+    async def landed(self, source: Source, at: At) -> None:
+        """Returns when no batch is under way that may bring the answer."""
+        event = self._landing.get((source.batch.name, *at.key)) if source.batch else None
+        if event is not None:
+            # A batch that is slow must not be the reader's affair: he asks by himself then.
+            with trio.move_on_after(SLOW):
+                await event.wait()
+
+    async def together(self, source: Source, places: Sequence[At]) -> None:
+        """Has the answers at hand afterwards of all places for which the source's batch can be believed."""
+        missing = [at for at in places if self._is_missing(source, at)]
+        line = self._line(places[0]) if places else None
+        if source.batch is None or line is None or len(missing) <= 2 * WITNESSES:
+            return
+        batch = source.batch
+        if _belief(source, line) not in self._believed:
+            witnesses, missing = missing[:WITNESSES], missing[WITNESSES:]
+            await experiment.each_of(witnesses, partial(self._witness, source, line))
+        first = self._most(line, batch)
+        await self._batched(source, line, missing[:first])
+        size = self._most(line, batch)
+        chunks = [missing[start : start + size] for start in range(first, len(missing), size)]
+        await experiment.each_of(chunks, lambda chunk: self._batched(source, line, chunk))
+
+    async def _witness(self, source: Source, line: _Line, at: At) -> None:
+        assert source.batch is not None
+        try:
+            await self._answers.ask(source, at)
+        except NotFound:
+            return  # deleted since the listing: it tells nothing
+        line.asked.setdefault(source.batch.name, deque(maxlen=2 * WITNESSES)).append(at)
+
+    def _begin(self, source: Source, line: _Line, places: list[At]) -> None:
+        batched = source.batch is not None and self._believed.get(_belief(source, line), True)
+        missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
+        if batched:
+            asked = [at for at in missing if self._is_missing(source, at)]
+        else:
+            asked = [at for at in missing if self._is_due(source, at)]
+        # Somebody who reads again what is at hand must not pay for tasks that have nothing to do.
+        if asked and batched:
+            self._start(AHEAD, self._batched, source, line, asked)
+        elif asked:
+            self._start(AHEAD, self._singly, [(source, at) for at in asked])
+
+    def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
+
+    def _is_due(self, source: Source, at: At) -> bool:
+        """Whether what may bring the answer by the way has come without it, and says that there is one: who walks from
+        experiments with one metric to such as have others must not ask those for what they never logged."""
+        return source.after is None or at.item in (self._told(source.after, experiment.of_experiment(at)) or ())
+
+    def _is_missing(self, source: Source, at: At) -> bool:
+        """Whether a batch may be asked for this answer, and nobody has or is about to."""
+        assert at.experiment is not None
+        if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
+            return False
+        return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
+
+    async def _singly(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
+        async def one(question: tuple[Source | Stream, At]) -> None:
+            source, at = question
+            try:
+                if isinstance(source, Stream):
+                    (await self._answers.open_body(source, at)).close()
+                else:
+                    await self._answers.ask(source, at)
+            except CometFSError as error:
+                log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
+
+        async def in_turn(question: tuple[Source | Stream, At]) -> None:
+            async with self._abreast:
+                await one(question)
+
+        await experiment.each_of(wanted, in_turn, ABREAST)
+
+    async def _batched(self, source: Source, line: _Line, places: list[At]) -> None:
+        assert source.batch is not None
+        # Another batch may have taken some of them since they were chosen.
+        places = [at for at in places if self._is_missing(source, at)]
+        if not places or not self._believed.get(_belief(source, line), True):
+            return
+        landed = trio.Event()
+        keys = [(source.batch.name, *at.key) for at in places]
+        self._landing.update(dict.fromkeys(keys, landed))
+        try:
+            self._doubt_old_names(line)
+            witnesses = self._witnesses(source, line)
+            found = await source.batch.ask(self._answers.asker(), [*witnesses, *places])
+            if self._agree(source, line, found, bool(witnesses)):
+                self._keep(source.batch, line, found, len(places))
+        except CometFSError as error:
+            log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
+        finally:
+            landed.set()
+            for key in keys:
+                self._landing.pop(key, None)
+
+    def _doubt_old_names(self, line: _Line) -> None:
+        """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
+        store, names = self._answers.store, COLUMNS.key(line.project)
+        columns, listing = store.recall(names), store.peek(experiment.EXPERIMENTS.key(line.project))
+        if columns is not None and listing is not None and columns.arrived < listing.arrived:
+            store.drop(names)
+
+    def _witnesses(self, source: Source, line: _Line) -> list[At]:
+        assert source.batch is not None
+        if _belief(source, line) in self._believed:
+            return []
+        known = {at.key: at for at in line.asked.get(source.batch.name, ()) if at.version}
+        return [at for at in known.values() if self._told(source, at) is not None][:WITNESSES]
+
+    def _told(self, source: Source, at: At) -> Any:
+        held = self._answers.store.peek(source.key(at))
+        return None if held is None else held.value
+
+    def _agree(self, source: Source, line: _Line, found: Sequence[Found], witnessed: bool) -> bool:
+        """Whether the batch tells what was told before; decided once for a project and a source."""
+        if not found:
+            self._believed[_belief(source, line)] = False  # it brings nothing here: a call for nothing is enough
+            return False
+        for one in found:
+            told = self._told(one.source, one.at)
+            if told is not None and told != one.answer:
+                log.warning(
+                    "Comet's %s tells other than %s of experiment %s: the project is asked one by one",
+                    source.batch and source.batch.name,
+                    one.source.name,
+                    one.at.key[0],
+                )
+                self._believed[_belief(source, line)] = False
+                return False
+        if witnessed:
+            self._believed[_belief(source, line)] = True
+        return True
+
+    def _keep(self, batch: Batch, line: _Line, found: Sequence[Found], count: int) -> None:
+        weight = 0
+        for one in found:
+            if self._told(one.source, one.at) is None:
+                weight += self._answers.fill(one.source, one.at, one.answer).weight
+        self._weights[batch.name, line.project.key] = weight / max(1, count)
+
+    def _most(self, line: _Line, batch: Batch) -> int:
+        weight = self._weights.get((batch.name, line.project.key))
+        return batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
+
+    def _line(self, at: At) -> _Line | None:
+        """The siblings of an experiment; None where their listing is not at hand."""
+        project = of_project(at)
+        held = self._answers.store.peek(experiment.EXPERIMENTS.key(project))
+        if held is None or held.error is not None:
+            return None
+        line = self._lines.get(project.key)
+        if line is None or line.rows is not held.value:
+            line = self._lines[project.key] = _Line(at, held.value)
+        self._lines.move_to_end(project.key)
+        if len(self._lines) > PROJECTS:
+            self._lines.popitem(last=False)
+        return line
+
+
+def _has_just_ended(row: Row) -> bool:
+    return is_settling(experiment.ended_ago(row))
+
+
+async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Does what nobody waits for. What goes wrong there is told to whoever wants the same, and never ends the mount."""
+    CALLER.set(caller)
+    try:
+        with store.loading():
+            await work(*arguments)
+    except CometFSError as error:
+        log.debug("not fetched: %s", error)
+    except Exception:
+        log.exception("bug in what nobody waits for")
+
+
+def _belief(source: Source, line: _Line) -> Hashable:
+    return (source.batch and source.batch.name, source.name, line.project.key)
+
+
+def _has_siblings(at: At) -> bool:
+    """Whether other experiments may have the same: what is theirs alone (an asset) is known by its row."""
+    return at.experiment is not None and (len(at.key) == 1 or isinstance(at.item, str))

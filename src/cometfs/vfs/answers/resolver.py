@@ -1,0 +1,232 @@
+"""Answers to the questions of the tree: at hand, asked for once, or asked for many experiments together.
+
+Not here: what is asked ahead of its readers (prefetch.py), and what is shown of answers (files.py, listings.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import trio
+
+from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads.downloads import Stream as Arriving
+from cometfs.cache.memory import Held
+from cometfs.cache.store import Store
+from cometfs.caller import CALLER, Urgency
+from cometfs.comet.api import API
+from cometfs.errors import NotFound, Withheld
+from cometfs.lease import SEALED, Lease
+from cometfs.vfs.answers.prefetch import Warmer
+from cometfs.vfs.answers.revalidation import Doubts
+from cometfs.vfs.answers.validation import Expected, stream_name, validated
+from cometfs.vfs.nodes import OpenedBody
+from cometfs.vfs.schema.declaration import Asker, At, Row, Source, Stream
+from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.experiment import each_of
+
+log = logging.getLogger(__name__)
+
+
+async def _no_status() -> Row:
+    await trio.lowlevel.checkpoint()
+    return {}
+
+
+async def _no_listing(_stream: Stream, _at: At) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+class Answers:
+    """What is known, and what must be asked to know more."""
+
+    def __init__(
+        self,
+        api: API,
+        store: Store,
+        bodies: Bodies,
+        loads: trio.Nursery,
+        spare: Callable[[Urgency], bool] = lambda _urgency: True,
+        status: Callable[[], Awaitable[Row]] = _no_status,
+    ) -> None:
+        """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those;
+        `status`: what there is to say about the mount itself."""
+        self.api = api
+        self.status = status
+        self.store = store
+        self.bodies = bodies
+        self.relist: Callable[[Stream, At], Awaitable[None]] = _no_listing
+        """Lets the listing be asked for again that told of a body what is not so."""
+        self.doubts = Doubts()
+        self.warmer = Warmer(self, loads, spare)
+
+    def peek(self, source: Source, at: At) -> Held | None:
+        """What is in memory; asks nobody."""
+        return self.store.peek(source.key(at))
+
+    async def wanted(self, source: Source, at: At) -> Held:
+        """The answer, for a reader: what he wants next may be fetched ahead. Raises what Comet's answer raises."""
+        self.warmer.notice(source, at, waited=self.store.recall(source.key(at)) is None)
+        return await self.ask(source, at)
+
+    def wanted_at_hand(self, source: Source, at: At) -> Held | None:
+        """The same, where it is in memory and no error."""
+        held = self.peek(source, at)
+        if held is None or held.error is not None:
+            return None
+        # Who reads again what he had before needs nothing that is ahead of him: it was at hand then, too.
+        if not held.read:
+            self.warmer.notice(source, at, waited=False)
+        return held
+
+    async def ask(self, source: Source, at: At) -> Held:
+        """The answer, at hand or asked for. Raises what Comet's answer raises."""
+        key = source.key(at)
+        if self.store.peek(key) is None:
+            await self.warmer.landed(source, at)
+        while True:
+            try:
+                return await self._ask(key, source, at)
+            except Withheld:
+                if not CALLER.get().waits:
+                    raise
+                # It was being fetched ahead; now somebody waits for it.
+
+    async def _ask(self, key: Hashable, source: Source, at: At) -> Held:
+        asking = _Asking(self, source.lease(at))
+
+        async def load() -> Any:
+            with self.doubts.settled(at) if source is experiment.METADATA else nullcontext():
+                return self._not_less(source, at, await source.ask(asking, at))
+
+        return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
+
+    def _not_less(self, source: Source, at: At, answer: Any) -> Any:
+        """The answer, or the last one where that is the same and more: what is only added to was asked for of a server
+        that is behind."""
+        before = self.store.last(source.key(at)) if source.grows and not at.version else None
+        if not isinstance(answer, str | bytes) or not isinstance(before, type(answer)):
+            return answer
+        return before if before[: len(answer)] == answer else answer
+
+    async def together(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        """See `Asker.answers`."""
+        await self.warmer.together(source, places)
+        found: dict[tuple[Hashable, ...], Any] = {}
+
+        async def one(at: At) -> None:
+            try:
+                found[at.key] = (await self.ask(source, at)).value
+            except NotFound:
+                return  # deleted since the listing
+
+        await each_of(places, one)
+        return found
+
+    def asker(self) -> Asker:
+        """What a question is asked with that nobody waits for."""
+        return _Asking(self, Lease(math.inf))
+
+    def fill(self, source: Source, at: At, answer: Any, lease: Lease | None = None) -> Held:
+        """Keeps an answer that came with another."""
+        holds = source.lease(at) if lease is None else lease
+        whole = self._not_less(source, at, answer)
+        return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept for who reads it next."""
+        opened = await self.open_body(stream, at)
+        try:
+            return await opened.read(0, opened.size if most is None else most)
+        finally:
+            opened.close()
+
+    def has(self, stream: Stream, at: At) -> bool:
+        """Whether a body is at hand, or on its way."""
+        return self.bodies.size(stream.key(at)) is not None
+
+    async def wanted_body(self, stream: Stream, at: At) -> OpenedBody:
+        """The same as `open_body`, for a reader: what he wants next may be fetched ahead."""
+        if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
+            self.warmer.notice(experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at))
+        return await self.open_body(stream, at)
+
+    async def open_body(self, stream: Stream, at: At) -> OpenedBody:
+        """A body, open, its size known."""
+        key, expected = stream.key(at), Expected.of(stream, at)
+
+        def begin() -> AbstractAsyncContextManager[Arriving]:
+            return validated(stream.begin(self.api, at), expected, lambda size: self._differs(stream, at, size))
+
+        while True:
+            try:
+                return OpenedBody(key, await self.bodies.open(key, begin), self.bodies)
+            except Withheld:
+                if not CALLER.get().waits:
+                    raise
+                # It was being fetched ahead; now somebody waits for it.
+
+    async def _differs(self, stream: Stream, at: At, size: int) -> None:
+        """A body that is whole has another size than its listing tells: that is said once, and the listing asked
+        again."""
+        key = ("differs", stream.size(at), *at.key)
+        held = self.store.peek(key)
+        if held is not None and held.value == size:
+            return
+        self.store.keep(key, size, SEALED)
+        listed = f"its listing says {stream.size(at):,}"
+        log.warning("%s has %s bytes, %s: it is shown as it came", stream_name(stream, at), f"{size:,}", listed)
+        await self.relist(stream, at)
+
+
+def _lasts(at: At) -> bool:
+    """Whether an answer may outlive the process: not of what may be running, which has no version."""
+    return at.experiment is None or bool(at.version)
+
+
+class _Asking:
+    """What one question is asked with: an answer that is made of others holds no longer than any of them."""
+
+    def __init__(self, answers: Answers, lease: Lease) -> None:
+        self._answers = answers
+        self.lease = lease
+        """Seconds for which the answer holds, as far as is known."""
+
+    @property
+    def api(self) -> API:
+        return self._answers.api
+
+    async def answer(self, source: Source, at: At) -> Any:
+        held = await self._answers.ask(source, at)
+        self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
+        return held.value
+
+    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        return await self._answers.together(source, places)
+
+    async def status(self) -> Row:
+        return await self._answers.status()
+
+    def at_hand(self, source: Source, at: At) -> Any:
+        held = self._answers.peek(source, at)
+        return None if held is None else held.value
+
+    def fill(self, source: Source, at: At, answer: Any) -> None:
+        # What is made of another answer holds no longer than that.
+        self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
+
+    def note(self, source: Source, at: At) -> None:
+        self._answers.fill(source, at, True)
+
+    def doubts(self, at: At) -> bool:
+        return at in self._answers.doubts
+
+    def has(self, stream: Stream, at: At) -> bool:
+        return self._answers.has(stream, at)
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        return await self._answers.body(stream, at, most)

@@ -1,0 +1,55 @@
+"""What listings leave out: files and directories of which answers at hand say that Comet has nothing.
+
+Nobody is asked for that. Not here: what an answer says then (`File.nothing`, `Dir.hides` in the declaration).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine.sizes import REMEMBERED
+from cometfs.vfs.nodes import NODE_BYTES
+from cometfs.vfs.schema.declaration import At, Dir, Each, File, Link, Source, eaches_of, fixed_of
+
+
+class Omitted:
+    """What was left out of each directory when it was listed last."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._store = answers.store
+
+    def of(self, entry: Dir, at: At) -> tuple[frozenset[str], float]:
+        """The names that a listing made now leaves out, and the seconds for which the answers hold that say so: what a
+        run has logged meanwhile must not stay out of sight for longer.
+
+        What a listing has once shown the next ones show too, empty: a file that goes because somebody read it would
+        make `diff -r` complain of the copy that `cp -r` just made.
+        """
+        key = ("omitted", entry, at.key)
+        before = self._store.peek(key)
+        nothing = {child.name: left for child in fixed_of(entry) if (left := self._left_of_nothing(child, at))}
+        omitted = frozenset(nothing if before is None else nothing.keys() & before.value)
+        self._store.keep(key, omitted, REMEMBERED, NODE_BYTES)
+        return omitted, min([nothing[name] for name in omitted], default=math.inf)
+
+    def _left_of_nothing(self, entry: File | Dir | Link, at: At) -> float:
+        """For how many seconds answers at hand go on saying that Comet has nothing for `entry`; 0 where they do not."""
+        if isinstance(entry, Dir):
+            eaches = eaches_of(entry) if entry.hides and not entry.writer else []
+            left = [self._left_of_rows(each, at) for each in eaches]
+            return min(left, default=math.inf if entry.hides else 0.0)
+        if isinstance(entry, Link) or not isinstance(entry.source, Source):
+            return 0.0
+        return self._left_of(entry.source, at, entry.nothing)
+
+    def _left_of_rows(self, each: Each, at: At) -> float:
+        return self._left_of(each.source, at, lambda answer: not each.rows(answer)) if each.source else 0.0
+
+    def _left_of(self, source: Source, at: At, nothing: Callable[..., bool]) -> float:
+        held = self._answers.peek(source, at)
+        # A remembered "no such thing" decides nothing here: it is told to who asks for the file.
+        told = held is not None and held.error is None and nothing(held.value)
+        return self._store.remaining(held) if held is not None and told else 0.0

@@ -1,0 +1,120 @@
+"""The bytes of files: rendered from what is known at a place, made of an answer once for all who want it, downloaded,
+or a draft.
+
+Not here: how many bytes they have (sizes.py), and what of the made is kept on disk (render_cache.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from zipfile import BadZipFile
+
+import trio
+
+from cometfs.cache.memory import Held
+from cometfs.errors import IsADirectory, Unintelligible
+from cometfs.lease import Lease, is_settling
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine.render_cache import Made
+from cometfs.vfs.engine.sizes import Sizes
+from cometfs.vfs.nodes import Content, Node, Opened
+from cometfs.vfs.schema.declaration import At, File, Source, Stream
+from cometfs.vfs.sources.experiment import ended_ago
+from cometfs.vfs.writeback.policy import Writing
+
+_HEAVY = 1 << 20
+"""An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
+
+
+class Files:
+    """Opens them, and lets their sizes be remembered. What was made of an answer holds as long as that does."""
+
+    def __init__(self, answers: Answers, sizes: Sizes, made: Made, writing: Writing) -> None:
+        self._answers = answers
+        self._store = answers.store
+        self._sizes = sizes
+        self._made = made
+        self._writing = writing
+
+    async def open(self, node: Node) -> Opened:
+        """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
+        entry = node.entry
+        if not isinstance(entry, File):
+            raise IsADirectory(f"{node.name or '/'} is a directory")
+        if self._writing.desk(node) is not None:
+            return await self._writing.open(node)
+        if isinstance(entry.source, Stream):
+            body = await self._answers.wanted_body(entry.source, node.at)
+            self._sizes.came(entry, entry.source, node.at, body.size)
+            return body
+        return Content(await self._render(entry, entry.source, node.at), _grows(node))
+
+    def open_at_hand(self, node: Node) -> Opened | None:
+        """What `open` returns, where nobody must be asked and nothing made."""
+        entry = node.entry
+        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self._writing.desk(node) is not None:
+            return None
+        if entry.source is None:
+            return Content(entry.render(node.at))
+        if entry.render is not bytes:
+            held = self._store.peek(_key(entry, node.at))
+            return None if held is None else Content(held.value, _grows(node))
+        held = self._answers.wanted_at_hand(entry.source, node.at)
+        if held is None:
+            return None
+        if not held.read:
+            self._sizes.dated(entry, node.at, held.value, held)
+            held.read = True
+        return Content(held.value, _grows(node))
+
+    async def _render(self, entry: File, source: Source | None, at: At) -> bytes:
+        if source is None:
+            return entry.render(at)
+        if entry.render is bytes:
+            answer = await self._answers.wanted(source, at)
+            return self._sizes.dated(entry, at, answer.value, answer)
+        key = _key(entry, at)
+        held = self._store.peek(key)
+        if held is None:
+            held = await self._store.once(("render", key), lambda: self._make(entry, source, at))
+        rendered: bytes = held.value
+        return rendered
+
+    async def _make(self, entry: File, source: Source, at: At) -> Held:
+        """The bytes made of an answer, once for all who want the file."""
+        answer = await self._answers.wanted(source, at)
+        data = self._made.of(entry, at, answer)
+        if data is None:
+            data = await _rendered(entry, source, answer)
+            self._made.keep(entry, at, answer, data)
+        self._sizes.dated(entry, at, data, answer)
+        return self._store.keep(_key(entry, at), data, Lease(self._store.remaining(answer)))
+
+
+async def _rendered(entry: File, source: Source, answer: Held) -> bytes:
+    """An answer as bytes, rendered out of the way where that takes time."""
+    try:
+        if answer.weight > _HEAVY or entry.slow:
+            return await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
+        return entry.render(answer.value)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
+        raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
+
+
+def may_change(node: Node) -> bool:
+    """Whether it is a file made of an answer that may be another one in a moment: of what may be running, or of which
+    Comet may still be taking in the end."""
+    at = node.at
+    if at.experiment is None or not isinstance(getattr(node.entry, "source", None), Source):
+        return False
+    return not at.version or is_settling(ended_ago(at.experiment))
+
+
+def _grows(node: Node) -> bool:
+    """Whether it is a file that is being added to."""
+    return isinstance(node.entry, File) and node.entry.grows and may_change(node)
+
+
+def _key(entry: File, at: At) -> Hashable:
+    """Where the bytes of a file are kept that is made of an answer."""
+    return ("file", entry, at.version, at.key)

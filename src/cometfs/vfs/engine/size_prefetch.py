@@ -1,0 +1,77 @@
+"""Sizes of a directory's files, asked for together by programs that go through it (`ls -l`, `du`, `find -size`).
+
+The kernel asks for the size of one file after the other, and each that is not known costs a call. While a directory is
+open, the first such question brings those of all its files. After it was closed (a shell's `*`, `os.listdir`), the
+second one does: `ls` and then `stat` of one file costs the call of that file. Not here: what is known (sizes.py), and
+the asking (prefetch.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from cometfs.lease import Lease
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine.listings import Listings
+from cometfs.vfs.nodes import NODE_BYTES, Node
+from cometfs.vfs.schema.declaration import At, File, Source, Stream
+
+GOING_THROUGH = Lease(10.0)
+"""For how long a program that listed a directory is taken to go through it."""
+
+Question = tuple[Source | Stream, At]
+
+
+class _Pass(NamedTuple):
+    """A program's way through a directory: whether it has it open, and the file whose size was asked for first."""
+
+    is_open: bool
+    first: str | None = None
+
+
+class SizePrefetch:
+    """Remembers which directories were listed just now, and asks once for the sizes of each."""
+
+    def __init__(self, answers: Answers, listings: Listings, lacks_size: Callable[[Node], bool]) -> None:
+        self._warmer = answers.warmer
+        self._store = answers.store
+        self._listings = listings
+        self._lacks_size = lacks_size
+
+    def opened(self, directory: Node) -> None:
+        """A program lists the directory."""
+        self._keep(directory, _Pass(True), Lease(math.inf))
+
+    def closed(self, directory: Node) -> None:
+        """It has the whole list."""
+        if self._store.peek(_key(directory)) is not None:
+            self._keep(directory, _Pass(False), GOING_THROUGH)
+
+    def missed(self, directory: Node, node: Node) -> None:
+        """A program waits for the size of `node`: asks for all that lack theirs, where it goes through them."""
+        listing, held = self._listings.peek(directory), self._store.peek(_key(directory))
+        if listing is None or held is None:
+            return
+        going: _Pass = held.value
+        if going.is_open or going.first not in (None, node.name):
+            self._store.drop(_key(directory))
+            asked = (question for one in listing.nodes.values() for question in self._questions(one))
+            self._warmer.warm(list({source.key(at): (source, at) for source, at in asked}.values()))
+        elif going.first is None:
+            self._keep(directory, _Pass(False, node.name), GOING_THROUGH)
+
+    def _questions(self, node: Node) -> list[Question]:
+        """What must be asked to tell the size of a file, if anything."""
+        entry = node.entry
+        if not isinstance(entry, File) or entry.source is None or entry.estimate(node.at):
+            return []
+        return [(entry.source, node.at)] if self._lacks_size(node) else []
+
+    def _keep(self, directory: Node, going: _Pass, lease: Lease) -> None:
+        self._store.keep(_key(directory), going, lease, NODE_BYTES)
+
+
+def _key(directory: Node) -> Hashable:
+    return ("listed", directory.identity)

@@ -1,0 +1,187 @@
+"""How many bytes files have and when they changed, as far as that is known without asking anybody.
+
+What was learned of a file outlives its bytes, and the mount: Comet tells the size of no file that is made of an
+answer, so `ls -l`, `du` and `find -size` of what was read before would cost the answer again. All that is remembered of
+the files of a place (an experiment, a project) stands under one key. Not here: making and opening files (files.py).
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from cometfs.cache.memory import Held
+from cometfs.lease import LISTING, Lease
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.schema.declaration import At, File, Source, Stream
+
+REMEMBERED = Lease(24 * 3600.0)
+"""For how long it is remembered what was shown of a file or a directory."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+_SIZES = "sizes"
+"""How their keys begin."""
+
+
+class Known(NamedTuple):
+    """Of a file: its size in bytes, None for one that must be fetched first; when it changed, in milliseconds since
+    1970; and the seconds for which that holds."""
+
+    size: int | None
+    modified_ms: float
+    lease: float
+
+
+class _Dated(NamedTuple):
+    """The bytes that a file had last: how many, their checksum, when they were first seen to differ from what they had
+    been (ms since 1970; 0 for never), of which version, and until when that holds (s since 1970)."""
+
+    size: int
+    digest: int
+    changed_ms: float
+    version: str
+    until: float
+
+
+class _Came(NamedTuple):
+    """How many bytes came of a body of which its listing had told another number; until when that holds, as above."""
+
+    size: int
+    told: int
+    until: float
+
+
+class Sizes:
+    """Sizes and dates of files, from the answers at hand and from what was once opened."""
+
+    def __init__(self, answers: Answers, words: Mapping[File, str], wall: Callable[[], float] = time.time) -> None:
+        """`words`: what each declared file is called on disk."""
+        self._answers = answers
+        self._store = answers.store
+        self._words = words
+        self._files = {word: entry for entry, word in words.items()}
+        self._wall = wall
+
+    def known(self, entry: File, at: At) -> Known:
+        """What is known of a file; some microseconds, for it is asked for every entry of every listing."""
+        source = entry.source
+        if source is None:
+            return Known(len(entry.render(at)), at.modified_ms, LISTING)
+        if isinstance(source, Stream):
+            return Known(self._of_body(entry, source, at), at.modified_ms, LISTING)
+        dated = self._dated(entry, at)
+        modified_ms = at.modified_ms if dated is None else max(at.modified_ms, dated.changed_ms)
+        if entry.render is bytes and (answer := self._answers.peek(source, at)) is not None:
+            if answer.error is not None:
+                return Known(None, modified_ms, 0.0)
+            return Known(len(answer.value), modified_ms, self._store.remaining(answer))
+        left = 0.0 if dated is None or dated.version != at.version else self._left(dated)
+        if dated is None or not left:
+            return Known(None, modified_ms, 0.0)
+        return Known(dated.size, modified_ms, left)
+
+    def dated(self, entry: File, at: At, data: bytes, answer: Held) -> bytes:
+        """`data`, made of `answer`, whose size is remembered from now on, and when these bytes were first seen to
+        differ: Comet dates experiments, not edits of them."""
+        before, now, digest = self._dated(entry, at), self._wall(), zlib.crc32(data)
+        changed_ms = 0.0
+        if before is not None:
+            same = (before.size, before.digest) == (len(data), digest)
+            changed_ms = before.changed_ms if same else now * 1000
+        dated = _Dated(len(data), digest, changed_ms, at.version, now + self._store.remaining(answer))
+        if before is None or before[:-1] != dated[:-1] or abs(before.until - dated.until) > 1:
+            self._keep(entry, at, dated)
+        return data
+
+    def came(self, entry: File, stream: Stream, at: At, size: int) -> None:
+        """Remembers the size of a body of which the listing tells another one: it is not at hand any more when it lies
+        on disk."""
+        told = stream.size(at)
+        if told is not None and size != self._listed(entry, at, told):
+            self._keep(entry, at, _Came(size, told, self._wall() + REMEMBERED))
+
+    def doubt(
+        self,
+        at: At,
+        owners: Iterable[Hashable] | None,
+        doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool],
+    ) -> frozenset[Hashable]:
+        """Sizes of the files of those questions at those places, which are of those `owners` (None: of anybody), hold
+        no more; when the files changed is remembered on, so that a change that is seen now is one. Of others than `at`
+        only as far as that is in memory.
+
+        Returns the keys under which that stands now.
+        """
+        self._all(at)
+        keys: Iterable[tuple[Any, ...]] = ((_SIZES, owner) for owner in owners or ())
+        if owners is None:
+            keys = (key for key in self._store.all_keys() if isinstance(key, tuple) and key[0] == _SIZES)
+        return frozenset(key for key in list(keys) if self._is_doubted_at(key, doubted))
+
+    def _is_doubted_at(self, key: tuple[Any, ...], doubted: Callable[[Any, tuple[Hashable, ...]], bool]) -> bool:
+        held = self._store.peek(key)
+        if held is None:
+            return False
+        known = dict(held.value)
+        for name, dated in known.items():
+            word, *items = name.split("\n")
+            entry = self._files.get(word)
+            if entry is not None and entry.source and doubted(entry.source, (*key[1:], *items)):
+                known[name] = [*dated[:-1], 0.0]
+        if known != held.value:
+            self._store.keep(key, known, REMEMBERED, lasting=True)
+        return True
+
+    def _keep(self, entry: File, at: At, known: _Dated | _Came) -> None:
+        every = {**self._all(at), self._name(entry, at): list(known)}
+        self._store.keep(_key(at), every, REMEMBERED, lasting=_lasts(at))
+
+    def _left(self, known: _Dated | _Came) -> float:
+        """Seconds for which it holds; 0 where it does not. A clock that was set back must not make it hold longer than
+        it was meant to."""
+        left = known.until - self._wall()
+        return left if 0 < left <= REMEMBERED else 0.0
+
+    def _dated(self, entry: File, at: At) -> _Dated | None:
+        found = self._found(entry, at)
+        return None if found is None else _Dated(*found)
+
+    def _found(self, entry: File, at: At) -> Any:
+        return self._all(at).get(self._name(entry, at))
+
+    def _all(self, at: At) -> Mapping[str, Any]:
+        key = _key(at)
+        held = self._store.peek(key)
+        if held is None and _lasts(at):
+            held = self._store.recall(key) or self._store.keep(key, _NOTHING, REMEMBERED)
+        found: Mapping[str, Any] = _NOTHING if held is None else held.value
+        return found
+
+    def _name(self, entry: File, at: At) -> str:
+        word = self._words[entry]
+        return word if len(at.key) < 2 else "\n".join((word, *map(str, at.key[1:])))
+
+    def _of_body(self, entry: File, stream: Stream, at: At) -> int | None:
+        key, told = stream.key(at), stream.size(at)
+        body = self._answers.bodies.peek(key)
+        if body is not None and body.size is not None:
+            return body.size
+        return self._answers.bodies.size(key) if told is None else self._listed(entry, at, told)
+
+    def _listed(self, entry: File, at: At, told: int) -> int:
+        """The size that a listing tells, unless it was found to be another one."""
+        found = self._found(entry, at)
+        came = None if found is None else _Came(*found)
+        return told if came is None or came.told != told or not self._left(came) else came.size
+
+
+def _key(at: At) -> Hashable:
+    return (_SIZES, *at.key[:1])
+
+
+def _lasts(at: At) -> bool:
+    """Whether it is kept on disk: not of what may be running, where it holds for seconds."""
+    return bool(at.version)

@@ -1,0 +1,97 @@
+"""The engine: what is shown of a mounted Comet, in words that no kernel taught it.
+
+One flow: a face asks for the children of a `Node` (listings.py), its bytes (files.py) or its attributes; the engine
+finds the declaration that stands there and asks the store for its source's answer, which asks Comet if it must. Here
+its parts are put together, and stands what is shown of a node itself. Not here: the declaration (layout/), the values
+that go in and out (nodes.py), inodes and errnos (fuse/).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cometfs.lease import LISTING, RUNNING, Lease
+from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.engine.files import Files
+from cometfs.vfs.engine.invalidation import Refresh
+from cometfs.vfs.engine.listings import Listings
+from cometfs.vfs.engine.render_cache import Made
+from cometfs.vfs.engine.size_prefetch import SizePrefetch
+from cometfs.vfs.engine.sizes import Sizes
+from cometfs.vfs.nodes import Attributes, Node
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import At, Dir, File, Link, Stream
+from cometfs.vfs.schema.markdown import words
+from cometfs.vfs.sources import provenance
+from cometfs.vfs.writeback.policy import Writing
+
+
+class Vfs:
+    """A mounted Comet: nodes in, children, attributes and bytes out."""
+
+    def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING) -> None:
+        """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
+        is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
+        on_disk = words(tree)
+        self._answers = answers
+        self._store = answers.store
+        self._sizes = Sizes(answers, on_disk)
+        self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
+        self.writing = Writing(answers, rw=rw)
+        self.listings = Listings(answers, self.writing)
+        self._prefetch = SizePrefetch(answers, self.listings, lambda node: self.glance(node).size is None)
+        self.files = Files(answers, self._sizes, Made(answers.store, on_disk), self.writing)
+        self.refresh = Refresh(answers, self._sizes, tree)
+        answers.relist = self.refresh.relist
+
+    def glance(self, node: Node) -> Attributes:
+        """The attributes as far as they are known without asking anybody."""
+        entry = node.entry
+        desk = self.writing.desk(node)
+        if isinstance(entry, Dir):
+            modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
+            return Attributes("dir", 0, modified_ms, entry.lease(node.at))
+        if desk is not None:
+            now = desk.latest(node.at.item)
+            return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
+        if isinstance(entry, Link):
+            return Attributes("link", len(names.encoded(self.readlink(node))), node.at.modified_ms, LISTING)
+        return Attributes("file", *self._sizes.known(entry, node.at))
+
+    def readlink(self, node: Node) -> str:
+        """Where a link points to, relative to the directory that it stands in."""
+        assert isinstance(node.entry, Link)
+        return "../" * (node.entry.up(node.at) + len(node.within)) + node.entry.target(node.at)
+
+    async def attributes(self, node: Node, directory: Node | None = None) -> Attributes:
+        """The attributes, the size of a file included, which is fetched if it must be; `directory`: where it stands."""
+        seen = self.glance(node)
+        if seen.size is None and isinstance(node.entry, File) and (estimate := node.entry.estimate(node.at)):
+            return replace(seen, size=estimate, settled=False)
+        if seen.size is None:
+            if directory is not None:
+                self._prefetch.missed(directory, node)
+            opened = await self.files.open(node)
+            seen = replace(self.glance(node), size=opened.size)
+            opened.close()
+        return seen
+
+    def listed(self, directory: Node) -> None:
+        """A program lists a directory, which `closed` tells the end of: it may ask for the sizes of all in it."""
+        self._prefetch.opened(directory)
+
+    def closed(self, directory: Node) -> None:
+        """It has listed it."""
+        self._prefetch.closed(directory)
+
+    def provenance(self, node: Node) -> dict[str, str]:
+        """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""
+        found = provenance.of_place(node.at)
+        entry = node.entry
+        if not isinstance(entry, File):
+            return found
+        if isinstance(entry.source, Stream):
+            body = self._answers.bodies.peek(entry.source.key(node.at))
+            return found | provenance.of_file(entry, None if body is None else body.age)
+        held = self._answers.peek(entry.source, node.at) if entry.source else None
+        return found | provenance.of_file(entry, None if held is None else self._store.age(held))

@@ -1,0 +1,243 @@
+"""The directory of an experiment: the part of the layout that every experiment has, archived or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from cometfs.render import objects, text
+from cometfs.render import tables as csv
+from cometfs.render.plots import drawn_by
+from cometfs.vfs.layout.rendering import (
+    always,
+    api_file,
+    asset_names,
+    git_json,
+    is_blank,
+    is_remote,
+    link_text,
+    model_folder,
+    of_extra,
+    of_type,
+    packages,
+    picture_names,
+    plot_svg,
+    relative_names,
+    remote_names,
+    system,
+    url_text,
+    whole_answer,
+)
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import Dir, Each, File, Row
+from cometfs.vfs.sources import experiment, metrics, versioned
+from cometfs.vfs.sources.experiment import experiment_lease
+from cometfs.vfs.sources.provenance import page_of
+
+METRIC_CSV = File(
+    "",
+    metrics.METRIC,
+    bytes,
+    "every point: step,epoch,timestamp_ms,value; a `/` makes folders",
+    grows=True,
+    sdk=("experiment_metric",),
+)
+ASSET_BYTES = File(
+    "",
+    experiment.ASSET,
+    about="an asset, byte for byte; a `/` makes folders",
+    sdk=("experiment_asset", "experiment_asset_by_name"),
+)
+ASSET_LINK = File(".url", None, lambda at: link_text(at.item), "the link of an asset that lies elsewhere")
+IMAGE_BYTES = File("", experiment.ASSET, about="an image; the suffix comes from its bytes where the name has none")
+SOURCE_BYTES = File("", experiment.ASSET, about="a logged source file, absolute paths made relative")
+MODEL_BYTES = File("", experiment.ASSET, about="a file of a logged model")
+CURVE_CSV = File("", experiment.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
+MATRIX_CSV = File("", experiment.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
+HISTOGRAM_CSV = File("", experiment.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
+PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=drawn_by)
+PATCH = File("", experiment.PATCH, text.patch, "uncommitted changes")
+
+
+def _typed(
+    name: str, child: File, path_of: Callable[[Sequence[Row]], list[names.Path]], label: str, *types: str
+) -> Dir:
+    """A directory of the assets of some types."""
+    rows = of_type(*types)
+    each = Each(experiment.ASSETS, path_of, experiment.at_asset, always(child), label, (child,), rows)
+    return Dir(name, (each,), experiment_lease, hides=True)
+
+
+_csv = partial(asset_names, suffix=".csv", instead_of=".json")
+
+
+def name_of(row: Row) -> str:
+    """The name of an experiment, or its key where it has none."""
+    return str(row["experimentName"] or row["experimentKey"])
+
+
+EXPERIMENT = Dir(
+    "",
+    (
+        File(
+            "metadata.json",
+            experiment.METADATA,
+            whole_answer,
+            "name, times, state, project, user",
+            sdk=("experiment_metadata", "experiment_name"),
+        ),
+        File("url.txt", None, url_text, "its page at Comet", sdk=("experiment_url",)),
+        File("tags.txt", metrics.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
+        File("code.py", experiment.CODE, text.text, "the script that created it", sdk=("experiment_code",)),
+        File("output.txt", experiment.OUTPUT, text.text, "stdout and stderr", grows=True, sdk=("experiment_output",)),
+        File("report.html", experiment.HTML, text.text, "the logged HTML", sdk=("experiment_html",)),
+        File("graph.txt", experiment.GRAPH, text.text, "the model's graph", sdk=("experiment_graph",)),
+        File(
+            "requirements.txt",
+            experiment.SYSTEM,
+            lambda answer: text.sorted_lines(packages(answer)),
+            "installed Python packages",
+            nothing=lambda answer: not packages(answer),
+            sdk=("experiment_installed_packages",),
+        ),
+        File(
+            "system.json",
+            experiment.SYSTEM,
+            lambda answer: whole_answer(system(answer)),
+            "machine, Python, command",
+            nothing=lambda answer: not system(answer),
+            sdk=("experiment_system_details",),
+        ),
+        File(
+            "params.json",
+            metrics.PARAMS,
+            objects.values_by_name,
+            "parameter -> value, sorted",
+            sdk=("experiment_parameters",),
+        ),
+        File(
+            "others.json", experiment.OTHERS, objects.named_values, "other -> value, sorted", sdk=("experiment_other",)
+        ),
+        File(
+            "metrics.json",
+            metrics.SPREADS,
+            objects.metric_spreads,
+            "metric -> last, min, max and their steps",
+            nothing=lambda spreads: not spreads,
+            sdk=("experiment_metrics_summary",),
+        ),
+        Dir(
+            "metrics",
+            (
+                Each(
+                    metrics.METRIC_NAMES,
+                    lambda words: names.of_metrics(words, ".csv"),
+                    experiment.at_metric,
+                    always(METRIC_CSV),
+                    "<metric>.csv",
+                    (METRIC_CSV,),
+                ),
+            ),
+            experiment_lease,
+            hides=True,
+        ),
+        *of_extra(
+            Dir(
+                "plots",
+                (
+                    Each(
+                        metrics.METRIC_NAMES,
+                        lambda words: names.of_metrics(words, ".svg"),
+                        experiment.at_metric,
+                        always(PLOT_SVG),
+                        "<metric>.svg",
+                        (PLOT_SVG,),
+                    ),
+                ),
+                experiment_lease,
+                hides=True,
+            )
+        ),
+        Dir(
+            "assets",
+            (
+                Each(
+                    experiment.ASSETS,
+                    remote_names,
+                    experiment.at_asset,
+                    lambda row: ASSET_LINK if is_remote(row) else ASSET_BYTES,
+                    "<asset>",
+                    (ASSET_BYTES, ASSET_LINK),
+                ),
+            ),
+            experiment_lease,
+            hides=True,
+        ),
+        Dir(
+            "images",
+            (
+                Each(
+                    experiment.PICTURES,
+                    picture_names,
+                    lambda at, picture: experiment.at_asset(at, picture.row),
+                    always(IMAGE_BYTES),
+                    "<name>-<step>.<ext>",
+                    (IMAGE_BYTES,),
+                ),
+            ),
+            experiment_lease,
+            hides=True,
+        ),
+        _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
+        _typed("confusion-matrix", MATRIX_CSV, _csv, "<name>.csv", "confusion-matrix"),
+        _typed("histograms", HISTOGRAM_CSV, _csv, "<name>.csv", "histogram3d"),
+        _typed("models", MODEL_BYTES, partial(asset_names, inside=model_folder), "<model>/<file>", "model-element"),
+        _typed("source", SOURCE_BYTES, relative_names, "<path>", "source_code"),
+        File("artifacts.json", versioned.LINEAGE, whole_answer, "the artifacts that it logged and used"),
+        Dir(
+            "git",
+            (
+                File("metadata.json", experiment.GIT, git_json, "branch, commit, origin", nothing=is_blank),
+                Each(
+                    experiment.PATCH,
+                    lambda rows: [("diff.patch",)] * len(rows),
+                    lambda at, _row: at,
+                    always(PATCH),
+                    "diff.patch",
+                    (PATCH,),
+                    rows=lambda answer: [answer] if answer else [],
+                ),
+            ),
+            experiment_lease,
+        ),
+        Dir(
+            ".api",
+            (
+                api_file("experiment_metadata", experiment.METADATA),
+                api_file("experiment_url", None, lambda at: whole_answer(page_of(at))),
+                api_file("experiment_name", experiment.METADATA, lambda row: whole_answer(name_of(row))),
+                api_file("experiment_tags", metrics.TAGS),
+                api_file("experiment_code", experiment.CODE),
+                api_file("experiment_output", experiment.OUTPUT),
+                api_file("experiment_html", experiment.HTML),
+                api_file("experiment_graph", experiment.GRAPH),
+                api_file("experiment_system_details", experiment.SYSTEM),
+                api_file(
+                    "experiment_installed_packages", experiment.SYSTEM, lambda answer: whole_answer(packages(answer))
+                ),
+                api_file("experiment_parameters", experiment.PARAMETERS),
+                api_file("experiment_other", experiment.OTHERS),
+                api_file("experiment_metrics_summary", experiment.SUMMARY),
+                api_file("experiment_metric", metrics.POINTS),
+                api_file("experiment_metrics_for_chart", experiment.OWN_CHART),
+                api_file("experiment_assets", experiment.ASSETS),
+                api_file("experiment_images", experiment.IMAGE_ROWS),
+                api_file("experiment_curves", experiment.CURVES),
+            ),
+            experiment_lease,
+            listed=False,
+        ),
+    ),
+    experiment_lease,
+    "an experiment, by its name (with a piece of its key where several share it)",
+)

@@ -1,0 +1,176 @@
+"""How answers become bytes and how rows become paths: what the parts of the layout share. Pure functions.
+
+Not here: what stands where.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from cometfs.render import objects, plots, points, text
+from cometfs.render import tables as csv
+from cometfs.render.overview import OverviewRow, overview_html
+from cometfs.render.sieve import sieve
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import At, Dir, Each, File, Row, Source
+from cometfs.vfs.sources import project_tables
+from cometfs.vfs.sources.experiment import Picture
+from cometfs.vfs.sources.metrics import Plotted
+from cometfs.vfs.sources.provenance import page_of
+
+# -- How an answer becomes bytes ---------------------------------------------------------------------------------------
+
+
+def system(answer: Row | None) -> Row:
+    """What is told of the machine; {} where nothing is."""
+    return objects.without(answer, "experimentKey", "installedPackages") or {}
+
+
+def packages(answer: Row | None) -> list[str]:
+    return (answer or {}).get("installedPackages") or []
+
+
+def url_text(at: At) -> bytes:
+    return text.lines([page_of(at)])
+
+
+def whole_answer(answer: Any) -> bytes:
+    """A whole answer of the SDK, secrets removed."""
+    return objects.pretty(sieve(answer))
+
+
+def is_blank(answer: Row) -> bool:
+    return not any(answer.values())
+
+
+def git_json(answer: Row) -> bytes:
+    """{} of an experiment outside a repository, of which Comet tells each field as null."""
+    return whole_answer({} if is_blank(answer) else answer)
+
+
+def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] = whole_answer) -> File:
+    """A whole answer of the SDK, under the method's name."""
+    return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
+
+
+E = TypeVar("E", Each, Dir)
+
+FEW = 30
+"""Experiments of a project whose tables are made even for a look at their size."""
+
+ESTIMATE = 64 << 10
+"""The bytes that stat shows of the tables of a bigger project: `ls -l` must not cost calls by the hundred."""
+
+
+def estimate(at: At) -> int | None:
+    """The size of a table of a project while nobody has opened it; None where it is worth making."""
+    count = (at.project or {}).get("numberOfExperiments")
+    return None if count is not None and count <= FEW else ESTIMATE
+
+
+NOTES = 4 << 10
+"""The bytes that stat shows of the notes of a project that has more than a few experiments, until they are opened."""
+
+
+def notes_estimate(at: At) -> int | None:
+    """The same for a project's notes: `ls -l` of a project of thousands costs no call more than `ls`."""
+    return None if estimate(at) is None else NOTES
+
+
+def chart_svg(answer: Sequence[Any]) -> bytes:
+    chart = project_tables.Chart(*answer)
+    return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
+
+
+def plot_svg(plotted: Plotted) -> bytes:
+    return plots.chart_svg(plotted.name, [("", points.read(plotted.sheet))])
+
+
+def overview_page(overview: project_tables.Overview) -> bytes:
+    metrics = overview.metrics if plots.available() else []
+    pictures = zip(metrics, names.of_metrics(metrics, ".svg"), strict=True)
+    rows = [overview_row(record) for record in overview.records]
+    return overview_html(overview.project, rows, [(metric, "/".join(("charts", *path))) for metric, path in pictures])
+
+
+def overview_row(record: project_tables.Record) -> OverviewRow:
+    row = record.named.row
+    return OverviewRow(
+        row["experimentName"] or row["experimentKey"],
+        record.named.directory,
+        row["experimentKey"],
+        record.named.state or "",
+        row["startTimeMillis"],
+        row["durationMillis"],
+        record.tags,
+        {name: str(value) for name, value in record.params.items() if value is not None},
+        {name: last or "" for name, (last, _low, _high) in record.metrics.items()},
+    )
+
+
+def of_extra(entry: E) -> tuple[E, ...]:
+    """Pictures, where the extra that draws them is installed."""
+    return (entry,) if plots.available() else ()
+
+
+# -- What stands for a row ---------------------------------------------------------------------------------------------
+
+
+def always(entry: Any) -> Callable[[Any], Any]:
+    return lambda _row: entry
+
+
+def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
+    return lambda rows: [row for row in rows if row["type"] in types and not is_remote(row)]
+
+
+def asset_names(
+    rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: "", instead_of: str = ""
+) -> list[names.Path]:
+    """Paths from asset rows: `suffix` is added to each name, in place of another one (`instead_of`) where it has that;
+    `inside` gives the folder that it lies in."""
+
+    def named(row: Row) -> str:
+        name = row["fileName"] or ""
+        stem = name[: len(name) - len(instead_of)]
+        # Of a file called ".json" that is no suffix.
+        replaced = instead_of and name.lower().endswith(instead_of) and posixpath.basename(stem)
+        return inside(row) + (stem if replaced else name) + suffix
+
+    return names.of_assets([(named(row), row["step"], row["assetId"]) for row in rows])
+
+
+def is_remote(row: Row) -> bool:
+    return bool(row["remote"])
+
+
+def link_text(row: Row) -> bytes:
+    """Where an asset lies that Comet has only a link of."""
+    return text.lines([sieve(row["link"] or "")])
+
+
+def remote_names(rows: Sequence[Row]) -> list[names.Path]:
+    links = [{**row, "fileName": (row["fileName"] or "") + ".url"} if is_remote(row) else row for row in rows]
+    return asset_names(links)
+
+
+def model_folder(row: Row) -> str:
+    """The folder of a model's file, where its name does not begin with it: Comet says "models/<name>" of its place."""
+    folder = (row["dir"] or "").removeprefix("models/").strip("/") + "/"
+    return "" if (row["fileName"] or "").startswith(folder) else folder
+
+
+def relative_names(rows: Sequence[Row]) -> list[names.Path]:
+    return asset_names([{**row, "fileName": (row["fileName"] or "").lstrip("/")} for row in rows])
+
+
+def picture_names(pictures: Sequence[Picture]) -> list[names.Path]:
+    """`<name>-<step>.<ext>`, whether or not another image has the name."""
+    rows = []
+    for row, suffix in pictures:
+        stem, own = posixpath.splitext(row["fileName"] or row["assetId"])
+        step = "" if row["step"] is None else f"-{row['step']}"
+        rows.append((stem + step + (own or suffix), None, row["assetId"]))
+    return names.of_assets(rows)

@@ -1,0 +1,143 @@
+"""`views/` of a project: nothing but links to its experiments, each view at the cost of its one question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cometfs.vfs.layout.rendering import always
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import At, Dir, Each, Link, Row, Source
+from cometfs.vfs.sources import experiment, metrics, project_tables
+from cometfs.vfs.sources.experiment import Named, listing_lease
+
+# -- Views: links to experiments of the project ------------------------------------------------------------------------
+
+
+def _directory(at: At) -> str:
+    return str(at.item)
+
+
+def _at_named(at: At, one: Named) -> At:
+    place = experiment.at_experiment(at, one.row)
+    return At(place.web, place.modified_ms, place.key, at.workspace, at.project, one.row, one.directory)
+
+
+def _links(
+    source: Source,
+    label: str,
+    path_of: Callable[[Sequence[Named]], list[names.Path]],
+    about: str,
+    rows: Any = list,
+    up: int = 2,
+) -> Each:
+    """Links to experiments, from rows of `Named`; `up`: how deep their directory lies below the project's."""
+    link = Link("", lambda _at: up, _directory, about)
+    return Each(source, path_of, _at_named, always(link), label, (link,), rows)
+
+
+def _by_directory(rows: Sequence[Named]) -> list[names.Path]:
+    return [(one.directory,) for one in rows]
+
+
+def _latest(rows: Sequence[Named]) -> list[Named]:
+    started = [one for one in rows if one.row["startTimeMillis"] is not None]
+    return sorted(started, key=lambda one: (one.row["startTimeMillis"], one.row["experimentKey"]))[-1:]
+
+
+def _in_state(state: str) -> Dir:
+    rows: Callable[[Sequence[Named]], list[Named]] = lambda found: [one for one in found if one.state == state]  # noqa: E731
+    return Dir(
+        state,
+        (_links(experiment.STATES, "<experiment>", _by_directory, f"each {state} experiment", rows),),
+        listing_lease,
+    )
+
+
+def metric_words(columns: Sequence[Row]) -> list[str]:
+    return metrics.words_of("metrics", columns)
+
+
+TAG = Dir(
+    "",
+    (_links(project_tables.TAGGED, "<experiment>", _by_directory, "each experiment with the tag", up=3),),
+    listing_lease,
+)
+
+BEST_LINK = Link(
+    "",
+    # views/best/, and the folders that a "/" in the metric's name made.
+    lambda at: 2 + len(names.folders(str(at.key[1]))),
+    _directory,
+    "the experiment with the greatest or least value; costs what the metric's chart costs, which shares the answer",
+)
+BEST = Dir(
+    "",
+    (
+        Each(
+            project_tables.BEST,
+            lambda rows: [(best.which,) for best in rows],
+            lambda at, best: replace(_at_named(at, best.one), key=(*at.key, best.which)),
+            always(BEST_LINK),
+            "{max,min}",
+            (BEST_LINK,),
+        ),
+    ),
+    listing_lease,
+)
+
+VIEWS = Dir(
+    "views",
+    (
+        Dir(
+            "by-key",
+            (
+                _links(
+                    experiment.NAMED,
+                    "<key>",
+                    lambda rows: [names.folders(one.row["experimentKey"]) for one in rows],
+                    "each experiment by its key, which never changes",
+                ),
+            ),
+            listing_lease,
+        ),
+        Dir(
+            "by-tag",
+            (
+                Each(
+                    metrics.COLUMNS,
+                    names.of_words,
+                    project_tables.at_word,
+                    always(TAG),
+                    "<tag>",
+                    (TAG,),
+                    lambda columns: metrics.words_of("tag", columns),
+                ),
+            ),
+            listing_lease,
+        ),
+        Dir(
+            "best",
+            (
+                Each(
+                    metrics.COLUMNS,
+                    lambda words: names.of_metrics(words, ""),
+                    project_tables.at_word,
+                    always(BEST),
+                    "<metric>",
+                    (BEST,),
+                    metric_words,
+                ),
+            ),
+            listing_lease,
+        ),
+        _in_state("running"),
+        _in_state("finished"),
+        _in_state("crashed"),
+        _links(
+            experiment.NAMED, "latest", lambda rows: [("latest",)] * len(rows), "the one started last", _latest, up=1
+        ),
+    ),
+    listing_lease,
+)

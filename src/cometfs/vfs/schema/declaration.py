@@ -1,0 +1,322 @@
+"""The words in which the tree is declared: questions (Source, Stream) and what is seen of them (File, Dir, Link, Each).
+
+Not here: the tree itself (layout.py) and the engine that walks it (vfs.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from cometfs.comet.api import API, AssetStream
+from cometfs.lease import RUNNING, Lease
+from cometfs.vfs.schema.names import Path
+
+Row = Mapping[str, Any]
+"""One object of a Comet answer, in the normal form of comet/models.py."""
+
+
+@dataclass(slots=True)
+class At:
+    """What is known at a place of the tree: bound on the way down, never asked for again.
+
+    Never changed, but not frozen: that would make it three times as slow to make, and a listing has thousands.
+    """
+
+    web: str
+    """Root of Comet's web pages, without a final slash."""
+    modified_ms: float
+    """When this place last changed, in milliseconds since 1970."""
+    key: tuple[Hashable, ...] = ()
+    """What tells this place from others of its kind: a workspace's name, a project's id, an experiment's key ..."""
+    workspace: str = ""
+    project: Row | None = None
+    experiment: Row | None = None
+    item: Any = None
+    """The row that stands for this place in the listing of a directory inside an experiment."""
+    version: str = ""
+    """Of what has ended: changes with its row in the listing, and what was answered about it before holds no more."""
+    live: Lease = RUNNING
+    """How long answers about an experiment hold that may be running."""
+
+
+class Asker(Protocol):
+    """What a question is asked with: Comet itself, and the answers to other questions, which may be at hand."""
+
+    @property
+    def api(self) -> API: ...
+
+    async def answer(self, source: Source, at: At) -> Any:
+        """What `source` answers at a place, asked for only if it must be."""
+
+    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+        """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
+
+        Places of which Comet knows nothing any more are left out.
+        """
+
+    async def status(self) -> Row:
+        """What there is to say about the mount itself: its calls, its cache."""
+
+    def at_hand(self, source: Source, at: At) -> Any:
+        """What `source` has answered at a place, None where nobody asked or it holds no more; asks nobody."""
+
+    def fill(self, source: Source, at: At, answer: Any) -> None:
+        """Keeps what `source` would answer at a place, which another answer told as well."""
+
+    def note(self, source: Source, at: At) -> None:
+        """Keeps that there is something to know at a place, which no answer tells, for as long as `source` says."""
+
+    def doubts(self, at: At) -> bool:
+        """Whether somebody wants to know of an experiment what is true now, which is not what its listing told."""
+
+    def has(self, stream: Stream, at: At) -> bool:
+        """Whether a body is at hand, or on its way."""
+
+    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
+
+
+class Found(NamedTuple):
+    """What a source would answer at a place, as a batch told it."""
+
+    source: Source
+    at: At
+    answer: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """How several experiments of a project, ended and not archived, are asked about in one call.
+
+    What it tells must be what each single call tells, to the byte: an experiment of which the batch could lose
+    something is left out, and asked by itself.
+    """
+
+    name: str
+    ask: Callable[[Asker, Sequence[At]], Awaitable[list[Found]]]
+    first: int
+    """Experiments in the first call about a project, when nobody knows how much it brings."""
+    most: int = 256
+    """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
+
+
+_DECLARED: set[str] = set()
+"""The names of all questions: under which their answers are kept, on disk too, where other mounts find them."""
+
+
+def _declare(name: str) -> None:
+    """Refuses a second question of that name. So none is made for one mount, of its settings: it would be the second
+    as soon as a process, such as the one that runs the tests, makes another tree."""
+    if name in _DECLARED:
+        raise ValueError(f"two questions are called {name!r}: each would be given the other's answers")
+    _DECLARED.add(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One question to Comet. Its answer is kept under its name and the key of the place, never under a path.
+
+    So its answer depends on nothing else: not on a mount's settings, and of the place on no more than its key tells.
+    """
+
+    name: str
+    ask: Callable[[Asker, At], Awaitable[Any]]
+    lease: Callable[[At], Lease]
+    batch: Batch | None = None
+    after: Source | None = None
+    """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
+    answer, and may bring that."""
+    renewed: bool = False
+    """Whether it is asked again shortly before it holds no more, as long as somebody uses it."""
+    kept: bool = True
+    """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
+    of: tuple[Source | Stream, ...] = ()
+    """The questions whose answers it is made of; a test finds those that are left out."""
+    grows: bool = False
+    """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
+
+    def __post_init__(self) -> None:
+        _declare(self.name)
+
+    def key(self, at: At) -> Hashable:
+        """Where the answer for `at` is kept."""
+        return (self.name, at.version, *at.key)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A question whose answer is too big for memory: a stream of bytes, which becomes a file as it is."""
+
+    name: str
+    begin: Callable[[API, At], AbstractAsyncContextManager[AssetStream]]
+    row: Callable[[At], Row]
+    """What the listing tells of the body: its name, type and size."""
+    listed_by: tuple[Source, ...] = ()
+    """The listings that may have told it ..."""
+    listed_at: Callable[[At], tuple[Hashable, ...]] = lambda at: at.key[:1]
+    """... and the place that they are about."""
+    same_as: Stream | None = None
+    """Another question for the very same bodies, whose name it bears: they are kept once for both."""
+
+    def __post_init__(self) -> None:
+        if self.same_as is None or self.same_as.name != self.name:
+            _declare(self.name)
+
+    def size(self, at: At) -> int | None:
+        """The size in bytes that the listing tells. None for 0: that may be the truth or a listing that does not know,
+        and asking tells which."""
+        return self.row(at).get("fileSize") or None
+
+    def key(self, at: At) -> Hashable:
+        """Where the body for `at` is kept: another size in the listing means another body."""
+        return (self.name, self.size(at), *at.key)
+
+
+class Stored(NamedTuple):
+    """One file of a writable directory: its key, its bytes, and when it last changed if that is known."""
+
+    key: str
+    value: bytes
+    modified_ms: float | None
+
+
+class Answered(NamedTuple):
+    """What a writable directory holds, as of the moment (`trio.current_time`) at which that was asked for."""
+
+    began: float
+    values: dict[str, bytes]
+    """By key."""
+    times: dict[str, float]
+    """When those changed of which that is known, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """How the files of a directory are written, in a mount that may be written to; elsewhere it changes nothing.
+
+    Such a directory stands at one place of the tree, all its files are written so, and the place of each is its
+    directory's with the file's own key added.
+    """
+
+    source: Source
+    """Answers with the directory's `Answered`."""
+    save: Callable[[API, str, bytes], Awaitable[None]]
+    """Returns when Comet has the value of a key. Raises BadText for one that Comet cannot hold."""
+    rename: Callable[[API, str, str], Awaitable[bytes]]
+    """Moves what Comet has under a key now to another one; returns that. Raises NoSuchEntry where there is nothing."""
+    remove: Callable[[API, str], Awaitable[None]]
+    name_of: Callable[[str], str]
+    """The file's name for a key."""
+    key_of: Callable[[str], str]
+    """The inverse; raises BadName for a name that no key has."""
+    scratch: Callable[[str], bool]
+    """Whether a key is only an editor's: kept as long as the mount lives, and never sent."""
+
+
+def says_nothing(answer: Any) -> bool:
+    """Whether an answer means that Comet has nothing: null, an empty text, an empty list."""
+    return answer is None or answer == "" or answer == []
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """A file: a name, a question and a renderer."""
+
+    name: str
+    """For the files of an Each, which are named by their rows: what the table in the manual adds to the label."""
+    source: Source | Stream | None
+    """None: rendered from what is known at the place."""
+    render: Callable[[Any], bytes] = bytes
+    """From the answer (from the `At` where there is no source) to the bytes."""
+    about: str = ""
+    """What the file holds, for the table in the manual."""
+    nothing: Callable[[Any], bool] = says_nothing
+    """Whether an answer at hand means that there is no such file."""
+    grows: bool = False
+    """Whether it is only added to while the experiment runs: who has it open sees what is added."""
+    slow: bool = False
+    """Whether rendering takes so long that it must not keep other requests waiting, and is not done again after a
+    remount."""
+    sdk: tuple[str, ...] = ()
+    """The methods of the SDK whose answers it shows."""
+    estimate: Callable[[At], int | None] = lambda _at: None
+    """Where making the file takes too many calls for a look at its size: the bytes that stat shows while nobody has
+    opened it. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
+    writer: Writer | None = None
+    """How it is written; its item is a `Stored` then."""
+    made_by: Callable[[], str] = str
+    """What else than this code decides its bytes: of another one, what is remembered of them means nothing."""
+    listed: bool = True
+    """False for a file that is there when it is named and in no listing: it changes by being looked at, and so would
+    differ from every copy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A symlink, always relative, to something below the same ancestor."""
+
+    name: str
+    """Empty for the links of an Each."""
+    up: Callable[[At], int]
+    """How many directories its own declared one lies below that ancestor."""
+    target: Callable[[At], str]
+    """The way from the ancestor to what it points to."""
+    about: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Each:
+    """One child per row of an answer, or of what is known at the place."""
+
+    source: Source | None
+    """None: its rows are made of the `At`."""
+    names: Callable[[Sequence[Any]], list[Path]]
+    """A path for every row, in order: unique, and none a folder of another."""
+    bind: Callable[[At, Any], At]
+    """What is known at the child of a row."""
+    child: Callable[[Any], File | Dir | Link]
+    """What stands for a row."""
+    label: str
+    """How the children are called in the table in the manual."""
+    shown: tuple[File | Dir | Link, ...] = ()
+    """Every value of `child`, for that table."""
+    rows: Callable[[Any], Sequence[Any]] = list
+    """The rows of the answer (of the `At` where there is no source) that have a child."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dir:
+    """A directory: fixed entries and such as come from answers."""
+
+    name: str
+    """Empty for the directories of an Each."""
+    entries: tuple[File | Dir | Link | Each, ...]
+    lease: Callable[[At], Lease]
+    """How long a listing of it may be reused; the answers that it is made of may shorten that."""
+    about: str = ""
+    hides: bool = False
+    """Whether it is left out of a listing where answers at hand say that nothing is in it."""
+    writer: Writer | None = None
+    """How files are made in it and taken out."""
+    listed: bool = True
+    """False for a directory that is there when it is named and in no listing: what copies or searches a tree would get
+    all of it twice, and pay for it."""
+    means_it: bool = False
+    """Whether nothing in it bears a name that programs ask for of themselves (probe_names.py): such a look costs no
+    call."""
+
+
+@functools.cache  # by identity: a declaration is not hashed by what is in it
+def eaches_of(entry: Dir) -> list[Each]:
+    """The entries of a directory that come from answers."""
+    return [child for child in entry.entries if isinstance(child, Each)]
+
+
+@functools.cache
+def fixed_of(entry: Dir) -> list[File | Dir | Link]:
+    """The others, which every such directory has."""
+    return [child for child in entry.entries if not isinstance(child, Each)]

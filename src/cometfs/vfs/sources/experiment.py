@@ -1,0 +1,384 @@
+"""The questions that the tree asks, what each must know, and how long its answer holds.
+
+A question is named after the endpoint that it costs. One that is made of other questions' answers costs nothing of its
+own, unless it says so. Not here: what is shown of the answers (layout.py).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs import lease
+from cometfs.comet.api import API
+from cometfs.comet.models import image, logged_json
+from cometfs.errors import CometFSError, Unintelligible
+from cometfs.lease import Lease
+from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import Asker, At, Batch, Row, Source, Stream
+from cometfs.vfs.sources.provenance import state_of
+
+PROJECT_NAMES = frozenset(
+    [
+        ".api",
+        "README.md",
+        "archived",
+        "charts",
+        "experiments.csv",
+        "experiments.jsonl",
+        "notes.md",
+        "overview.html",
+        "project.json",
+        "url.txt",
+        "views",
+    ]
+)
+"""Names in a project's directory that no experiment can have; a test holds them to the declaration."""
+
+# -- How long answers hold ---------------------------------------------------------------------------------------------
+
+
+def account_lease(_at: At) -> Lease:
+    return lease.ACCOUNT
+
+
+def listing_lease(_at: At) -> Lease:
+    return lease.LISTING
+
+
+def experiment_lease(at: At) -> Lease:
+    return _of_experiment(at, lease.FINISHED)
+
+
+def sealed_lease(at: At) -> Lease:
+    """Of what nobody but the run itself writes."""
+    return _of_experiment(at, lease.SEALED)
+
+
+def _of_experiment(at: At, ended: Lease) -> Lease:
+    row = at.experiment or {}
+    return lease.of_experiment(row.get("running"), at.live, ended, ended_ago(row))
+
+
+def ended_ago(row: Row) -> float:
+    """Seconds since an experiment ended; infinitely many where the row does not say when."""
+    ended: float | None = row.get("endTimeMillis")
+    return math.inf if ended is None else time.time() - ended / 1000
+
+
+# -- What is known at a place ------------------------------------------------------------------------------------------
+
+
+def at_workspace(at: At, name: str) -> At:
+    return At(at.web, at.modified_ms, (name,), name, live=at.live)
+
+
+def at_project(at: At, row: Row) -> At:
+    modified_ms = row["lastUpdated"] or at.modified_ms
+    return At(at.web, modified_ms, (row["projectId"],), at.workspace, row, live=at.live)
+
+
+def at_experiment(at: At, row: Row) -> At:
+    ended = row["endTimeMillis"] or row["startTimeMillis"] or at.modified_ms
+    version = version_of(row)
+    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version, live=at.live)
+
+
+def version_of(row: Row) -> str:
+    """Changes when the row of an ended experiment says that something about it did; "" for one that may be running.
+
+    While it runs the row changes all the time, and its answers hold for seconds anyway.
+    """
+    if row["running"] is not False:
+        return ""
+    told = [row[field] for field in ("startTimeMillis", "endTimeMillis", "durationMillis", "hasCrashed", "archived")]
+    return f"{zlib.crc32(repr((told, row['experimentName'], row['projectId'])).encode()):08x}"
+
+
+def at_metric(at: At, name: str) -> At:
+    return replace(at, key=(*at.key, name), item=name)
+
+
+def of_experiment(at: At) -> At:
+    """The place of the experiment in which `at` lies."""
+    return replace(at, key=(key(at),), item=None)
+
+
+def at_asset(at: At, row: Row) -> At:
+    created = row["createdAt"] or at.modified_ms
+    return replace(at, modified_ms=created, key=(*at.key, row["assetId"]), item=row)
+
+
+def key(at: At) -> str:
+    """The experiment's key."""
+    return str(at.experiment["experimentKey"]) if at.experiment else ""
+
+
+def project_id(at: At) -> str:
+    return str(at.project["projectId"]) if at.project else ""
+
+
+# -- The questions -----------------------------------------------------------------------------------------------------
+
+
+def about_experiment(
+    name: str, ask: Any, holds: Callable[[At], Lease] = experiment_lease, batch: Batch | None = None, **more: Any
+) -> Source:
+    """A question about one experiment: `ask` is the method of API that takes its key; `more`: of a Source."""
+    return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, **more)
+
+
+def moment_lease(_at: At) -> Lease:
+    return lease.MOMENT
+
+
+STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment_lease, kept=False)
+WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account_lease, renewed=True)
+PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing_lease, renewed=True)
+NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account_lease)
+
+
+async def _experiments(asker: Asker, at: At) -> list[Any]:
+    return in_order(await asker.api.experiments_by_project_id(project_id(at)))
+
+
+def in_order(rows: Sequence[Any]) -> list[Any]:
+    """Experiments by name: Comet promises no order, and a shell's `*` and `grep -r` then walk the same way."""
+    return sorted(rows, key=lambda row: (row["experimentName"] or row["experimentKey"], row["experimentKey"]))
+
+
+EXPERIMENTS = Source("experiments", _experiments, listing_lease, renewed=True)
+
+
+def _row_tells_all(at: At) -> bool:
+    """Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all."""
+    row = at.experiment or {}
+    return bool(at.version) and row["hasCrashed"] is not None and row["userName"] is not None
+
+
+def metadata_holds(at: At) -> Lease:
+    """What the row told holds as long as the row: its key does not tell all of it, and it costs no call."""
+    return lease.LISTING if _row_tells_all(at) else experiment_lease(at)
+
+
+async def _metadata(asker: Asker, at: At) -> Any:
+    if at.experiment and _row_tells_all(at) and not asker.doubts(at):
+        return dict(at.experiment)
+    return await asker.api.experiment_metadata(key(at))
+
+
+METADATA = Source("experiment/metadata", _metadata, metadata_holds)
+"""No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
+doubts that."""
+CODE = about_experiment("experiment/code", API.experiment_code, sealed_lease)
+OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed_lease, grows=True)
+HTML = about_experiment("experiment/html", API.experiment_html)
+GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed_lease)
+SYSTEM = about_experiment("experiment/system-details", API.experiment_system_details, sealed_lease)
+PARAMETERS = about_experiment("experiment/parameters", API.experiment_parameters, sealed_lease)
+OTHERS = about_experiment("experiment/log-other", API.experiment_other)
+SUMMARY = about_experiment("experiment/metrics/summary", API.experiment_metrics_summary, sealed_lease)
+ASSETS = about_experiment("experiment/asset/list", API.experiment_assets)
+ASSET = Stream(
+    "experiment/asset/get-asset",
+    lambda api, at: api.stream_asset(key(at), at.item["assetId"]),
+    lambda at: at.item,
+    (ASSETS,),
+)
+AHEAD_BYTES = 4 << 20
+"""The biggest asset that is fetched before anybody wants it."""
+
+
+def at_namesake(at: At) -> At:
+    """The place of all assets that are called as the one at `at`, of which each experiment has its own."""
+    return replace(at, key=(key(at), at.item["fileName"]), item=at.item["fileName"])
+
+
+async def _namesake(asker: Asker, at: At) -> None:
+    whole = of_experiment(at)
+    rows = [row for row in await asker.answer(ASSETS, whole) if row["fileName"] == at.item and not row["remote"]]
+    for place in [at_asset(whole, row) for row in rows[:1]]:
+        if (place.item["fileSize"] or 0) <= AHEAD_BYTES and not asker.has(ASSET, place):
+            await asker.body(ASSET, place)
+
+
+NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment_lease, kept=False, of=(ASSETS, ASSET))
+"""Only asked ahead: who reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the asset."""
+GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed_lease)
+PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed_lease)
+PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing_lease)
+
+
+async def _image_rows(asker: Asker, at: At) -> list[Any]:
+    return [image(key(at), row) for row in await asker.answer(ASSETS, at) if row["type"] == "image"]
+
+
+IMAGE_ROWS = Source("images among the assets", _image_rows, experiment_lease, kept=False, of=(ASSETS,))
+"""Comet's own list of images is that of assets of this type: no call of its own."""
+
+
+async def _archived(asker: Asker, at: At) -> list[Any]:
+    return in_order(await asker.api.experiments_by_project_id(project_id(at), archived=True))
+
+
+ARCHIVED = Source("experiments?archived=true", _archived, listing_lease)
+
+
+async def _asset_json(asker: Asker, at: At) -> Any:
+    body = await asker.body(ASSET, at)
+    try:
+        return logged_json(body)
+    except (ValueError, RecursionError) as error:
+        raise Unintelligible(
+            f"the asset {at.item['fileName']!r} of experiment {key(at)} is no JSON: {error}"
+        ) from error
+
+
+ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment_lease, kept=False, of=(ASSET,))
+"""The asset itself, which `assets/` shares."""
+
+
+async def _curves(asker: Asker, at: At) -> list[Any]:
+    async def logged(row: Row) -> Any:
+        found = await asker.answer(ASSET_JSON, at_asset(at, row))
+        if not isinstance(found, dict):
+            raise Unintelligible(f"the curve {row['fileName']!r} of experiment {key(at)} is no object")
+        return {**found, "step": row["step"], "assetId": row["assetId"]}
+
+    return await each_of(
+        [row for row in await asker.answer(ASSETS, at) if row["type"] == "curve" and not row["remote"]], logged
+    )
+
+
+CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET_JSON))
+
+
+async def _own_chart(asker: Asker, at: At) -> Any:
+    summary = await asker.answer(SUMMARY, at)
+    return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
+
+
+OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed_lease, of=(SUMMARY,))
+
+
+# -- Questions made of others ------------------------------------------------------------------------------------------
+
+
+class Named(NamedTuple):
+    """An experiment of a project, with the name of its directory."""
+
+    directory: str
+    row: Row
+
+    @property
+    def state(self) -> str | None:
+        """See `state_of`."""
+        return state_of(self.row)
+
+
+def directories(rows: Sequence[Row]) -> list[names.Path]:
+    """The names of experiments' directories in their project."""
+    found = names.of_experiments([(row["experimentName"] or "", row["experimentKey"]) for row in rows])
+    return names.apart_from(PROJECT_NAMES, found)
+
+
+async def _named(asker: Asker, at: At) -> list[Named]:
+    rows = await asker.answer(EXPERIMENTS, at)
+    return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
+
+
+NAMED = Source("experiments by directory", _named, listing_lease, kept=False, of=(EXPERIMENTS,))
+
+
+async def _with_state(asker: Asker, at: At) -> list[Named]:
+    async def known(one: Named) -> Named:
+        if one.row["running"] is not None:
+            return one
+        return Named(one.directory, await asker.answer(METADATA, at_experiment(at, one.row)))
+
+    return await each_of(await asker.answer(NAMED, at), known)
+
+
+STATES = Source("experiments with their state", _with_state, listing_lease, kept=False, of=(NAMED, METADATA))
+"""Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
+
+
+ABREAST = 8
+"""Questions of one table that are asked at once: the other connections are for who waits for something else."""
+
+
+async def each_of(
+    items: Iterable[Any], ask: Callable[[Any], Awaitable[Any]], abreast_at_most: int = ABREAST
+) -> list[Any]:
+    """What `ask` says of every item, in their order, so many at a time.
+
+    The first error ends it all, and comes out as itself.
+    """
+    found: dict[int, Any] = {}
+    failed: list[CometFSError] = []
+
+    abreast = trio.CapacityLimiter(abreast_at_most)
+
+    async def one(index: int, item: Any) -> None:
+        try:
+            async with abreast:
+                found[index] = await ask(item)
+        except CometFSError as error:
+            failed.append(error)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for index, item in enumerate(items):
+            nursery.start_soon(one, index, item)
+    if failed:
+        raise failed[0]
+    return [found[index] for index in sorted(found)]
+
+
+class Picture(NamedTuple):
+    """A logged image, and the suffix that its name lacks."""
+
+    row: Row
+    suffix: str
+
+
+BEGINNING = 512
+"""Bytes at the beginning of a body that tell of which kind it is."""
+
+MAGIC = (
+    (re.compile(rb"\x89PNG"), ".png"),
+    (re.compile(rb"\xff\xd8\xff"), ".jpg"),
+    (re.compile(rb"GIF8[79]a"), ".gif"),
+    # Words begin with BM, too: what follows the file's header says how long the next one is, and that is one of these.
+    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), ".bmp"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), ".webp"),  # WAV and AVI are RIFF as well
+)
+"""How files of images begin."""
+
+
+def suffix_of(beginning: bytes) -> str:
+    """The suffix that the first bytes of an image ask for; "" if they are of no known kind."""
+    for magic, suffix in MAGIC:
+        if magic.match(beginning):
+            return suffix
+    return ".svg" if b"<svg" in beginning or beginning.lstrip().startswith(b"<?xml") else ""
+
+
+async def _pictures(asker: Asker, at: At) -> list[Picture]:
+    async def named(row: Row) -> Picture:
+        if "." in (row["fileName"] or ""):
+            return Picture(row, "")
+        return Picture(row, suffix_of(await asker.body(ASSET, at_asset(at, row), BEGINNING)))
+
+    return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
+
+
+PICTURES = Source("images with their suffix", _pictures, experiment_lease, kept=False, of=(ASSETS, ASSET))
+"""Costs the list of assets, and the download of each image whose name has no suffix."""

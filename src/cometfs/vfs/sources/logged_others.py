@@ -1,0 +1,74 @@
+"""What programs logged beside parameters and metrics ("others"), of all experiments of a project.
+
+Comet has no call that tells the others of several experiments. What can be told without asking each:
+
+- ``Name`` is the experiment's name, which the listing has
+- of an other that is true or false wherever it was logged (its column's type), queries tell who has which: 2 calls
+
+Whoever has any other is asked by himself, which `others.json` shares. What is told by queries is held against two
+experiments that were asked by themselves; where it differs, all are. Not here: the table (project_tables.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from cometfs.comet.predicates import Condition
+from cometfs.vfs.schema.declaration import Asker, At, Row
+from cometfs.vfs.sources import experiment
+
+FEW = 8
+"""Experiments that are simply asked each."""
+
+WITNESSES = 2
+"""Experiments that are asked although queries told of them."""
+
+Others = dict[str, Any]
+
+
+async def others_of(
+    asker: Asker, project: At, places: Sequence[At], columns: Sequence[Row]
+) -> Mapping[tuple[Hashable, ...], Others]:
+    """Name -> text of each experiment, by the keys of `places`; those that are gone are left out."""
+    kinds = {column["name"]: column["type"] for column in columns if column["source"] == "log_other"}
+    told: dict[str, Others] | None = None
+    if len(places) > FEW and all(at.version for at in places):
+        told = await _told(asker, project, places, kinds)
+        witnesses = await _asked(asker, [at for at in places if str(at.key[0]) in told][:WITNESSES])
+        if any(told[str(key[0])] != others for key, others in witnesses.items()):
+            told = None
+    found: dict[tuple[Hashable, ...], Others] = {}
+    if told is not None:
+        found = {at.key: told[str(at.key[0])] for at in places if str(at.key[0]) in told}
+    return found | await _asked(asker, [at for at in places if at.key not in found])
+
+
+async def _asked(asker: Asker, places: Sequence[At]) -> dict[tuple[Hashable, ...], Others]:
+    rows = await asker.answers(experiment.OTHERS, places)
+    return {key: {row["name"]: row["valueCurrent"] for row in values} for key, values in rows.items()}
+
+
+async def _told(asker: Asker, project: At, places: Sequence[At], kinds: Mapping[str, str | None]) -> dict[str, Others]:
+    """The others of those experiments, by key, of which queries tell all."""
+    found: dict[str, Others] = {str(at.key[0]): {} for at in places}
+    names = {str(at.key[0]): (at.experiment or {})["experimentName"] for at in places}
+    # True and false last: where nobody is left of whom queries can tell all, they are not asked.
+    for name, kind in sorted(kinds.items(), key=lambda pair: (pair[1] == "boolean", pair[0])):
+        holders = await _query(asker, project, Condition("log_other", name, "is_not_null", type=kind or "string"))
+        if name == "Name":
+            found = {key: {**others, name: names[key]} if key in holders else others for key, others in found.items()}
+        elif kind == "boolean":
+            true = await _query(asker, project, Condition("log_other", name, "equal", True, "boolean"))
+            texts = {key: "true" if key in true else "false" for key in holders}
+            found = {key: {**others, name: texts[key]} if key in texts else others for key, others in found.items()}
+        else:
+            found = {key: others for key, others in found.items() if key not in holders}
+        if not found:
+            break
+    return found
+
+
+async def _query(asker: Asker, project: At, condition: Condition) -> frozenset[str]:
+    name = str(project.project["projectName"]) if project.project else ""
+    return frozenset(await asker.api.query_experiments(project.workspace, name, condition))

@@ -1,0 +1,287 @@
+"""Parameters and metrics: the questions that Comet answers for many experiments in one call, and for one alone.
+
+A file has the same bytes whichever way it came. The batch (``experiments/multi-metric-chart``) is taken for experiments
+that have ended and are not archived; an experiment is asked by itself where the batch could lose something:
+
+- it is not in the answer, or has more than `HEAVY` bytes of points
+- a metric of it has 15,000 points or more, two at the same step and millisecond, or a value that is no number
+- for last, least and greatest value: also where one is NaN
+- for those with their steps: also where times and steps do not agree which was first, or last
+
+The names that a batch asks for are those of ``project/column-names``. Whoever asks for a batch holds it against what
+single calls have told before (resolver.py). Not here: when a batch is asked for (resolver.py, readahead.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs import lease
+from cometfs.comet.api import API
+from cometfs.errors import NotFound, Unsupported
+from cometfs.render import points, spreads
+from cometfs.vfs.schema.declaration import Asker, At, Batch, Found, Row, Source
+from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, project_id, sealed_lease
+
+HEAVY = 1 << 20
+"""Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
+metric of many."""
+
+IN_THREAD = 20_000
+"""Points from which on an answer is put into its normal form in a thread (about 30 ms of work)."""
+
+COLUMNS = Source(
+    "project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing_lease
+)
+
+
+def of_project(at: At) -> At:
+    """The place of the project in which `at` lies."""
+    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
+
+
+def words_of(source: str, columns: Sequence[Row]) -> list[str]:
+    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
+    return sorted({column["name"] for column in columns if column["source"] == source})
+
+
+async def _words(asker: Asker, places: Sequence[At], source: str) -> list[str]:
+    return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
+
+
+# -- Tags --------------------------------------------------------------------------------------------------------------
+
+
+async def _untagged(asker: Asker, places: Sequence[At]) -> list[Found]:
+    return [] if await _words(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
+
+
+TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no tag in the project", _untagged, 256))
+"""Where no experiment of a project has a tag, the columns tell so of all; else 1 call for each."""
+
+# -- Parameters --------------------------------------------------------------------------------------------------------
+
+
+async def _params(asker: Asker, at: At) -> dict[str, Any]:
+    return {row["name"]: row["valueCurrent"] for row in await asker.answer(experiment.PARAMETERS, at)}
+
+
+async def _params_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+    names = await _words(asker, places, "params")
+    if not names:
+        return []
+    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
+    told = ((at, charts.get(key(at))) for at in places)
+    return [Found(PARAMS, at, chart["params"]) for at, chart in told if chart and chart["params"]]
+
+
+PARAMS = Source(
+    "experiment/parameters by name",
+    _params,
+    sealed_lease,
+    Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
+    of=(experiment.PARAMETERS,),
+)
+"""Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
+
+
+# -- Metrics -----------------------------------------------------------------------------------------------------------
+
+EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed_lease, kept=False)
+"""Not kept on disk: the sheets are that are made of it."""
+
+
+async def _points(asker: Asker, at: At) -> Any:
+    try:
+        return await asker.answer(EVERY_POINT, at)
+    except (Unsupported, NotFound):
+        return await asker.api.experiment_metric(key(at))
+
+
+POINTS = Source("points of all metrics", _points, sealed_lease, kept=False, of=(EVERY_POINT,))
+"""1 call; on servers before 3.20.60 one for each metric."""
+
+
+async def _names(asker: Asker, at: At) -> list[str]:
+    return sorted(await asker.answer(SPREADS, at))
+
+
+async def _sheet(asker: Asker, at: At) -> bytes:
+    """One metric as CSV. The first of an experiment is asked for alone, the second brings all; and whoever wanted
+    several of one experiment will want several of the next."""
+    whole = experiment.of_experiment(at)
+    project = of_project(at)
+    first = asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None
+    if first:
+        asker.note(_WANTED, whole)
+        if asker.at_hand(_SEVERAL, project) is None:
+            return await _one_sheet(asker, at)
+    # Who follows one metric of a run wants it again and again, and not all of them for ever.
+    if not first or at.version:
+        asker.note(_SEVERAL, project)
+    try:
+        sheets = await asker.answer(SHEETS, whole)
+    except (Unsupported, NotFound):
+        return await _one_sheet(asker, at)
+    # One that was logged since, or that this answer leaves out, is asked for by itself: no sheet is empty by guess.
+    return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
+
+
+async def _one_sheet(asker: Asker, at: At) -> bytes:
+    return points.sheet(points.of_points(await asker.api.experiment_metric_points(key(at), at.item)))
+
+
+async def _sheets(asker: Asker, at: At) -> dict[str, bytes]:
+    rows = await asker.answer(EVERY_POINT, at)
+    found: dict[str, bytes] = await _aside(_sheets_of, rows, count=len(rows))
+    for name, sheet in found.items():
+        asker.fill(METRIC, experiment.at_metric(at, name), sheet)
+    return found
+
+
+def _sheets_of(rows: Sequence[Row]) -> dict[str, bytes]:
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row["metricName"], []).append(row)
+    return {name: points.sheet(points.of_points(of_one)) for name, of_one in by_name.items()}
+
+
+async def _nothing(_asker: Asker, _at: At) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+_WANTED = Source("the metric that was wanted first", _nothing, sealed_lease, kept=False)
+"""Never asked, only noted: whether another metric of the experiment was read before."""
+
+_SEVERAL = Source("several metrics of an experiment", _nothing, listing_lease, kept=False)
+"""Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
+
+SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, of=(EVERY_POINT,))
+
+
+async def _spreads(asker: Asker, at: At) -> dict[str, list[Any]]:
+    return _spreads_of(await asker.answer(experiment.SUMMARY, at))
+
+
+def _spreads_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {row["name"]: list(spreads.of_summary(row)) for row in rows}
+
+
+async def _extents(asker: Asker, at: At) -> dict[str, list[Any]]:
+    told = {name: spreads.Spread(*found) for name, found in (await asker.answer(SPREADS, at)).items()}
+    return {name: [found.last, found.low, found.high] for name, found in told.items()}
+
+
+class _Told(NamedTuple):
+    """What a batch tells of one experiment's metrics."""
+
+    sheets: dict[str, bytes]
+    extents: dict[str, list[Any]]
+    spreads: dict[str, list[Any]]
+    tied: bool
+    """Whether `spreads` takes the first of equal values for the least or the greatest of a metric."""
+    names: list[str]
+
+
+async def _metrics_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+    names = await _words(asker, places, "metrics")
+    if not names:
+        return []
+    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)
+    count = sum(len(metric["values"]) for chart in charts.values() for metric in chart["metrics"])
+    told = await _aside(lambda: {one: _told(chart) for one, chart in charts.items()}, count=count)
+    found = {at.key: (at, told[key(at)]) for at in places if key(at) in told and _is_light(told[key(at)])}
+    first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
+    return [answer for at, one in found.values() for answer in _found(at, one, first)]
+
+
+def _told(chart: Mapping[str, Any]) -> _Told:
+    rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
+    certain = {name: found for name, found in rows.items() if found is not None}
+    sheets = {name: points.sheet(found) for name, found in certain.items()}
+    extents = {name: list(extent) for name, found in certain.items() if (extent := points.extent(found)) is not None}
+    derived = {name: told for name, found in certain.items() if (told := spreads.of_points(found)) is not None}
+    tied = any(told.tied for told in derived.values())
+    return _Told(sheets, extents, {name: list(told.spread) for name, told in derived.items()}, tied, sorted(rows))
+
+
+def _is_light(told: _Told) -> bool:
+    return bool(told.names) and sum(map(len, told.sheets.values())) <= HEAVY
+
+
+async def _first_counts(asker: Asker, tied: Sequence[tuple[At, _Told]]) -> bool:
+    """Whether the summaries of a server tell the first of equal values, as one experiment at least that has some says.
+
+    Costs a call, once, unless the summary of one is at hand: who goes through a project has asked for some.
+    """
+    if not tied:
+        return False
+    project = of_project(tied[0][0])
+    known = asker.at_hand(_FIRST_COUNTS, project)
+    if known is None:
+        at, told = next((one for one in tied if asker.at_hand(experiment.SUMMARY, one[0]) is not None), tied[0])
+        try:
+            summary = _spreads_of(await asker.answer(experiment.SUMMARY, at))
+        except NotFound:  # deleted since the listing: the next batch will tell
+            return False
+        known = all(summary.get(name) == spread for name, spread in told.spreads.items())
+        asker.fill(_FIRST_COUNTS, project, known)
+    return bool(known)
+
+
+def _found(at: At, told: _Told, first: bool) -> list[Found]:
+    found = [Found(METRIC_NAMES, at, told.names)]
+    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in told.sheets.items()]
+    if len(told.extents) == len(told.names):
+        found.append(Found(EXTENTS, at, told.extents))
+    if len(told.spreads) == len(told.names) and (first or not told.tied):
+        found.append(Found(SPREADS, at, told.spreads))
+    return found
+
+
+async def _aside(work: Any, *arguments: Any, count: int) -> Any:
+    """What `work` returns, done in a thread where it takes long."""
+    if count < IN_THREAD:
+        return work(*arguments)
+    return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
+
+
+METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
+
+SPREADS = Source(
+    "experiment/metrics/summary by name", _spreads, sealed_lease, METRICS_OF_MANY, of=(experiment.SUMMARY,)
+)
+"""Metric -> `spreads.Spread`. Alone 1 call, the summary, which the listing of `metrics/` shares."""
+
+_FIRST_COUNTS = Source("which of equal values counts", _nothing, lambda _at: lease.SEALED, kept=False)
+"""Of a project; never asked, only noted: whether the first of equal values is the least or the greatest."""
+
+METRIC_NAMES = Source("names of metrics", _names, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
+"""Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
+
+METRIC = Source(
+    "experiment/metrics/get-metric", _sheet, sealed_lease, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True
+)
+"""A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
+
+
+EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
+"""Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
+
+
+class Plotted(NamedTuple):
+    """A metric's name and points, for its picture."""
+
+    name: str
+    sheet: bytes
+
+
+async def _plotted(asker: Asker, at: At) -> Plotted:
+    return Plotted(at.item, await asker.answer(METRIC, at))
+
+
+PLOTTED = Source("a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, kept=False, of=(METRIC,))

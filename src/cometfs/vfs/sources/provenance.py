@@ -1,0 +1,53 @@
+"""Where what stands at a place comes from, in words that extended attributes can hold. Asks nobody.
+
+Not here: the attributes' prefix and how they are asked for (fuse/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cometfs.comet.address import page
+from cometfs.comet.api import API
+from cometfs.vfs.schema.declaration import At, File
+
+
+def of_place(at: At) -> dict[str, str]:
+    """Whose place it is: key, url, state; of an asset asset_id, asset_type, step, context too."""
+    found: dict[str, Any] = {"url": page_of(at)}
+    if at.experiment is not None:
+        found |= {"key": at.experiment["experimentKey"], "state": state_of(at.experiment)}
+    elif at.project is not None:
+        found["key"] = at.project["projectId"]
+    if isinstance(at.item, Mapping) and "assetId" in at.item:
+        for word, field in _OF_ASSETS:
+            found[word] = at.item[field]
+    return {word: str(value) for word, value in found.items() if value not in (None, "")}
+
+
+_OF_ASSETS = (("asset_id", "assetId"), ("asset_type", "type"), ("step", "step"), ("context", "runContext"))
+
+
+def of_file(entry: File, age: float | None) -> dict[str, str]:
+    """Which answer it is made of, whether that is at hand, and its age in seconds."""
+    if entry.source is None:
+        return {"source": "the listing of its directory", "cached": "true"}
+    found = {"source": entry.source.name, "cached": "false" if age is None else "true"}
+    return found if age is None else found | {"age_s": f"{age:.0f}"}
+
+
+def page_of(at: At) -> str:
+    """The address of Comet's page of a workspace, a project or an experiment."""
+    if (row := at.experiment) is not None:
+        workspace = row["workspaceName"] or at.workspace
+        return API.page(at.web, workspace, row["projectName"], row["experimentKey"], archived=bool(row["archived"]))
+    names = (at.workspace, str(at.project["projectName"])) if at.project else (at.workspace,)
+    return page(at.web, *names) if at.workspace else at.web
+
+
+def state_of(row: Mapping[str, Any]) -> str | None:
+    """ "running", "crashed" or "finished", in Comet's own order of precedence; None where a listing does not tell."""
+    if row["running"] is None:
+        return None
+    return "running" if row["running"] else "crashed" if row["hasCrashed"] else "finished"

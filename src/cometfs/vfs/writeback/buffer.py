@@ -1,0 +1,205 @@
+"""The files of a directory that are being written, and what was stored lately.
+
+Not here: the buffer of each (dirty_file.py), how a value is sent (the `Writer` of the declaration) and which descriptor
+is closed when (fuse/).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import trio
+
+from cometfs.comet.api import API
+from cometfs.errors import Exists, NoSuchEntry
+from cometfs.vfs.schema.declaration import Answered, Stored, Writer
+from cometfs.vfs.writeback.dirty_file import Draft
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class _Written(NamedTuple):
+    value: bytes | None
+    """None: taken away."""
+    at: float
+
+
+class _Seen(NamedTuple):
+    hashed: int
+    modified_ms: float | None
+
+
+class Desk:
+    """The writing in one directory.
+
+    A key is in `_drafts` iff somebody has its file open and its name still stands for it. A key is in `_written` iff no
+    answer was seen that was asked for after this mount changed the key: until then it knows better than the answer.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        api: API,
+        doubt: Callable[[], None],
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
+        """`doubt` is called when a write has failed, so that nobody knows any more what Comet has."""
+        self.revision = 0
+        """Grows with every change of what the directory holds."""
+        self.modified_ms: float | None = None
+        self.now_ms = now_ms
+        self._writer = writer
+        self._api = api
+        self._doubt = doubt
+        self._drafts: dict[str, Draft] = {}
+        self._written: dict[str, _Written] = {}
+        self._scratch: dict[str, bytes] = {}
+        self._seen: dict[str, _Seen] = {}
+
+    def over(self, answered: Answered) -> Answered:
+        """What an answer holds, with what is known better here."""
+        values = dict(answered.values)
+        for key, written in list(self._written.items()):
+            if written.at < answered.began:
+                del self._written[key]
+            elif written.value is None:
+                values.pop(key, None)
+            else:
+                values[key] = written.value
+        values |= self._scratch
+        self._date(values)
+        values |= {key: draft.value for key, draft in self._drafts.items() if draft.dirty}
+        times = {key: seen.modified_ms for key, seen in self._seen.items() if seen.modified_ms is not None}
+        return Answered(answered.began, values, times)
+
+    def _date(self, values: dict[str, bytes]) -> None:
+        """Comet tells no times: a value that is not the one seen before has changed now."""
+        for key, value in values.items():
+            seen = self._seen.get(key)
+            if seen is None or seen.hashed != hash(value):
+                self._seen[key] = _Seen(hash(value), None if seen is None else self.now_ms())
+
+    def latest(self, stored: Stored) -> Stored:
+        """A file as it is now, from what a listing said of it."""
+        key = stored.key
+        draft, written = self._drafts.get(key), self._written.get(key)
+        if draft is not None and draft.modified_ms is not None:
+            return Stored(key, draft.value, draft.modified_ms)
+        seen = self._seen.get(key)
+        modified_ms = seen.modified_ms if seen else stored.modified_ms
+        value = self._scratch.get(key, written.value if written else None)
+        return Stored(key, stored.value if value is None else value, modified_ms)
+
+    def open(self, key: str, answered: Answered) -> Draft:
+        """The file of `key`, to be closed once. Raises NoSuchEntry."""
+        draft = self._drafts.get(key)
+        if draft is None:
+            value = self.over(answered).values.get(key)
+            if value is None:
+                raise NoSuchEntry(f"there is no {key!r} any more")
+            draft = self._drafts[key] = Draft(self, key, value)
+        draft.references += 1
+        return draft
+
+    def create(self, key: str, answered: Answered, *, new: bool) -> Draft:
+        """The file of `key`, made if there is none, to be closed once. Raises Exists where it must be `new`."""
+        if key in self.over(answered).values:
+            if new:
+                raise Exists(f"there is a {key!r} already")
+            return self.open(key, answered)
+        draft = self._drafts[key] = Draft(self, key, None)
+        draft.references += 1
+        self._changed()
+        return draft
+
+    async def remove(self, key: str, answered: Answered) -> None:
+        """Takes the file away; who has it open keeps its bytes. Raises NoSuchEntry."""
+        if key not in self.over(answered).values:
+            raise NoSuchEntry(f"there is no {key!r} any more")
+        await self._take(key)
+        self._detach(key)
+
+    async def rename(self, key: str, new_key: str, answered: Answered, *, new: bool) -> None:
+        """Moves a value to another key, over what is there. Raises NoSuchEntry, and Exists where the key must be `new`.
+
+        What moves is what Comet has, which may be younger than any answer here.
+        """
+        values = self.over(answered).values
+        if key not in values:
+            raise NoSuchEntry(f"there is no {key!r} any more")
+        if new and new_key in values:
+            raise Exists(f"there is a {new_key!r} already")
+        if key == new_key:
+            return
+        draft = self._drafts.get(key)
+        # Of an open file what is stored is moved now; what is not yet, is stored under the new key when it is closed.
+        value = values[key] if draft is None else draft.base
+        if value is not None:
+            await self._move(key, new_key, value)
+        self._detach(new_key)
+        if draft is not None and self._drafts.pop(key, None) is draft:
+            draft.key = new_key
+            self._drafts[new_key] = draft
+        self._changed()
+
+    async def _move(self, key: str, new_key: str, value: bytes) -> None:
+        if self._writer.scratch(key) or self._writer.scratch(new_key):
+            await self.put(new_key, value)
+            await self._take(key)
+            return
+        moved = await self._send(f"{key!r} is not moved", self._writer.rename(self._api, key, new_key))
+        self._note(new_key, moved)
+        self._written[key] = _Written(None, trio.current_time())
+        self._seen.pop(key, None)
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Returns when `value` is stored."""
+        if self._writer.scratch(key):
+            self._scratch[key] = value
+        else:
+            await self._send(f"{key!r} is not stored", self._writer.save(self._api, key, value))
+        self._note(key, value)
+
+    def _note(self, key: str, value: bytes) -> None:
+        """`value` is what there is now under `key`."""
+        if key not in self._scratch:
+            self._written[key] = _Written(value, trio.current_time())
+        self._seen[key] = _Seen(hash(value), self.now_ms())
+        self._changed()
+
+    def forget(self, draft: Draft) -> None:
+        """Nobody shares `draft` any more."""
+        if self._drafts.get(draft.key) is draft:
+            del self._drafts[draft.key]
+            self._changed()
+
+    async def _take(self, key: str) -> None:
+        draft = self._drafts.get(key)
+        if self._scratch.pop(key, None) is None and (draft is None or draft.base is not None):
+            await self._send(f"{key!r} is not removed", self._writer.remove(self._api, key))
+            self._written[key] = _Written(None, trio.current_time())
+        self._seen.pop(key, None)
+        self._changed()
+
+    def _detach(self, key: str) -> None:
+        draft = self._drafts.pop(key, None)
+        if draft is not None:
+            draft.removed = True
+        self._changed()
+
+    async def _send(self, what: str, sending: Awaitable[T]) -> T:
+        try:
+            return await sending
+        except BaseException as error:  # a deadline that passes is a cancellation: it may have arrived, or not
+            log.warning("%s: %s", what, str(error) or type(error).__name__)
+            self._doubt()
+            raise
+
+    def _changed(self) -> None:
+        self.revision += 1
+        self.modified_ms = self.now_ms()
