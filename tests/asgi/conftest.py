@@ -15,7 +15,7 @@ from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.server import sample_directory
-from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
@@ -27,7 +27,7 @@ FOREST = "tabular/wine-cultivars/forest-200"
 class Wire(httpx.AsyncBaseTransport):
     """The way to the embedded Comet: counts, and lies or fails where a test says so."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Catalog) -> None:
         self._app = httpx.ASGITransport(make_app(index))
         self.asked: list[str] = []
         self.about: list[tuple[str, str]] = []
@@ -50,12 +50,12 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
+def index() -> Catalog:
     return open_directory(sample_directory())
 
 
 @pytest.fixture
-def wire(index: Index) -> Wire:
+def wire(index: Catalog) -> Wire:
     return Wire(index)
 
 

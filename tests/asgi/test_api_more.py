@@ -17,7 +17,7 @@ from cometfs.comet.predicates import Condition, has_metric, metric, other, param
 from cometfs.comet.transport import Transport
 from cometfs.errors import NotFound, Unintelligible, Unsupported
 from cometfs.server import sample_directory
-from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app
 
 ARTIFACTS = sample_directory() / "artifacts"
@@ -25,12 +25,12 @@ DIGITS = ("vision-lab", "digits")
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
+def index() -> Catalog:
     return open_directory(sample_directory())
 
 
 @pytest.fixture
-async def api(index: Index) -> AsyncIterator[API]:
+async def api(index: Catalog) -> AsyncIterator[API]:
     wire = httpx.ASGITransport(make_app(index))
     async with API("key", "http://comet", transport=Transport(wire)) as made:
         yield made

@@ -19,7 +19,7 @@ from cometfs.comet.transport import Transport
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.limiter import AT_ONCE, Budget
 from cometfs.server import sample_directory
-from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
 from tests.asgi.conftest import Wire, at, names, read
 
 RATE = 15_000
@@ -182,12 +182,12 @@ async def test_calls_that_are_taken_and_looked_at_at_once_are_all_counted(tmp_pa
 
 
 @pytest.fixture(scope="module")
-def many() -> Index:
+def many() -> Catalog:
     """The sample, every archive 25 times."""
     return open_directory(sample_directory(), 25)
 
 
-async def test_a_walk_with_little_left_goes_on_without_readahead(tmp_path: Path, many: Index) -> None:
+async def test_a_walk_with_little_left_goes_on_without_readahead(tmp_path: Path, many: Catalog) -> None:
     """Every file is right, and each was asked for by itself."""
     wire = Wire(many)
     async with (

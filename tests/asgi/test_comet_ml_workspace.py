@@ -15,8 +15,8 @@ import pytest
 import trio
 
 from cometfs.server import sample_directory
-from cometfs.server.catalog.catalog import Index, open_directory
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
 
@@ -27,12 +27,12 @@ Told = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
+def index() -> Catalog:
     return open_directory(sample_directory())
 
 
 @pytest.fixture(scope="module")
-def digits(index: Index) -> list[Experiment]:
+def digits(index: Catalog) -> list[ServedExperiment]:
     """The experiments that are asked about."""
     project = index.project("vision-lab", "digits")
     assert project
@@ -40,19 +40,19 @@ def digits(index: Index) -> list[Experiment]:
 
 
 @pytest.fixture(scope="module")
-def metrics(digits: list[Experiment]) -> dict[str, int]:
+def metrics(digits: list[ServedExperiment]) -> dict[str, int]:
     """A few metrics of the longest experiment and how many points they have; one name has a space."""
     record = next(one.record for one in digits if one.name == "sgd-20k-steps")
     return {name: len(record.metrics[name].lines) for name in ("loss", "process duration")}
 
 
 @pytest.fixture(scope="module")
-def told(index: Index, metrics: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(index: Catalog, metrics: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Everything that comet_ml's API says, of the sample on a real socket."""
     return trio.run(ask, index, list(metrics), tmp_path_factory.mktemp("reader"))
 
 
-async def ask(index: Index, metrics: list[str], folder: Path) -> Told:
+async def ask(index: Catalog, metrics: list[str], folder: Path) -> Told:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve, make_app(index, api_key="some-key"), "127.0.0.1:0")
         surroundings = {
@@ -70,17 +70,17 @@ async def ask(index: Index, metrics: list[str], folder: Path) -> Told:
     return answers
 
 
-def keys(experiments: list[Experiment], *tags: str) -> set[str]:
+def keys(experiments: list[ServedExperiment], *tags: str) -> set[str]:
     return {one.key for one in experiments if one.record.tags & set(tags)}
 
 
-def last(experiment: Experiment) -> float | None:
+def last(experiment: ServedExperiment) -> float | None:
     found = experiment.record.metrics.get("train_loss")
     return float(found.summary.current.text) if found else None
 
 
 @pytest.mark.parametrize("way", ["query", "search"])
-def test_queries_find_what_the_archives_say(told: Told, digits: list[Experiment], way: str) -> None:
+def test_queries_find_what_the_archives_say(told: Told, digits: list[ServedExperiment], way: str) -> None:
     """Both ways to ask, all sources, joined and turned around."""
     found = {name: set(answer) for name, answer in told[way].items()}
     everything = {one.key for one in digits}

@@ -16,7 +16,7 @@ from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.transport import Transport
 from cometfs.server import sample_directory
-from cometfs.server.catalog.catalog import Index, open_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from tests.asgi.conftest import Wire, at, names, read
@@ -26,18 +26,18 @@ CHARTS = "experiments/multi-metric-chart"
 
 
 @pytest.fixture(scope="module")
-def many() -> Index:
+def many() -> Catalog:
     """The sample, every archive 25 times."""
     return open_directory(sample_directory(), 25)
 
 
 @pytest.fixture
-def wire(many: Index) -> Wire:
+def wire(many: Catalog) -> Wire:
     return Wire(many)
 
 
 @pytest.fixture
-async def alone(many: Index) -> AsyncIterator[Vfs]:
+async def alone(many: Catalog) -> AsyncIterator[Vfs]:
     """Another mount, which nobody walks through."""
     async with API("key", "http://comet", transport=Transport(Wire(many))) as api, open_vfs(api) as opened:
         yield opened

@@ -20,7 +20,7 @@ import pytest
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
-from cometfs.server.storage.kv_store import PanelStore
+from cometfs.server.storage.kv_store import KvStore
 
 REST = "/api/rest/v2/"
 KEYS = ("a" * 32, "b" * 32, "c" * 32)
@@ -555,7 +555,7 @@ def test_where_nothing_can_be_written_the_store_is_in_memory(
     """And that is said, once."""
     monkeypatch.setattr("cometfs.server.storage.kv_store.os.access", lambda *_: False)
     caplog.set_level(logging.INFO, "cometfs.server")
-    store = PanelStore(directory)
+    store = KvStore(directory)
     store.save("one")
     store.save("two")
     assert store.load() == "two"

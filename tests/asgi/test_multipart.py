@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.write_api.multipart import MOST_PARTS, MOST_TEXT, Upload, received
 
 BOUNDARY = "0123abcd"
@@ -72,7 +72,7 @@ async def test_no_file_is_told(tmp_path: Path) -> None:
     """A link is text, though its part has a name for a file."""
     upload, _ = await receive(part("link", b"s3://b/k", "link") + END, tmp_path)
     assert (upload.texts, upload.path) == ({"link": "s3://b/k"}, None)
-    with pytest.raises(Refusal, match="has no file"):
+    with pytest.raises(ApiError, match="has no file"):
         upload.file()
 
 
@@ -92,7 +92,7 @@ async def test_no_file_is_told(tmp_path: Path) -> None:
 )
 async def test_what_is_broken_is_refused_and_leaves_nothing(tmp_path: Path, body: bytes, status: int) -> None:
     """Cut short, of no form, of too many words."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await receive(body, tmp_path)
     assert caught.value.status == status
     assert list(tmp_path.iterdir()) == []
@@ -103,7 +103,7 @@ async def test_what_is_broken_is_refused_and_leaves_nothing(tmp_path: Path, body
 )
 async def test_other_kinds_of_bodies_are_refused(tmp_path: Path, kind: str) -> None:
     """By their type, before anything is read."""
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         await receive(END, tmp_path, kind=kind)
 
 

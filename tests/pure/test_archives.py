@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cometfs.errors import SetupError
-from cometfs.server.catalog.catalog import Index, open_directory
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.read_api import serializers
 from cometfs.server.runs import content
 from cometfs.server.runs.zip_reader import open_archive
@@ -49,7 +49,7 @@ def write_archive(
     return path
 
 
-def only(index: Index) -> Experiment:
+def only(index: Catalog) -> ServedExperiment:
     (experiment,) = index.experiments.values()
     return experiment
 

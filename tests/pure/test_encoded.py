@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from cometfs.server.catalog.json_cache import Encoded
+from cometfs.server.catalog.json_cache import JsonCache
 
 
 def test_a_part_is_made_once_until_others_push_it_out() -> None:
     """What was not used for longest goes; what is heavier than all is given and not kept."""
     made: list[str] = []
-    encoded = Encoded(10)
+    encoded = JsonCache(10)
 
     def told(word: str) -> bytes:
         def make() -> str:

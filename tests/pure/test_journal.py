@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cometfs.errors import SetupError
 from cometfs.server.catalog import catalog
-from cometfs.server.catalog.catalog import Index, open_directory
-from cometfs.server.catalog.project import Experiment
-from cometfs.server.errors import Refusal
+from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.server.catalog.project import ServedExperiment
+from cometfs.server.errors import ApiError
 from cometfs.server.runs import content
 from cometfs.server.runs.record import Series
 from cometfs.server.storage.deletion import DELETED
@@ -48,7 +48,7 @@ class Served:
         self.kill()
         return Served(self.directory)
 
-    def __getitem__(self, key: str) -> Experiment:
+    def __getitem__(self, key: str) -> ServedExperiment:
         return self.index.experiments[key]
 
 
@@ -68,11 +68,11 @@ def piece(text: str, offset: int, sent: int = 1) -> Message:
     return "standard_output", {"output": text, "stderr": False, "offset": offset, "sent": sent}
 
 
-def values(experiment: Experiment, name: str = "loss") -> list[str]:
+def values(experiment: ServedExperiment, name: str = "loss") -> list[str]:
     return [one["metricValue"] for one in content.points(experiment.record, name)]
 
 
-def told(experiment: Experiment) -> dict[str, Any]:
+def told(experiment: ServedExperiment) -> dict[str, Any]:
     """All that a record tells, read from its lines where they have it."""
     record = experiment.record
     return {
@@ -232,7 +232,7 @@ def test_a_full_disk_loses_nothing_and_keeps_no_half(
 
     with monkeypatch.context() as full:
         full.setattr(os, "write", failing)
-        with pytest.raises(Refusal, match="cannot be written") as refused:
+        with pytest.raises(ApiError, match="cannot be written") as refused:
             served.journal.log(KEY, [point(2), point(3)])
     assert refused.value.status == 507
     assert values(served[KEY]) == ["1"]
@@ -240,7 +240,7 @@ def test_a_full_disk_loses_nothing_and_keeps_no_half(
     assert values(served[KEY]) == values(served.again()[KEY]) == ["1", "2", "3"]
 
 
-def state(experiment: Experiment) -> str:
+def state(experiment: ServedExperiment) -> str:
     return "running" if experiment.running else "crashed" if experiment.crashed else "finished"
 
 
@@ -306,7 +306,7 @@ def test_an_archive_is_gone_on_with_beside_it(tmp_path: Path) -> None:
     assert state(served[KEY]) == "running"
     served.journal.log(KEY, [point(3)])
     served.journal.end(KEY)
-    with pytest.raises(Refusal, match="does not exist"):
+    with pytest.raises(ApiError, match="does not exist"):
         served.journal.log(copy.key, [point(2)])
     later = served.again()
     assert (state(later[KEY]), values(later[KEY])) == ("finished", ["1", "2", "3"])
@@ -328,7 +328,7 @@ def test_a_folder_of_somebody_else_is_never_written_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", "x", "../" + "a" * 30, "/" * 32, "a" * 31 + "/", "." * 32, "é" * 32, "a" * 51])
 def test_a_key_is_no_path(served: Served, key: str) -> None:
     """What is no key makes no folder anywhere."""
-    with pytest.raises(Refusal, match="no experiment key"):
+    with pytest.raises(ApiError, match="no experiment key"):
         served.journal.begin(key, "ws", "p", 1)
     assert {path.name for path in served.directory.iterdir()} == {KEY, ".cometfs-serve"}
 
@@ -348,7 +348,7 @@ def test_new_places(served: Served) -> None:
     assert served.index.workspaces() == ["default", "ws"]
     assert served.index.default_workspace() == "default"
     assert [project.name for project in served.index.projects_of("default")] == ["general"]
-    assert isinstance(served.index, Index)
+    assert isinstance(served.index, Catalog)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_new_places(served: Served) -> None:
 )
 def test_what_could_not_be_read_again_is_not_kept(served: Served, message: Message) -> None:
     """A message of another shape than its type has is refused, with all of its request."""
-    with pytest.raises(Refusal, match="not what this endpoint takes"):
+    with pytest.raises(ApiError, match="not what this endpoint takes"):
         served.journal.log(KEY, [point(1), message])
     assert (served.directory / KEY / "messages.json").read_bytes() == b""
 
@@ -427,7 +427,7 @@ def test_a_delete_that_fails_has_deleted_nothing(tmp_path: Path) -> None:
     (tmp_path / f"{OTHER}.zip").write_bytes((tmp_path / f"{KEY}.zip").read_bytes())
     served = served.again()
     (tmp_path / DELETED).write_text("in the way")
-    with pytest.raises(Refusal, match="cannot be written"):
+    with pytest.raises(ApiError, match="cannot be written"):
         served.journal.delete(KEY)
     (tmp_path / DELETED).unlink()
     served.journal.log(KEY, [point(3)])
@@ -510,7 +510,7 @@ def test_what_is_too_deep_is_not_kept(served: Served, depth: int) -> None:
     if depth < 200:
         served.journal.log(KEY, request)
     else:
-        with pytest.raises(Refusal, match="levels deep"):
+        with pytest.raises(ApiError, match="levels deep"):
             served.journal.log(KEY, request)
         assert log.read_bytes() == b""
         served.journal.log(KEY, request[:1])

@@ -21,7 +21,7 @@ INVALID_VERSION = 42001
 """Comet's own error numbers, as its clients know them."""
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An answer that is an error: an HTTP status, a sentence, and Comet's number where it has one."""
 
     def __init__(self, status: int, message: str, sdk_error_code: int | None = None) -> None:

@@ -1,7 +1,7 @@
 """Which keys of the cache are meant when something is asked again: those of some questions, at some places.
 
 So what is in memory, on disk and under way can all be held against it. Not here: what a node's scope is
-(invalidation.py). """
+(invalidation.py)."""
 
 from __future__ import annotations
 

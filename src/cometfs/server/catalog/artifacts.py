@@ -1,8 +1,8 @@
 """Artifacts: versioned sets of files of a workspace, from the folder ``artifacts`` beside the archives.
 
     artifacts/<workspace>/<artifact>/<version>/<files, in folders or not>
-    artifacts/<workspace>/<artifact>/artifact.json      optional: what is said about it, `About`
-    artifacts/<workspace>/<artifact>/<version>.jsonl    optional: what is said about its files, a line each, `AboutFile`
+    artifacts/<workspace>/<artifact>/artifact.json      optional: what is said about it, `ArtifactJson`
+    artifacts/<workspace>/<artifact>/<version>.jsonl    optional: what is said about its files, a line each, `FileJson`
 
 Names, sizes and places of files are read once; their bytes when somebody asks. Links are left out: a link could name
 any file of this machine. Names that begin with a dot are none of artifacts or versions.
@@ -40,7 +40,7 @@ CLOSED = "CLOSED"
 """The state of a version that is whole; any other is one that is being made, or was never finished."""
 
 
-class AboutVersion(msgspec.Struct, rename="camel", omit_defaults=True):
+class VersionJson(msgspec.Struct, rename="camel", omit_defaults=True):
     """What is said about a version; `added` in ms since 1970, by default when its newest file was changed."""
 
     aliases: list[str] = []
@@ -51,18 +51,18 @@ class AboutVersion(msgspec.Struct, rename="camel", omit_defaults=True):
     state: str = CLOSED
 
 
-class About(msgspec.Struct, omit_defaults=True):
+class ArtifactJson(msgspec.Struct, omit_defaults=True):
     """``artifact.json``. `name` and `workspace` are there where a folder cannot bear them."""
 
     type: str = "unknown"
     description: str | None = None
     tags: list[str] = []
-    versions: dict[str, AboutVersion] = {}
+    versions: dict[str, VersionJson] = {}
     name: str | None = None
     workspace: str | None = None
 
 
-class AboutFile(msgspec.Struct, rename="camel", omit_defaults=True):
+class FileJson(msgspec.Struct, rename="camel", omit_defaults=True):
     """What is said about a file: where it is, in `path` below its version or behind a `link`, and what it is."""
 
     file_name: str
@@ -74,7 +74,7 @@ class AboutFile(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactFile:
+class StoredArtifactFile:
     """A file: its `name` within the version, with slashes; `size` in bytes; `changed` in ms since 1970.
 
     A file that is only a `link` has no `path`. `metadata` is JSON text.
@@ -91,14 +91,14 @@ class ArtifactFile:
 
 
 @dataclass(slots=True)
-class ArtifactVersion:
+class StoredArtifactVersion:
     """A version; `files` by name, `metadata` is JSON text, `added` in ms since 1970."""
 
     id: str
-    artifact: Artifact
+    artifact: StoredArtifact
     name: str
-    files: dict[str, ArtifactFile]
-    about: AboutVersion
+    files: dict[str, StoredArtifactFile]
+    about: VersionJson
     added: int
 
     @property
@@ -116,7 +116,7 @@ class ArtifactVersion:
 
 
 @dataclass(slots=True)
-class Artifact:
+class StoredArtifact:
     """An artifact, its versions from the oldest number to the newest; it is kept in `folder`.
 
     `misread`: its ``artifact.json`` says something that we could not read.
@@ -125,71 +125,71 @@ class Artifact:
     id: str
     workspace: str
     name: str
-    about: About
+    about: ArtifactJson
     folder: Path
     misread: bool = False
-    versions: list[ArtifactVersion] = field(default_factory=list)
+    versions: list[StoredArtifactVersion] = field(default_factory=list)
 
-    def version(self, name: str) -> ArtifactVersion | None:
+    def version(self, name: str) -> StoredArtifactVersion | None:
         """The version of this number."""
         return next((one for one in self.versions if one.name == name), None)
 
-    def whole(self) -> list[ArtifactVersion]:
+    def whole(self) -> list[StoredArtifactVersion]:
         """The versions that nothing is missing of; no listing tells of others."""
         return [one for one in self.versions if one.whole]
 
-    def alias(self, name: str) -> ArtifactVersion | None:
+    def alias(self, name: str) -> StoredArtifactVersion | None:
         """The version that `name` points to; ``latest`` is the newest where nothing is said to be."""
         whole = self.whole()
         named = next((one for one in whole if name in one.about.aliases), None)
         return named or (whole[-1] if name.lower() == "latest" and whole else None)
 
-    def add(self, version: ArtifactVersion) -> None:
+    def add(self, version: StoredArtifactVersion) -> None:
         """Take in a version, in its place."""
         self.versions = sorted([*self.versions, version], key=lambda one: order(one.name))
 
 
-class Artifacts:
+class ArtifactCatalog:
     """All artifacts that are served, by id and by names."""
 
-    def __init__(self, found: list[Artifact]) -> None:
+    def __init__(self, found: list[StoredArtifact]) -> None:
         self.by_id = {artifact.id: artifact for artifact in found}
         self.versions = {version.id: version for artifact in found for version in artifact.versions}
 
     def workspaces(self) -> set[str]:
         return {artifact.workspace for artifact in self.by_id.values()}
 
-    def of(self, workspace: str) -> list[Artifact]:
+    def of(self, workspace: str) -> list[StoredArtifact]:
         """The artifacts of a workspace by name."""
         found = [artifact for artifact in self.by_id.values() if artifact.workspace == workspace]
         return sorted(found, key=lambda artifact: artifact.name)
 
-    def add(self, artifact: Artifact, version: ArtifactVersion) -> None:
+    def add(self, artifact: StoredArtifact, version: StoredArtifactVersion) -> None:
         """A version that was made just now, and its artifact, which may be as new."""
         self.by_id = {**self.by_id, artifact.id: artifact}
         self.versions = {**self.versions, version.id: version}
 
-    def named(self, workspace: str, name: str) -> Artifact | None:
+    def named(self, workspace: str, name: str) -> StoredArtifact | None:
         return self.by_id.get(artifact_id(workspace, name))
 
 
-def read_artifacts(directory: Path) -> Artifacts:
+def read_artifacts(directory: Path) -> ArtifactCatalog:
     """The artifacts beside the archives of `directory`; what cannot be read is left out with a warning."""
     found = []
     for workspace in _folders(directory / FOLDER):
         found += [_artifact(folder) for folder in _folders(workspace)]
-    return Artifacts(found)
+    return ArtifactCatalog(found)
 
 
 def artifact_id(workspace: str, name: str) -> str:
     return derived_id("artifact", workspace, name)
 
 
-def _artifact(folder: Path) -> Artifact:
+def _artifact(folder: Path) -> StoredArtifact:
     told = _about(folder / ABOUT)
-    about = told or About()
+    about = told or ArtifactJson()
     workspace, name = about.workspace or from_disk(folder.parent.name), about.name or from_disk(folder.name)
-    made = Artifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
+    made = StoredArtifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
     made.versions.extend(_version(made, one) for one in sorted(_folders(folder), key=lambda one: order(one.name)))
     unknown = {name for name, told in about.versions.items() if told.state == CLOSED and not made.version(name)}
     if unknown:
@@ -197,10 +197,10 @@ def _artifact(folder: Path) -> Artifact:
     return made
 
 
-def _version(artifact: Artifact, folder: Path) -> ArtifactVersion:
+def _version(artifact: StoredArtifact, folder: Path) -> StoredArtifactVersion:
     number = from_disk(folder.name)
-    about = artifact.about.versions.setdefault(number, AboutVersion())
-    made = ArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
+    about = artifact.about.versions.setdefault(number, VersionJson())
+    made = StoredArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
     told = {one.path or one.file_name: one for one in _told(folder.with_name(folder.name + LINES))}
     found = [_file(made.id, folder, path, told) for path in _files(folder)]
     found += [linked(one, about.added or 0) for one in told.values() if one.link is not None]
@@ -209,25 +209,25 @@ def _version(artifact: Artifact, folder: Path) -> ArtifactVersion:
     return made
 
 
-def _file(version: str, folder: Path, path: Path, told: dict[str, AboutFile]) -> ArtifactFile:
+def _file(version: str, folder: Path, path: Path, told: dict[str, FileJson]) -> StoredArtifactFile:
     name, stat = from_disk(path.relative_to(folder)), path.stat()
-    about = told.get(name) or AboutFile(name, derived_id("artifact-file", version, name))
+    about = told.get(name) or FileJson(name, derived_id("artifact-file", version, name))
     return kept(about, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
-def kept(about: AboutFile, path: Path, size: int, changed: int) -> ArtifactFile:
+def kept(about: FileJson, path: Path, size: int, changed: int) -> StoredArtifactFile:
     """A file that is here."""
     metadata = text_of(about.metadata) if about.metadata else None
-    return ArtifactFile(about.asset_id, about.file_name, path, size, changed, None, about.type, metadata)
+    return StoredArtifactFile(about.asset_id, about.file_name, path, size, changed, None, about.type, metadata)
 
 
-def linked(about: AboutFile, changed: int) -> ArtifactFile:
+def linked(about: FileJson, changed: int) -> StoredArtifactFile:
     """A file that is somewhere else."""
     metadata = text_of(about.metadata) if about.metadata else None
-    return ArtifactFile(about.asset_id, about.file_name, None, 0, changed, about.link, about.type, metadata)
+    return StoredArtifactFile(about.asset_id, about.file_name, None, 0, changed, about.link, about.type, metadata)
 
 
-def _told(path: Path) -> Iterator[AboutFile]:
+def _told(path: Path) -> Iterator[FileJson]:
     """The lines about a version's files; the last one of a name is the one that counts, as they are in a dict."""
     try:
         lines = path.read_bytes().splitlines()
@@ -238,17 +238,17 @@ def _told(path: Path) -> Iterator[AboutFile]:
         return
     for number, line in enumerate(lines, 1):
         try:
-            yield msgspec.json.decode(line, type=AboutFile)
+            yield msgspec.json.decode(line, type=FileJson)
         except (ValueError, RecursionError) as exc:
             LOG.warning("%s: line %d ignored; %s", path, number, exc)
 
 
-def _about(path: Path) -> About | None:
+def _about(path: Path) -> ArtifactJson | None:
     """What is said, nothing where there is no such file; None where that is broken."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=About)
+        return msgspec.json.decode(path.read_bytes(), type=ArtifactJson)
     except FileNotFoundError:
-        return About()
+        return ArtifactJson()
     except (OSError, ValueError, RecursionError) as exc:
         LOG.warning("%s: ignored; %s", path, exc)
         return None

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from cometfs.errors import SetupError
 from cometfs.server import sample_directory
-from cometfs.server.catalog.artifacts import Artifacts, read_artifacts
-from cometfs.server.catalog.json_cache import Encoded
-from cometfs.server.catalog.project import Experiment, Project
-from cometfs.server.catalog.project_metadata import PROJECTS, About, read_projects
+from cometfs.server.catalog.artifacts import ArtifactCatalog, read_artifacts
+from cometfs.server.catalog.json_cache import JsonCache
+from cometfs.server.catalog.project import ServedExperiment, ServedProject
+from cometfs.server.catalog.project_metadata import PROJECTS, ProjectMetadata, read_projects
 from cometfs.server.catalog.registry import Registry
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.load import Heading, read_heading, read_record
-from cometfs.server.runs.record import Record
+from cometfs.server.runs.record import RunRecord
 from cometfs.server.runs.schema import Number
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES, Archive, BrokenArchive, open_archive
 
@@ -35,22 +35,22 @@ DEFAULT_PROJECT = "general"
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-class Index:
+class Catalog:
     """Everything that is served, found by name or key. Those that a directory is opened with are in the order of their
     start, the others behind them as they came.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.projects: dict[str, Project] = {}
-        self.experiments: dict[str, Experiment] = {}
-        self.artifacts = Artifacts([])
+        self.projects: dict[str, ServedProject] = {}
+        self.experiments: dict[str, ServedExperiment] = {}
+        self.artifacts = ArtifactCatalog([])
         self.registry = Registry()
-        self.encoded = Encoded()
+        self.encoded = JsonCache()
         self.replicas: dict[str, list[str]] = {}
         """The keys under which a record is served once more, by its own."""
         self.copies: dict[str, list[Path]] = {}
         """Archives that are not served because they say again what others of their key say."""
-        self.about: dict[tuple[str, str], About] = {}
+        self.about: dict[tuple[str, str], ProjectMetadata] = {}
         """What is said of projects, also of those that are not there yet."""
         self.directory = directory
         """Where the server may keep what it is given; None for nowhere."""
@@ -65,24 +65,24 @@ class Index:
         names = self.workspaces()
         return DEFAULT_WORKSPACE if DEFAULT_WORKSPACE in names else names[0]
 
-    def projects_of(self, workspace: str) -> list[Project]:
+    def projects_of(self, workspace: str) -> list[ServedProject]:
         """The projects of a workspace by name; none when there is no such workspace."""
         found = [project for project in self.projects.values() if project.workspace == workspace]
         return sorted(found, key=lambda project: project.name)
 
-    def project(self, workspace: str, name: str) -> Project | None:
+    def project(self, workspace: str, name: str) -> ServedProject | None:
         """The project of these names, if there is one."""
         return self.projects.get(project_id(workspace, name))
 
-    def add(self, key: str, workspace: str, project: str, record: Record) -> Experiment:
+    def add(self, key: str, workspace: str, project: str, record: RunRecord) -> ServedExperiment:
         """Serve `record` under `key`, in a project that is made if need be."""
         home = self._home(workspace, project)
-        experiment = Experiment(key, home, record)
+        experiment = ServedExperiment(key, home, record)
         home.experiments.append(experiment)
         self.experiments[key] = experiment
         return experiment
 
-    def move(self, experiment: Experiment, workspace: str, project: str) -> None:
+    def move(self, experiment: ServedExperiment, workspace: str, project: str) -> None:
         """Put an experiment into another project, which is made if need be."""
         self._leave(experiment.project, {experiment.key})
         home = self._home(workspace, project)
@@ -90,7 +90,7 @@ class Index:
         experiment.project = home
         self._registered_anew(experiment)
 
-    def remove(self, experiment: Experiment) -> None:
+    def remove(self, experiment: ServedExperiment) -> None:
         """Serve an experiment no more, nor its replicas and what is told of its copies."""
         gone = {experiment.key, *self.replicas.pop(experiment.key, ())}
         for home in {self.experiments[key].project.id: self.experiments[key].project for key in gone}.values():
@@ -103,22 +103,24 @@ class Index:
         self.copies.pop(experiment.key, None)
         self._registered_anew(experiment)
 
-    def _registered_anew(self, changed: Experiment) -> None:
+    def _registered_anew(self, changed: ServedExperiment) -> None:
         """After an experiment has come, gone or moved: what others registered may be told otherwise now."""
         if changed.record.registrations:
             self.registry = Registry(self.experiments.values())
 
-    def _leave(self, home: Project, gone: set[str]) -> None:
+    def _leave(self, home: ServedProject, gone: set[str]) -> None:
         """A project goes with its last experiment: the next server would not find it either."""
         home.experiments = [one for one in home.experiments if one.key not in gone]
         if not home.experiments:
             self.projects = {identity: one for identity, one in self.projects.items() if one is not home}
 
-    def _home(self, workspace: str, project: str) -> Project:
+    def _home(self, workspace: str, project: str) -> ServedProject:
         home = self.projects.get(project_id(workspace, project))
         if home is None:
-            about = self.about.get((workspace, project)) or About()
-            home = Project(project_id(workspace, project), workspace, project, about.description or "", about.notes)
+            about = self.about.get((workspace, project)) or ProjectMetadata()
+            home = ServedProject(
+                project_id(workspace, project), workspace, project, about.description or "", about.notes
+            )
             home.public = about.public
             # Replaced, not changed: a thread may be walking through it.
             self.projects = {**self.projects, home.id: home}
@@ -130,7 +132,7 @@ def project_id(workspace: str, name: str) -> str:
     return derived_id("project", workspace, name)
 
 
-def open_directory(directory: Path, replicate: int = 1) -> Index:
+def open_directory(directory: Path, replicate: int = 1) -> Catalog:
     """The index of all archives in `directory`: ``*.zip``, and folders of the same shape.
 
     Each is served `replicate` times: once as it is, and as copies whose keys and names are derived from its own. What
@@ -141,7 +143,7 @@ def open_directory(directory: Path, replicate: int = 1) -> Index:
         paths = sorted(path for path in directory.iterdir() if _may_be_archive(path))
     except OSError as exc:
         raise SetupError(f"cannot read the archives' directory {directory}: {exc.strerror}") from exc
-    index = Index(None if directory == sample_directory() else directory)
+    index = Catalog(None if directory == sample_directory() else directory)
     index.about = read_projects(directory)
     groups = _by_key(_opened(paths))
     for key, found in sorted(groups.items(), key=lambda group: (group[1][0][1].start_time or 0, group[0])):
@@ -218,7 +220,7 @@ def _log_size(archive: Archive) -> int:
     return log.size if log else 0
 
 
-def _add_replicas(index: Index, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
+def _add_replicas(index: Catalog, key: str, parts: list[tuple[Archive, Heading]], replicate: int) -> None:
     record = read_record(parts)
     headings = _deciding([heading for _, heading in parts])
     workspace = next((heading.workspace for heading in headings if heading.workspace), DEFAULT_WORKSPACE)

@@ -16,7 +16,7 @@ BUDGET = 32 << 20
 """Bytes of JSON that are kept; what was not used for longest goes."""
 
 
-class Encoded:
+class JsonCache:
     """For any thread. A part that is heavier than the whole budget is made each time."""
 
     def __init__(self, budget: int = BUDGET) -> None:

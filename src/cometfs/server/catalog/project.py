@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cometfs.server.runs.liveness import Pulse
-from cometfs.server.runs.record import Record
+from cometfs.server.runs.liveness import Liveness
+from cometfs.server.runs.record import RunRecord
 
 
 @dataclass(slots=True)
-class Project:
+class ServedProject:
     """A project; its id depends on its names only."""
 
     id: str
@@ -21,23 +21,22 @@ class Project:
     description: str = ""
     notes: str | None = None
     public: bool = False
-    experiments: list[Experiment] = field(default_factory=list)
+    experiments: list[ServedExperiment] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
-class Experiment:
+class ServedExperiment:
     """A record under a key, in a project. A replica has a name of its own, `alias`, if its record has a name.
 
-    `record` is replaced by its next version whenever something is logged: take it once and work with that. `pulse` is
-    there while somebody logs.
-    """
+    `record` is replaced by its next version whenever something is logged: take it once and work with that. `liveness`
+    is there while somebody logs."""
 
     key: str
-    project: Project
-    record: Record
+    project: ServedProject
+    record: RunRecord
     is_replica: bool = False
     alias: str | None = None
-    pulse: Pulse | None = None
+    liveness: Liveness | None = None
 
     @property
     def name(self) -> str | None:
@@ -46,7 +45,7 @@ class Experiment:
 
     @property
     def running(self) -> bool:
-        return self.pulse is not None and self.pulse.beats
+        return self.liveness is not None and self.liveness.is_alive
 
     @property
     def crashed(self) -> bool:

@@ -17,7 +17,7 @@ LOG = logging.getLogger("cometfs.server")
 PROJECTS = "projects.json"
 
 
-class About(msgspec.Struct):
+class ProjectMetadata(msgspec.Struct):
     """What is said about one project: `notes` in Markdown."""
 
     notes: str | None = None
@@ -25,11 +25,11 @@ class About(msgspec.Struct):
     public: bool = False
 
 
-def read_projects(directory: Path) -> dict[tuple[str, str], About]:
+def read_projects(directory: Path) -> dict[tuple[str, str], ProjectMetadata]:
     """By workspace and project, nothing where there is no such file; one that is broken is ignored with a warning."""
     path = directory / PROJECTS
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, About])
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, ProjectMetadata])
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:

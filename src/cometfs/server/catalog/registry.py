@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from cometfs.numbers import whole_of
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs.apply import derived_id
-from cometfs.server.runs.record import Asset, Record
+from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.schema import RegisterModel
 
 LOG = logging.getLogger("cometfs.server")
@@ -29,32 +29,32 @@ _FORBIDDEN = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(slots=True, eq=False)
-class ModelVersion:
+class RegistryVersion:
     """A version: which experiment registered it, with which words, and when (epoch milliseconds)."""
 
     id: str
     number: str
-    experiment: Experiment
+    experiment: ServedExperiment
     asked: RegisterModel
     created_at: int
 
-    def assets(self) -> list[Asset]:
+    def assets(self) -> list[LoggedAsset]:
         return model_assets(self.experiment.record, self.asked.model_name)
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModel:
+class RegistryModel:
     """A model, its versions from the newest number to the oldest."""
 
     id: str
     workspace: str
     name: str
-    versions: list[ModelVersion] = field(default_factory=list)
+    versions: list[RegistryVersion] = field(default_factory=list)
 
-    def version(self, number: str) -> ModelVersion | None:
+    def version(self, number: str) -> RegistryVersion | None:
         return next((one for one in self.versions if one.number == number), None)
 
-    def at_stage(self, stage: str) -> ModelVersion | None:
+    def at_stage(self, stage: str) -> RegistryVersion | None:
         """The newest version that is at this stage."""
         return next((one for one in self.versions if stage in (one.asked.stages or ())), None)
 
@@ -69,9 +69,9 @@ class RegisteredModel:
 class Registry:
     """All registered models, by id, by names, and their versions by id."""
 
-    def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
-        self.models: dict[str, RegisteredModel] = {}
-        self.items: dict[str, ModelVersion] = {}
+    def __init__(self, experiments: Iterable[ServedExperiment] = ()) -> None:
+        self.models: dict[str, RegistryModel] = {}
+        self.items: dict[str, RegistryVersion] = {}
         for experiment in _originals(experiments):
             for registration in experiment.record.registrations:
                 self._register(experiment, registration.asked, registration.timestamp or experiment.record.start or 0)
@@ -81,19 +81,19 @@ class Registry:
     def workspaces(self) -> set[str]:
         return {model.workspace for model in self.models.values()}
 
-    def of(self, workspace: str) -> list[RegisteredModel]:
+    def of(self, workspace: str) -> list[RegistryModel]:
         """The models of a workspace by name."""
         found = [model for model in self.models.values() if model.workspace == workspace]
         return sorted(found, key=lambda model: model.name)
 
-    def named(self, workspace: str, name: str) -> RegisteredModel | None:
+    def named(self, workspace: str, name: str) -> RegistryModel | None:
         return self.models.get(derived_id("registered-model", workspace, name))
 
-    def _register(self, experiment: Experiment, asked: RegisterModel, created_at: int) -> None:
+    def _register(self, experiment: ServedExperiment, asked: RegisterModel, created_at: int) -> None:
         workspace = asked.workspace or experiment.project.workspace
         name = registry_name(asked)
         identity = derived_id("registered-model", workspace, name)
-        model = self.models.setdefault(identity, RegisteredModel(identity, workspace, name))
+        model = self.models.setdefault(identity, RegistryModel(identity, workspace, name))
         number = asked.version or model.next()
         taken = model.version(number)
         if taken and taken.experiment is experiment:
@@ -102,17 +102,17 @@ class Registry:
         if taken:
             LOG.warning("experiment %s: version %s of the model %s is registered already", experiment.key, number, name)
             return
-        made = ModelVersion(derived_id("model-version", identity, number), number, experiment, asked, created_at)
+        made = RegistryVersion(derived_id("model-version", identity, number), number, experiment, asked, created_at)
         model.versions.append(made)
         self.items[made.id] = made
 
 
-def model_assets(record: Record, name: str) -> list[Asset]:
+def model_assets(record: RunRecord, name: str) -> list[LoggedAsset]:
     """The files of a model that a run logged."""
     return [asset for asset in record.assets.values() if asset.model == name]
 
 
-def file_name(asset: Asset) -> str:
+def file_name(asset: LoggedAsset) -> str:
     """A name for an archive of files: whatever the run called it, it stays within."""
     return "/".join(part for part in PurePosixPath(asset.name).parts if part not in ("/", "..")) or asset.id
 
@@ -122,7 +122,7 @@ def registry_name(asked: RegisterModel) -> str:
     return asked.registry_name or _FORBIDDEN.sub("-", asked.model_name.lower()).strip("-") or asked.model_name
 
 
-def _originals(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
+def _originals(experiments: Iterable[ServedExperiment]) -> Iterable[ServedExperiment]:
     """Replicas have registered nothing."""
     return (experiment for experiment in experiments if not experiment.is_replica)
 

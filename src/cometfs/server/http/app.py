@@ -17,16 +17,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cometfs.server.catalog.catalog import Index
-from cometfs.server.errors import Refusal
+from cometfs.server.catalog.catalog import Catalog
+from cometfs.server.errors import ApiError
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, key_of, refused
 from cometfs.server.read_api import downloads, registry
 from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
-from cometfs.server.read_api.request import Ask
+from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.routing import Handler, as_json, exactly
 from cometfs.server.storage.journal import Journal
-from cometfs.server.storage.kv_store import PanelStore
+from cometfs.server.storage.kv_store import KvStore
 from cometfs.server.write_api.routes import CLOSED, writing_routes
 
 VERSION = "4.40.0"
@@ -39,7 +39,7 @@ REST = "/api/rest/v2/"
 
 
 def make_app(
-    index: Index,
+    index: Catalog,
     *,
     journal: Journal | None = None,
     closed: str = CLOSED,
@@ -65,12 +65,12 @@ def make_app(
     app = Starlette(
         routes=[
             *_open_routes(),
-            *_rest_routes(index, PanelStore(index.directory)),
+            *_rest_routes(index, KvStore(index.directory)),
             *writing_routes(journal, closed),
         ],
         middleware=layers,
         exception_handlers={
-            Refusal: _refuse,
+            ApiError: _refuse,
             HTTPException: _unknown,
             ClientDisconnect: _gone,
             Exception: _failed,
@@ -84,7 +84,7 @@ def _open_routes() -> list[Route]:
     return [exactly(path, _constant(body), "GET") for path, body in OPEN.items()]
 
 
-def _rest_routes(index: Index, panels: PanelStore) -> list[Route]:
+def _rest_routes(index: Catalog, panels: KvStore) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return exactly(REST + path, handler, method)
 
@@ -107,14 +107,14 @@ def _constant(body: Any) -> Handler:
     return handle
 
 
-def _at_once(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
+def _at_once(index: Catalog, panels: KvStore, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         return as_json(endpoint(await _ask(index, panels, request)))
 
     return handle
 
 
-def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
+def _in_thread(index: Catalog, panels: KvStore, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         ask = await _ask(index, panels, request)
         try:
@@ -126,14 +126,14 @@ def _in_thread(index: Index, panels: PanelStore, endpoint: Endpoint) -> Handler:
     return handle
 
 
-def _bytes(index: Index, panels: PanelStore, answer: Callable[[Ask], Response]) -> Handler:
+def _bytes(index: Catalog, panels: KvStore, answer: Callable[[ReadRequest], Response]) -> Handler:
     async def handle(request: Request) -> Response:
         return answer(await _ask(index, panels, request))
 
     return handle
 
 
-def _item_metadata(index: Index, panels: PanelStore) -> Handler:
+def _item_metadata(index: Catalog, panels: KvStore) -> Handler:
     """The one endpoint that has a name of something in its path."""
 
     async def handle(request: Request) -> Response:
@@ -142,7 +142,7 @@ def _item_metadata(index: Index, panels: PanelStore) -> Handler:
     return handle
 
 
-def _patch(index: Index, panels: PanelStore) -> Handler:
+def _patch(index: Catalog, panels: KvStore) -> Handler:
     async def handle(request: Request) -> Response:
         found = downloads.patch(await _ask(index, panels, request))
         return found or as_json({"msg": "no git patch was logged", "code": 200})
@@ -150,14 +150,14 @@ def _patch(index: Index, panels: PanelStore) -> Handler:
     return handle
 
 
-async def _ask(index: Index, panels: PanelStore, request: Request) -> Ask:
-    return Ask(
+async def _ask(index: Catalog, panels: KvStore, request: Request) -> ReadRequest:
+    return ReadRequest(
         index, panels, request.query_params, await request.body(), key_of(request.scope) or "", str(request.base_url)
     )
 
 
 async def _refuse(_: Request, exc: Exception) -> Response:
-    assert isinstance(exc, Refusal)
+    assert isinstance(exc, ApiError)
     return refused(exc)
 
 
@@ -165,14 +165,14 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     """No such endpoint, or not by this method: to Comet's clients the same thing."""
     assert isinstance(exc, HTTPException)
     status = 404 if exc.status_code == 405 else exc.status_code
-    return refused(Refusal(status, f"no endpoint {request.method} {request.url.path}"))
+    return refused(ApiError(status, f"no endpoint {request.method} {request.url.path}"))
 
 
 async def _gone(_: Request, __: Exception) -> Response:
     """An answer for nobody: whoever asked went away in the middle of it, and nothing was done."""
-    return refused(Refusal(400, "the request was cut short"))
+    return refused(ApiError(400, "the request was cut short"))
 
 
 async def _failed(_: Request, exc: Exception) -> Response:
     """Something broke in here, an archive that is gone or a bug; the traceback is logged by whoever runs the server."""
-    return refused(Refusal(500, f"the embedded Comet failed: {type(exc).__name__}"))
+    return refused(ApiError(500, f"the embedded Comet failed: {type(exc).__name__}"))

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cometfs.server.errors import KEY_NOT_REGISTERED, Refusal
+from cometfs.server.errors import KEY_NOT_REGISTERED, ApiError
 from cometfs.server.http.hosts import OwnNames
 
 KEY_HEADERS = ("authorization", "comet-sdk-api")
@@ -36,7 +36,7 @@ def key_of(scope: Scope) -> str | None:
     return next((headers[name] for name in KEY_HEADERS if headers.get(name)), None)
 
 
-def refused(refusal: Refusal) -> Response:
+def refused(refusal: ApiError) -> Response:
     """A refusal as an answer."""
     return Response(msgspec.json.encode(refusal.body()), refusal.status, media_type="application/json")
 
@@ -56,17 +56,17 @@ class SiteCheck:
         )
         await (refused(refusal) if refusal else self._app)(scope, receive, send)
 
-    def _refusal(self, headers: Headers, server: tuple[str, int | None]) -> Refusal | None:
+    def _refusal(self, headers: Headers, server: tuple[str, int | None]) -> ApiError | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._names.has_host(hosts[0], server):
             asked = hosts[0][:MOST_SHOWN] if hosts else ""
-            return Refusal(403, f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is")
+            return ApiError(403, f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is")
         origin = headers.get("origin")
         foreign = origin is not None and not self._names.has_origin(origin, server)
         if foreign or headers.get("sec-fetch-site") in FOREIGN:
             page = (origin or "no Origin")[:MOST_SHOWN]
             said = f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
-            return Refusal(403, said)
+            return ApiError(403, said)
         return None
 
 
@@ -80,7 +80,7 @@ class KeyCheck:
         if scope["type"] != "http" or scope["path"] in self._open_paths or self._accepts(key_of(scope)):
             await self._app(scope, receive, send)
         else:
-            await refused(Refusal(401, "API key not registered", KEY_NOT_REGISTERED))(scope, receive, send)
+            await refused(ApiError(401, "API key not registered", KEY_NOT_REGISTERED))(scope, receive, send)
 
     def _accepts(self, key: str | None) -> bool:
         return key is not None and self._api_key in (None, key)

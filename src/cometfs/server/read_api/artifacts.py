@@ -1,4 +1,4 @@
-"""Questions about artifacts. Clients name what they ask for in many ways, and all of them are taken.
+"""Questions about artifacts. Clients name what they request for in many ways, and all of them are taken.
 
 Comet's Python client encodes an artifact's name twice, so it is decoded once more if it names nothing as it is.
 
@@ -10,28 +10,28 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from cometfs.server.catalog.artifacts import Artifact, ArtifactFile, ArtifactVersion
-from cometfs.server.errors import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, Refusal
-from cometfs.server.read_api.request import Ask
+from cometfs.server.catalog.artifacts import StoredArtifact, StoredArtifactFile, StoredArtifactVersion
+from cometfs.server.errors import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, ApiError
+from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.read_api.serializers import LOCAL_USER
 
 
-def all_of_workspace(ask: Ask) -> Any:
+def all_of_workspace(request: ReadRequest) -> Any:
     """``artifacts/get-all``: without versions, as a listing."""
-    kind = ask.query.get("type")
-    found = ask.index.artifacts.of(_workspace(ask))
+    kind = request.query.get("type")
+    found = request.index.artifacts.of(_workspace(request))
     return {"artifacts": [_summary(one) for one in found if kind in (None, one.about.type)]}
 
 
-def details(ask: Ask) -> Any:
+def details(request: ReadRequest) -> Any:
     """``artifacts/get``."""
-    artifact = _artifact(ask)
+    artifact = _artifact(request)
     return _summary(artifact) | {"versions": [_version_row(version) for version in artifact.whole()]}
 
 
-def version(ask: Ask) -> Any:
+def version(request: ReadRequest) -> Any:
     """``artifacts/version``."""
-    found = _version(ask)
+    found = _version(request)
     artifact = found.artifact
     return {
         "artifact": {
@@ -52,26 +52,27 @@ def version(ask: Ask) -> Any:
     }
 
 
-def files(ask: Ask) -> Any:
+def files(request: ReadRequest) -> Any:
     """``artifacts/version/files``."""
-    found = _version(ask)
+    found = _version(request)
     return {
         "files": [
-            _file_row(found, file, ask.base_url) for file in sorted(found.files.values(), key=lambda file: file.name)
+            _file_row(found, file, request.base_url)
+            for file in sorted(found.files.values(), key=lambda file: file.name)
         ]
     }
 
 
-def lineage(ask: Ask) -> Any:
+def lineage(request: ReadRequest) -> Any:
     """``get/artifacts``: what an experiment logged. Nothing here knows what it used."""
-    key, wanted = ask.experiment().key, ask.query.get("filter", "all")
+    key, wanted = request.experiment().key, request.query.get("filter", "all")
     if wanted not in ("all", "input", "output"):
-        raise Refusal(400, f"filter must be all, input or output, not {wanted!r}")
-    logged = [one for one in ask.index.artifacts.versions.values() if one.whole and one.about.experiment_key == key]
+        raise ApiError(400, f"filter must be all, input or output, not {wanted!r}")
+    logged = [one for one in request.index.artifacts.versions.values() if one.whole and one.about.experiment_key == key]
     return {"artifacts": [_lineage_row(one) for one in logged if wanted != "input"]}
 
 
-def _lineage_row(found: ArtifactVersion) -> dict[str, Any]:
+def _lineage_row(found: StoredArtifactVersion) -> dict[str, Any]:
     return {
         "artifactId": found.artifact.id,
         "artifactName": found.artifact.name,
@@ -85,7 +86,7 @@ def _lineage_row(found: ArtifactVersion) -> dict[str, Any]:
     }
 
 
-def _summary(artifact: Artifact) -> dict[str, Any]:
+def _summary(artifact: StoredArtifact) -> dict[str, Any]:
     newest = next(reversed(artifact.whole()), None)
     return {
         "artifactId": artifact.id,
@@ -102,7 +103,7 @@ def _summary(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _version_row(found: ArtifactVersion) -> dict[str, Any]:
+def _version_row(found: StoredArtifactVersion) -> dict[str, Any]:
     return {
         "artifactVersionId": found.id,
         "version": found.name,
@@ -118,7 +119,7 @@ def _version_row(found: ArtifactVersion) -> dict[str, Any]:
     }
 
 
-def _file_row(found: ArtifactVersion, file: ArtifactFile, base_url: str) -> dict[str, Any]:
+def _file_row(found: StoredArtifactVersion, file: StoredArtifactFile, base_url: str) -> dict[str, Any]:
     key = found.about.experiment_key
     query = f"assetId={file.id}&artifactVersionId={found.id}" + (f"&experimentKey={key}" if key else "")
     return {
@@ -138,50 +139,50 @@ def _file_row(found: ArtifactVersion, file: ArtifactFile, base_url: str) -> dict
 # -- what is asked for -------------------------------------------------------------------------------------------------
 
 
-def _given(ask: Ask, *names: str) -> str | None:
+def _given(request: ReadRequest, *names: str) -> str | None:
     """The first of these that is given."""
-    return next((ask.query[name] for name in names if ask.query.get(name)), None)
+    return next((request.query[name] for name in names if request.query.get(name)), None)
 
 
-def _workspace(ask: Ask) -> str:
-    return ask.workspace("workspace" if "workspace" in ask.query else "workspaceName")
+def _workspace(request: ReadRequest) -> str:
+    return request.workspace("workspace" if "workspace" in request.query else "workspaceName")
 
 
-def _artifact(ask: Ask) -> Artifact:
-    identity = _given(ask, "artifactId", "artifact_id")
+def _artifact(request: ReadRequest) -> StoredArtifact:
+    identity = _given(request, "artifactId", "artifact_id")
     if identity is not None:
-        found = ask.index.artifacts.by_id.get(identity)
+        found = request.index.artifacts.by_id.get(identity)
     else:
-        identity = _given(ask, "artifactName", "artifact_name")
+        identity = _given(request, "artifactName", "artifact_name")
         if identity is None:
-            raise Refusal(400, "artifactName is missing")
-        workspace, artifacts = _workspace(ask), ask.index.artifacts
+            raise ApiError(400, "artifactName is missing")
+        workspace, artifacts = _workspace(request), request.index.artifacts
         found = artifacts.named(workspace, identity) or artifacts.named(workspace, unquote(identity))
     if found is None:
-        raise Refusal(404, f"artifact {identity} does not exist", NO_SUCH_ARTIFACT)
+        raise ApiError(404, f"artifact {identity} does not exist", NO_SUCH_ARTIFACT)
     return found
 
 
-def _version(ask: Ask) -> ArtifactVersion:
+def _version(request: ReadRequest) -> StoredArtifactVersion:
     """The version that is named by id, number or alias; the newest where none is named.
 
     Whoever is making a version knows its id; to everybody else one that is not whole is refused.
     """
-    identity = _given(ask, "versionId", "artifactVersionId", "version_id", "artifact_version_id")
+    identity = _given(request, "versionId", "artifactVersionId", "version_id", "artifact_version_id")
     by_id = identity is not None
     if identity is not None:
-        found = ask.index.artifacts.versions.get(identity)
+        found = request.index.artifacts.versions.get(identity)
     else:
-        artifact = _artifact(ask)
-        identity = _given(ask, "version", "versionOrAlias", "version_or_alias", "alias") or "latest"
-        number = None if _only_alias(ask) else artifact.version(identity)
-        found = number or (None if ask.query.get("version") else artifact.alias(identity))
+        artifact = _artifact(request)
+        identity = _given(request, "version", "versionOrAlias", "version_or_alias", "alias") or "latest"
+        number = None if _only_alias(request) else artifact.version(identity)
+        found = number or (None if request.query.get("version") else artifact.alias(identity))
     if found is None:
-        raise Refusal(404, f"artifact version {identity} does not exist", NO_SUCH_ARTIFACT_VERSION)
+        raise ApiError(404, f"artifact version {identity} does not exist", NO_SUCH_ARTIFACT_VERSION)
     if not found.whole and not by_id:
-        raise Refusal(400, f"artifact version {identity} is not whole: its state is {found.about.state}", NOT_FINAL)
+        raise ApiError(400, f"artifact version {identity} is not whole: its state is {found.about.state}", NOT_FINAL)
     return found
 
 
-def _only_alias(ask: Ask) -> bool:
-    return "alias" in ask.query and _given(ask, "version", "versionOrAlias", "version_or_alias") is None
+def _only_alias(request: ReadRequest) -> bool:
+    return "alias" in request.query and _given(request, "version", "versionOrAlias", "version_or_alias") is None

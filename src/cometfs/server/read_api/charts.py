@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from cometfs.numbers import number_of
-from cometfs.server.catalog.catalog import Index
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.catalog import Catalog
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs import content
-from cometfs.server.runs.record import Record
+from cometfs.server.runs.record import RunRecord
 from cometfs.server.runs.values import text_of
 
 SAMPLE = 500
-"""How many points of a metric a chart gets that does not ask for all."""
+"""How many points of a metric a chart gets that does not request for all."""
 
 Point = dict[str, Any]
 
@@ -34,7 +34,7 @@ class ChartQuestion(msgspec.Struct, rename="camel"):
     fetch_full: bool | None = False
 
 
-def chart(index: Index, question: ChartQuestion) -> dict[str, Any]:
+def chart(index: Catalog, question: ChartQuestion) -> dict[str, Any]:
     """The answer, by experiment key; experiments that have nothing of what is asked for are left out. Reads."""
     found = {}
     for key in question.targeted_experiments:
@@ -46,7 +46,7 @@ def chart(index: Index, question: ChartQuestion) -> dict[str, Any]:
     return {"experiments": found, "empty": not found}
 
 
-def _of_experiment(index: Index, experiment: Experiment, question: ChartQuestion) -> dict[str, Any]:
+def _of_experiment(index: Catalog, experiment: ServedExperiment, question: ChartQuestion) -> dict[str, Any]:
     record = experiment.record
     names = [name for name in dict.fromkeys(question.metrics or ()) if name in record.metrics]
     sampled = not question.fetch_full
@@ -63,7 +63,7 @@ def _of_experiment(index: Index, experiment: Experiment, question: ChartQuestion
     }
 
 
-def _alone(index: Index, record: Record, names: list[str], sampled: bool) -> list[Any]:
+def _alone(index: Catalog, record: RunRecord, names: list[str], sampled: bool) -> list[Any]:
     """Each metric with steps of its own, which are the same for every replica; as JSON already."""
 
     def columns(name: str) -> dict[str, Any]:
@@ -75,12 +75,12 @@ def _alone(index: Index, record: Record, names: list[str], sampled: bool) -> lis
     return [index.encoded.part(key, partial(columns, name)) for name, key in keys.items()]
 
 
-def _joint(record: Record, names: list[str], sampled: bool) -> list[Any]:
+def _joint(record: RunRecord, names: list[str], sampled: bool) -> list[Any]:
     series = _on_shared_steps({name: _sorted_points(record, name) for name in names})
     return [_columns(record, name, _sampled(points) if sampled else points) for name, points in series.items()]
 
 
-def _sorted_points(record: Record, name: str) -> list[Point]:
+def _sorted_points(record: RunRecord, name: str) -> list[Point]:
     """Points by step, those without one first, then by time and order of logging."""
     return sorted(content.points(record, name), key=_order)
 
@@ -105,7 +105,7 @@ def _sampled(points: list[Point]) -> list[Point]:
     return [points[round(place * last / (SAMPLE - 1))] for place in range(SAMPLE)]
 
 
-def _columns(record: Record, name: str, points: list[Point]) -> dict[str, Any]:
+def _columns(record: RunRecord, name: str, points: list[Point]) -> dict[str, Any]:
     """One metric as parallel arrays; durations in milliseconds since the experiment's start."""
     start = record.start or 0
     return {

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cometfs.numbers import number_of
-from cometfs.server.catalog.project import Project
-from cometfs.server.runs.record import Record
+from cometfs.server.catalog.project import ServedProject
+from cometfs.server.runs.record import RunRecord
 
 METADATA = {
     "runId": "string",
@@ -51,7 +51,7 @@ ENVIRONMENT = (
 """Details of the machine that experiments can be found by; all are text."""
 
 
-def columns(project: Project, archived: bool) -> list[dict[str, Any]]:
+def columns(project: ServedProject, archived: bool) -> list[dict[str, Any]]:
     """Every name once per source; a name whose values are not all of one type is a string."""
     found: dict[tuple[str, str], str] = {("metadata", name): kind for name, kind in METADATA.items()}
     for record in {id(one.record): one.record for one in project.experiments}.values():
@@ -65,7 +65,7 @@ def columns(project: Project, archived: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _used(record: Record) -> Iterator[tuple[str, str, str]]:
+def _used(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     for name in record.metrics:
         yield "metrics", name, "double"
     for name, value in record.parameters.items():

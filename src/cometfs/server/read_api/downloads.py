@@ -19,83 +19,83 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cometfs.server.catalog.registry import file_name, model_assets
-from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, Refusal
+from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import full_metrics, registry
-from cometfs.server.read_api.request import Ask
+from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.runs.content import CHUNK
-from cometfs.server.runs.record import Asset
+from cometfs.server.runs.record import LoggedAsset
 
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The time of every member of a zip that is made here, so that it is the same bytes each time."""
 
 
-def asset(ask: Ask) -> Response:
+def asset(request: ReadRequest) -> Response:
     """The bytes of ``assetId``, at once: a request that allows a redirect gets none, there is nowhere to send it."""
-    if ask.query.get("artifactVersionId"):
-        return _artifact_file(ask)
-    identity = ask.text("assetId")
-    found = ask.record().assets.get(identity)
+    if request.query.get("artifactVersionId"):
+        return _artifact_file(request)
+    identity = request.text("assetId")
+    found = request.record().assets.get(identity)
     if found is None:
-        return _full_metric(ask, identity)
+        return _full_metric(request, identity)
     if found.member is None:
-        raise Refusal(400, f"asset {identity} is remote: only its link is known")
+        raise ApiError(400, f"asset {identity} is remote: only its link is known")
     return _of_asset(found, found.member)
 
 
-def _full_metric(ask: Ask, identity: str) -> Response:
-    experiment = ask.experiment()
+def _full_metric(request: ReadRequest, identity: str) -> Response:
+    experiment = request.experiment()
     metric = full_metrics.metric_of(experiment, identity)
     if metric is None:
-        raise Refusal(404, f"asset {identity} does not exist")
+        raise ApiError(404, f"asset {identity} does not exist")
     return Download(f"all of {metric}", lambda: io.BytesIO(full_metrics.packed(experiment, metric)))
 
 
-def _artifact_file(ask: Ask) -> Response:
+def _artifact_file(request: ReadRequest) -> Response:
     """Whose experiment it is said to be does not matter: the version has the file."""
-    identity, version = ask.text("assetId"), ask.index.artifacts.versions.get(ask.text("artifactVersionId"))
+    identity, version = request.text("assetId"), request.index.artifacts.versions.get(request.text("artifactVersionId"))
     if version is None:
-        raise Refusal(404, "the artifact version does not exist", NO_SUCH_ARTIFACT_VERSION)
+        raise ApiError(404, "the artifact version does not exist", NO_SUCH_ARTIFACT_VERSION)
     found = next((file for file in version.files.values() if file.id == identity), None)
     if found is None:
-        raise Refusal(404, f"asset {identity} does not exist")
+        raise ApiError(404, f"asset {identity} does not exist")
     path = found.path
     if path is None:
-        raise Refusal(400, f"asset {identity} is remote: only its link is known")
+        raise ApiError(400, f"asset {identity} is remote: only its link is known")
     return Download(str(path), lambda: path.open("rb"), found.size)
 
 
-def patch(ask: Ask) -> Response | None:
+def patch(request: ReadRequest) -> Response | None:
     """The zip with the run's uncommitted changes; None when there were none."""
-    found = ask.record().patch
+    found = request.record().patch
     return _of_asset(found, found.member) if found is not None and found.member is not None else None
 
 
-def model(ask: Ask) -> Response:
+def model(request: ReadRequest) -> Response:
     """A model of an experiment, all its files in a zip."""
-    name = ask.text("modelName")
-    return _zip_of(model_assets(ask.record(), name), name)
+    name = request.text("modelName")
+    return _zip_of(model_assets(request.record(), name), name)
 
 
-def registered_model(ask: Ask) -> Response:
+def registered_model(request: ReadRequest) -> Response:
     """A version of a registered model, all its files in a zip."""
-    found = registry.version(ask)
+    found = registry.version(request)
     return _zip_of(found.assets(), f"{found.asked.model_name} {found.number}")
 
 
-def _of_asset(found: Asset, member: str) -> Response:
+def _of_asset(found: LoggedAsset, member: str) -> Response:
     archive = found.part.archive
     return Download(f"{archive.path}: {member}", partial(archive.open, member), found.size)
 
 
-def _zip_of(assets: Iterable[Asset], name: str) -> Response:
+def _zip_of(assets: Iterable[LoggedAsset], name: str) -> Response:
     """What is remote is left out: its bytes are not here."""
     here = {file_name(asset): asset for asset in assets if asset.member is not None}
     if not here:
-        raise Refusal(404, f"model {name} has no files here", NO_SUCH_MODEL)
+        raise ApiError(404, f"model {name} has no files here", NO_SUCH_MODEL)
     return Download(f"the zip of {name}", partial(_zipped, here))
 
 
-def _zipped(files: dict[str, Asset]) -> BinaryIO:
+def _zipped(files: dict[str, LoggedAsset]) -> BinaryIO:
     """A temporary file, gone when it is closed. Blocks."""
     made = tempfile.TemporaryFile()  # noqa: SIM115  whoever sends it closes it
     try:

@@ -15,14 +15,14 @@ import zipfile
 from typing import Any
 
 from cometfs.numbers import number_of
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs import content
 from cometfs.server.runs.apply import derived_id
 
 TYPE = "ASSET_TYPE_FULL_METRIC"
 
 
-def rows(experiment: Experiment, base_url: str) -> list[dict[str, Any]]:
+def rows(experiment: ServedExperiment, base_url: str) -> list[dict[str, Any]]:
     """The listing; `fileSize` is 0, the files are made when they are asked for."""
     return [
         {
@@ -43,12 +43,12 @@ def rows(experiment: Experiment, base_url: str) -> list[dict[str, Any]]:
     ]
 
 
-def metric_of(experiment: Experiment, asset_id: str) -> str | None:
+def metric_of(experiment: ServedExperiment, asset_id: str) -> str | None:
     """The metric that this is the file of, if it is one."""
     return next((name for name in experiment.record.metrics if _id(experiment, name) == asset_id), None)
 
 
-def packed(experiment: Experiment, metric: str) -> bytes:
+def packed(experiment: ServedExperiment, metric: str) -> bytes:
     """A zip with a CSV of every point; timestamps in seconds, as Comet has them in there. Reads."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -64,7 +64,7 @@ def packed(experiment: Experiment, metric: str) -> bytes:
     return made.getvalue()
 
 
-def _names(experiment: Experiment) -> dict[str, str]:
+def _names(experiment: ServedExperiment) -> dict[str, str]:
     names: dict[str, str] = {}
     for metric in sorted(experiment.record.metrics):
         names.setdefault(_changed(metric), metric)
@@ -76,5 +76,5 @@ def _changed(metric: str) -> str:
     return re.sub(r"[^a-zA-Z0-9-+]+", "_", metric)
 
 
-def _id(experiment: Experiment, metric: str) -> str:
+def _id(experiment: ServedExperiment, metric: str) -> str:
     return derived_id("full-metric", experiment.key, metric)

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.catalog.project import Experiment, Project
+from cometfs.server.catalog.project import ServedExperiment, ServedProject
 from cometfs.server.read_api.comparing import meets
 from cometfs.server.runs import content
 from cometfs.server.runs.values import text_of
@@ -83,7 +83,7 @@ def _sourced(rule: Rule, source: str) -> Rule:
     return msgspec.structs.replace(rule, rules=rules, source=own)
 
 
-def found(project: Project, tree: Rule, archived: bool) -> list[Experiment]:
+def found(project: ServedProject, tree: Rule, archived: bool) -> list[ServedExperiment]:
     """The experiments of a project that meet `tree`, in their order. May read archives; raises Unknown."""
     candidates = (one for one in project.experiments if one.record.archived == archived)
     return [one for one in candidates if _meets(_Facts(one), tree)]
@@ -93,7 +93,7 @@ def found(project: Project, tree: Rule, archived: bool) -> list[Experiment]:
 class _Facts:
     """An experiment and what has been found out about it already."""
 
-    experiment: Experiment
+    experiment: ServedExperiment
     known: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     def column(self, rule: Rule) -> tuple[str | None, str]:
@@ -121,24 +121,24 @@ def _meets(facts: _Facts, rule: Rule) -> bool:
     return joined(_meets(facts, one) for one in rule.rules)
 
 
-def _metrics(experiment: Experiment) -> dict[str, str | None]:
+def _metrics(experiment: ServedExperiment) -> dict[str, str | None]:
     return {name: series.summary.current.text for name, series in experiment.record.metrics.items()}
 
 
-def _params(experiment: Experiment) -> dict[str, str | None]:
+def _params(experiment: ServedExperiment) -> dict[str, str | None]:
     return {name: value.text for name, value in experiment.record.parameters.items()}
 
 
-def _others(experiment: Experiment) -> dict[str, str | None]:
+def _others(experiment: ServedExperiment) -> dict[str, str | None]:
     values: dict[str, str | None] = {name: value.text for name, value in experiment.record.others.items()}
     return values | ({"Name": experiment.name} if experiment.name is not None else {})
 
 
-def _tags(experiment: Experiment) -> dict[str, str | None]:
+def _tags(experiment: ServedExperiment) -> dict[str, str | None]:
     return {tag: tag for tag in experiment.record.tags}
 
 
-def _metadata(experiment: Experiment) -> dict[str, str | None]:
+def _metadata(experiment: ServedExperiment) -> dict[str, str | None]:
     record = experiment.record
     path = record.file_path
     return {
@@ -157,7 +157,7 @@ def _metadata(experiment: Experiment) -> dict[str, str | None]:
     }
 
 
-def _environment(experiment: Experiment) -> dict[str, str | None]:
+def _environment(experiment: ServedExperiment) -> dict[str, str | None]:
     """Details of the machine, read from the archive."""
     details = content.system_details(experiment.record)
     return {name: None if value is None else text_of(value) for name, value in details.items()}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cometfs.server.catalog.project import Experiment
-from cometfs.server.catalog.registry import ModelVersion, RegisteredModel, model_assets
-from cometfs.server.errors import NO_SUCH_MODEL, Refusal
+from cometfs.server.catalog.project import ServedExperiment
+from cometfs.server.catalog.registry import RegistryModel, RegistryVersion, model_assets
+from cometfs.server.errors import NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import serializers
-from cometfs.server.read_api.request import Ask
+from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.values import text_of
 
@@ -22,31 +22,31 @@ ALLOWED_STATUS = ["None", "Development", "Staging", "QA", "Production"]
 # -- of an experiment --------------------------------------------------------------------------------------------------
 
 
-def models(ask: Ask) -> Any:
+def models(request: ReadRequest) -> Any:
     """``experiment/model``."""
-    experiment = ask.experiment()
+    experiment = request.experiment()
     names = sorted({asset.model for asset in experiment.record.assets.values() if asset.model is not None})
-    return {"models": [_model_row(ask, experiment, name) for name in names]}
+    return {"models": [_model_row(request, experiment, name) for name in names]}
 
 
-def assets(ask: Ask) -> Any:
+def assets(request: ReadRequest) -> Any:
     """``experiment/model/asset/list``."""
-    experiment = ask.experiment()
-    found = model_assets(experiment.record, ask.text("modelName"))
-    return {"assets": [serializers.asset_row(experiment, asset, ask.base_url, ask.key) for asset in found]}
+    experiment = request.experiment()
+    found = model_assets(experiment.record, request.text("modelName"))
+    return {"assets": [serializers.asset_row(experiment, asset, request.base_url, request.key) for asset in found]}
 
 
-def _model_row(ask: Ask, experiment: Experiment, name: str) -> dict[str, Any]:
+def _model_row(request: ReadRequest, experiment: ServedExperiment, name: str) -> dict[str, Any]:
     records = [
         {"registryModelId": model.id, "registryModelName": model.name, "version": version.number}
-        for model in ask.index.registry.models.values()
+        for model in request.index.registry.models.values()
         for version in model.versions
         if version.experiment is experiment and version.asked.model_name == name
     ]
     return _model_of(experiment, name) | {"registryRecords": records}
 
 
-def _model_of(experiment: Experiment, name: str) -> dict[str, Any]:
+def _model_of(experiment: ServedExperiment, name: str) -> dict[str, Any]:
     return {
         "experimentModelId": derived_id("model", experiment.key, name),
         "experimentKey": experiment.key,
@@ -57,35 +57,35 @@ def _model_of(experiment: Experiment, name: str) -> dict[str, Any]:
 # -- of the registry ---------------------------------------------------------------------------------------------------
 
 
-def registered(ask: Ask) -> Any:
+def registered(request: ReadRequest) -> Any:
     """``registry-model``."""
-    return {"registryModels": [_summary(model) for model in ask.index.registry.of(ask.workspace())]}
+    return {"registryModels": [_summary(model) for model in request.index.registry.of(request.workspace())]}
 
 
-def count(ask: Ask) -> Any:
+def count(request: ReadRequest) -> Any:
     """``registry-model/count``."""
-    return {"registryModelCount": len(ask.index.registry.of(ask.workspace()))}
+    return {"registryModelCount": len(request.index.registry.of(request.workspace()))}
 
 
-def details(ask: Ask) -> Any:
+def details(request: ReadRequest) -> Any:
     """``registry-model/details``."""
-    found = model(ask)
-    return _summary(found) | {"versions": [_version_row(ask, version) for version in found.versions]}
+    found = model(request)
+    return _summary(found) | {"versions": [_version_row(request, version) for version in found.versions]}
 
 
-def compact(ask: Ask) -> Any:
+def compact(request: ReadRequest) -> Any:
     """``registry-model/compact-details``: no files."""
-    found = model(ask)
+    found = model(request)
     return _summary(found) | {"versions": [_item(version) for version in found.versions]}
 
 
-def items(ask: Ask) -> Any:
+def items(request: ReadRequest) -> Any:
     """``registry-model/items``: the versions that have a tag, a status and the beginning of a number."""
-    tag, status, prefix = (ask.query.get(name) for name in ("tag", "status", "versionPrefix"))
+    tag, status, prefix = (request.query.get(name) for name in ("tag", "status", "versionPrefix"))
     return {
         "items": [
             _item(one)
-            for one in model(ask).versions
+            for one in model(request).versions
             if (not tag or tag in (one.asked.tags or ()))
             and (not status or status == one.asked.status)
             and (not prefix or f"{one.number}.".startswith(f"{prefix.rstrip('.')}."))
@@ -93,62 +93,62 @@ def items(ask: Ask) -> Any:
     }
 
 
-def item_details(ask: Ask) -> Any:
+def item_details(request: ReadRequest) -> Any:
     """``registry-model/item/details``."""
-    return _version_row(ask, version(ask))
+    return _version_row(request, version(request))
 
 
-def latest(ask: Ask) -> Any:
+def latest(request: ReadRequest) -> Any:
     """``registry-model/latest_version``, of a stage or of a major and a minor number if these are given."""
-    stage = ask.query.get("stage")
-    numbers = [ask.query.get("versionMajor"), ask.query.get("versionMinor")]
+    stage = request.query.get("stage")
+    numbers = [request.query.get("versionMajor"), request.query.get("versionMinor")]
     prefix = ".".join(one for one in numbers if one)
-    for one in model(ask).versions:
+    for one in model(request).versions:
         if f"{one.number}.".startswith(prefix and f"{prefix}.") and (not stage or stage in (one.asked.stages or ())):
-            return _version_row(ask, one)
-    raise Refusal(404, "there is no such version", NO_SUCH_MODEL)
+            return _version_row(request, one)
+    raise ApiError(404, "there is no such version", NO_SUCH_MODEL)
 
 
-def instructions(ask: Ask) -> Any:
+def instructions(request: ReadRequest) -> Any:
     """``registry-model/item/download-instructions``: from here, not from a storage."""
-    return {"versions": [_version_row(ask, version(ask))], "s3DownloadEnabled": False}
+    return {"versions": [_version_row(request, version(request))], "s3DownloadEnabled": False}
 
 
-def notes(ask: Ask) -> Any:
+def notes(request: ReadRequest) -> Any:
     """``registry-model/notes``: archives have none."""
-    model(ask)
+    model(request)
     return {"notes": ""}
 
 
-def item_metadata(ask: Ask, identity: str) -> Any:
+def item_metadata(request: ReadRequest, identity: str) -> Any:
     """``registry-model/item/<id>/metadata``."""
-    found = ask.index.registry.items.get(identity)
+    found = request.index.registry.items.get(identity)
     if found is None:
-        raise Refusal(404, f"registry model item {identity} does not exist", NO_SUCH_MODEL)
+        raise ApiError(404, f"registry model item {identity} does not exist", NO_SUCH_MODEL)
     told = found.asked.metadata or {}
     return {"metadata": [{"key": key, "value": text_of(value)} for key, value in told.items()]}
 
 
-def model(ask: Ask) -> RegisteredModel:
+def model(request: ReadRequest) -> RegistryModel:
     """The registered model of ``workspaceName`` and ``modelName``."""
-    name = ask.text("modelName")
-    found = ask.index.registry.named(ask.workspace(), name)
+    name = request.text("modelName")
+    found = request.index.registry.named(request.workspace(), name)
     if found is None:
-        raise Refusal(404, f"registry model {name} does not exist", NO_SUCH_MODEL)
+        raise ApiError(404, f"registry model {name} does not exist", NO_SUCH_MODEL)
     return found
 
 
-def version(ask: Ask) -> ModelVersion:
+def version(request: ReadRequest) -> RegistryVersion:
     """The version that ``version`` or ``stage`` names, the newest where neither is given."""
-    found, number, stage = model(ask), ask.query.get("version"), ask.query.get("stage")
+    found, number, stage = model(request), request.query.get("version"), request.query.get("stage")
     newest = found.at_stage(stage) if stage else found.versions[0]
     one = found.version(number) if number else newest
     if one is None:
-        raise Refusal(404, f"registry model {found.name} has no {number or stage}", NO_SUCH_MODEL)
+        raise ApiError(404, f"registry model {found.name} has no {number or stage}", NO_SUCH_MODEL)
     return one
 
 
-def _summary(found: RegisteredModel) -> dict[str, Any]:
+def _summary(found: RegistryModel) -> dict[str, Any]:
     times = [one.created_at for one in found.versions]
     told = [one.asked.description for one in found.versions if one.asked.description]
     return {
@@ -163,7 +163,7 @@ def _summary(found: RegisteredModel) -> dict[str, Any]:
     }
 
 
-def _item(found: ModelVersion) -> dict[str, Any]:
+def _item(found: RegistryVersion) -> dict[str, Any]:
     asked = found.asked
     return {
         "registryModelItemId": found.id,
@@ -180,7 +180,7 @@ def _item(found: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _version_row(ask: Ask, found: ModelVersion) -> dict[str, Any]:
-    address = f"{ask.base_url}api/rest/v2/registry-model/item/download"
-    rows = [serializers.asset_row(found.experiment, asset, ask.base_url, ask.key) for asset in found.assets()]
+def _version_row(request: ReadRequest, found: RegistryVersion) -> dict[str, Any]:
+    address = f"{request.base_url}api/rest/v2/registry-model/item/download"
+    rows = [serializers.asset_row(found.experiment, asset, request.base_url, request.key) for asset in found.assets()]
     return _item(found) | {"assets": rows, "restApiUrl": address}

@@ -1,7 +1,7 @@
 """A question to the embedded Comet, and the refusals it may meet.
 
-`Ask` is what an endpoint sees of a request: named values instead of a query string, things of the index instead of
-their names. What is missing or unknown is refused here, in Comet's numbers, so that endpoints only answer.
+`ReadRequest` is what an endpoint sees of a request: named values instead of a query string, things of the index instead
+of their names. What is missing or unknown is refused here, in Comet's numbers, so that endpoints only answer.
 
 Not here: HTTP (`app`).
 """
@@ -15,19 +15,19 @@ from typing import Any
 import msgspec
 
 from cometfs.numbers import whole_of
-from cometfs.server.catalog.catalog import Index
-from cometfs.server.catalog.project import Experiment, Project
-from cometfs.server.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, Refusal
-from cometfs.server.runs.record import Record
-from cometfs.server.storage.kv_store import PanelStore
+from cometfs.server.catalog.catalog import Catalog
+from cometfs.server.catalog.project import ServedExperiment, ServedProject
+from cometfs.server.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
+from cometfs.server.runs.record import RunRecord
+from cometfs.server.storage.kv_store import KvStore
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ReadRequest:
     """One request: its query, its body, the key it came with, and the address of the server with a trailing slash."""
 
-    index: Index
-    panels: PanelStore
+    index: Catalog
+    panels: KvStore
     query: Mapping[str, str]
     body: bytes
     key: str
@@ -37,7 +37,7 @@ class Ask:
         """A value that must be given."""
         value = self.query.get(name)
         if not value:
-            raise Refusal(400, f"{name} is missing")
+            raise ApiError(400, f"{name} is missing")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
@@ -52,20 +52,20 @@ class Ask:
             return default
         number = whole_of(value)
         if not number:
-            raise Refusal(400, f"{name} must be a whole number from 1 on, not {value[:60]!r}")
+            raise ApiError(400, f"{name} must be a whole number from 1 on, not {value[:60]!r}")
         return number
 
-    def experiment(self) -> Experiment:
+    def experiment(self) -> ServedExperiment:
         """The experiment of ``experimentKey``."""
         key = self.query.get("experimentKey")
         if not key:
-            raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
+            raise ApiError(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
         found = self.index.experiments.get(key)
         if found is None:
-            raise Refusal(404, f"experiment {key} does not exist", NO_SUCH_EXPERIMENT)
+            raise ApiError(404, f"experiment {key} does not exist", NO_SUCH_EXPERIMENT)
         return found
 
-    def record(self) -> Record:
+    def record(self) -> RunRecord:
         """What the experiment of ``experimentKey`` logged."""
         return self.experiment().record
 
@@ -73,10 +73,10 @@ class Ask:
         """The name in ``workspaceName``, or in another parameter; it must be a workspace."""
         name = self.text(parameter)
         if name not in self.index.workspaces():
-            raise Refusal(404, f"workspace {name} does not exist", NO_SUCH_WORKSPACE)
+            raise ApiError(404, f"workspace {name} does not exist", NO_SUCH_WORKSPACE)
         return name
 
-    def project(self) -> Project:
+    def project(self) -> ServedProject:
         """The project of ``projectId``, or of ``workspaceName`` and ``projectName``."""
         identity = self.query.get("projectId")
         if identity:
@@ -85,13 +85,13 @@ class Ask:
             workspace = self.workspace()
             identity = self.query.get("projectName")
             if not identity:
-                raise Refusal(400, "projectName is missing", NO_PROJECT_NAME)
+                raise ApiError(400, "projectName is missing", NO_PROJECT_NAME)
             found = self.index.project(workspace, identity)
         if found is None:
-            raise Refusal(404, f"project {identity} does not exist")
+            raise ApiError(404, f"project {identity} does not exist")
         return found
 
-    def about(self, query: Mapping[str, str]) -> Ask:
+    def about(self, query: Mapping[str, str]) -> ReadRequest:
         """The same request with another query: for endpoints whose body says what others say in their query."""
         return replace(self, query=query)
 
@@ -100,4 +100,4 @@ class Ask:
         try:
             return msgspec.json.decode(self.body, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
+            raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc

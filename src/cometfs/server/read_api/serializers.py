@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cometfs.server.catalog.project import Experiment, Project
-from cometfs.server.runs.record import Asset, Record
+from cometfs.server.catalog.project import ServedExperiment, ServedProject
+from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.values import Logged
 
 LOCAL_USER = "local"
 """Whose account this is: archives do not know Comet's users."""
 
 
-def project_row(project: Project) -> dict[str, Any]:
+def project_row(project: ServedProject) -> dict[str, Any]:
     """A project as ``projects`` and ``project`` tell it."""
     return {
         "projectId": project.id,
@@ -32,7 +32,7 @@ def project_row(project: Project) -> dict[str, Any]:
     }
 
 
-def experiment_row(experiment: Experiment) -> dict[str, Any]:
+def experiment_row(experiment: ServedExperiment) -> dict[str, Any]:
     """An experiment as ``experiments`` and ``experiment/metadata`` tell it."""
     record, project = experiment.record, experiment.project
     path = record.file_path
@@ -69,12 +69,12 @@ def value_row(name: str, current: Logged, low: Logged, high: Logged) -> dict[str
     return row | {"editable": False}
 
 
-def parameter_rows(record: Record) -> list[dict[str, Any]]:
+def parameter_rows(record: RunRecord) -> list[dict[str, Any]]:
     """The last value of every parameter, by name."""
     return [value_row(name, value, value, value) for name, value in sorted(record.parameters.items())]
 
 
-def other_rows(experiment: Experiment) -> list[dict[str, Any]]:
+def other_rows(experiment: ServedExperiment) -> list[dict[str, Any]]:
     """The last value of every other, by name; ``Name`` is the experiment's own, also for a replica."""
     rows = [value_row(name, value, value, value) for name, value in sorted(experiment.record.others.items())]
     for row in rows:
@@ -83,13 +83,13 @@ def other_rows(experiment: Experiment) -> list[dict[str, Any]]:
     return rows
 
 
-def summary_rows(record: Record) -> list[dict[str, Any]]:
+def summary_rows(record: RunRecord) -> list[dict[str, Any]]:
     """Last, least and greatest value of every metric, by name."""
     found = sorted((name, series.summary) for name, series in record.metrics.items())
     return [value_row(name, summary.current, summary.low, summary.high) for name, summary in found]
 
 
-def asset_row(experiment: Experiment, asset: Asset, base_url: str, key: str) -> dict[str, Any]:
+def asset_row(experiment: ServedExperiment, asset: LoggedAsset, base_url: str, key: str) -> dict[str, Any]:
     """An asset as ``asset/list`` tells it; like Comet's own, `curlDownload` holds the key of whoever asks."""
     address = f"{base_url}api/rest/v2/experiment/asset/get-asset?experimentKey={experiment.key}&assetId={asset.id}"
     return {
@@ -119,12 +119,12 @@ def asset_row(experiment: Experiment, asset: Asset, base_url: str, key: str) -> 
     }
 
 
-def item_row(asset: Asset) -> dict[str, Any]:
+def item_row(asset: LoggedAsset) -> dict[str, Any]:
     """A member of a 3-D image, inside the image's own row."""
     return {"assetId": asset.id, "fileName": asset.name, "fileSize": asset.size, "type": asset.type}
 
 
-def _folder(asset: Asset) -> str:
+def _folder(asset: LoggedAsset) -> str:
     """The folder in which Comet's pages show an asset; it is no part of its name."""
     if asset.model is not None:
         return f"models/{asset.model}"

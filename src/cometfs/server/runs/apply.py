@@ -3,7 +3,7 @@
 Last value wins for parameters and others; a context stands in front of the names of metrics and parameters; a file
 logged with ``overwrite`` replaces those of its name; texts are remembered as line numbers.
 
-Not here: reading archives in order (`load`), which calls `feed` once per message.
+Not here: reading archives in order (`load`), which calls `apply` once per message.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from cometfs.server.runs import schema as m
-from cometfs.server.runs.record import Asset, Part, Record, Registration, Series
+from cometfs.server.runs.record import LoggedAsset, Part, Registration, RunRecord, Series
 from cometfs.server.runs.values import Logged, Summary, shown_name, text_of
 
 INVENTED = "auto-generated-in-the-backend"
@@ -26,7 +26,7 @@ class Missing(Exception):
     """A message that names a member which its archive does not have."""
 
 
-def feed(record: Record, part: Part, number: int, payload: m.Payload) -> None:
+def apply(record: RunRecord, part: Part, number: int, payload: m.Payload) -> None:
     """Take in one message of line `number`. Raises Missing when the file it speaks of is not in the archive."""
     if payload.local_timestamp is not None:
         record.last_seen = at = int(payload.local_timestamp)
@@ -42,7 +42,7 @@ def derived_id(*words: str) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _metric(record: Record, _: Part, number: int, payload: m.Metric) -> None:
+def _metric(record: RunRecord, _: Part, number: int, payload: m.Metric) -> None:
     point, context = payload.metric, payload.context or None
     value = Logged(text_of(point.metric_value), record.last_seen, point.step, context)
     name = shown_name(context, point.metric_name)
@@ -54,7 +54,7 @@ def _metric(record: Record, _: Part, number: int, payload: m.Metric) -> None:
         series.lines.append(number)
 
 
-def _parameter(record: Record, _: Part, __: int, payload: m.Parameter) -> None:
+def _parameter(record: RunRecord, _: Part, __: int, payload: m.Parameter) -> None:
     context = payload.context or None
     for setting in (payload.param, payload.params):
         if setting is not None:
@@ -62,28 +62,28 @@ def _parameter(record: Record, _: Part, __: int, payload: m.Parameter) -> None:
             record.parameters[shown_name(context, setting.param_name)] = value
 
 
-def _other(record: Record, _: Part, __: int, payload: m.Other) -> None:
+def _other(record: RunRecord, _: Part, __: int, payload: m.Other) -> None:
     record.others[text_of(payload.key)] = Logged(text_of(payload.value), record.last_seen, None, None)
 
 
-def _file_name(record: Record, _: Part, __: int, payload: m.FileName) -> None:
+def _file_name(record: RunRecord, _: Part, __: int, payload: m.FileName) -> None:
     record.file_path = payload.file_name or record.file_path
 
 
-def _system(record: Record, _: Part, number: int, payload: m.Payload) -> None:
+def _system(record: RunRecord, _: Part, number: int, payload: m.Payload) -> None:
     record.lines["system"].append(number)
-    if isinstance(payload, m.SystemDetails):
+    if isinstance(payload, m.SystemMessage):
         record.user = payload.user or record.user
 
 
-def _lines_of(kind: str) -> Callable[[Record, Part, int, Any], None]:
-    def remember(record: Record, _: Part, number: int, __: m.Payload) -> None:
+def _lines_of(kind: str) -> Callable[[RunRecord, Part, int, Any], None]:
+    def remember(record: RunRecord, _: Part, number: int, __: m.Payload) -> None:
         record.lines[kind].append(number)
 
     return remember
 
 
-def _file_upload(record: Record, part: Part, number: int, payload: m.FileUpload) -> None:
+def _file_upload(record: RunRecord, part: Part, number: int, payload: m.FileUpload) -> None:
     placed = payload.additional_params or m.Placement()
     kind = placed.type or payload.upload_type or "asset"
     asset = _asset(record, part, number, "image" if kind == "visualization" else kind, placed)
@@ -97,14 +97,14 @@ def _file_upload(record: Record, part: Part, number: int, payload: m.FileUpload)
         record.code = asset
 
 
-def _remote_file(record: Record, part: Part, number: int, payload: m.RemoteFile) -> None:
+def _remote_file(record: RunRecord, part: Part, number: int, payload: m.RemoteFile) -> None:
     placed = payload.additional_params or m.Placement()
     asset = _asset(record, part, number, placed.type or payload.upload_type or "asset", placed)
     asset.link, asset.metadata = payload.remote_uri, text_of(payload.metadata) if payload.metadata else None
     _add(record, asset, overwrite=bool(placed.overwrite))
 
 
-def _remote_model(record: Record, part: Part, number: int, payload: m.RemoteModel) -> None:
+def _remote_model(record: RunRecord, part: Part, number: int, payload: m.RemoteModel) -> None:
     for remote in payload.remote_assets:
         placed = m.Placement(
             asset_id=remote.asset_id or derived_id(str(number), remote.file_name),
@@ -116,11 +116,11 @@ def _remote_model(record: Record, part: Part, number: int, payload: m.RemoteMode
         _add(record, asset)
 
 
-def _register_model(record: Record, _: Part, __: int, payload: m.RegisterModel) -> None:
+def _register_model(record: RunRecord, _: Part, __: int, payload: m.RegisterModel) -> None:
     record.registrations.append(Registration(payload, record.last_seen))
 
 
-def _scene(record: Record, part: Part, number: int, payload: m.Scene) -> None:
+def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None:
     """A 3-D image: its picture is the asset itself, its points and boxes are assets of type ``asset-item``.
 
     Comet is told of them one by one, so a line about one that is known adds to it.
@@ -144,11 +144,11 @@ def _scene(record: Record, part: Part, number: int, payload: m.Scene) -> None:
     _add(record, scene)
 
 
-def _asset(record: Record, part: Part, number: int, kind: str, placed: m.Placement) -> Asset:
+def _asset(record: RunRecord, part: Part, number: int, kind: str, placed: m.Placement) -> LoggedAsset:
     """An asset with everything that its placement tells; missing ids and names are made up, always the same."""
     asset_id = placed.asset_id or placed.image_id or derived_id(str(number), kind)
     name = placed.fig_name or placed.file_name or kind
-    return Asset(
+    return LoggedAsset(
         id=asset_id,
         name=f"{kind}-{asset_id[:8]}.txt" if name == INVENTED else name,
         type=kind,
@@ -169,7 +169,7 @@ def _size(part: Part, member: str) -> int:
     return found.size
 
 
-def _add(record: Record, asset: Asset, *, overwrite: bool = False) -> None:
+def _add(record: RunRecord, asset: LoggedAsset, *, overwrite: bool = False) -> None:
     if overwrite:
         equal = [old.id for old in record.assets.values() if (old.name, old.type) == (asset.name, asset.type)]
         for old in equal:
@@ -177,7 +177,7 @@ def _add(record: Record, asset: Asset, *, overwrite: bool = False) -> None:
     record.assets[asset.id] = asset
 
 
-_Handler = Callable[[Record, Part, int, Any], None]
+_Handler = Callable[[RunRecord, Part, int, Any], None]
 
 _HANDLERS: dict[type[m.Payload], _Handler] = {
     m.Metric: cast(_Handler, _metric),
@@ -194,8 +194,8 @@ _HANDLERS: dict[type[m.Payload], _Handler] = {
     m.HtmlOverride: _lines_of("html"),
     m.Graph: _lines_of("graph"),
     m.Code: _lines_of("code"),
-    m.GitMetadata: _lines_of("git"),
-    m.SystemDetails: _system,
+    m.GitMessage: _lines_of("git"),
+    m.SystemMessage: _system,
     m.InstalledPackages: _system,
     m.OsPackages: _system,
     m.GpuStatic: _system,

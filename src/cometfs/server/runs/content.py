@@ -13,7 +13,7 @@ from typing import Any
 
 from cometfs.numbers import number_of
 from cometfs.server.runs import schema as m
-from cometfs.server.runs.record import Asset, Record
+from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.values import shown_name, text_of
 
 CHUNK = 1 << 18
@@ -39,7 +39,7 @@ SYSTEM_FIELDS = {
 """Comet's names of what a machine is like, and the archive's."""
 
 
-def points(record: Record, name: str) -> list[dict[str, Any]]:
+def points(record: RunRecord, name: str) -> list[dict[str, Any]]:
     """Every point of one metric in the order of logging; none for a metric that was not logged."""
     series = record.metrics.get(name)
     if series is None:
@@ -63,12 +63,12 @@ def _point(name: str, number: int, payload: m.Metric) -> dict[str, Any]:
     }
 
 
-def output(record: Record) -> str | None:
+def output(record: RunRecord) -> str | None:
     """What the run printed, stdout and stderr as they came; None when it printed nothing."""
     return _joined(payload.output for payload in _of(record, "output") if isinstance(payload, m.Output))
 
 
-def html(record: Record) -> str | None:
+def html(record: RunRecord) -> str | None:
     """The report: what was appended since it was last replaced."""
     pieces: list[str] = []
     for payload in _of(record, "html"):
@@ -79,13 +79,13 @@ def html(record: Record) -> str | None:
     return "".join(pieces) if pieces else None
 
 
-def graph(record: Record) -> str | None:
+def graph(record: RunRecord) -> str | None:
     """The model's graph, the last that was logged."""
     texts = [payload.graph for payload in _of(record, "graph") if isinstance(payload, m.Graph)]
     return texts[-1] if texts else None
 
 
-def code(record: Record) -> str | None:
+def code(record: RunRecord) -> str | None:
     """The script that made the run: an asset since long, a message in old archives."""
     if record.code is not None:
         return b"".join(asset_chunks(record.code)).decode("utf-8", "replace")
@@ -93,14 +93,14 @@ def code(record: Record) -> str | None:
     return texts[-1] if texts else None
 
 
-def git_metadata(record: Record) -> dict[str, str | None]:
+def git_metadata(record: RunRecord) -> dict[str, str | None]:
     """The state of the repository; every field is None when there was none."""
-    states = [payload.git_metadata for payload in _of(record, "git") if isinstance(payload, m.GitMetadata)]
+    states = [payload.git_metadata for payload in _of(record, "git") if isinstance(payload, m.GitMessage)]
     state = (states[-1] if states else None) or m.GitState()
     return {field: getattr(state, field) for field in ("user", "root", "branch", "parent", "origin")}
 
 
-def system_details(record: Record) -> dict[str, Any]:
+def system_details(record: RunRecord) -> dict[str, Any]:
     """The machine and its packages, all fields present; what several messages tell is merged in order."""
     told: dict[str, Any] = dict.fromkeys(SYSTEM_FIELDS)
     told |= {"gpuStaticInfoList": [], "logAdditionalSystemInfoList": {}, "osPackages": None, "installedPackages": None}
@@ -117,7 +117,7 @@ def system_details(record: Record) -> dict[str, Any]:
 
 def _lay_over(told: dict[str, Any], payload: m.Payload) -> None:
     match payload:
-        case m.SystemDetails():
+        case m.SystemMessage():
             fields = ((ours, getattr(payload, theirs)) for ours, theirs in SYSTEM_FIELDS.items())
             told.update((name, value) for name, value in fields if value is not None)
         case m.InstalledPackages():
@@ -130,7 +130,7 @@ def _lay_over(told: dict[str, Any], payload: m.Payload) -> None:
             told["logAdditionalSystemInfoList"][text_of(fact.key)] = text_of(fact.value)
 
 
-def asset_chunks(asset: Asset) -> Iterator[bytes]:
+def asset_chunks(asset: LoggedAsset) -> Iterator[bytes]:
     """The bytes of an asset that has a member, `CHUNK` at a time."""
     assert asset.member is not None
     with closing(asset.part.archive.open(asset.member)) as file:
@@ -138,7 +138,7 @@ def asset_chunks(asset: Asset) -> Iterator[bytes]:
             yield chunk
 
 
-def _of(record: Record, kind: str) -> Iterator[m.Payload]:
+def _of(record: RunRecord, kind: str) -> Iterator[m.Payload]:
     return (payload for _, payload in record.payloads(record.lines.get(kind, ())))
 
 

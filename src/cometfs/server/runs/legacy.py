@@ -15,7 +15,7 @@ class Legacy(m.Payload, kw_only=True, rename={"file_name": "fileName", "html_ove
     """The one message of old SDKs: any of these fields, most of them absent."""
 
     code: str | None = None
-    env_details: m.SystemDetails | None = None
+    env_details: m.SystemMessage | None = None
     file_name: str | None = None
     git_meta: m.GitState | None = None
     gpu_static_info: list[dict[str, Any]] | None = None
@@ -60,7 +60,7 @@ def _modern_system(old: Legacy) -> Iterator[m.Payload]:
     if old.log_system_info:
         yield m.SystemInfo(system_info=old.log_system_info)
     if old.git_meta:
-        yield m.GitMetadata(git_metadata=old.git_meta)
+        yield m.GitMessage(git_metadata=old.git_meta)
 
 
 def _modern_texts(old: Legacy) -> Iterator[m.Payload]:

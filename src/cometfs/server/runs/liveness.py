@@ -11,11 +11,11 @@ from collections.abc import Callable
 CRASHED_AFTER = 30.0
 """Seconds of silence after which a run is taken to have crashed. A run that comes again is alive again."""
 
-BEATS = 3
-"""How many beats fit into that time: a run is asked to be heard of so often."""
+HEARTBEATS = 3
+"""How many is_alive fit into that time: a run is asked to be heard of so often."""
 
 
-class Pulse:
+class Liveness:
     """Alive for `patience` seconds after the last `beat`, and from the start. For any thread."""
 
     def __init__(self, patience: float = CRASHED_AFTER, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,5 +26,5 @@ class Pulse:
         self._last = self._clock()
 
     @property
-    def beats(self) -> bool:
+    def is_alive(self) -> bool:
         return self._clock() - self._last < self._patience

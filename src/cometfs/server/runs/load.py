@@ -14,9 +14,9 @@ from contextlib import closing
 
 import msgspec
 
-from cometfs.server.runs.apply import Missing, feed
+from cometfs.server.runs.apply import Missing, apply
 from cometfs.server.runs.decode import BrokenLine, decode
-from cometfs.server.runs.record import Part, Record
+from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Number
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES, Archive, BrokenArchive
 
@@ -58,9 +58,9 @@ def read_heading(archive: Archive) -> Heading:
         raise BrokenArchive(f"{EXPERIMENT}: {exc}") from exc
 
 
-def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
+def read_record(parts: Iterable[tuple[Archive, Heading]]) -> RunRecord:
     """The record of one experiment from its archives, which are given in the order of their start."""
-    record = Record()
+    record = RunRecord()
     for archive, heading in parts:
         _add_heading(record, heading)
         _add_part(record, archive)
@@ -70,7 +70,7 @@ def read_record(parts: Iterable[tuple[Archive, Heading]]) -> Record:
     return record
 
 
-def _add_heading(record: Record, heading: Heading) -> None:
+def _add_heading(record: RunRecord, heading: Heading) -> None:
     if record.start is None and heading.start_time is not None:
         record.start = int(heading.start_time)
     record.last_seen = record.last_seen or record.start
@@ -82,7 +82,7 @@ def _add_heading(record: Record, heading: Heading) -> None:
     record.archived = heading.archived
 
 
-def _add_part(record: Record, archive: Archive) -> None:
+def _add_part(record: RunRecord, archive: Archive) -> None:
     last = record.parts[-1] if record.parts else None
     part = Part(archive, last.base + len(last.starts) if last else 0)
     record.parts.append(part)
@@ -100,7 +100,7 @@ def _told(faults: list[str]) -> str:
     return shown if len(faults) <= 3 else f"{shown}; and {len(faults) - 3} more"
 
 
-def _add_lines(record: Record, part: Part) -> list[str]:
+def _add_lines(record: RunRecord, part: Part) -> list[str]:
     """Feed every line of a part; what could not be taken in comes back as texts."""
     faults = []
     starts: array[int] = part.starts
@@ -116,8 +116,8 @@ def _add_lines(record: Record, part: Part) -> list[str]:
     return faults
 
 
-def _add_line(record: Record, part: Part, line: bytes) -> None:
+def _add_line(record: RunRecord, part: Part, line: bytes) -> None:
     number = part.base + len(part.starts)
     if line.strip():
         for payload in decode(line):
-            feed(record, part, number, payload)
+            apply(record, part, number, payload)

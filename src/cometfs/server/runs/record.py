@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Asset:
+class LoggedAsset:
     """A file of an experiment. `member` names it in `part`'s archive; without one it is only a `link` somewhere else.
 
     `size` in bytes (0 for a link), `created_at` in epoch milliseconds, `metadata` is JSON text, `model` the model it
@@ -84,7 +84,7 @@ class Registration:
 
 
 @dataclass(slots=True)
-class Record:
+class RunRecord:
     """Everything that the archives of one key say; all names are shown names (with the context in front).
 
     `lines` holds, per kind of long text (``output``, ``html``, ...), the numbers of the lines it is spread over.
@@ -103,18 +103,18 @@ class Record:
     parameters: dict[str, Logged] = field(default_factory=dict)
     others: dict[str, Logged] = field(default_factory=dict)
     metrics: dict[str, Series] = field(default_factory=dict)
-    assets: dict[str, Asset] = field(default_factory=dict)
+    assets: dict[str, LoggedAsset] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
     lines: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
     file_path: str | None = None
     user: str | None = None
-    code: Asset | None = None
-    patch: Asset | None = None
+    code: LoggedAsset | None = None
+    patch: LoggedAsset | None = None
     last_seen: int | None = None
     latest: int | None = None
     serial: int = field(default_factory=_SERIALS.__next__)
 
-    def grown(self) -> Record:
+    def grown(self) -> RunRecord:
         """The next version, to be fed."""
         return replace(
             self,
@@ -128,7 +128,7 @@ class Record:
             lines=self.lines.copy(),
         )
 
-    def begun(self, start: int) -> Record:
+    def begun(self, start: int) -> RunRecord:
         """The next version, of a run that began at another time: so did what was told without a time before others."""
         made, before = self.grown(), self.start
         made.start = start
@@ -141,7 +141,7 @@ class Record:
                 made.assets[identity] = replace(asset, created_at=start)
         return made
 
-    def detached(self) -> Record:
+    def detached(self) -> RunRecord:
         """A record of its own that says the same, for one that others are to go on serving as it is."""
         made = self.grown()
         made.parts = [*self.parts[:-1], *(replace(part, starts=part.starts[:]) for part in self.parts[-1:])]

@@ -84,7 +84,7 @@ class Code(Payload):
     code: str | None = None
 
 
-class SystemDetails(Payload):
+class SystemMessage(Payload):
     command: list[Any] | None = None
     env: Any = None
     hostname: str | None = None
@@ -131,7 +131,7 @@ class GitState(msgspec.Struct, gc=False):
     origin: str | None = None
 
 
-class GitMetadata(Payload):
+class GitMessage(Payload):
     git_metadata: GitState | None = None
 
 

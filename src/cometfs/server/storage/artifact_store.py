@@ -24,19 +24,19 @@ from cometfs.server.catalog.artifacts import (
     ABOUT,
     FOLDER,
     LINES,
-    About,
-    AboutFile,
-    AboutVersion,
-    Artifact,
-    Artifacts,
-    ArtifactVersion,
+    ArtifactCatalog,
+    ArtifactJson,
+    FileJson,
+    StoredArtifact,
+    StoredArtifactVersion,
+    VersionJson,
     artifact_id,
     kept,
     linked,
     order,
 )
 from cometfs.server.catalog.disk_names import from_disk, on_disk
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.storage.atomic import append, replace
 
@@ -61,12 +61,12 @@ class Unfit(Exception):
 class ArtifactStore:
     """What is written below `directory`, told to `artifacts` at once."""
 
-    def __init__(self, directory: Path, artifacts: Artifacts) -> None:
+    def __init__(self, directory: Path, artifacts: ArtifactCatalog) -> None:
         self._directory, self._artifacts = directory, artifacts
 
     def make(
-        self, workspace: str, name: str, kind: str | None, number: str | None, about: AboutVersion
-    ) -> ArtifactVersion:
+        self, workspace: str, name: str, kind: str | None, number: str | None, about: VersionJson
+    ) -> StoredArtifactVersion:
         """A new version, not whole yet; the artifact is made if need be.
 
         Without a number it gets the next one. Raises Unfit, Refusal, and OSError.
@@ -84,16 +84,16 @@ class ArtifactStore:
         self.tell(artifact)
         (artifact.folder / number).mkdir()
         identity = derived_id("artifact-version", artifact.id, number)
-        made = ArtifactVersion(identity, artifact, number, {}, about, about.added)
+        made = StoredArtifactVersion(identity, artifact, number, {}, about, about.added)
         artifact.add(made)
         self._artifacts.add(artifact, made)
         return made
 
-    def tell(self, artifact: Artifact) -> None:
+    def tell(self, artifact: StoredArtifact) -> None:
         """Write what is said about an artifact and its versions, and what somebody else says of them there."""
         replace(artifact.folder / ABOUT, msgspec.json.encode(_together(unbroken(artifact), artifact.about)))
 
-    def keep(self, version: ArtifactVersion, about: AboutFile, received: Path) -> None:
+    def keep(self, version: StoredArtifactVersion, about: FileJson, received: Path) -> None:
         """Take a received file into a version; one of the same name is replaced."""
         folder = version.artifact.folder / version.name
         about.path = self._path(version, folder, about.file_name)
@@ -104,12 +104,12 @@ class ArtifactStore:
         made = kept(about, target, stat.st_size, stat.st_mtime_ns // 1_000_000)
         version.files = {**version.files, made.name: made}
 
-    def link(self, version: ArtifactVersion, about: AboutFile) -> None:
+    def link(self, version: StoredArtifactVersion, about: FileJson) -> None:
         """Take a link into a version."""
         _append((version.artifact.folder / (version.name + LINES)), about)
         version.files = {**version.files, about.file_name: linked(about, version.added)}
 
-    def close(self, version: ArtifactVersion, state: str) -> None:
+    def close(self, version: StoredArtifactVersion, state: str) -> None:
         """A version is whole, and its aliases are its own from now on; or it was given up. Raises Refusal."""
         unbroken(version.artifact)
         version.about.state = state.upper()
@@ -118,24 +118,24 @@ class ArtifactStore:
         self.tell(version.artifact)
 
     @staticmethod
-    def name(version: ArtifactVersion, aliases: list[str]) -> None:
+    def name(version: StoredArtifactVersion, aliases: list[str]) -> None:
         """Give a version these aliases, and take them from all others."""
         for other in version.artifact.versions:
             other.about.aliases = [alias for alias in other.about.aliases if alias not in aliases]
         version.about.aliases = aliases
 
-    def _artifact(self, workspace: str, name: str) -> Artifact:
+    def _artifact(self, workspace: str, name: str) -> StoredArtifact:
         identity = artifact_id(workspace, name)
         folder = self._directory / FOLDER / on_disk(_folder_name(workspace)) / on_disk(_folder_name(name))
         for place in (folder.parent.parent, folder.parent, folder):
             if place.is_symlink():
                 raise OSError(f"{place} is a link")
         folder.mkdir(parents=True, exist_ok=True)
-        about = About(name=_unless(folder.name, name), workspace=_unless(folder.parent.name, workspace))
-        return Artifact(identity, workspace, name, about, folder)
+        about = ArtifactJson(name=_unless(folder.name, name), workspace=_unless(folder.parent.name, workspace))
+        return StoredArtifact(identity, workspace, name, about, folder)
 
     @staticmethod
-    def _path(version: ArtifactVersion, folder: Path, name: str) -> str:
+    def _path(version: StoredArtifactVersion, folder: Path, name: str) -> str:
         """Where a file goes, below its version: the same place each time it comes, and nobody else's."""
         before = version.files.get(name)
         if before is not None and before.path is not None:
@@ -166,42 +166,42 @@ def _plain(part: str) -> bool:
     return usable and len(part.encode("utf-8", "surrogatepass")) <= _LONGEST
 
 
-def _next(artifact: Artifact) -> str:
+def _next(artifact: StoredArtifact) -> str:
     """The major number after the greatest, as Comet counts."""
     numbers = [first for one in artifact.versions for wordy, first, _ in order(one.name)[:1] if not wordy]
     return f"{max(numbers) + 1}.0.0" if numbers else FIRST
 
 
-def unbroken(artifact: Artifact) -> dict[str, Any]:
+def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
     """``artifact.json`` as it stands. Raises Refusal where it cannot be read: it is its owner's, who may mend it."""
     path = artifact.folder / ABOUT
     try:
         content = path.read_bytes()
-        msgspec.json.decode(content, type=About)
+        msgspec.json.decode(content, type=ArtifactJson)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as exc:
-        raise Refusal(409, f"{path} is broken, and is not written over: mend it, and start the server again") from exc
+        raise ApiError(409, f"{path} is broken, and is not written over: mend it, and start the server again") from exc
     if artifact.misread:
-        raise Refusal(409, f"{path} was broken, and is read when the server starts again")
+        raise ApiError(409, f"{path} was broken, and is read when the server starts again")
     told: dict[str, Any] = msgspec.json.decode(content)
     return told
 
 
-def _together(before: dict[str, Any], about: About) -> dict[str, Any]:
+def _together(before: dict[str, Any], about: ArtifactJson) -> dict[str, Any]:
     """`about`, with what stood there that we know nothing of."""
     told, versions = _over(before, about), before.get("versions", {})
     mine = {name: _over(versions.get(name, {}), one) for name, one in about.versions.items()}
     return told | {"versions": versions | mine}
 
 
-def _over(before: dict[str, Any], about: About | AboutVersion) -> dict[str, Any]:
+def _over(before: dict[str, Any], about: ArtifactJson | VersionJson) -> dict[str, Any]:
     unknown = {name: value for name, value in before.items() if name not in about.__struct_encode_fields__}
     known: dict[str, Any] = msgspec.to_builtins(about)
     return unknown | known
 
 
-def _append(path: Path, about: AboutFile) -> None:
+def _append(path: Path, about: FileJson) -> None:
     """A line of its own, also behind one that a killed server or an editor left without its end."""
     line = msgspec.json.encode(about) + b"\n"
     with path.open("a+b", buffering=0) as file:

@@ -39,7 +39,7 @@ NUMBERED = frozenset({"standard_output", "html", "htmlOverride"})
 """What `sent` tells apart; `local_timestamp`, if it has one, is this server's."""
 
 
-class Repeats:
+class RepeatFilter:
     """The last `limit` messages of one run that can be told apart."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from cometfs.server.runs.load import read_heading
 from cometfs.server.runs.zip_reader import BrokenArchive, open_archive
 from cometfs.server.storage.atomic import free
-from cometfs.server.storage.run_dir import HIDDEN, Folder, open_folder
+from cometfs.server.storage.run_dir import HIDDEN, RunDir, open_folder
 
 LOG = logging.getLogger("cometfs.server")
 
@@ -34,7 +34,7 @@ COPIES = "deleted_copies"
 """The fields of ``experiment.json`` that say that a folder is to be deleted, with which parts and copies."""
 
 
-def told_to_go(parts: Sequence[Path], copies: Sequence[Path]) -> dict[str, Any]:
+def marked_deleted(parts: Sequence[Path], copies: Sequence[Path]) -> dict[str, Any]:
     """What the last part is told."""
     return {GOES_WITH: [path.name for path in parts[:-1]], COPIES: [path.name for path in copies]}
 
@@ -42,7 +42,7 @@ def told_to_go(parts: Sequence[Path], copies: Sequence[Path]) -> dict[str, Any]:
 TOLD_TO_STAY: dict[str, Any] = {GOES_WITH: None, COPIES: None}
 
 
-def bury(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) -> Path:
+def delete(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) -> Path:
     """Take these out of the directory; returns a hidden folder with what is to be removed.
 
     Raises OSError, and then all of them are where they were.
@@ -66,7 +66,7 @@ def bury(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) ->
     return grave
 
 
-def bury_again(directory: Path) -> None:
+def finish_deletions(directory: Path) -> None:
     """Finish what a killed server had begun. Raises OSError when the directory cannot be read."""
     for entry in list(directory.iterdir()):
         folder = None if not entry.is_dir() else open_folder(entry)
@@ -74,12 +74,12 @@ def bury_again(directory: Path) -> None:
             continue
         try:
             with_it, copies = _named(folder, GOES_WITH), _named(folder, COPIES)
-            rmtree(bury(directory, [*with_it, entry], copies), ignore_errors=True)
+            rmtree(delete(directory, [*with_it, entry], copies), ignore_errors=True)
         except OSError as exc:
             LOG.warning("%s: it is to be deleted, and cannot be: %s", entry, exc.strerror)
 
 
-def _named(folder: Folder, field: str) -> list[Path]:
+def _named(folder: RunDir, field: str) -> list[Path]:
     """Archives beside a folder that it names and that are of its own experiment; it names nothing else of ours."""
     names = folder.heading.get(field)
     if not isinstance(names, list):

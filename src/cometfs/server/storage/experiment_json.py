@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs.load import read_heading
-from cometfs.server.runs.record import Record
+from cometfs.server.runs.record import RunRecord
 from cometfs.server.runs.schema import Number
 from cometfs.server.runs.zip_reader import BrokenArchive
 from cometfs.server.storage.run_dir import open_folder
@@ -50,7 +50,7 @@ def new_heading(key: str, workspace: str, project: str, start: int, strategy: st
     }
 
 
-def next_heading(experiment: Experiment) -> dict[str, Any]:
+def next_heading(experiment: ServedExperiment) -> dict[str, Any]:
     """Of a part that changes nothing yet about an experiment. Its start puts it behind the others, whatever clock
     those had.
     """
@@ -61,7 +61,7 @@ def next_heading(experiment: Experiment) -> dict[str, Any]:
     return heading | {"tags": sorted(record.tags)}
 
 
-def _start_of(record: Record) -> int:
+def _start_of(record: RunRecord) -> int:
     """When the last part began."""
     try:
         told = read_heading(record.parts[-1].archive).start_time
@@ -70,7 +70,7 @@ def _start_of(record: Record) -> int:
     return int(told or 0)
 
 
-def was_alive(experiment: Experiment, since: float) -> bool:
+def was_alive(experiment: ServedExperiment, since: float) -> bool:
     """Whether a run was still heard of, at `since` or later (epoch ms), when the last server of its folder ended.
 
     For as long as no server runs nobody can be heard of, so its silence counts from now on.

@@ -29,21 +29,21 @@ from pathlib import Path
 from shutil import rmtree
 from threading import Thread
 
-from cometfs.server.catalog.catalog import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Index
-from cometfs.server.catalog.project import Experiment
+from cometfs.server.catalog.catalog import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Catalog
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.catalog.registry import Registry
-from cometfs.server.errors import NO_SUCH_EXPERIMENT, Refusal
-from cometfs.server.runs.apply import Missing, feed
-from cometfs.server.runs.liveness import BEATS, CRASHED_AFTER, Pulse
-from cometfs.server.runs.record import Part, Record
+from cometfs.server.errors import NO_SUCH_EXPERIMENT, ApiError
+from cometfs.server.runs.apply import Missing, apply
+from cometfs.server.runs.liveness import CRASHED_AFTER, HEARTBEATS, Liveness
+from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
-from cometfs.server.storage.dedup import TAIL, Repeats, logged_at_last
-from cometfs.server.storage.deletion import TOLD_TO_STAY, bury, told_to_go
+from cometfs.server.storage.dedup import TAIL, RepeatFilter, logged_at_last
+from cometfs.server.storage.deletion import TOLD_TO_STAY, delete, marked_deleted
 from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
 from cometfs.server.storage.lock import Locked
 from cometfs.server.storage.log_lines import Message, decoded_line, line_of, too_deep
-from cometfs.server.storage.run_dir import Folder, Heading, make_folder, open_folder, refused_if_full
+from cometfs.server.storage.run_dir import Heading, RunDir, error_if_full, make_folder, open_folder
 
 LOG = logging.getLogger("cometfs.server")
 
@@ -56,10 +56,10 @@ AT_HAND = 64
 
 @dataclass(slots=True)
 class _Run:
-    experiment: Experiment
-    folder: Folder
+    experiment: ServedExperiment
+    folder: RunDir
     part: Part
-    repeats: Repeats
+    repeats: RepeatFilter
 
 
 class Journal:
@@ -69,7 +69,7 @@ class Journal:
 
     def __init__(
         self,
-        index: Index,
+        index: Catalog,
         directory: Locked,
         *,
         crashed_after: float = CRASHED_AFTER,
@@ -83,22 +83,22 @@ class Journal:
             if was_alive(experiment, directory.last_heard - crashed_after * 1000):
                 self._alive(experiment)
 
-    def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> Experiment:
+    def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> ServedExperiment:
         """A new experiment, running since `start` (epoch ms). Raises Refusal for a key that is none."""
         if not KEY.fullmatch(key):
-            raise Refusal(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
+            raise ApiError(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
         workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
         heading = new_heading(key, workspace, project, start, "create")
         folder = make_folder(self._directory.path, key, heading)
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
-        record = Record([part], start=start, last_seen=start, crashed=True)
+        record = RunRecord([part], start=start, last_seen=start, crashed=True)
         experiment = self.index.add(key, workspace, project, record)
-        run = self._keep(_Run(experiment, folder, part, Repeats()))
+        run = self._keep(_Run(experiment, folder, part, RepeatFilter()))
         _set_state(run)
         self._alive(experiment)
         return experiment
 
-    def resume(self, key: str, failed: bool | None = False) -> Experiment:
+    def resume(self, key: str, failed: bool | None = False) -> ServedExperiment:
         """An experiment goes on: it is running again, and has `failed` so far; None leaves that as it is.
 
         Raises Refusal when there is none of this key.
@@ -144,11 +144,11 @@ class Journal:
         """An experiment that is served is gone, and so are its copies. Raises Refusal."""
         experiment, copies = self.index.experiments[key], self.index.copies.get(key, [])
         if copies or len(experiment.record.parts) > 1:
-            self.amend(key, lambda _: told_to_go(_paths(experiment), copies))
+            self.amend(key, lambda _: marked_deleted(_paths(experiment), copies))
         try:
-            with refused_if_full():
-                grave = bury(self.path, _paths(experiment), copies)
-        except Refusal:
+            with error_if_full():
+                grave = delete(self.path, _paths(experiment), copies)
+        except ApiError:
             if key in self._runs:
                 self.amend(key, lambda _: TOLD_TO_STAY)
             raise
@@ -174,7 +174,7 @@ class Journal:
         run = self._run(key)
         stop = max(stop or now(), run.experiment.record.start or 0)
         run.folder.amend(stop_time=stop, last_seen=now())
-        run.experiment.pulse = None
+        run.experiment.liveness = None
         _set_state(run)
         self._directory.heard()
 
@@ -189,10 +189,10 @@ class Journal:
         if lone and start is not None:
             run.experiment.record = run.experiment.record.begun(start)
         if stop is not None:
-            run.experiment.pulse = None
+            run.experiment.liveness = None
         _set_state(run)
 
-    def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[Experiment, Heading]:
+    def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[ServedExperiment, Heading]:
         """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
 
         Whether and when the run ended follows from it at once, the rest of what is served with the next start; to
@@ -226,10 +226,10 @@ class Journal:
         if registered:
             self.index.registry = Registry(self.index.experiments.values())
 
-    def _alive(self, experiment: Experiment) -> None:
-        if experiment.pulse is None:
-            experiment.pulse = Pulse(self.crashed_after, self._clock)
-        experiment.pulse.beat()
+    def _alive(self, experiment: ServedExperiment) -> None:
+        if experiment.liveness is None:
+            experiment.liveness = Liveness(self.crashed_after, self._clock)
+        experiment.liveness.beat()
         self._directory.heard()
 
     def _heard(self, run: _Run) -> None:
@@ -237,27 +237,27 @@ class Journal:
         heading = run.folder.heading
         if heading.get("stop_time") is not None:
             return
-        if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / BEATS:
-            with suppress(Refusal):
+        if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / HEARTBEATS:
+            with suppress(ApiError):
                 run.folder.amend(last_seen=now())
             _set_state(run)
         self._alive(run.experiment)
 
 
-def _found(index: Index, key: str) -> Experiment:
+def _found(index: Catalog, key: str) -> ServedExperiment:
     experiment = index.experiments.get(key)
     if experiment is None or experiment.is_replica:
-        raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+        raise ApiError(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
     return experiment
 
 
-def _stop_of(run: _Run | None, experiment: Experiment) -> int | None:
+def _stop_of(run: _Run | None, experiment: ServedExperiment) -> int | None:
     """When an experiment ended (epoch ms), found without a folder being made for it."""
     folder = run.folder if run else open_folder(experiment.record.parts[-1].archive.path)
     return folder.heading.get("stop_time") if folder else experiment.record.end or now()
 
 
-def _taken_up(directory: Path, experiment: Experiment) -> _Run:
+def _taken_up(directory: Path, experiment: ServedExperiment) -> _Run:
     """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
     record = experiment.record.detached()
     part = record.parts[-1]
@@ -267,19 +267,19 @@ def _taken_up(directory: Path, experiment: Experiment) -> _Run:
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
         record.parts.append(part)
     experiment.record = record
-    repeats = Repeats()
+    repeats = RepeatFilter()
     repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
     return _Run(experiment, folder, part, repeats)
 
 
-def _feed(run: _Run, record: Record, payload: Payload) -> None:
+def _feed(run: _Run, record: RunRecord, payload: Payload) -> None:
     try:
-        feed(record, run.part, record.line_count, payload)
+        apply(record, run.part, record.line_count, payload)
     except Missing as exc:
         LOG.warning("%s: %s", run.folder.path, exc)
 
 
-def _paths(experiment: Experiment) -> list[Path]:
+def _paths(experiment: ServedExperiment) -> list[Path]:
     return [part.archive.path for part in experiment.record.parts]
 
 

@@ -22,7 +22,7 @@ FILE = "store.json"
 EMPTY = "{}"
 
 
-class PanelStore:
+class KvStore:
     """The text, ``{}`` at first.
 
     `directory` is where its file is; None keeps it in memory. What `save` has returned from is on the disk, whole:

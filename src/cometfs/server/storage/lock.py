@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from cometfs.errors import SetupError
-from cometfs.server.storage.deletion import bury_again
+from cometfs.server.storage.deletion import finish_deletions
 from cometfs.server.storage.run_dir import mend_all
 
 FILE = ".cometfs-serve"
@@ -44,7 +44,7 @@ def lock(directory: Path) -> Locked:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mend_all(directory)
-        bury_again(directory)
+        finish_deletions(directory)
     except BlockingIOError:
         os.close(file)
         raise SetupError(f"another server has {directory}: only one at a time can serve a directory") from None

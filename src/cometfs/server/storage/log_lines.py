@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.runs.decode import BESIDE, BrokenLine, decode
 from cometfs.server.runs.python_json import DEEPEST
 from cometfs.server.runs.schema import Payload
@@ -53,8 +53,8 @@ def decoded_line(line: bytes) -> list[Payload]:
     try:
         return decode(line)
     except BrokenLine as exc:
-        raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
+        raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
 
 
-def too_deep() -> Refusal:
-    return Refusal(400, f"the body is not what this endpoint takes: it is more than {DEEPEST} levels deep")
+def too_deep() -> ApiError:
+    return ApiError(400, f"the body is not what this endpoint takes: it is more than {DEEPEST} levels deep")

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.runs.decode import BrokenLine, decode
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES
 from cometfs.server.storage.atomic import append, free, replace
@@ -41,7 +41,7 @@ as when it was last heard of: without one comet_ml's uploader refuses an archive
 LOG = logging.getLogger("cometfs.server")
 
 
-class Folder:
+class RunDir:
     """One such folder; `heading` is what its ``experiment.json`` says, fields that we do not know included."""
 
     def __init__(self, path: Path, heading: Heading) -> None:
@@ -49,46 +49,46 @@ class Folder:
 
     def append(self, added: bytes) -> int:
         """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises Refusal."""
-        with refused_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
+        with error_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
             return append(file, added)
 
     def amend(self, **changes: Any) -> None:
         """Replace fields of ``experiment.json``. Raises Refusal."""
         changed = self.heading | changes
-        with refused_if_full():
+        with error_if_full():
             _replace(self.path / EXPERIMENT, changed)
         self.heading = changed
 
     def adopt(self, received: Path) -> str:
         """Keep a file that is on this disk already: the name that it has as a member. Raises Refusal."""
         name = f"tmp{secrets.token_hex(8)}"
-        with refused_if_full():
+        with error_if_full():
             received.rename(self.path / name)
         return name
 
 
 @contextmanager
-def refused_if_full() -> Iterator[None]:
+def error_if_full() -> Iterator[None]:
     """What the disk does not take is refused: the client keeps it, and nothing of it is here."""
     try:
         yield
     except OSError as exc:
-        raise Refusal(507, f"it cannot be written: {exc.strerror}") from exc
+        raise ApiError(507, f"it cannot be written: {exc.strerror}") from exc
 
 
-def make_folder(directory: Path, name: str, heading: Heading) -> Folder:
+def make_folder(directory: Path, name: str, heading: Heading) -> RunDir:
     """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises Refusal."""
     hidden = directory / f"{HIDDEN}{name}"
     try:
-        with refused_if_full():
+        with error_if_full():
             hidden.mkdir()
             (hidden / MESSAGES).touch()
             _replace(hidden / EXPERIMENT, heading)
             path = hidden.rename(free(directory, name, lambda number: f"{name}-{number}"))
-    except Refusal:
+    except ApiError:
         rmtree(hidden, ignore_errors=True)
         raise
-    return Folder(path, heading)
+    return RunDir(path, heading)
 
 
 def is_ours(heading: Heading) -> bool:
@@ -96,7 +96,7 @@ def is_ours(heading: Heading) -> bool:
     return "last_seen" in heading
 
 
-def open_folder(path: Path) -> Folder | None:
+def open_folder(path: Path) -> RunDir | None:
     """The folder at `path`, if it is one that a server logged into; others are never written to, nor is a copy of one
     under another name.
     """
@@ -111,10 +111,10 @@ def open_folder(path: Path) -> Folder | None:
     if heading.pop(UNFINISHED, False):
         heading["stop_time"] = None
     named = re.fullmatch(re.escape(str(heading.get("offline_id"))) + r"(-[0-9]+)?", path.name)
-    return Folder(path, heading) if named else None
+    return RunDir(path, heading) if named else None
 
 
-def mend(folder: Folder) -> None:
+def mend(folder: RunDir) -> None:
     """Make good what a killed server left: nobody was told that half a line or half a file was kept. Raises OSError."""
     for left in folder.path.glob(f"{HIDDEN}*"):
         _remove(left)

@@ -1,4 +1,4 @@
-"""Calls that make artifacts: from a `Delivery` to the value that becomes the answer's JSON.
+"""Calls that make artifacts: from a `WriteRequest` to the value that becomes the answer's JSON.
 
 A version is made with ``upsert``, its files are uploaded, and with its state it becomes whole; until then nobody but
 its maker sees it.
@@ -12,24 +12,24 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.catalog.artifacts import AboutFile, AboutVersion, ArtifactVersion
-from cometfs.server.catalog.catalog import Index
+from cometfs.server.catalog.artifacts import FileJson, StoredArtifactVersion, VersionJson
+from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import (
     ARTIFACT_VERSION_EXISTS,
     INVALID_VERSION,
     NO_SUCH_ARTIFACT,
     NO_SUCH_ARTIFACT_VERSION,
     NO_SUCH_EXPERIMENT,
-    Refusal,
+    ApiError,
 )
 from cometfs.server.storage.artifact_store import MAKING, Unfit, unbroken
-from cometfs.server.storage.run_dir import refused_if_full
+from cometfs.server.storage.run_dir import error_if_full
 from cometfs.server.write_api import payloads as b
-from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 from cometfs.server.write_api.upload_lines import metadata_of, new_id
 
 
-class _Upsert(b.Body):
+class _Upsert(b.LogBody):
     artifact_name: str
     artifact_type: str | None = None
     version: str | None = None
@@ -38,7 +38,7 @@ class _Upsert(b.Body):
     version_tags: list[str] | None = None
 
 
-class _State(msgspec.Struct, rename="camel"):
+class _VersionState(msgspec.Struct, rename="camel"):
     artifact_version_id: str
     state: str
 
@@ -72,48 +72,48 @@ class _Links(msgspec.Struct, rename="camel"):
 def _kept(endpoint: Endpoint) -> Endpoint:
     """An endpoint whose disk may be full."""
 
-    def answer(delivery: Delivery) -> Any:
-        with refused_if_full():
-            return endpoint(delivery)
+    def answer(request: WriteRequest) -> Any:
+        with error_if_full():
+            return endpoint(request)
 
     return answer
 
 
-def version_to_fill(index: Index, identity: str) -> ArtifactVersion:
+def version_to_fill(index: Catalog, identity: str) -> StoredArtifactVersion:
     """The version of this id, which must still be in the making. Raises Refusal."""
     found = _version(index, identity)
     if found.whole:
-        raise Refusal(400, f"version {found.name} of {found.artifact.name} is closed, its files stay as they are")
+        raise ApiError(400, f"version {found.name} of {found.artifact.name} is closed, its files stay as they are")
     return found
 
 
-def _upsert(delivery: Delivery) -> Any:
-    asked: _Upsert = delivery.json(_Upsert)
-    experiment = delivery.journal.index.experiments.get(asked.experiment_key)
+def _upsert(request: WriteRequest) -> Any:
+    asked: _Upsert = request.json(_Upsert)
+    experiment = request.journal.index.experiments.get(asked.experiment_key)
     if experiment is None:
-        raise Refusal(400, f"experiment {asked.experiment_key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+        raise ApiError(400, f"experiment {asked.experiment_key[:60]} does not exist", NO_SUCH_EXPERIMENT)
     if not asked.artifact_name:
-        raise Refusal(400, "artifactName is missing")
-    about = AboutVersion(
+        raise ApiError(400, "artifactName is missing")
+    about = VersionJson(
         aliases=asked.alias or [],
         tags=asked.version_tags or [],
         metadata=metadata_of(asked.version_metadata) or None,
         experiment_key=experiment.key,
     )
     workspace = experiment.project.workspace
-    before = delivery.journal.index.artifacts.named(workspace, asked.artifact_name)
+    before = request.journal.index.artifacts.named(workspace, asked.artifact_name)
     newest = next(reversed(before.whole()), None) if before else None
     begun = before.version(asked.version) if before and asked.version else None
     if begun is not None and _is_repeated(begun, about):
         return _made(begun, newest)
     try:
-        made = delivery.artifacts.make(workspace, asked.artifact_name, asked.artifact_type, asked.version, about)
+        made = request.artifacts.make(workspace, asked.artifact_name, asked.artifact_type, asked.version, about)
     except Unfit as exc:
-        raise Refusal(400, str(exc), ARTIFACT_VERSION_EXISTS if exc.taken else INVALID_VERSION) from exc
+        raise ApiError(400, str(exc), ARTIFACT_VERSION_EXISTS if exc.taken else INVALID_VERSION) from exc
     return _made(made, newest)
 
 
-def _is_repeated(begun: ArtifactVersion, about: AboutVersion) -> bool:
+def _is_repeated(begun: StoredArtifactVersion, about: VersionJson) -> bool:
     """Whether who asks for a version is who began it, and got no answer: nothing has come of it since.
 
     Who names no number gets another one: two versions of one run that are logged at once are not one version.
@@ -122,7 +122,7 @@ def _is_repeated(begun: ArtifactVersion, about: AboutVersion) -> bool:
     return begun.about == same and begun.about.state == MAKING and not begun.files
 
 
-def _made(version: ArtifactVersion, before: ArtifactVersion | None) -> Any:
+def _made(version: StoredArtifactVersion, before: StoredArtifactVersion | None) -> Any:
     return {
         "artifactId": version.artifact.id,
         "artifactVersionId": version.id,
@@ -131,58 +131,58 @@ def _made(version: ArtifactVersion, before: ArtifactVersion | None) -> Any:
     }
 
 
-def _state(delivery: Delivery) -> Any:
-    asked: _State = delivery.json(_State)
-    delivery.artifacts.close(_version(delivery.journal.index, asked.artifact_version_id), asked.state)
+def _state(request: WriteRequest) -> Any:
+    asked: _VersionState = request.json(_VersionState)
+    request.artifacts.close(_version(request.journal.index, asked.artifact_version_id), asked.state)
     return DONE
 
 
-def _labels(delivery: Delivery) -> Any:
+def _labels(request: WriteRequest) -> Any:
     """What is not given stays as it is."""
-    asked: _Labels = delivery.json(_Labels)
-    found = _version(delivery.journal.index, asked.artifact_version_id)
+    asked: _Labels = request.json(_Labels)
+    found = _version(request.journal.index, asked.artifact_version_id)
     unbroken(found.artifact)
     about, metadata = found.about, metadata_of(asked.version_metadata)
     if asked.alias is not None:
-        delivery.artifacts.name(found, asked.alias)
+        request.artifacts.name(found, asked.alias)
     about.tags = about.tags if asked.version_tags is None else asked.version_tags
     about.metadata = about.metadata if asked.version_metadata is None else metadata
-    delivery.artifacts.tell(found.artifact)
+    request.artifacts.tell(found.artifact)
     return DONE
 
 
-def _details(delivery: Delivery) -> Any:
-    asked: _Details = delivery.json(_Details)
-    found = delivery.journal.index.artifacts.by_id.get(asked.artifact_id)
+def _details(request: WriteRequest) -> Any:
+    asked: _Details = request.json(_Details)
+    found = request.journal.index.artifacts.by_id.get(asked.artifact_id)
     if found is None:
-        raise Refusal(404, f"artifact {asked.artifact_id[:60]} does not exist", NO_SUCH_ARTIFACT)
+        raise ApiError(404, f"artifact {asked.artifact_id[:60]} does not exist", NO_SUCH_ARTIFACT)
     unbroken(found)
     found.about.type = asked.artifact_type or found.about.type
     found.about.tags = found.about.tags if asked.tags is None else asked.tags
-    delivery.artifacts.tell(found)
+    request.artifacts.tell(found)
     return DONE
 
 
-def _links(delivery: Delivery) -> Any:
+def _links(request: WriteRequest) -> Any:
     """Files that are somewhere else, many at once."""
-    asked: _Links = delivery.json(_Links)
+    asked: _Links = request.json(_Links)
     links = asked.remote_artifact_asset_requests
-    versions = [version_to_fill(delivery.journal.index, one.artifact_version_id) for one in links]
+    versions = [version_to_fill(request.journal.index, one.artifact_version_id) for one in links]
     told = [
-        AboutFile(
+        FileJson(
             one.file_name, one.asset_id or new_id(), link=one.link, type=one.type, metadata=metadata_of(one.metadata)
         )
         for one in links
     ]
     for version, about in zip(versions, told, strict=True):
-        delivery.artifacts.link(version, about)
+        request.artifacts.link(version, about)
     return DONE
 
 
-def _version(index: Index, identity: str) -> ArtifactVersion:
+def _version(index: Catalog, identity: str) -> StoredArtifactVersion:
     found = index.artifacts.versions.get(identity)
     if found is None:
-        raise Refusal(404, f"artifact version {identity[:60]} does not exist", NO_SUCH_ARTIFACT_VERSION)
+        raise ApiError(404, f"artifact version {identity[:60]} does not exist", NO_SUCH_ARTIFACT_VERSION)
     return found
 
 

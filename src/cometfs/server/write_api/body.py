@@ -13,7 +13,7 @@ from typing import Any
 import trio
 from starlette.requests import Request
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.runs.python_json import decoded
 
 LIMIT = 32 << 20
@@ -30,7 +30,7 @@ async def read_body(request: Request) -> bytes:
     if encoding == "identity":
         return bytes(body)
     if encoding != "gzip":
-        raise Refusal(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
+        raise ApiError(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
     return await trio.to_thread.run_sync(_unpacked, bytes(body))
 
 
@@ -39,7 +39,7 @@ def value_of(body: bytes, shape: type[Any]) -> Any:
     try:
         return decoded(body, shape)
     except ValueError as exc:
-        raise Refusal(400, f"the body is not what this endpoint takes: {exc}") from exc
+        raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -47,15 +47,15 @@ def _unpacked(body: bytes) -> bytes:
     try:
         made = unpacker.decompress(body, LIMIT + 1)
     except zlib.error as exc:
-        raise Refusal(400, f"the body is no gzip: {exc}") from exc
+        raise ApiError(400, f"the body is no gzip: {exc}") from exc
     _check(len(made))
     if not unpacker.eof:
-        raise Refusal(400, "the body is no gzip: it is cut short")
+        raise ApiError(400, "the body is no gzip: it is cut short")
     if unpacker.unused_data:
-        raise Refusal(400, "the body is no gzip: there is more behind its end")
+        raise ApiError(400, "the body is no gzip: there is more behind its end")
     return made
 
 
 def _check(size: int) -> None:
     if size > LIMIT:
-        raise Refusal(413, f"a body may have {LIMIT} bytes, and this one has more")
+        raise ApiError(413, f"a body may have {LIMIT} bytes, and this one has more")

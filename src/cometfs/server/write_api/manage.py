@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.catalog.project import Experiment
-from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, Refusal
+from cometfs.server.catalog.project import ServedExperiment
+from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
 from cometfs.server.storage.experiment_json import now
-from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 
 
 class _Move(msgspec.Struct, rename="camel"):
@@ -32,63 +32,63 @@ class _New(msgspec.Struct, rename="camel"):
     experiment_name: str | None = None
 
 
-def _archive(delivery: Delivery) -> Any:
-    return _set_archived(delivery, True)
+def _archive(request: WriteRequest) -> Any:
+    return _set_archived(request, True)
 
 
-def _restore(delivery: Delivery) -> Any:
-    return _set_archived(delivery, False)
+def _restore(request: WriteRequest) -> Any:
+    return _set_archived(request, False)
 
 
-def _set_archived(delivery: Delivery, archived: bool) -> Any:
-    experiment = _experiment(delivery, delivery.key())
+def _set_archived(request: WriteRequest, archived: bool) -> Any:
+    experiment = _experiment(request, request.key())
     if experiment.record.archived != archived:
-        delivery.journal.amend(experiment.key, lambda _: {"archived": archived})
+        request.journal.amend(experiment.key, lambda _: {"archived": archived})
         experiment.record.archived = archived
     return DONE
 
 
-def _move(delivery: Delivery) -> Any:
+def _move(request: WriteRequest) -> Any:
     """All of them or, where one is not there, none."""
-    asked: _Move = delivery.json(_Move)
+    asked: _Move = request.json(_Move)
     if asked.symlink:
-        raise Refusal(400, "an experiment is in one project here: it can be moved, and not be linked")
+        raise ApiError(400, "an experiment is in one project here: it can be moved, and not be linked")
     if not asked.target_project_name:
-        raise Refusal(400, "targetProjectName is missing", NO_PROJECT_NAME)
-    found = [_experiment(delivery, key) for key in asked.experiment_keys]
+        raise ApiError(400, "targetProjectName is missing", NO_PROJECT_NAME)
+    found = [_experiment(request, key) for key in asked.experiment_keys]
     for experiment in found:
-        _put(delivery, experiment, asked.target_workspace_name, asked.target_project_name)
+        _put(request, experiment, asked.target_workspace_name, asked.target_project_name)
     return DONE
 
 
-def _put(delivery: Delivery, experiment: Experiment, workspace: str | None, project: str) -> None:
+def _put(request: WriteRequest, experiment: ServedExperiment, workspace: str | None, project: str) -> None:
     place = {"workspace": workspace or experiment.project.workspace, "project_name": project}
-    delivery.journal.amend(experiment.key, lambda _: place)
-    delivery.journal.index.move(experiment, place["workspace"], project)
+    request.journal.amend(experiment.key, lambda _: place)
+    request.journal.index.move(experiment, place["workspace"], project)
 
 
-def _delete(delivery: Delivery) -> Any:
-    delivery.journal.delete(_experiment(delivery, delivery.key()).key)
+def _delete(request: WriteRequest) -> Any:
+    request.journal.delete(_experiment(request, request.key()).key)
     return DONE
 
 
-def _create(delivery: Delivery) -> Any:
+def _create(request: WriteRequest) -> Any:
     """An experiment without a run: it has ended as soon as it has begun."""
-    asked: _New = delivery.json(_New)
+    asked: _New = request.json(_New)
     if not asked.workspace_name:
-        raise Refusal(400, "workspaceName is missing", NO_SUCH_WORKSPACE)
+        raise ApiError(400, "workspaceName is missing", NO_SUCH_WORKSPACE)
     key, start = uuid.uuid4().hex, now()
-    delivery.journal.begin(key, asked.workspace_name, asked.project_name, start)
+    request.journal.begin(key, asked.workspace_name, asked.project_name, start)
     if asked.experiment_name is not None:
-        delivery.journal.log(key, [("log_other", {"key": "Name", "value": asked.experiment_name})])
-    delivery.journal.end(key, start)
+        request.journal.log(key, [("log_other", {"key": "Name", "value": asked.experiment_name})])
+    request.journal.end(key, start)
     return {"experimentKey": key, "name": asked.experiment_name, "msg": "created", "code": 200}
 
 
-def _experiment(delivery: Delivery, key: str) -> Experiment:
-    found = delivery.journal.index.experiments.get(key)
+def _experiment(request: WriteRequest, key: str) -> ServedExperiment:
+    found = request.journal.index.experiments.get(key)
     if found is None or found.is_replica:
-        raise Refusal(404, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+        raise ApiError(404, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
     return found
 
 

@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from cometfs.files import write_all
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -57,7 +57,7 @@ class Upload:
     def file(self) -> Path:
         """The file, which must be there."""
         if self.path is None:
-            raise Refusal(400, "the upload has no file")
+            raise ApiError(400, "the upload has no file")
         return self.path
 
 
@@ -91,7 +91,7 @@ def _boundary(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise Refusal(400, "an upload is multipart/form-data with a boundary")
+        raise ApiError(400, "an upload is multipart/form-data with a boundary")
     return boundary
 
 
@@ -111,18 +111,18 @@ class _Parts:
         try:
             self._parser = python_multipart.MultipartParser(boundary, self._callbacks())
         except FormParserError as exc:
-            raise Refusal(400, f"the upload is broken: {exc}") from exc
+            raise ApiError(400, f"the upload is broken: {exc}") from exc
 
     def feed(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError as exc:
-            raise Refusal(400, f"the upload is broken: {exc}") from exc
+            raise ApiError(400, f"the upload is broken: {exc}") from exc
 
     def finish(self) -> None:
         """The body has ended, and so must its last part have."""
         if not self._ended:
-            raise Refusal(400, "the upload is cut short")
+            raise ApiError(400, "the upload is cut short")
         self.upload.texts = {name: text.decode("utf-8", "replace") for name, text in self._texts.items()}
 
     def write(self) -> None:
@@ -165,7 +165,7 @@ class _Parts:
         self._parts += 1
         self._disposition = b""
         if self._parts > MOST_PARTS:
-            raise Refusal(400, f"the upload has more than {MOST_PARTS} parts")
+            raise ApiError(400, f"the upload has more than {MOST_PARTS} parts")
 
     def _header_ends(self) -> None:
         if bytes(self._header).lower() == b"content-disposition":
@@ -175,11 +175,11 @@ class _Parts:
     def _headers_end(self) -> None:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
-            raise Refusal(400, "a part of the upload has no name")
+            raise ApiError(400, "a part of the upload has no name")
         self._name = _text(options[b"name"])
         self._is_file = self._name in FILES
         if self._is_file and self._has_file:
-            raise Refusal(400, "the upload has several files")
+            raise ApiError(400, "the upload has several files")
         if self._is_file:
             self._has_file, self.upload.file_name = True, _text(options.get(b"filename", b"")) or None
         else:
@@ -192,7 +192,7 @@ class _Parts:
             return
         self._left -= end - start
         if self._left < 0:
-            raise Refusal(413, "the upload says too much beside its file")
+            raise ApiError(413, "the upload says too much beside its file")
         self._texts[self._name].extend(chunk[start:end])
 
     def _all_ends(self) -> None:

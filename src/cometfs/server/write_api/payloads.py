@@ -19,7 +19,7 @@ from cometfs.server.storage.experiment_json import moment
 from cometfs.server.storage.log_lines import Message
 
 
-class Body(msgspec.Struct, rename="camel", kw_only=True):
+class LogBody(msgspec.Struct, rename="camel", kw_only=True):
     """Every body says whose it is."""
 
     experiment_key: str
@@ -29,7 +29,7 @@ class Body(msgspec.Struct, rename="camel", kw_only=True):
         yield from ()
 
 
-class Point(msgspec.Struct, rename="camel"):
+class PointBody(msgspec.Struct, rename="camel"):
     """A step that is no number is none: it costs neither the value nor those that came with it."""
 
     metric_name: str
@@ -52,16 +52,16 @@ class Point(msgspec.Struct, rename="camel"):
         return "metric_msg", _in_context(self.context) | _at(self.timestamp) | {"metric": metric}
 
 
-class Metrics(Body):
+class Metrics(LogBody):
     """``batch/logger/experiment/metric``."""
 
-    values: list[Point]
+    values: list[PointBody]
 
     def messages(self) -> Iterator[Message]:
         return (point.message() for point in self.values)
 
 
-class Setting(msgspec.Struct, rename="camel"):
+class SettingBody(msgspec.Struct, rename="camel"):
     """Like a point."""
 
     parameter_name: str
@@ -86,10 +86,10 @@ class Setting(msgspec.Struct, rename="camel"):
         return "parameter_msg", _in_context(self.context) | _at(self.timestamp) | {field: setting}
 
 
-class Parameters(Body):
+class Parameters(LogBody):
     """``batch/logger/experiment/parameter``."""
 
-    values: list[Setting]
+    values: list[SettingBody]
 
     def messages(self) -> Iterator[Message]:
         return (setting.message() for setting in self.values)
@@ -102,7 +102,7 @@ class OutputLine(msgspec.Struct, rename="camel"):
     offset: int | None = None
 
 
-class Output(Body):
+class OutputBody(LogBody):
     """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`."""
 
     output_lines: list[OutputLine]
@@ -116,7 +116,7 @@ class Output(Body):
             yield "standard_output", payload
 
 
-class Other(Body):
+class OtherBody(LogBody):
     """``write/experiment/log-other``."""
 
     key: Any
@@ -126,7 +126,7 @@ class Other(Body):
         yield "log_other", {"key": self.key, "value": self.value}
 
 
-class Html(Body):
+class HtmlBody(LogBody):
     """``write/experiment/html``."""
 
     html: str | None
@@ -138,7 +138,7 @@ class Html(Body):
         yield kind, {kind: self.html or ""} | ({} if self.timestamp is None else {"sent": self.timestamp})
 
 
-class Graph(Body):
+class GraphBody(LogBody):
     """``write/experiment/graph``."""
 
     graph: str | None
@@ -147,7 +147,7 @@ class Graph(Body):
         yield "graph", {"graph": self.graph}
 
 
-class FilePath(Body):
+class FilePath(LogBody):
     """``write/experiment/file-path``."""
 
     file_path: str | None
@@ -156,7 +156,7 @@ class FilePath(Body):
         yield "file_name", {"file_name": self.file_path}
 
 
-class Git(Body):
+class Git(LogBody):
     """``write/experiment/git/metadata``."""
 
     branch: str | None = None
@@ -177,7 +177,7 @@ class Dependency(msgspec.Struct):
     version: Any = None
 
 
-class Dependencies(Body):
+class Dependencies(LogBody):
     """``write/experiment/dependencies``."""
 
     log_dependencies: list[Dependency]
@@ -188,7 +188,7 @@ class Dependencies(Body):
             yield "log_dependency", _at(self.timestamp) | {"name": one.name, "version": one.version}
 
 
-class Cloud(Body):
+class Cloud(LogBody):
     """``write/experiment/cloud-details``."""
 
     provider: str | None = None

@@ -14,13 +14,13 @@ from typing import Any
 import trio
 from starlette.requests import Request
 
-from cometfs.server.catalog.project import Experiment
-from cometfs.server.errors import NO_SUCH_EXPERIMENT, Refusal
-from cometfs.server.runs.record import Asset
+from cometfs.server.catalog.project import ServedExperiment
+from cometfs.server.errors import NO_SUCH_EXPERIMENT, ApiError
+from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.log_lines import Message
-from cometfs.server.storage.run_dir import HIDDEN, refused_if_full
+from cometfs.server.storage.run_dir import HIDDEN, error_if_full
 from cometfs.server.write_api.multipart import Upload, drained, received
 
 ARRIVING = f"{HIDDEN}uploads"
@@ -28,16 +28,16 @@ ARRIVING = f"{HIDDEN}uploads"
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class UploadRequest:
     """Where uploads are handed in."""
 
     journal: Journal
     artifacts: ArtifactStore
 
-    def experiment(self, key: str | None) -> Experiment:
+    def experiment(self, key: str | None) -> ServedExperiment:
         found = self.journal.index.experiments.get(key or "")
         if found is None or found.is_replica:
-            raise Refusal(400, f"experiment {(key or '')[:60]} does not exist", NO_SUCH_EXPERIMENT)
+            raise ApiError(400, f"experiment {(key or '')[:60]} does not exist", NO_SUCH_EXPERIMENT)
         return found
 
     def keep(self, key: str, upload: Upload, message: Callable[[str], Message]) -> None:
@@ -45,17 +45,17 @@ class Desk:
         member = self.journal.adopt(key, upload.file(), upload.size)
         try:
             self.journal.log(key, [message(member)])
-        except Refusal:
+        except ApiError:
             archive = self.experiment(key).record.parts[-1].archive
             del archive.members[member]
             (archive.path / member).unlink(missing_ok=True)
             raise
 
 
-Take = Callable[[Desk, Request, Upload], Awaitable[Any]]
+UploadHandler = Callable[[UploadRequest, Request, Upload], Awaitable[Any]]
 
 
-async def take_in(desk: Desk, request: Request, take: Take) -> Any:
+async def receive_upload(desk: UploadRequest, request: Request, take: UploadHandler) -> Any:
     """Receive a body and have it taken; the value is the answer's JSON. Raises Refusal."""
     body = request.stream()
     try:
@@ -63,10 +63,10 @@ async def take_in(desk: Desk, request: Request, take: Take) -> Any:
         if key is not None:
             desk.experiment(key)
         kind = request.headers.get("content-type", "")
-        with refused_if_full():
+        with error_if_full():
             async with received(body, kind, arriving(desk.journal)) as upload:
                 return await take(desk, request, upload)
-    except Refusal:
+    except ApiError:
         await drained(body)
         raise
 
@@ -78,7 +78,7 @@ def arriving(journal: Journal) -> Path:
     return folder
 
 
-async def is_there(asset: Asset | None, upload: Upload) -> bool:
+async def is_there(asset: LoggedAsset | None, upload: Upload) -> bool:
     """Whether an asset holds these bytes already."""
     if asset is None or asset.member is None or asset.size != upload.size:
         return False

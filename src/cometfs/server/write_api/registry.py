@@ -14,16 +14,16 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.catalog.registry import FIRST, ModelVersion, registry_name
-from cometfs.server.errors import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, Refusal
+from cometfs.server.catalog.registry import FIRST, RegistryVersion, registry_name
+from cometfs.server.errors import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, ApiError
 from cometfs.server.runs.schema import RegisterModel
 from cometfs.server.write_api import payloads as b
-from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 
 _VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.+-]{1,100})?")
 
 
-class _Create(b.Body):
+class _Create(b.LogBody):
     experiment_model_name: str
     registry_model_name: str | None = None
     registry_model_description: str | None = None
@@ -39,24 +39,24 @@ class _Fact(msgspec.Struct):
     value: Any = None
 
 
-class _Facts(msgspec.Struct):
+class _VersionFacts(msgspec.Struct):
     metadata: list[_Fact]
 
 
-class _Status(msgspec.Struct, rename="camel"):
+class _VersionStatus(msgspec.Struct, rename="camel"):
     model_item_id: str
     status: str
 
 
-def _create(delivery: Delivery) -> Any:
+def _create(request: WriteRequest) -> Any:
     """``write/registry-model/item/create``; the same once more is no second version."""
-    asked: _Create = delivery.json(_Create)
-    index, key = delivery.journal.index, asked.experiment_key
+    asked: _Create = request.json(_Create)
+    index, key = request.journal.index, asked.experiment_key
     experiment = index.experiments.get(key)
     if experiment is None:
-        raise Refusal(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+        raise ApiError(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
     if asked.version is not None and not _VERSION.fullmatch(asked.version):
-        raise Refusal(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
+        raise ApiError(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
     told = RegisterModel(
         model_name=asked.experiment_model_name,
         registry_name=asked.registry_model_name,
@@ -73,68 +73,68 @@ def _create(delivery: Delivery) -> Any:
     told.version = told.version or (model.next() if model else FIRST)
     taken = model.version(told.version) if model else None
     if taken and (taken.experiment is not experiment or taken.asked.model_name != told.model_name):
-        raise Refusal(400, f"version {told.version} of the model {told.registry_name} is registered already")
+        raise ApiError(400, f"version {told.version} of the model {told.registry_name} is registered already")
     if taken is None:
-        _log(delivery, key, told)
-    return _told(delivery, experiment.project.workspace, told)
+        _log(request, key, told)
+    return _told(request, experiment.project.workspace, told)
 
 
-def _say_metadata(delivery: Delivery) -> Any:
+def _say_metadata(request: WriteRequest) -> Any:
     """``write/registry-model/item/<id>/metadata``: what is not named stays."""
-    found, asked = _item(delivery, delivery.text("item")), delivery.json(_Facts)
+    found, asked = _item(request, request.text("item")), request.json(_VersionFacts)
     facts = {fact.key: fact.value for fact in asked.metadata}
-    return _say(delivery, found, metadata=(found.asked.metadata or {}) | facts)
+    return _say(request, found, metadata=(found.asked.metadata or {}) | facts)
 
 
-def _say_status(delivery: Delivery) -> Any:
-    asked: _Status = delivery.json(_Status)
-    return _say(delivery, _item(delivery, asked.model_item_id), status=asked.status)
+def _say_status(request: WriteRequest) -> Any:
+    asked: _VersionStatus = request.json(_VersionStatus)
+    return _say(request, _item(request, asked.model_item_id), status=asked.status)
 
 
-def _add_stage(delivery: Delivery) -> Any:
+def _add_stage(request: WriteRequest) -> Any:
     """``write/registry-model/item/stage``, a GET. What was a stage once is called a tag today."""
-    found, stage = _item(delivery, delivery.text("modelItemId")), delivery.text("stage")
-    return _say(delivery, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
+    found, stage = _item(request, request.text("modelItemId")), request.text("stage")
+    return _say(request, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
 
 
-def _drop_stage(delivery: Delivery) -> Any:
+def _drop_stage(request: WriteRequest) -> Any:
     """``write/registry-model/item/stage/delete``, a GET."""
-    found, stage = _item(delivery, delivery.text("modelItemId")), delivery.text("stage")
+    found, stage = _item(request, request.text("modelItemId")), request.text("stage")
     kept = [[one for one in words or [] if one != stage] for words in (found.asked.tags, found.asked.stages)]
-    return _say(delivery, found, tags=kept[0], stages=kept[1])
+    return _say(request, found, tags=kept[0], stages=kept[1])
 
 
-def _say(delivery: Delivery, found: ModelVersion, **changes: Any) -> Any:
+def _say(request: WriteRequest, found: RegistryVersion, **changes: Any) -> Any:
     asked = msgspec.structs.replace(
         found.asked, version=found.number, workspace=_workspace(found), registry_name=registry_name(found.asked)
     )
-    _log(delivery, found.experiment.key, msgspec.structs.replace(asked, **changes))
+    _log(request, found.experiment.key, msgspec.structs.replace(asked, **changes))
     return DONE
 
 
-def _log(delivery: Delivery, key: str, told: RegisterModel) -> None:
+def _log(request: WriteRequest, key: str, told: RegisterModel) -> None:
     payload = {
         name: getattr(told, name) for name in told.__struct_fields__ if name not in ("local_timestamp", "context")
     }
-    delivery.journal.log(key, [("register_model", payload | {"experiment_id": key, "status_configuration": None})])
+    request.journal.log(key, [("register_model", payload | {"experiment_id": key, "status_configuration": None})])
 
 
-def _told(delivery: Delivery, workspace: str, told: RegisterModel) -> Any:
-    model = delivery.journal.index.registry.named(workspace, registry_name(told))
+def _told(request: WriteRequest, workspace: str, told: RegisterModel) -> Any:
+    model = request.journal.index.registry.named(workspace, registry_name(told))
     assert model is not None
     version = model.version(told.version or "")
     assert version is not None
     return {"registryModelId": model.id, "registryModelItemId": version.id}
 
 
-def _workspace(found: ModelVersion) -> str:
+def _workspace(found: RegistryVersion) -> str:
     return found.asked.workspace or found.experiment.project.workspace
 
 
-def _item(delivery: Delivery, identity: str) -> ModelVersion:
-    found = delivery.journal.index.registry.items.get(identity)
+def _item(request: WriteRequest, identity: str) -> RegistryVersion:
+    found = request.journal.index.registry.items.get(identity)
     if found is None:
-        raise Refusal(404, f"registry model item {identity[:60]} does not exist", NO_SUCH_MODEL)
+        raise ApiError(404, f"registry model item {identity[:60]} does not exist", NO_SUCH_MODEL)
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cometfs.server.errors import NO_EXPERIMENT_KEY, Refusal
+from cometfs.server.errors import NO_EXPERIMENT_KEY, ApiError
 from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
 from cometfs.server.write_api.body import value_of
@@ -18,7 +18,7 @@ DONE = {"msg": "ok", "code": 200}
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WriteRequest:
     """A request that tells something: its query with what is named in its path, its unpacked body, and the address of
     the server with a trailing slash.
     """
@@ -37,15 +37,15 @@ class Delivery:
         """Whose it is, where the query says it. Raises Refusal."""
         key = self.query.get("experimentKey")
         if not key:
-            raise Refusal(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
+            raise ApiError(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
         return key
 
     def text(self, name: str) -> str:
         """Another word of the query that must be there. Raises Refusal."""
         found = self.query.get(name)
         if not found:
-            raise Refusal(400, f"{name} is missing")
+            raise ApiError(400, f"{name} is missing")
         return found
 
 
-Endpoint = Callable[[Delivery], Any]
+Endpoint = Callable[[WriteRequest], Any]

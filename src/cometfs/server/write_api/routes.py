@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.routing import as_json, exactly
 from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
@@ -19,8 +19,8 @@ from cometfs.server.write_api import artifacts, manage, registry, uploads
 from cometfs.server.write_api import experiments as logging
 from cometfs.server.write_api.body import read_body
 from cometfs.server.write_api.multipart import drained
-from cometfs.server.write_api.receive import Desk, Take, take_in
-from cometfs.server.write_api.request import Delivery, Endpoint
+from cometfs.server.write_api.receive import UploadHandler, UploadRequest, receive_upload
+from cometfs.server.write_api.request import Endpoint, WriteRequest
 
 CLIENTLIB = "/clientlib/"
 
@@ -32,7 +32,7 @@ CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into
 
 def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
     """All of them; `closed` says why there is no journal."""
-    told = Taking(journal, closed)
+    told = WriteRoutes(journal, closed)
     posted = logging.WRITTEN | manage.POSTED | registry.POSTED | artifacts.POSTED | uploads.POSTED
     asked = logging.WRITTEN_BY_GET | manage.BY_GET | registry.BY_GET
     return [
@@ -45,7 +45,7 @@ def writing_routes(journal: Journal | None, closed: str) -> list[Route]:
     ]
 
 
-class Taking:
+class WriteRoutes:
     """Makes routes that hand what comes to a journal, or to the store of artifacts beside it."""
 
     def __init__(self, journal: Journal | None, closed: str) -> None:
@@ -57,25 +57,25 @@ class Taking:
 
         async def handle(request: Request) -> Response:
             if self._journal is None or self._artifacts is None:
-                raise Refusal(403, self._closed)
+                raise ApiError(403, self._closed)
             query = {**request.query_params, **request.path_params}
             body = await read_body(request)
-            delivery = Delivery(self._journal, self._artifacts, query, body, str(request.base_url))
+            delivery = WriteRequest(self._journal, self._artifacts, query, body, str(request.base_url))
             try:
                 return as_json(endpoint(delivery))
             except RecursionError as exc:  # while it was read: nothing was written
-                raise Refusal(400, "the body has lists and objects too deep in each other") from exc
+                raise ApiError(400, "the body has lists and objects too deep in each other") from exc
 
         return exactly(path, handle, *methods)
 
-    def desk(self, path: str, take: Take) -> Route:
+    def desk(self, path: str, take: UploadHandler) -> Route:
         """Of a body that streams."""
 
         async def handle(request: Request) -> Response:
             if self._journal is None or self._artifacts is None:
                 await drained(request.stream())
-                raise Refusal(403, self._closed)
-            return as_json(await take_in(Desk(self._journal, self._artifacts), request, take))
+                raise ApiError(403, self._closed)
+            return as_json(await receive_upload(UploadRequest(self._journal, self._artifacts), request, take))
 
         return exactly(path, handle, "POST", "PUT")
 

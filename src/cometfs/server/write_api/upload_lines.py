@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cometfs.server.errors import Refusal
+from cometfs.server.errors import ApiError
 from cometfs.server.runs.python_json import decoded, too_deep
 from cometfs.server.storage.log_lines import Message
 
@@ -43,7 +43,7 @@ def asset_id(query: Mapping[str, str], *names: str) -> str:
     """The id that the client gave, under the first of these names that is there; a new one where it gave none."""
     given = next((query[name] for name in names if query.get(name)), None)
     if given is not None and not _ID.fullmatch(given):
-        raise Refusal(400, f"{given!r} is no id of an asset")
+        raise ApiError(400, f"{given!r} is no id of an asset")
     return given or new_id()
 
 
@@ -53,11 +53,11 @@ def metadata_of(text: str | None) -> dict[str, Any]:
     if not body:
         return {}
     if too_deep(body):
-        raise Refusal(400, "the metadata have lists and objects too deep in each other")
+        raise ApiError(400, "the metadata have lists and objects too deep in each other")
     try:
         told: dict[str, Any] = decoded(body, dict[str, Any])
     except ValueError as exc:
-        raise Refusal(400, f"the metadata are no JSON object: {exc}") from exc
+        raise ApiError(400, f"the metadata are no JSON object: {exc}") from exc
     return told
 
 
@@ -98,7 +98,7 @@ def _number(name: str, value: str) -> int | float | None:
         return None
     found = _json(value)
     if isinstance(found, bool) or not isinstance(found, int | float) or not -(2**63) <= found < 2**63:
-        raise Refusal(400, f"{name} must be a number, not {value[:60]!r}")
+        raise ApiError(400, f"{name} must be a number, not {value[:60]!r}")
     return found
 
 

@@ -14,18 +14,18 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from cometfs.server.catalog.artifacts import AboutFile
-from cometfs.server.errors import Refusal
-from cometfs.server.runs.record import Asset
+from cometfs.server.catalog.artifacts import FileJson
+from cometfs.server.errors import ApiError
+from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.runs.schema import Number
 from cometfs.server.storage.experiment_json import now
-from cometfs.server.storage.run_dir import refused_if_full
+from cometfs.server.storage.run_dir import error_if_full
 from cometfs.server.write_api import payloads as b
 from cometfs.server.write_api.artifacts import version_to_fill
 from cometfs.server.write_api.body import value_of
 from cometfs.server.write_api.multipart import Upload
-from cometfs.server.write_api.receive import Desk, Take, arriving, is_there
-from cometfs.server.write_api.request import DONE, Delivery, Endpoint
+from cometfs.server.write_api.receive import UploadHandler, UploadRequest, arriving, is_there
+from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 from cometfs.server.write_api.upload_lines import (
     asset_id,
     file_upload,
@@ -48,7 +48,7 @@ LIMITS_3D = {
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-async def _asset(desk: Desk, request: Request, upload: Upload) -> Any:
+async def _asset(desk: UploadRequest, request: Request, upload: Upload) -> Any:
     """``asset/upload`` and ``write/experiment/upload-asset``: a file, or a link to one."""
     query = request.query_params
     kind = query.get("type") or "asset"
@@ -56,7 +56,7 @@ async def _asset(desk: Desk, request: Request, upload: Upload) -> Any:
     return await _kept(desk, {**query, "fileName": name}, upload, kind, asset_id(query, "assetId"), "assetId")
 
 
-async def _visualization(desk: Desk, request: Request, upload: Upload) -> Any:
+async def _visualization(desk: UploadRequest, request: Request, upload: Upload) -> Any:
     """``visualizations/upload``: an image; what else goes that way says so."""
     query = request.query_params
     return await _kept(
@@ -64,11 +64,13 @@ async def _visualization(desk: Desk, request: Request, upload: Upload) -> Any:
     )
 
 
-async def _kept(desk: Desk, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str) -> Any:
+async def _kept(
+    desk: UploadRequest, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str
+) -> Any:
     metadata = metadata_of(upload.texts["metadata"]) if "metadata" in upload.texts else _in_query(query)
     if query.get("artifactVersionId"):
         name = query.get("fileName") or query.get("figName") or Path(upload.file_name or "").name or "unnamed"
-        return _of_artifact(desk, query, upload, AboutFile(name, identity, metadata=metadata or None))
+        return _of_artifact(desk, query, upload, FileJson(name, identity, metadata=metadata or None))
     experiment = desk.experiment(query.get("experimentId") or query.get("experimentKey"))
     placed = placement(query, identity, kind_of_id)
     if "link" in upload.texts:
@@ -82,11 +84,11 @@ def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
     """comet_ml's API puts metadata there as well, and loses the values of most of them."""
     try:
         return metadata_of(query.get("metadata"))
-    except Refusal:
+    except ApiError:
         return {}
 
 
-def _of_artifact(desk: Desk, query: Mapping[str, str], upload: Upload, about: AboutFile) -> Any:
+def _of_artifact(desk: UploadRequest, query: Mapping[str, str], upload: Upload, about: FileJson) -> Any:
     version = version_to_fill(desk.journal.index, query["artifactVersionId"])
     about.type = query.get("type")
     if "link" in upload.texts:
@@ -97,7 +99,7 @@ def _of_artifact(desk: Desk, query: Mapping[str, str], upload: Upload, about: Ab
     return _answer(about.asset_id)
 
 
-async def _git_patch(desk: Desk, request: Request, upload: Upload) -> Any:
+async def _git_patch(desk: UploadRequest, request: Request, upload: Upload) -> Any:
     """``git-patch/upload`` and ``write/experiment/git/patch``: a zip that holds ``git_diff.patch``."""
     experiment = desk.experiment(request.query_params.get("experimentId") or request.query_params.get("experimentKey"))
     if not await is_there(experiment.record.patch, upload):
@@ -109,18 +111,18 @@ def _answer(identity: str) -> Any:
     return DONE | {"assetId": identity}
 
 
-class _Code(b.Body):
+class _Code(b.LogBody):
     code: str
 
 
-def _code(delivery: Delivery) -> Any:
+def _code(delivery: WriteRequest) -> Any:
     """``write/experiment/code``: the script of the run, which archives have as a file."""
     asked: _Code = delivery.json(_Code)
-    desk, content = Desk(delivery.journal, delivery.artifacts), asked.code.encode("utf-8", "replace")
+    desk, content = UploadRequest(delivery.journal, delivery.artifacts), asked.code.encode("utf-8", "replace")
     desk.experiment(asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
     said = {"source_code_type": "experiment_creation"}
-    with refused_if_full():
+    with error_if_full():
         arrived = arriving(delivery.journal) / new_id()
         try:
             arrived.write_bytes(content)
@@ -134,31 +136,31 @@ def _code(delivery: Delivery) -> Any:
 # -- 3-D images --------------------------------------------------------------------------------------------------------
 
 
-class _Scene(b.Body):
+class _Scene(b.LogBody):
     user_file_name: str
     asset_type: str | None = None
     metadata: str | None = None
     step: Number | None = None
 
 
-class _Item(b.Body):
+class _Item(b.LogBody):
     asset_id: str
     user_file_name: str
     asset_item_type: str | None = None
 
 
-def _create(delivery: Delivery) -> Any:
+def _create(delivery: WriteRequest) -> Any:
     """``asset``: an asset whose files come later, which only 3-D images are."""
     asked: _Scene = delivery.json(_Scene)
     if asked.asset_type != "3d-image":
-        raise Refusal(400, f"an asset of type {asked.asset_type!r} comes with its file")
+        raise ApiError(400, f"an asset of type {asked.asset_type!r} comes with its file")
     identity = new_id()
     message = scene(identity, asked.user_file_name, step=asked.step, metadata=metadata_of(asked.metadata))
     delivery.journal.log(asked.experiment_key, [message])
     return {"assetId": identity}
 
 
-async def _item(desk: Desk, _: Request, upload: Upload) -> Any:
+async def _item(desk: UploadRequest, _: Request, upload: Upload) -> Any:
     """``asset/asset-item``: points or boxes of a 3-D image."""
     asked: _Item = _params(upload, _Item)
     found = _scene_of(desk, asked.experiment_key, asked.asset_id)
@@ -174,9 +176,9 @@ async def _item(desk: Desk, _: Request, upload: Upload) -> Any:
     return _answer(asked.asset_id)
 
 
-async def _thumbnail(desk: Desk, request: Request, upload: Upload) -> Any:
+async def _thumbnail(desk: UploadRequest, request: Request, upload: Upload) -> Any:
     """``asset/<id>/thumbnail``: the picture of a 3-D image."""
-    asked: b.Body = _params(upload, b.Body)
+    asked: b.LogBody = _params(upload, b.LogBody)
     found = _scene_of(desk, asked.experiment_key, request.path_params["asset"])
     if not await is_there(found, upload):
         desk.keep(
@@ -187,10 +189,10 @@ async def _thumbnail(desk: Desk, request: Request, upload: Upload) -> Any:
     return DONE
 
 
-def _scene_of(desk: Desk, key: str, identity: str) -> Asset:
+def _scene_of(desk: UploadRequest, key: str, identity: str) -> LoggedAsset:
     found = desk.experiment(key).record.assets.get(identity)
     if found is None or found.type != "3d-image":
-        raise Refusal(400, f"there is no 3-D image {identity[:60]}")
+        raise ApiError(400, f"there is no 3-D image {identity[:60]}")
     return found
 
 
@@ -208,12 +210,12 @@ class _RemoteFile(msgspec.Struct, rename="camel"):
     metadata: Any = None
 
 
-class _RemoteModel(b.Body):
+class _RemoteModel(b.LogBody):
     model_name: str
     remote_entities: list[_RemoteFile]
 
 
-def _remote_model(delivery: Delivery) -> Any:
+def _remote_model(delivery: WriteRequest) -> Any:
     """``asset/log-remote-model``."""
     asked: _RemoteModel = delivery.json(_RemoteModel)
     files = [
@@ -231,7 +233,7 @@ def _object(metadata: Any) -> dict[str, Any]:
     return metadata_of(metadata if isinstance(metadata, str) else msgspec.json.encode(metadata).decode())
 
 
-UPLOADED: dict[str, Take] = {
+UPLOADED: dict[str, UploadHandler] = {
     "asset/upload": _asset,
     "visualizations/upload": _visualization,
     "git-patch/upload": _git_patch,
@@ -240,7 +242,7 @@ UPLOADED: dict[str, Take] = {
 }
 """Bodies of several parts that are posted, or put, below ``/clientlib/``."""
 
-WRITTEN: dict[str, Take] = {
+WRITTEN: dict[str, UploadHandler] = {
     "write/experiment/upload-asset": _asset,
     "write/experiment/git/patch": _git_patch,
 }

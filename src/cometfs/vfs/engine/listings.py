@@ -1,7 +1,7 @@
 """Listings of directories, and the children in them: made of the declaration and of what its sources answer.
 
 A listing is kept until one of those answers holds no more. Not here: what it leaves out (empty_entries.py), what is
-being written over an answer (buffer.py), and how a listing is put together (nodes.py). """
+being written over an answer (buffer.py), and how a listing is put together (nodes.py)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A new file is one `File` line. A new question is a `Source` line in experiment.py, a method of `API` and a pure
 renderer. Here stand the root, workspaces and projects; experiment.py, views.py and versioned.py are what they hold. Not
-here: how the tree is walked (listings.py) and how names are made (names.py). """
+here: how the tree is walked (listings.py) and how names are made (names.py)."""
 
 from __future__ import annotations
 
