@@ -17,8 +17,8 @@ from cometfs.errors import Gone
 from cometfs.fuse.operations import Operations
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.mountstate.inodes import Inode, Inodes
-from cometfs.mountstate.limits import BRIEF, Patience
-from cometfs.mountstate.revalidate import AGAIN, PAUSE, Standing
+from cometfs.mountstate.limits import BRIEF, RequestLimiter
+from cometfs.mountstate.revalidate import AGAIN, PAUSE, Revalidator
 from cometfs.vfs.engine.vfs import Vfs
 from tests.asgi.conftest import BASELINE, Wire, at
 
@@ -30,11 +30,11 @@ FILE = f"{BASELINE}/params.json"
 class Kernel:
     """What the kernel was told, as inodes, and what it was told to ask for again."""
 
-    def __init__(self, vfs: Vfs, patience: Patience | None = None) -> None:
+    def __init__(self, vfs: Vfs, patience: RequestLimiter | None = None) -> None:
         self.vfs = vfs
         self.outdated: list[Inode] = []
         self.inodes = Inodes(vfs.root, self.outdated.append)
-        self.standing = Standing(vfs, self.inodes, patience or Patience(DEADLINE, 300))
+        self.standing = Revalidator(vfs, self.inodes, patience or RequestLimiter(DEADLINE, 300))
 
     async def told(self, path: str) -> Inode:
         inode = self.inodes.root
@@ -67,16 +67,16 @@ async def test_within_the_leases_it_is_known_and_after_them_each_listing_is_aske
     """Not the experiment's own: what every experiment has stands as long as it does."""
     file = await kernel.told(FILE)
     before = len(wire.asked)
-    assert kernel.standing.holds(file)
+    assert kernel.standing.is_fresh(file)
     await trio.sleep(LISTING - 1)
-    assert kernel.standing.holds(file)
+    assert kernel.standing.is_fresh(file)
     await trio.testing.wait_all_tasks_blocked()
     del wire.asked[:before]
     await trio.sleep(LISTING + 1)
-    assert not kernel.standing.holds(file)
+    assert not kernel.standing.is_fresh(file)
     for inode in (file, file.parent, await kernel.told(f"{BASELINE}/code.py")):
         assert inode is not None
-        assert await kernel.standing.look(inode)
+        assert await kernel.standing.revalidate(inode)
     assert wire.asked == ["projects", "experiments"]
 
 
@@ -93,11 +93,11 @@ async def test_what_has_ended_goes_on_under_its_number_with_the_leases_of_what_h
         wire.edits["experiments"] = editing(running=running)
         kernel.outdated.clear()
         await trio.sleep(LISTING + 1)
-        assert await kernel.standing.look(file)
+        assert await kernel.standing.revalidate(file)
         assert kernel.vfs.glance(directory.node).lease == lease
         assert bool(file.node.at.version) == (not running)
         assert {directory, file, metric} <= set(kernel.outdated)
-        assert await kernel.standing.look(metric)
+        assert await kernel.standing.revalidate(metric)
         assert metric.node.at is file.node.at
 
 
@@ -109,14 +109,14 @@ async def test_a_path_that_is_walked_tells_those_who_stand_there(
     directory = file.parent
     assert directory is not None
     await trio.sleep(LISTING + 1)
-    assert await kernel.standing.look(file)
+    assert await kernel.standing.revalidate(file)
     wire.edits["experiments"] = editing(experimentKey="f" * 32)
     kernel.vfs._store._memory._held.clear()
     other = await kernel.told(BASELINE)
     assert other is not directory
-    assert kernel.standing.holds(other)
+    assert kernel.standing.is_fresh(other)
     with pytest.raises(Gone):
-        kernel.standing.holds(directory)
+        kernel.standing.is_fresh(directory)
     assert {directory, file} <= set(kernel.outdated)
 
 
@@ -132,14 +132,14 @@ async def test_all_of_what_is_gone_is_gone_and_comes_back_with_it(
     await trio.sleep(LISTING + 1)
     for inode in held:
         with pytest.raises(Gone):
-            await kernel.standing.look(inode)
+            await kernel.standing.revalidate(inode)
         with pytest.raises(Gone):
-            kernel.standing.holds(inode)
+            kernel.standing.is_fresh(inode)
     assert set(held) <= set(kernel.outdated)
     wire.edits.clear()
     await trio.sleep(LISTING + 1)
     for inode in held:
-        assert await kernel.standing.look(inode)
+        assert await kernel.standing.revalidate(inode)
 
 
 async def test_a_metric_or_an_asset_that_is_gone_is_gone_alone(
@@ -150,7 +150,7 @@ async def test_a_metric_or_an_asset_that_is_gone_is_gone_alone(
     listing = (await kernel.vfs.listings.children(await at(kernel.vfs, f"{BASELINE}/assets")))[0]
     first = next(name for name, node in listing.nodes.items() if not node.within)
     asset, directory = await kernel.told(f"{BASELINE}/assets/{first}"), await kernel.told(f"{BASELINE}/assets")
-    assert await kernel.standing.look(asset)
+    assert await kernel.standing.revalidate(asset)
 
     def without(answer: dict[str, Any]) -> None:
         answer["assets"] = [row for row in answer["assets"] if row["assetId"] != asset.node.at.item["assetId"]]
@@ -158,8 +158,8 @@ async def test_a_metric_or_an_asset_that_is_gone_is_gone_alone(
     wire.edits["experiment/asset/list"] = without
     await trio.sleep(RUNNING + 1)
     with pytest.raises(Gone):
-        await kernel.standing.look(asset)
-    assert await kernel.standing.look(directory)
+        await kernel.standing.revalidate(asset)
+    assert await kernel.standing.revalidate(directory)
 
 
 async def test_a_project_that_is_gone_takes_what_is_in_it_along(
@@ -171,7 +171,7 @@ async def test_a_project_that_is_gone_takes_what_is_in_it_along(
     await trio.sleep(LISTING + 1)
     wire.asked.clear()
     with pytest.raises(Gone):
-        await kernel.standing.look(file)
+        await kernel.standing.revalidate(file)
     assert wire.asked == ["projects"]
 
 
@@ -183,7 +183,7 @@ async def test_a_server_that_is_away_is_waited_for_once(
     directory = file.parent
     assert directory is not None
     for inode in (file, other):
-        assert await kernel.standing.look(inode)
+        assert await kernel.standing.revalidate(inode)
     answered = wire.handle_async_request
 
     async def stalled(_request: httpx.Request) -> httpx.Response:
@@ -195,7 +195,7 @@ async def test_a_server_that_is_away_is_waited_for_once(
 
     async def waited(inode: Inode) -> float:
         began = trio.current_time()
-        assert await kernel.standing.look(inode) is False
+        assert await kernel.standing.revalidate(inode) is False
         return trio.current_time() - began
 
     assert await waited(file) == pytest.approx(BRIEF)
@@ -206,9 +206,9 @@ async def test_a_server_that_is_away_is_waited_for_once(
     wire.edits["experiments"] = editing(experimentName="another")
     monkeypatch.setattr(wire, "handle_async_request", answered)
     await trio.sleep(2 * DEADLINE)  # the call that stalls is given up
-    assert await kernel.standing.look(other)
+    assert await kernel.standing.revalidate(other)
     with pytest.raises(Gone):
-        await kernel.standing.look(file)
+        await kernel.standing.revalidate(file)
 
 
 async def test_a_listing_that_answers_tells_nothing_of_one_that_does_not(
@@ -225,17 +225,17 @@ async def test_a_listing_that_answers_tells_nothing_of_one_that_does_not(
     ]
     wire.edits["experiment/asset/list"] = lambda answer: answer.pop("assets")
     await trio.sleep(RUNNING + 1)
-    assert await kernel.standing.look(broken) is False
-    assert await kernel.standing.look(healthy)
+    assert await kernel.standing.revalidate(broken) is False
+    assert await kernel.standing.revalidate(healthy)
     wire.asked.clear()
-    assert await kernel.standing.look(broken) is False
+    assert await kernel.standing.revalidate(broken) is False
     assert "experiment/asset/list" not in wire.asked
     await trio.sleep(PAUSE)
-    assert await kernel.standing.look(broken) is False
+    assert await kernel.standing.revalidate(broken) is False
     assert "experiment/asset/list" in wire.asked
     del wire.edits["experiment/asset/list"]
     await trio.sleep(PAUSE)
-    assert await kernel.standing.look(broken)
+    assert await kernel.standing.revalidate(broken)
     assert kernel.standing._unanswered == {}
 
 
@@ -243,7 +243,7 @@ async def test_of_what_the_kernel_forgot_nothing_is_known_any_more(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Directories that could not be listed for weeks: the pauses of those that are forgotten go with them."""
-    operations, context = Operations(vfs, Patience(DEADLINE, 300)), pyfuse3.RequestContext()
+    operations, context = Operations(vfs, RequestLimiter(DEADLINE, 300)), pyfuse3.RequestContext()
     numbers = [pyfuse3.ROOT_INODE]
     for part in FILE.split("/"):
         numbers.append((await operations.lookup(numbers[-1], part.encode(), context)).st_ino)
@@ -251,9 +251,9 @@ async def test_of_what_the_kernel_forgot_nothing_is_known_any_more(
     wire.edits["projects"] = lambda answer: answer.pop("projects")
     await trio.sleep(LISTING + 1)
     await operations.getattr(numbers[-1], context)
-    assert operations._standing._unanswered.keys() == {workspace}
+    assert operations._revalidator._unanswered.keys() == {workspace}
     await operations.forget([(number, 1) for number in reversed(numbers)])
-    assert operations._standing._unanswered == {}
+    assert operations._revalidator._unanswered == {}
 
 
 async def test_what_is_gone_stays_gone_while_nobody_answers(
@@ -266,18 +266,18 @@ async def test_what_is_gone_stays_gone_while_nobody_answers(
     wire.edits["experiments"] = editing(experimentName="another")
     await trio.sleep(LISTING + 1)
     with pytest.raises(Gone):
-        await kernel.standing.look(file)
+        await kernel.standing.revalidate(file)
     wire.failing = True
     for _ in range(2):
         await trio.sleep(LISTING + PAUSE)
         for inode in (directory, file):
             with pytest.raises(Gone):
-                await kernel.standing.look(inode)
+                await kernel.standing.revalidate(inode)
         kernel.inodes.doubt(kernel.inodes.root)
     wire.failing = False
     wire.edits.clear()
     await trio.sleep(LISTING + PAUSE)
-    assert await kernel.standing.look(file)
+    assert await kernel.standing.revalidate(file)
 
 
 @pytest.mark.parametrize(("interrupted", "away"), [(True, False), (False, True)])
@@ -303,35 +303,35 @@ async def test_that_who_asks_is_interrupted_tells_nothing_of_the_server(
         if interrupted:
             scope.deadline = math.inf
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(kernel.standing.look, file)
+                nursery.start_soon(kernel.standing.revalidate, file)
                 await trio.sleep(0.2)
                 scope.cancel()
-        await kernel.standing.look(file)
+        await kernel.standing.revalidate(file)
     assert scope.cancelled_caught
     wire.edits["experiments"] = editing(experimentName="another")
     if away:
-        assert await kernel.standing.look(file) is False
+        assert await kernel.standing.revalidate(file) is False
     else:
         with pytest.raises(Gone):
-            await kernel.standing.look(file)
+            await kernel.standing.revalidate(file)
 
 
 async def test_a_request_with_little_or_no_time_does_not_wait(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
     """A short deadline leaves most of itself to the request, and where too many wait nobody asks."""
-    patience = Patience(1.0, 1)
+    patience = RequestLimiter(1.0, 1)
     kernel = Kernel(vfs, patience)
     file = await kernel.told(FILE)
     await trio.sleep(LISTING + 1)
     wire.failing = True
     began = trio.current_time()
-    assert await kernel.standing.look(file) is False
+    assert await kernel.standing.revalidate(file) is False
     assert trio.current_time() - began <= 0.25
     await trio.sleep(PAUSE)
     wire.asked.clear()
     with patience.limit(0):
-        assert await kernel.standing.look(file) is False
+        assert await kernel.standing.revalidate(file) is False
     assert wire.asked == []
 
 
@@ -347,7 +347,7 @@ async def test_what_the_kernel_has_forgotten_meanwhile_is_no_error(
         raise FileNotFoundError(errno.ENOENT, "no such inode")
 
     monkeypatch.setattr(pyfuse3, "invalidate_inode", unknown)
-    operations = Operations(vfs, Patience(DEADLINE, 300))
+    operations = Operations(vfs, RequestLimiter(DEADLINE, 300))
     number, context = pyfuse3.ROOT_INODE, pyfuse3.RequestContext()
     for part in FILE.split("/"):
         number = (await operations.lookup(number, part.encode(), context)).st_ino

@@ -17,13 +17,13 @@ import trio.testing
 
 from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
-from cometfs.fuse.notify import Notices
+from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.lease import Lease
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
-from cometfs.mountstate.limits import Patience, is_dying
+from cometfs.mountstate.limits import RequestLimiter, is_dying
 from cometfs.mountstate.revalidate import GONE
 from cometfs.vfs.nodes import Attributes, Content, Node
 from cometfs.vfs.schema.declaration import At, Dir, File
@@ -193,7 +193,7 @@ def handles() -> Handles:
 
 @pytest.fixture
 def replies(inodes: Inodes, handles: Handles) -> Replies:
-    return Replies(None, inodes, handles, None, Notices())  # type: ignore[arg-type]  # no more is asked of them
+    return Replies(None, inodes, handles, None, KernelInvalidator())  # type: ignore[arg-type]  # no more is asked of them
 
 
 def test_the_size_of_what_is_opened_is_pushed_before_anybody_reads(
@@ -274,7 +274,7 @@ class Face:
     """Handlers as pyfuse3 would call them."""
 
     def __init__(self, deadline: float = 5.0, room: int = 3) -> None:
-        self.patience = Patience(deadline, room)
+        self.limiter = RequestLimiter(deadline, room)
 
     @handler
     async def fail(self, error: Exception) -> None:
@@ -319,7 +319,7 @@ async def test_at_the_end_of_a_mount_all_who_wait_are_answered(autojump_clock: t
         for _ in range(2):
             nursery.start_soon(wait)
         await trio.testing.wait_all_tasks_blocked()
-        await face.patience.end()
+        await face.limiter.end()
         assert answers == [errno.EINTR] * 2
     await wait()
     assert answers == [errno.EINTR] * 3

@@ -12,8 +12,8 @@ import trio.testing
 
 from cometfs import lease
 from cometfs.errors import CometFSError, Unreachable
-from cometfs.fuse.notify import Notices
-from cometfs.mountstate.follow import BREATH, GRACE, REST, Live
+from cometfs.fuse.notify import KernelInvalidator
+from cometfs.mountstate.follow import BREATH, GRACE, REST, Follower
 from cometfs.mountstate.handles import Handles, Shared
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.vfs.nodes import Attributes, Content, Node
@@ -92,7 +92,7 @@ class Stage:
         self.vfs = FakeVfs()
         self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
         self.handles = Handles()
-        self.live = Live(self.vfs, self.inodes, self.handles, Stands(), Notices().invalidate_attrs)  # type: ignore[arg-type]
+        self.live = Follower(self.vfs, self.inodes, self.handles, Stands(), KernelInvalidator().invalidate_attrs)  # type: ignore[arg-type]
         self.inode = self.inodes.child(self.inodes.root, NODE)
         self.inodes.remember(self.inode)
 
@@ -302,7 +302,7 @@ async def test_what_cannot_have_changed_is_not_fetched_again(
     inode = stage.inodes.child(stage.inodes.root, node)
     stage.handles.share(inode, Content(b"one\n", grows=False))
     monkeypatch.setattr(Stands, "follows", lambda *_asked, **_how: False)
-    monkeypatch.setattr(stage.live._standing, "follow", follow)
+    monkeypatch.setattr(stage.live._revalidator, "follow", follow)
     assert stage.live.is_due(inode)
     await stage.live.look(inode)
     assert learned == [inode]

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from cometfs.fuse import notify
-from cometfs.fuse.notify import ENTRY, HEADER, PATIENCE, Notices
+from cometfs.fuse.notify import ENTRY, HEADER, PATIENCE, KernelInvalidator
 from cometfs.mountstate.kernel import Entry
 
 SIZE = HEADER.size + ENTRY.size + 2
@@ -22,9 +22,9 @@ class Kernel:
     """One that ends names one by one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Notices, "_all_at_once", False)
+        monkeypatch.setattr(KernelInvalidator, "_all_at_once", False)
         self.reader, self.writer = os.pipe()
-        self.notices = Notices()
+        self.notices = KernelInvalidator()
         self.notices.descriptor = self.writer
 
     async def told(self, count: int) -> list[Entry]:
@@ -97,15 +97,15 @@ async def test_names_that_are_absent_are_few_and_looked_through_once_in_a_while(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Beyond that the kernel remembers none, until some have run out or their directory is forgotten."""
-    sweeps: list[Notices] = []
-    sweep = Notices._sweep
+    sweeps: list[KernelInvalidator] = []
+    sweep = KernelInvalidator._sweep
 
-    def counted(self: Notices) -> None:
+    def counted(self: KernelInvalidator) -> None:
         sweeps.append(self)
         sweep(self)
 
     monkeypatch.setattr(notify, "ABSENCES", 3)
-    monkeypatch.setattr(Notices, "_sweep", counted)
+    monkeypatch.setattr(KernelInvalidator, "_sweep", counted)
     absent = kernel.notices.absent
     assert [absent(directory, b"a", 10.0) for directory in (7, 8, 8, 9)] == [10.0] * 4
     assert [absent(7, name, 10.0) for name in (b"b", b"c", b"d")] == [0.0] * 3

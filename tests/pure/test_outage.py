@@ -12,8 +12,8 @@ import trio.testing
 from cometfs import errors, lease
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import Inodes
-from cometfs.mountstate.limits import Patience
-from cometfs.mountstate.stale_if_error import Outage
+from cometfs.mountstate.limits import RequestLimiter
+from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.nodes import Content, Node, Opened
 from cometfs.vfs.schema.declaration import At, Dir, File
 
@@ -35,8 +35,8 @@ class Stage:
         self.inodes.remember(self.run)
         self.file = self.inodes.child(self.run, OUTPUT)
         self.inodes.remember(self.file)
-        self.patience = Patience(DEADLINE, room)
-        self.outage = Outage(self, self.handles, self, self.patience)  # type: ignore[arg-type]
+        self.limiter = RequestLimiter(DEADLINE, room)
+        self.outage = StaleIfError(self, self.handles, self, self.limiter)  # type: ignore[arg-type]
 
     def fail(self) -> object:
         raise errors.Unreachable("no route")
@@ -106,7 +106,7 @@ async def test_where_too_many_wait_it_is_told_at_once(autojump_clock: trio.testi
     """A server that stalls is what makes them wait."""
     stage = Stage(room=0)
     _, opened = stage.follow()
-    with stage.patience.limit(0):
+    with stage.limiter.limit(0):
         assert await stage.outage.open(stage.file) is opened
     assert stage.asked == 0
 

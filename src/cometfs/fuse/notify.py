@@ -48,7 +48,7 @@ SWEEP_EVERY = 1.0
 """Seconds between two looks at which of them have run out: each takes some milliseconds."""
 
 
-class Notices:
+class KernelInvalidator:
     """The names that the kernel knows. Each that it may remember as absent is in `_absent`, where it matters."""
 
     def __init__(self) -> None:

@@ -15,17 +15,17 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
-from cometfs.fuse.notify import Notices
-from cometfs.fuse.readonly import Refusals, is_touch, refuse, runs, writes
+from cometfs.fuse.notify import KernelInvalidator
+from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.mountstate.follow import Live
+from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
-from cometfs.mountstate.invalidate import Refresh
-from cometfs.mountstate.limits import Patience
-from cometfs.mountstate.revalidate import Standing
-from cometfs.mountstate.stale_if_error import Outage
+from cometfs.mountstate.invalidate import Invalidation
+from cometfs.mountstate.limits import RequestLimiter
+from cometfs.mountstate.revalidate import Revalidator
+from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Content, Listing
 from cometfs.vfs.schema import names
@@ -37,37 +37,37 @@ ATTRIBUTE = b"user.comet."
 """How extended attributes begin that tell where a file comes from."""
 
 
-class Operations(Refusals):
+class Operations(ReadOnlyOperations):
     """What the kernel asks of a mounted tree."""
 
-    def __init__(self, vfs: Vfs, patience: Patience) -> None:
+    def __init__(self, vfs: Vfs, limiter: RequestLimiter) -> None:
         super().__init__()
-        self.patience = patience
+        self.limiter = limiter
         self._vfs = vfs
-        self.notices = Notices()
-        self._inodes = Inodes(vfs.root, lambda inode: self.notices.invalidate_attrs(inode.number))
-        self._standing = Standing(vfs, self._inodes, patience)
+        self.invalidator = KernelInvalidator()
+        self._inodes = Inodes(vfs.root, lambda inode: self.invalidator.invalidate_attrs(inode.number))
+        self._revalidator = Revalidator(vfs, self._inodes, limiter)
         self._handles = Handles()
-        self.live = Live(vfs, self._inodes, self._handles, self._standing, self.notices.invalidate_attrs)
-        self._outage = Outage(vfs, self._handles, self._standing, patience)
-        self._refresh = Refresh(vfs, self._inodes, self._handles, self.live, self.notices)
-        self._replies = Replies(vfs, self._inodes, self._handles, self.live, self.notices)
+        self.follower = Follower(vfs, self._inodes, self._handles, self._revalidator, self.invalidator.invalidate_attrs)
+        self._stale = StaleIfError(vfs, self._handles, self._revalidator, limiter)
+        self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
+        self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
 
     async def run(self) -> None:
         """What goes on between requests; until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.live.run)
+            nursery.start_soon(self.follower.run)
             nursery.start_soon(self._inodes.run)
 
     def _place_at_hand(self, number: InodeT) -> Inode | None:
         """The inode, where it is known whether it still stands for what it stood for. Raises Stale."""
         place = self._inodes.at(number)
-        return place if self._standing.holds(place) else None
+        return place if self._revalidator.is_fresh(place) else None
 
     async def _place(self, number: InodeT) -> Inode:
         """The same, where somebody must be asked."""
         place = self._inodes.at(number)
-        await self._standing.look(place)
+        await self._revalidator.revalidate(place)
         return place
 
     def _lookup_at_hand(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
@@ -84,17 +84,17 @@ class Operations(Refusals):
 
     @handler_after(_lookup_at_hand)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
-        with self.notices.looking_up(parent_inode):
+        with self.invalidator.looking_up(parent_inode):
             parent = await self._place(parent_inode)
             try:
-                return self._replies.entry(parent, *await self._outage.child(parent, names.decoded(name)))
+                return self._replies.entry(parent, *await self._stale.child(parent, names.decoded(name)))
             except NoSuchEntry as error:
                 return self._replies.absence(parent, name, error.lease)
 
     def _getattr_at_hand(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
         place = self._inodes.at(inode)
         is_open = self._handles.opened(place) is not None
-        if self.live.is_due(place) if is_open else not self._standing.holds(place):
+        if self.follower.is_due(place) if is_open else not self._revalidator.is_fresh(place):
             return None
         seen = self._vfs.glance(place.node)
         return None if seen.size is None and not is_open else self._replies.attributes(place, seen)
@@ -104,9 +104,9 @@ class Operations(Refusals):
         place = self._inodes.at(inode)
         if self._handles.opened(place) is not None:
             # Who has it open has one version of it, whatever happens at Comet.
-            await self.live.look(place)
+            await self.follower.look(place)
             return self._replies.attributes(place)
-        await self._standing.look(place)
+        await self._revalidator.revalidate(place)
         directory = place.parent.node if place.parent else None
         return self._replies.attributes(place, await self._vfs.attributes(place.node, directory))
 
@@ -146,7 +146,7 @@ class Operations(Refusals):
     @handler_after(_open_at_hand)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
-        return self._replies.open_file(place, await self._outage.open(place))
+        return self._replies.open_file(place, await self._stale.open(place))
 
     def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
@@ -154,7 +154,7 @@ class Operations(Refusals):
         if not isinstance(opened, Content):
             return None
         if shared.goes_on:
-            if off >= opened.size and self.live.is_due(shared.inode):
+            if off >= opened.size and self.follower.is_due(shared.inode):
                 return None
             self._handles.note_read(fh, min(off + size, opened.size))
         return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
@@ -163,7 +163,7 @@ class Operations(Refusals):
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         shared = self._handles.behind(fh)
         if shared.goes_on:
-            await self.live.look(shared.inode)
+            await self.follower.look(shared.inode)
             self._handles.note_read(fh, min(off + size, shared.opened.size))
         return await shared.opened.read(off, size)  # type: ignore[return-value]
 
@@ -172,12 +172,12 @@ class Operations(Refusals):
         if self._handles.has_more(fh):
             return READABLE
         if poll_handle is not None:
-            self.live.wait(fh, poll_handle, ctx.pid)
+            self.follower.wait(fh, poll_handle, ctx.pid)
         return 0
 
     @at_once
     def release(self, fh: FileHandleT) -> None:
-        self.live.forget(fh)
+        self.follower.forget(fh)
         self._handles.release(fh)
 
     def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
@@ -207,9 +207,9 @@ class Operations(Refusals):
         self._inodes.forget(inode_list)
         self._handles.forget([number for number, _ in inode_list])
         gone = [number for number, _ in inode_list if number not in self._inodes]
-        self.notices.forget(gone)
+        self.invalidator.forget(gone)
         self._replies.forget(gone)
-        self._standing.forget(gone)
+        self._revalidator.forget(gone)
 
     @at_once
     def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
@@ -229,7 +229,7 @@ class Operations(Refusals):
 
     def _provenance(self, inode: InodeT) -> dict[str, str]:
         place = self._inodes.at(inode)
-        self._standing.holds(place)
+        self._revalidator.is_fresh(place)
         return self._vfs.provenance(place.node)
 
     @at_once

@@ -17,17 +17,17 @@ from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFi
 
 from cometfs.errors import ReadOnly
 from cometfs.fuse.requests import at_once
-from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.nodes import Attributes
 
 NOW = 2_000_000_000
 """Nanoseconds for which a time counts as that of the request: pyfuse3 does not tell "now" from the same time said."""
 
 
-class Refusals(pyfuse3.Operations):
+class ReadOnlyOperations(pyfuse3.Operations):
     """EROFS for all that makes, moves, takes away or marks something."""
 
-    patience: Patience
+    limiter: RequestLimiter
 
     @at_once
     def create(

@@ -15,8 +15,8 @@ import trio
 from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken
 
 from cometfs.errors import Superseded
-from cometfs.fuse.notify import Notices
-from cometfs.mountstate.follow import Live
+from cometfs.fuse.notify import KernelInvalidator
+from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.revalidate import DOUBTED
@@ -50,12 +50,12 @@ is refused when it is tried, and `access` says so before."""
 class Replies:
     """Makes replies of what the tree says, and takes note of what the kernel knows then."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, notices: Notices) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: KernelInvalidator) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
-        self._live = live
-        self._notices = notices
+        self._follower = follower
+        self._invalidator = invalidator
         self._owner = (os.getuid(), os.getgid())
         self._shrunk: set[int] = set()
         """Inodes that the kernel was once told to be longer than later. It may take them for that still: it drops
@@ -77,7 +77,7 @@ class Replies:
         """An entry that says that there is none, which the kernel remembers."""
         reply = EntryAttributes()
         reply.st_ino = pyfuse3.InodeT(0)
-        reply.entry_timeout = self._notices.absent(parent.number, name, min(LONGEST, lease))
+        reply.entry_timeout = self._invalidator.absent(parent.number, name, min(LONGEST, lease))
         return reply
 
     def entries(self, opened: OpenDir, start: int, token: ReaddirToken) -> None:
@@ -108,7 +108,7 @@ class Replies:
         The kernel then looks the name up again, and is told of another inode.
         """
         shared = self._handles.shared(inode)
-        if shared is not None and shared.opened is not opened and not self._live.take(shared, opened):
+        if shared is not None and shared.opened is not opened and not self._follower.take(shared, opened):
             raise Superseded(f"{inode.node.name} is open in a former version")
         shown = opened if shared is None else shared.opened
         handle, paged = self._handles.share(inode, opened)
@@ -117,7 +117,7 @@ class Replies:
             paged = self._push(inode, shown, paged, resized)
         if resized:
             # The kernel asks for the attributes again before it reads, and then learns the size of these very bytes.
-            self._notices.invalidate_attrs(inode.number)
+            self._invalidator.invalidate_attrs(inode.number)
         # What grows is read past the kernel's pages: its last one would have zeros where the next bytes will be.
         return FileInfo(fh=handle, keep_cache=paged, direct_io=not self._handles.is_paged(handle))
 

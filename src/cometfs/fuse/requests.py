@@ -24,7 +24,7 @@ from cometfs.errors import (
     Superseded,
 )
 from cometfs.fuse.errnos import errno_of
-from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.limits import RequestLimiter
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superse
 
 
 P = ParamSpec("P")
-S = TypeVar("S", bound="HasPatience")
+S = TypeVar("S", bound="HasLimiter")
 T = TypeVar("T")
 
 
-class HasPatience(Protocol):
+class HasLimiter(Protocol):
     """What a class of handlers must offer."""
 
-    patience: Patience
+    limiter: RequestLimiter
 
 
 def handler(
@@ -77,7 +77,7 @@ def handler_after(
                     return found
                 pid = _pid(args)
                 CALLER.set(Caller(pid))
-                with self.patience.limit(pid):
+                with self.limiter.limit(pid):
                     return await handle(self, *args, **kwargs)
             except Exception as error:
                 raise _refusal(handle.__name__, error) from None

@@ -28,7 +28,7 @@ from cometfs.fuse.occupants import Occupant, occupants
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.writable import WritableOperations
-from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 
 TASKS = 400
@@ -226,8 +226,8 @@ async def serve(
     """
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
     limit_files()
-    patience = Patience(deadline, ROOM)
-    operations = WritableOperations(vfs, patience) if vfs.writing.rw else Operations(vfs, patience)
+    limiter = RequestLimiter(deadline, ROOM)
+    operations = WritableOperations(vfs, limiter) if vfs.writing.rw else Operations(vfs, limiter)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
     # And not "ro": the kernel itself would refuse `touch`, by which somebody asks again.
     options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
@@ -235,21 +235,21 @@ async def serve(
     _init(operations, mountpoint, options)
     try:
         opened = descriptors() - others
-        operations.notices.descriptor = max(opened, default=-1)
+        operations.invalidator.descriptor = max(opened, default=-1)
         with looking_first(opened):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(patience.watch)
+                nursery.start_soon(limiter.watch)
                 nursery.start_soon(operations.run)
-                nursery.start_soon(_answer, patience, nursery)
+                nursery.start_soon(_answer, limiter, nursery)
                 await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
                 task_status.started()
     finally:
-        operations.notices.close()
+        operations.invalidator.close()
         pyfuse3.close(unmount=True)
         operations.close()
 
 
-async def _answer(patience: Patience, nursery: trio.Nursery) -> None:
+async def _answer(limiter: RequestLimiter, nursery: trio.Nursery) -> None:
     """Answers until somebody unmounts it from outside; where it is cancelled, those who wait are answered first.
 
     As long as a lookup is not, the kernel keeps its directory locked, and neither who waits for that lock nor who asked
@@ -268,5 +268,5 @@ async def _answer(patience: Patience, nursery: trio.Nursery) -> None:
             await trio.sleep_forever()
         finally:
             with trio.move_on_after(ENDING, shield=True):
-                await patience.end()
+                await limiter.end()
             answering.cancel()

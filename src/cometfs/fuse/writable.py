@@ -21,7 +21,7 @@ from cometfs.fuse.procfs import still_holds
 from cometfs.fuse.readonly import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
 from cometfs.mountstate.inodes import Inode
-from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.schema import names
 from cometfs.vfs.writeback.dirty_file import Draft
@@ -33,8 +33,8 @@ NOREPLACE = 1
 class WritableOperations(Operations):
     """What the kernel asks of a mounted tree a part of which is writable."""
 
-    def __init__(self, vfs: Vfs, patience: Patience) -> None:
-        super().__init__(vfs, patience)
+    def __init__(self, vfs: Vfs, limiter: RequestLimiter) -> None:
+        super().__init__(vfs, limiter)
         self._writing = vfs.writing
         self._writers: dict[int, tuple[Inode, int]] = {}
         """The file and the process that opened it, by handle, of those that were opened to write."""
@@ -50,7 +50,7 @@ class WritableOperations(Operations):
             if flags & os.O_TRUNC:
                 self._draft(reply.fh).resize(0)
             # The kernel's own idea of the size may be one that could not be stored.
-            self.notices.invalidate_attrs(place.number)
+            self.invalidator.invalidate_attrs(place.number)
         return reply
 
     @handler
@@ -70,7 +70,7 @@ class WritableOperations(Operations):
         try:
             return self._draft(fh).write(off, buf)
         except TooBig:
-            self.notices.invalidate_attrs(self._writers[fh][0].number)
+            self.invalidator.invalidate_attrs(self._writers[fh][0].number)
             raise
 
     @handler
@@ -92,7 +92,7 @@ class WritableOperations(Operations):
     async def release(self, fh: FileHandleT) -> None:
         """After the last close: nobody hears of an error any more but the log."""
         if fh not in self._writers:
-            self.live.forget(fh)
+            self.follower.forget(fh)
             self._handles.release(fh)
             return
         inode, _ = self._writers.pop(fh)
@@ -179,7 +179,7 @@ class WritableOperations(Operations):
         try:
             await draft.save()
         finally:
-            self.notices.invalidate_attrs(inode.number)
+            self.invalidator.invalidate_attrs(inode.number)
 
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
         opened = self._draft(fh) if fh in self._writers else self._handles.opened(place)

@@ -20,7 +20,7 @@ from cometfs.lease import MISSING
 from cometfs.mountstate.handles import Handles, Shared
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.kernel import Waker
-from cometfs.mountstate.revalidate import Standing
+from cometfs.mountstate.revalidate import Revalidator
 from cometfs.vfs.engine.files import may_change
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Opened
@@ -37,7 +37,7 @@ BREATH = 0.2
 """Seconds between two looks at least, for a program that waits in poll(2)."""
 
 
-class Live:
+class Follower:
     """Keeps the snapshots of open files up to date.
 
     A handle is in `_polled` iff a program asked to be woken and was not yet; an inode is in `_followed` iff a task
@@ -45,12 +45,12 @@ class Live:
     """
 
     def __init__(
-        self, vfs: Vfs, inodes: Inodes, handles: Handles, standing: Standing, invalidate_attrs: Callable[[int], None]
+        self, vfs: Vfs, inodes: Inodes, handles: Handles, revalidator: Revalidator, invalidate_attrs: Callable[[int], None]
     ) -> None:
-        """`standing`: knows whether a run has ended meanwhile. `invalidate_attrs`: has an inode's attributes asked for
+        """`revalidator`: knows whether a run has ended meanwhile. `invalidate_attrs`: has an inode's attributes asked for
         again."""
         self._vfs = vfs
-        self._standing = standing
+        self._revalidator = revalidator
         self._invalidate_attrs = invalidate_attrs
         self._inodes = inodes
         self._handles = handles
@@ -68,7 +68,7 @@ class Live:
         shared = self._handles.shared(inode)
         if shared is None or shared.parted:
             return False
-        known = self._standing.follows(inode, goes_on=shared.goes_on)
+        known = self._revalidator.follows(inode, goes_on=shared.goes_on)
         if known and not (shared.opened.grows or may_change(inode.node)):
             return False
         fresh = self._vfs.files.open_at_hand(inode.node) if known else None
@@ -92,7 +92,7 @@ class Live:
                 fresh = await self._vfs.files.open(inode.node)
             except CometFSError as error:
                 log.info("%s is shown as it was: %s", inode.node.name, error)
-                gone = isinstance(error, NotFound) and self._standing.is_gone(inode)
+                gone = isinstance(error, NotFound) and self._revalidator.is_gone(inode)
                 self._rest(inode, MISSING if gone else REST)
                 return
             # It may have been closed meanwhile.
@@ -106,7 +106,7 @@ class Live:
         """Whether its run goes on."""
         shared = self._handles.shared(inode)
         if shared is not None:
-            await self._standing.follow(inode, goes_on=shared.goes_on)
+            await self._revalidator.follow(inode, goes_on=shared.goes_on)
 
     def hurry(self, inode: Inode) -> None:
         """The next look asks, whatever the last one brought."""

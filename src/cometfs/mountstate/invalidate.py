@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import trio
 
-from cometfs.mountstate.follow import Live
+from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.kernel import Entry, Invalidator
@@ -23,14 +23,14 @@ from cometfs.vfs.schema.declaration import Dir, File
 T = TypeVar("T")
 
 
-class Refresh:
+class Invalidation:
     """Forgets, in the tree and in the kernel."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, live: Live, invalidator: Invalidator) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: Invalidator) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
-        self._live = live
+        self._follower = follower
         self._invalidator = invalidator
 
     async def __call__(self, inode: Inode) -> None:
@@ -57,7 +57,7 @@ class Refresh:
             return False
         shared = self._handles.shared(inode)
         if shared is not None and shared.goes_on:
-            self._live.hurry(inode)
+            self._follower.hurry(inode)
             return False
         self._inodes.part(inode.parent, inode.node.name, inode)
         return True

@@ -40,7 +40,7 @@ class _Wait:
         self.scope.cancel()
 
 
-class Patience:
+class RequestLimiter:
     """How long requests may wait, and how many. A wait is in `_waits` iff its request is being handled."""
 
     def __init__(self, deadline: float, room: int) -> None:
@@ -56,7 +56,7 @@ class Patience:
         return min(BRIEF, self.deadline / 4)
 
     @property
-    def is_out(self) -> bool:
+    def saturated(self) -> bool:
         """Whether so many wait that one more must do with what is at hand."""
         return len(self._waits) >= self._room
 
@@ -69,7 +69,7 @@ class Patience:
         """
         if self._ended:
             raise Interrupted("the mount ends")
-        patience = 0.0 if self.is_out else self.deadline
+        patience = 0.0 if self.saturated else self.deadline
         with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
             wait = _Wait(pid, scope)
             self._waits.add(wait)

@@ -17,7 +17,7 @@ import trio
 
 from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
 from cometfs.mountstate.inodes import Inode, Inodes
-from cometfs.mountstate.limits import Patience
+from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Listing, declared
 
@@ -37,27 +37,27 @@ GONE = -1.0
 """In place of a time: it stood for nothing when it was last looked at, and the kernel was told."""
 
 
-class Standing:
+class Revalidator:
     """Looks at inodes. `_unanswered` has a directory's number iff the kernel knows it and its listing could not be had
     when it was last asked for, and the moment from which on it is worth asking again."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, patience: Patience) -> None:
+    def __init__(self, vfs: Vfs, inodes: Inodes, limiter: RequestLimiter) -> None:
         self._vfs = vfs
         self._inodes = inodes
-        self._patience = patience
+        self._limiter = limiter
         self._unanswered: dict[int, float] = {}
 
-    def holds(self, inode: Inode) -> bool:
-        """Whether it is known to stand for its node, which is then the one of now; False where `look` must ask.
+    def is_fresh(self, inode: Inode) -> bool:
+        """Whether it is known to stand for its node, which is then the one of now; False where `revalidate` must ask.
 
         Raises Gone.
         """
         if inode.until > trio.current_time():
             return True
         parent = cast(Inode, inode.parent)
-        return self.holds(parent) and (self._is_declared(inode, parent) or self._is_listed(inode, parent))
+        return self.is_fresh(parent) and (self._is_declared(inode, parent) or self._is_listed(inode, parent))
 
-    async def look(self, inode: Inode) -> bool:
+    async def revalidate(self, inode: Inode) -> bool:
         """The same, asked for where it must be; False where nobody answered: what is at hand is all there is then.
 
         Raises Gone.
@@ -65,7 +65,7 @@ class Standing:
         if inode.until > trio.current_time():
             return True
         parent = cast(Inode, inode.parent)
-        known = await self.look(parent)
+        known = await self.revalidate(parent)
         if self._is_declared(inode, parent):
             return known
         if self._is_listed(inode, parent):
@@ -78,7 +78,7 @@ class Standing:
         return listing is not None
 
     def follows(self, inode: Inode, *, goes_on: bool) -> bool:
-        """The same as `holds` for a file that is open, which stays what it was: False where more is to be learned of
+        """The same as `is_fresh` for a file that is open, which stays what it was: False where more is to be learned of
         its experiment, of one that has ended only if what is added can be shown (`goes_on`)."""
         at, parent = inode.node.at, inode.parent
         if at.experiment is None or parent is None:
@@ -86,7 +86,7 @@ class Standing:
         if at.version and not goes_on and inode.until != DOUBTED:
             return True  # of what has ended nobody asks; but a listing may have told of it anew
         try:
-            return self.holds(parent) and (parent.node.at.version == at.version or self.holds(inode))
+            return self.is_fresh(parent) and (parent.node.at.version == at.version or self.is_fresh(inode))
         except Gone:
             return True
 
@@ -96,9 +96,9 @@ class Standing:
             return
         try:
             parent = cast(Inode, inode.parent)
-            await self.look(parent)
+            await self.revalidate(parent)
             if parent.node.at.version != inode.node.at.version:
-                await self.look(inode)
+                await self.revalidate(inode)
         except Gone:
             return  # for its handles it stays what it was
 
@@ -145,10 +145,10 @@ class Standing:
     async def _listing(self, inode: Inode, parent: Inode) -> Listing | None:
         """The listing that tells; None where it cannot be had in time."""
         before = self._unanswered.get(parent.number)
-        if self._patience.is_out or (before is not None and before > trio.current_time()):
+        if self._limiter.saturated or (before is not None and before > trio.current_time()):
             return None
-        wait = self._patience.brief if before is None else AGAIN
-        # Also where who asks has less patience: the next one need not lose his.
+        wait = self._limiter.brief if before is None else AGAIN
+        # Also where who asks has less limiter: the next one need not lose his.
         until = min(trio.current_time() + wait, trio.current_effective_deadline())
         try:
             with trio.move_on_after(wait):

@@ -15,8 +15,8 @@ import trio
 from cometfs.errors import CometFSError, Throttled, Unintelligible, Unreachable
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import Inode
-from cometfs.mountstate.limits import Patience
-from cometfs.mountstate.revalidate import Standing
+from cometfs.mountstate.limits import RequestLimiter
+from cometfs.mountstate.revalidate import Revalidator
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node, Opened
 
@@ -28,19 +28,19 @@ PART = 0.5
 """Of the deadline: how long who opens a followed file waits for what it is now. The manual names it."""
 
 
-class Outage:
+class StaleIfError:
     """Asks, and answers with what was true last where a program follows the file and no answer comes."""
 
-    def __init__(self, vfs: Vfs, handles: Handles, standing: Standing, patience: Patience) -> None:
+    def __init__(self, vfs: Vfs, handles: Handles, revalidator: Revalidator, limiter: RequestLimiter) -> None:
         self._vfs = vfs
         self._handles = handles
-        self._standing = standing
-        self._patience = patience
+        self._revalidator = revalidator
+        self._limiter = limiter
 
     async def open(self, inode: Inode) -> Opened:
         """What a file is now; what it was, where others follow it and nobody says in half of the deadline."""
         return await self._or_last(
-            lambda: self._vfs.files.open(inode.node), lambda: self._followed(inode), self._patience.deadline * PART
+            lambda: self._vfs.files.open(inode.node), lambda: self._followed(inode), self._limiter.deadline * PART
         )
 
     async def child(self, parent: Inode, name: str) -> tuple[Node, float]:
@@ -48,7 +48,7 @@ class Outage:
         return await self._or_last(
             lambda: self._vfs.listings.child(parent.node, name),
             lambda: self._leading(parent, name),
-            self._patience.brief,
+            self._limiter.brief,
         )
 
     def _followed(self, inode: Inode) -> Opened | None:
@@ -58,7 +58,7 @@ class Outage:
     def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
         """What a name stood for last, if a followed file is it or lies below it."""
         inode = (parent.children or {}).get(name)
-        if inode is None or self._standing.is_gone(inode):
+        if inode is None or self._revalidator.is_gone(inode):
             return None
         followed = (one for one in self._handles.inodes() if self._followed(one) is not None)
         return (inode.node, 0.0) if any(one.is_within(inode) for one in followed) else None
@@ -68,7 +68,7 @@ class Outage:
         was = last()
         if was is None:
             return await ask()
-        if self._patience.is_out:
+        if self._limiter.saturated:
             return was
         failed: CometFSError | None = None
         with trio.move_on_after(seconds):
