@@ -24,10 +24,10 @@ from cometfs._version import __version__
 from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.memory import Memory
 from cometfs.cache.persistent.account_lock import AccountLock
-from cometfs.cache.persistent.blobs import Library
-from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import Index
-from cometfs.cache.persistent.writebehind import Keeper
+from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
@@ -37,7 +37,7 @@ from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unre
 from cometfs.fuse import session
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.keys import owner_of
 from cometfs.vfs.layout import tree
@@ -117,21 +117,21 @@ async def open_vfs(
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
-            index = library = keeper = None
+            index = blobs = writebehind = None
             if cache is not None:
                 index = Index(cache.folder)
                 ending.callback(index.close)
                 await trio.to_thread.run_sync(index.open)
-                room = Room(index, cache.size)
-                library = Library(index, room)
-                keeper = Keeper(index, room, library)
-                writing.start_soon(keeper.run)
-            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, library)
+                room = Evictor(index, cache.size)
+                blobs = BlobStore(index, room)
+                writebehind = WriteBehind(index, room, blobs)
+                writing.start_soon(writebehind.run)
+            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
             try:
-                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), keeper)
+                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
                 spare = budget.spare if budget else lambda _urgency: True
-                answers = Answers(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
+                answers = AnswerResolver(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
                 yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)
             finally:
                 loads.cancel_scope.cancel()

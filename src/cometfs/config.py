@@ -245,14 +245,14 @@ def _is_ours(folder: Path) -> bool:
     return {folder.lstat().st_uid, folder.stat().st_uid} == {os.geteuid()}
 
 
-class Account(NamedTuple):
+class CachedAccount(NamedTuple):
     """Whose answers are kept in a folder: the server as far as it is known, and the folder."""
 
     server: str
     folder: Path
 
 
-def accounts(cache_dir: Path | None, url: str | None = None) -> list[Account]:
+def accounts(cache_dir: Path | None, url: str | None = None) -> list[CachedAccount]:
     """The accounts that something is kept of, or those of one server. Raises SetupError."""
     caches = cache_path(cache_dir)
     wanted = None if url is None else parse_address(url).root
@@ -262,7 +262,7 @@ def accounts(cache_dir: Path | None, url: str | None = None) -> list[Account]:
         return []
     except OSError as error:
         raise SetupError(f"cannot read {caches}: {error.strerror}") from error
-    found = [Account(_server_of(folder), folder) for folder in folders]
+    found = [CachedAccount(_server_of(folder), folder) for folder in folders]
     return [account for account in found if wanted in (None, account.server)]
 
 

@@ -19,7 +19,7 @@ from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.layout import PROJECT
 from cometfs.vfs.layout.experiment import EXPERIMENT
-from cometfs.vfs.schema.declaration import Dir, Each, eaches_of
+from cometfs.vfs.schema.declaration import Dir, ForEach, for_eaches_of
 from cometfs.vfs.sources.experiment import PROJECT_NAMES
 from tests.asgi.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
@@ -32,7 +32,7 @@ def rows(body: bytes) -> list[list[str]]:
 
 def test_the_names_that_no_experiment_can_have_are_declared() -> None:
     """What stands in a project's directory is reserved, so that no experiment changes its name for it."""
-    fixed = {entry.name for entry in PROJECT.entries if not isinstance(entry, Each)}
+    fixed = {entry.name for entry in PROJECT.entries if not isinstance(entry, ForEach)}
     assert fixed <= PROJECT_NAMES
 
 
@@ -64,7 +64,7 @@ def test_a_table_made_of_json_has_one_suffix(logged: list[str], shown: list[str]
     rows = [{"fileName": name, "step": 1, "assetId": letter * 32} for name, letter in zip(logged, "ab", strict=False)]
     for directory in ("curves", "confusion-matrix", "histograms"):
         entry = next(one for one in EXPERIMENT.entries if isinstance(one, Dir) and one.name == directory)
-        assert ["/".join(path) for path in eaches_of(entry)[0].names(rows)] == shown
+        assert ["/".join(path) for path in for_eaches_of(entry)[0].names(rows)] == shown
 
 
 async def test_images_bear_their_step_and_a_suffix(vfs: Vfs) -> None:

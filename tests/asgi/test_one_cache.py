@@ -22,7 +22,7 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.keys import questions_of
 from cometfs.vfs.layout import tree
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import At, Dir, Link, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Dir, Link, Source, Stream
 from cometfs.vfs.sources import experiment, versioned
 from tests.asgi.conftest import BASELINE, Wire, at, read
 
@@ -141,7 +141,7 @@ def test_questions_bring_nothing_along() -> None:
 
 def test_a_version_that_is_registered_again_has_a_key_of_its_own() -> None:
     """Its files are told with its row."""
-    model = At("http://comet", 0.0, ("ws", "model"), "ws", item="model")
+    model = Context("http://comet", 0.0, ("ws", "model"), "ws", item="model")
     rows = [{"version": "1.0.0", "experimentModel": None, "assets": [{"assetId": asset}]} for asset in ("a", "b")]
     first, second = (versioned.at_version(model, row) for row in rows)
     assert first.key == second.key

@@ -19,7 +19,7 @@ from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.answers import prefetch
 from cometfs.vfs.answers import resolver as answers_module
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine import invalidation as refresh_module
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
@@ -258,10 +258,10 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
             node, *above = await chain(vfs, f"{path}/views")
             await vfs.refresh(node, above)
             await vfs.listings.children(above[0])
-            vfs._answers.warmer.renew(experiment.EXPERIMENTS, node.at)
-        warmer, left = vfs._answers.warmer, vfs.refresh._left
+            vfs._answers.prefetcher.renew(experiment.EXPERIMENTS, node.at)
+        prefetcher, left = vfs._answers.prefetcher, vfs.refresh._left
         assert 0 < len(left) <= left.currsize <= 40
-        assert [len(one) for one in (warmer._weights, warmer._believed, warmer._renewing)] == [1, 1, 1]
+        assert [len(one) for one in (prefetcher._weights, prefetcher._trusted, prefetcher._renewing)] == [1, 1, 1]
         assert [await read(vfs, f"{path}/experiments.csv") for path in paths] == before
 
 
@@ -276,9 +276,9 @@ ASKING: ContextVar[Source | None] = ContextVar("ASKING", default=None)
 async def test_every_question_says_what_it_is_made_of(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole sample is read, and who asked whom is held against the declaration."""
     made: set[tuple[Source, Any]] = set()
-    ask, body = Answers._ask, answers_module._Asking.body
+    ask, body = AnswerResolver._ask, answers_module._Question.body
 
-    async def noted(self: Answers, key: Any, source: Source, at: Any) -> Any:
+    async def noted(self: AnswerResolver, key: Any, source: Source, at: Any) -> Any:
         outer = ASKING.get()
         if outer is not None:
             made.add((outer, source))
@@ -294,8 +294,8 @@ async def test_every_question_says_what_it_is_made_of(vfs: Vfs, monkeypatch: pyt
         made.add((outer, stream))
         return await body(self, stream, at, most)
 
-    monkeypatch.setattr(Answers, "_ask", noted)
-    monkeypatch.setattr(answers_module._Asking, "body", noted_body)
+    monkeypatch.setattr(AnswerResolver, "_ask", noted)
+    monkeypatch.setattr(answers_module._Question, "body", noted_body)
     await _read_all(vfs, vfs.root)
     assert len(made) > 15
     undeclared = {

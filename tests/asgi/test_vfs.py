@@ -338,7 +338,7 @@ async def test_bytes_that_change_get_a_new_time(vfs: Vfs, wire: Wire, autojump_c
 async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its nodes are made in a thread; here that waits for a task, which could not run otherwise."""
     others_ran = threading.Event()
-    made = nodes.grow
+    made = nodes.build
 
     def slow(*arguments: Any) -> Any:
         assert others_ran.wait(60), "nobody else had a turn"

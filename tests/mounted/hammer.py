@@ -17,10 +17,10 @@ import trio
 
 from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.persistent import writebehind
-from cometfs.cache.persistent.blobs import Library
-from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import Index
-from cometfs.cache.persistent.writebehind import Keeper
+from cometfs.cache.persistent.writebehind import WriteBehind
 
 KEYS = 60
 
@@ -55,7 +55,7 @@ async def read_body(bodies: Bodies, number: int) -> bool:
     return read == content("body", number)
 
 
-def read_answer(kept: Keeper, number: int) -> bool:
+def read_answer(kept: WriteBehind, number: int) -> bool:
     """Whether an answer is right, or none."""
     found = kept.recall(("answer", number))
     if found is None:
@@ -68,9 +68,9 @@ async def main(folder: Path, budget: int, rounds: int) -> None:
     writebehind.FLUSH = 0.001
     index = Index(folder)
     index.open()
-    room = Room(index, budget)
-    library = Library(index, room)
-    kept = Keeper(index, room, library)
+    room = Evictor(index, budget)
+    library = BlobStore(index, room)
+    kept = WriteBehind(index, room, library)
     async with trio.open_nursery() as loads:
         loads.start_soon(kept.run)
         bodies = Bodies(loads, 0, folder, library)

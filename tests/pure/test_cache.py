@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from cometfs.cache.downloads.downloads import NEARLY_DONE, Bodies
-from cometfs.cache.memory import FEW, SWEEP, Held, Memory
+from cometfs.cache.memory import FEW, SWEEP, CacheEntry, Memory
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store, with_items_of
 from cometfs.errors import NotFound, Unreachable
@@ -118,9 +118,9 @@ async def test_memory_stays_within_its_budget_and_drops_the_least_recently_used(
     """The one that was read again survives."""
     memory = Memory(300)
     for key in "abc":
-        memory.put(key, Held(key, trio.current_time() + 60, 100))
+        memory.put(key, CacheEntry(key, trio.current_time() + 60, 100))
     memory.get("a")
-    memory.put("d", Held("d", trio.current_time() + 60, 100))
+    memory.put("d", CacheEntry("d", trio.current_time() + 60, 100))
     assert [key for key in "abcd" if memory.get(key)] == ["a", "c", "d"]
 
 
@@ -133,8 +133,8 @@ async def test_what_is_dropped_of_one_owner_costs_no_look_at_what_is_of_others()
         return key != "a3"
 
     for key in ("a1", "b1", "a2", "a3"):
-        memory.put(key, Held(key, trio.current_time() + 60, 75))
-    memory.put("c1", Held("c1", trio.current_time() + 60, 75))
+        memory.put(key, CacheEntry(key, trio.current_time() + 60, 75))
+    memory.put("c1", CacheEntry("c1", trio.current_time() + 60, 75))
     assert memory.get("a1") is None
     memory.drop_all(which, ["a", "d"])
     assert sorted(looked) == ["a2", "a3"]
@@ -147,7 +147,7 @@ async def test_all_that_is_of_one_owner_is_found_however_much_it_is() -> None:
     """And nothing is left of him when it has gone."""
     memory = Memory(1 << 20, owner=lambda key: str(key)[0])
     for key in ("b1", *(f"a{number}" for number in range(3 * FEW))):
-        memory.put(key, Held(key, trio.current_time() + 60, 1))
+        memory.put(key, CacheEntry(key, trio.current_time() + 60, 1))
     memory.drop("a1")
     memory.drop_all(lambda _key: True, ["a"])
     assert memory.all_keys() == ["b1"]
@@ -158,12 +158,12 @@ async def test_memory_lets_go_of_what_has_ended(autojump_clock: trio.testing.Moc
     """It is not given any more at once, and takes no room soon after: a mount that nobody uses is small again."""
     memory = Memory(1000)
     for key in "ab":
-        memory.put(key, Held(key, trio.current_time() + 60, 400))
+        memory.put(key, CacheEntry(key, trio.current_time() + 60, 400))
     await trio.sleep(61)
     assert memory.get("a") is None
     assert memory.last("a") is not None
     await trio.sleep(2 * SWEEP)
-    memory.put("c", Held("c", trio.current_time() + 60, 1))
+    memory.put("c", CacheEntry("c", trio.current_time() + 60, 1))
     assert memory.last("a") is memory.last("b") is None
     assert memory.get("c") is not None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cometfs import API, errors
 from cometfs.fuse.errnos import ERRNOS
 from cometfs.vfs.layout import tree
-from cometfs.vfs.schema.declaration import Dir, Each, File
+from cometfs.vfs.schema.declaration import Dir, File, ForEach
 from cometfs.vfs.schema.markdown import markdown, words
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_every_method_of_the_sdk_has_a_file() -> None:
 
 def methods(entry: Dir) -> Iterator[str]:
     for child in entry.entries:
-        shown = child.shown if isinstance(child, Each) else (child,)
+        shown = child.shown if isinstance(child, ForEach) else (child,)
         for one in shown:
             if isinstance(one, Dir):
                 yield from methods(one)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cometfs.errors import Unreachable
-from cometfs.vfs.answers.revalidation import LAST, Doubts
-from cometfs.vfs.schema.declaration import At
+from cometfs.vfs.answers.revalidation import LAST, RevalidationSet
+from cometfs.vfs.schema.declaration import Context
 
 
 class Clock:
@@ -18,14 +18,14 @@ class Clock:
         return self.now
 
 
-def at(name: str) -> At:
+def at(name: str) -> Context:
     row: dict[str, Any] = {"experimentKey": name}
-    return At("", 0.0, (name,), experiment=row)
+    return Context("", 0.0, (name,), experiment=row)
 
 
 def test_a_row_is_doubted_until_what_is_true_is_told() -> None:
     """That row alone: one of a listing that came later is believed."""
-    doubts, place = Doubts(Clock()), at("a")
+    doubts, place = RevalidationSet(Clock()), at("a")
     doubts.add(place)
     assert place in doubts
     assert at("a") not in doubts
@@ -37,7 +37,7 @@ def test_a_row_is_doubted_until_what_is_true_is_told() -> None:
 
 def test_what_is_doubted_while_it_is_asked_stays_so() -> None:
     """What is told then may be what was true before."""
-    doubts, place = Doubts(Clock()), at("a")
+    doubts, place = RevalidationSet(Clock()), at("a")
     doubts.add(place)
     with doubts.settled(place):
         doubts.add(place)
@@ -46,7 +46,7 @@ def test_what_is_doubted_while_it_is_asked_stays_so() -> None:
 
 def test_a_question_that_fails_settles_nothing() -> None:
     """It is asked again."""
-    doubts, place = Doubts(Clock()), at("a")
+    doubts, place = RevalidationSet(Clock()), at("a")
     doubts.add(place)
     with pytest.raises(Unreachable), doubts.settled(place):
         raise Unreachable("no network")
@@ -56,7 +56,7 @@ def test_a_question_that_fails_settles_nothing() -> None:
 def test_doubts_of_what_nobody_asks_for_end() -> None:
     """By then the listing has told the row anew; one that was doubted again lasts on."""
     clock = Clock()
-    doubts, places = Doubts(clock), [at(str(number)) for number in range(1000)]
+    doubts, places = RevalidationSet(clock), [at(str(number)) for number in range(1000)]
     for place in places:
         doubts.add(place)
     clock.now = LAST / 2

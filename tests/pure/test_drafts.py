@@ -11,10 +11,10 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.errors import BadName, BadText, Exists, NoSuchEntry, TooBig, Unreachable
-from cometfs.vfs.schema.declaration import Answered
+from cometfs.vfs.schema.declaration import StoreSnapshot
 from cometfs.vfs.sources import kv_store
-from cometfs.vfs.writeback.buffer import Desk
-from cometfs.vfs.writeback.dirty_file import BIGGEST, Draft
+from cometfs.vfs.writeback.buffer import WritebackBuffer
+from cometfs.vfs.writeback.dirty_file import BIGGEST, DirtyFile
 
 
 class Comet:
@@ -24,7 +24,7 @@ class Comet:
         self.values = dict(values)
         self.failing = False
         self.doubts = 0
-        self.desk = Desk(kv_store.WRITER, cast(API, self), self.doubt, lambda: 7.0)
+        self.desk = WritebackBuffer(kv_store.WRITER, cast(API, self), self.doubt, lambda: 7.0)
 
     def doubt(self) -> None:
         self.doubts += 1
@@ -47,8 +47,8 @@ class Comet:
         return self.values.pop(key, None) is not None
 
     @property
-    def answered(self) -> Answered:
-        return Answered(trio.current_time(), {key: value.encode() for key, value in self.values.items()}, {})
+    def answered(self) -> StoreSnapshot:
+        return StoreSnapshot(trio.current_time(), {key: value.encode() for key, value in self.values.items()}, {})
 
 
 @pytest.mark.parametrize("key", ["a", "a/b", "", "%", "%41", "..", "é\n", "a%2Fb", ".k.swp"])
@@ -109,7 +109,7 @@ async def test_what_is_no_text_or_too_big_is_refused() -> None:
 
 
 @pytest.mark.parametrize("refused", [lambda draft: draft.write(BIGGEST, b"x"), lambda draft: draft.resize(BIGGEST + 1)])
-async def test_what_was_refused_in_part_is_refused_whole(refused: Callable[[Draft], object]) -> None:
+async def test_what_was_refused_in_part_is_refused_whole(refused: Callable[[DirtyFile], object]) -> None:
     """The old value is what there is for the next one, who can write; none of it is where there was none."""
     comet = Comet(k="old")
     for key, base in (("k", b"old"), ("l", b"")):
@@ -134,7 +134,7 @@ async def test_an_answer_that_was_asked_before_a_write_does_not_undo_it() -> Non
     await comet.desk.put("k", b"new")
     assert comet.desk.over(before).values == {"k": b"new"}
     comet.values["k"] = "newer"
-    younger = Answered(trio.current_time() + 1, comet.answered.values, {})
+    younger = StoreSnapshot(trio.current_time() + 1, comet.answered.values, {})
     assert comet.desk.over(younger).values == {"k": b"newer"}
 
 

@@ -13,10 +13,10 @@ import trio.testing
 
 from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.memory import Memory
-from cometfs.cache.persistent.blobs import Library
-from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import Index
-from cometfs.cache.persistent.writebehind import DROPS, Keeper
+from cometfs.cache.persistent.writebehind import DROPS, WriteBehind
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.errors import NotFound
@@ -163,20 +163,20 @@ async def process(folder: Path) -> AsyncIterator[tuple[Store, Bodies, Index]]:
     """A mount's hands on the cache of an account."""
     index = Index(folder)
     index.open()
-    room = Room(index, 1 << 30)
-    library = Library(index, room)
-    keeper = Keeper(index, room, library)
+    room = Evictor(index, 1 << 30)
+    blobs = BlobStore(index, room)
+    writebehind = WriteBehind(index, room, blobs)
     async with trio.open_nursery() as writing, trio.open_nursery() as loads:
-        writing.start_soon(keeper.run)
-        bodies = Bodies(loads, 1 << 20, folder, library)
-        yield Store(Memory(1 << 20), Flights(loads), keeper), bodies, index
+        writing.start_soon(writebehind.run)
+        bodies = Bodies(loads, 1 << 20, folder, blobs)
+        yield Store(Memory(1 << 20), Flights(loads), writebehind), bodies, index
         loads.cancel_scope.cancel()
         writing.cancel_scope.cancel()
     bodies.close()
     index.close()
 
 
-class Arriving:
+class ByteStream:
     """A body on its way, that ends when it is told to."""
 
     def __init__(self, content: bytes, gate: trio.Event) -> None:
@@ -192,13 +192,13 @@ class Arriving:
 
 def begin(content: bytes, gate: trio.Event | None = None) -> Callable[[], object]:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Arriving]:
+    async def opened() -> AsyncIterator[ByteStream]:
         await trio.lowlevel.checkpoint()
         if gate is None:
             (ended := trio.Event()).set()
-            yield Arriving(content, ended)
+            yield ByteStream(content, ended)
         else:
-            yield Arriving(content, gate)
+            yield ByteStream(content, gate)
 
     return opened
 

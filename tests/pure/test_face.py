@@ -26,10 +26,10 @@ from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.limits import RequestLimiter, is_dying
 from cometfs.mountstate.revalidate import GONE
 from cometfs.vfs.nodes import Attributes, Content, Node
-from cometfs.vfs.schema.declaration import At, Dir, File
+from cometfs.vfs.schema.declaration import Context, Dir, File
 
 
-def a_lease(_at: At) -> Lease:
+def a_lease(_at: Context) -> Lease:
     return lease.LISTING
 
 
@@ -38,7 +38,7 @@ PLAIN = File("", None)
 
 
 def node(name: str, key: str = "", entry: Dir | File = PLAIN) -> Node:
-    return Node(name, entry, At("http://comet", 0.0, (key or name,)))
+    return Node(name, entry, Context("http://comet", 0.0, (key or name,)))
 
 
 @pytest.fixture

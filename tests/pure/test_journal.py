@@ -574,7 +574,7 @@ def test_a_beat_that_means_nothing_makes_nothing(tmp_path: Path) -> None:
     assert state(served[KEY]) == "running"
 
 
-def test_what_comes_late_finds_its_run_at_hand(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_late_finds_its_run_nowait(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that has just ended is not read again for its last words."""
     served.journal.log(KEY, [point(1)])
     served.journal.end(KEY)

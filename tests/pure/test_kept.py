@@ -17,13 +17,13 @@ import trio.testing
 
 from cometfs import database
 from cometfs.cache.downloads.downloads import Bodies
-from cometfs.cache.persistent.blobs import BLOCK, Library
-from cometfs.cache.persistent.eviction import FLOOR, Disk, Room, first_to_go, too_much
+from cometfs.cache.persistent.blobs import BLOCK, BlobStore
+from cometfs.cache.persistent.eviction import FLOOR, Disk, Evictor, first_to_go, too_much
 from cometfs.cache.persistent.index import FOLDER, GRACE, Index
 from cometfs.cache.persistent.inspection import Findings, clear, look, verify
 from cometfs.cache.persistent.rows import Answer, Changes, KeptBody, Row
 from cometfs.cache.persistent.schema import ANSWERS, BODIES, FORMAT, TOTALS
-from cometfs.cache.persistent.writebehind import Keeper
+from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.errors import Stale
 
 NOON = 1_700_000_000.0
@@ -38,9 +38,9 @@ class Account:
         self.now = NOON
         self.index = Index(folder, lambda: self.now)
         self.index.open()
-        self.room = Room(self.index, budget)
-        self.library = Library(self.index, self.room)
-        self.keeper = Keeper(self.index, self.room, self.library, lambda: self.now)
+        self.room = Evictor(self.index, budget)
+        self.blobs = BlobStore(self.index, self.room)
+        self.writebehind = WriteBehind(self.index, self.room, self.blobs, lambda: self.now)
 
     def write(self, *answers: Answer) -> bool:
         return self.index.write(Changes(answers))
@@ -49,8 +49,8 @@ class Account:
         return Answer(key, value, self.now, self.now + lease)
 
     def settle(self) -> None:
-        """What the keeper writes after half a second."""
-        self.index.write(self.library.changes(Changes()))
+        """What the writebehind writes after half a second."""
+        self.index.write(self.blobs.changes(Changes()))
         self.room.make()
         fresh = self.index.renewed_view()
         if fresh is not None:
@@ -100,7 +100,7 @@ class Source:
 @asynccontextmanager
 async def bodies_of(account: Account) -> AsyncIterator[Bodies]:
     async with trio.open_nursery() as loads:
-        bodies = Bodies(loads, 0, account.index.folder, account.library)
+        bodies = Bodies(loads, 0, account.index.folder, account.blobs)
         yield bodies
     bodies.close()
 
@@ -120,18 +120,18 @@ def files(account: Account) -> list[Path]:
 def test_an_answer_comes_back_until_it_expires(account: Account) -> None:
     """Not a second longer."""
     account.write(account.answer(lease=60))
-    assert account.keeper.recall("k") == (b"v", NOON, NOON + 60)
+    assert account.writebehind.recall("k") == (b"v", NOON, NOON + 60)
     account.now += 60
-    assert account.keeper.recall("k") is None
+    assert account.writebehind.recall("k") is None
 
 
 def test_a_clock_that_was_set_back_makes_no_answer_last(account: Account) -> None:
     """Its age cannot be told any more; a correction of seconds is none."""
     account.write(account.answer(lease=3600))
     account.now -= 30
-    assert account.keeper.recall("k") is not None
+    assert account.writebehind.recall("k") is not None
     account.now -= 86400
-    assert account.keeper.recall("k") is None
+    assert account.writebehind.recall("k") is None
 
 
 @pytest.mark.logs("was damaged on disk")
@@ -142,7 +142,7 @@ def test_a_damaged_answer_is_none_and_goes(account: Account, column: str) -> Non
     with sqlite3.connect(account.index.folder / database.FILE) as db:
         db.execute(f"UPDATE {ANSWERS} SET {column}")
     db.close()
-    assert account.keeper.recall("k" if "key" not in column else "other") is None
+    assert account.writebehind.recall("k" if "key" not in column else "other") is None
     account.index.write(Changes(unsound=account.index.view.unsound))
     assert account.index.totals().answers == 0
 
@@ -179,10 +179,10 @@ def test_a_daemon_of_this_version_makes_way_for_another(account: Account) -> Non
     newer.execute(f"DROP TABLE {ANSWERS}")
     newer.execute("CREATE TABLE answers_78 (key TEXT PRIMARY KEY)")
     newer.execute("PRAGMA user_version=78")
-    assert account.keeper.recall("k") is None
+    assert account.writebehind.recall("k") is None
     account.settle()
     assert not account.write(account.answer())
-    assert account.keeper.recall("k") is None
+    assert account.writebehind.recall("k") is None
     assert newer.execute("SELECT count(*) FROM answers_78").fetchone() == (0,)
     newer.close()
 
@@ -195,8 +195,8 @@ def test_opening_and_reading_wait_for_nobody_who_writes(account: Account, monkey
     writer.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
     other = Account(account.index.folder)
-    assert other.keeper.recall("k") is not None
-    assert other.library.size("none") is None
+    assert other.writebehind.recall("k") is not None
+    assert other.blobs.size("none") is None
     assert time.monotonic() - began < database.PATIENCE / 2
     writer.execute("ROLLBACK")
     writer.close()
@@ -205,16 +205,16 @@ def test_opening_and_reading_wait_for_nobody_who_writes(account: Account, monkey
 
 async def test_what_is_forgotten_while_it_is_written_stays_forgotten(account: Account) -> None:
     """The row may be there for an instant; nobody sees it."""
-    account.keeper.keep("k", b"v", NOON, NOON + 60)
-    due = dict(account.keeper._due)
-    account.keeper.forget("k")
+    account.writebehind.keep("k", b"v", NOON, NOON + 60)
+    due = dict(account.writebehind._due)
+    account.writebehind.forget("k")
     account.write(*[answer for answer in due.values() if answer])
-    account.keeper._forget_due(due, keep_drops=False)
-    assert account.keeper.recall("k") is None
-    await account.keeper._flush()
-    assert account.keeper._due == {}
-    assert account.keeper._bytes == 0
-    assert account.keeper.recall("k") is None
+    account.writebehind._forget_due(due, keep_drops=False)
+    assert account.writebehind.recall("k") is None
+    await account.writebehind._flush()
+    assert account.writebehind._due == {}
+    assert account.writebehind._bytes == 0
+    assert account.writebehind.recall("k") is None
 
 
 def test_totals_are_those_of_the_rows(account: Account) -> None:
@@ -249,23 +249,23 @@ async def test_the_oldest_goes_and_what_is_open_stays(open_account: Callable[...
     for key in "abc":
         await fetch(account, key, key.encode() * 300)
         account.now += 1
-    used = other.library.open("b")
+    used = other.blobs.open("b")
     assert used is not None
     used.file.close()
     other.now = account.now
     other.settle()
     # Nobody has noted yet that this one is used: it would be the first to go.
-    held = other.library.open("a")
+    held = other.blobs.open("a")
     assert held is not None
     await fetch(account, "d", b"d" * 300)
     account.settle()
-    assert [key for key in "abcd" if account.library.size(key)] == ["a", "b", "d"]
+    assert [key for key in "abcd" if account.blobs.size(key)] == ["a", "b", "d"]
     assert len(files(account)) == 3
     held.file.close()
     await fetch(account, "e", b"e" * 1001)
     account.settle()
-    assert account.library.size("e") is None
-    assert account.library.size("d") == 300
+    assert account.blobs.size("e") is None
+    assert account.blobs.size("d") == 300
 
 
 async def test_a_process_that_dies_between_name_and_row_leaves_nothing(account: Account) -> None:
@@ -299,11 +299,11 @@ async def test_a_replaced_body_goes_and_its_reader_reads_on(open_account: Callab
     """Two mounts have fetched the same at once: one row, one file, and each reader his bytes."""
     one, other = open_account(), open_account()
     await fetch(one, "k", b"first")
-    reading = one.library.open("k")
+    reading = one.blobs.open("k")
     assert reading is not None
     file = os.open(other.index.folder, os.O_TMPFILE | os.O_RDWR)
     os.write(file, b"first")
-    assert other.library.adopt("k", file, 5, reading.sums)
+    assert other.blobs.adopt("k", file, 5, reading.sums)
     os.close(file)
     other.settle()
     assert len(files(one)) == 1
@@ -372,9 +372,9 @@ async def test_many_open_files_do_not_cost_a_body_its_place(account: Account, mo
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", refuse)
-        assert account.library.open("k") is None
+        assert account.blobs.open("k") is None
     account.settle()
-    again = account.library.open("k")
+    again = account.blobs.open("k")
     assert again is not None
     again.file.close()
 
@@ -385,8 +385,8 @@ async def test_clear_takes_all_and_whoever_reads_reads_on(account: Account) -> N
     other.execute("CREATE TABLE budget (used INTEGER)")
     other.execute("INSERT INTO budget VALUES (42)")
     for number in range(2500):
-        account.keeper.keep(number, b"x" * 100, NOON, NOON + 60)
-    await account.keeper._flush()
+        account.writebehind.keep(number, b"x" * 100, NOON, NOON + 60)
+    await account.writebehind._flush()
     await fetch(account, "k", BIG)
     assert account.index.totals().answers == 2500
     async with bodies_of(account) as bodies:
@@ -395,13 +395,13 @@ async def test_clear_takes_all_and_whoever_reads_reads_on(account: Account) -> N
         assert await body.read(0, len(BIG)) == BIG
         bodies.release("k", body)
         assert bodies.size("k") is None
-    assert account.keeper.recall(1) is None
+    assert account.writebehind.recall(1) is None
     assert account.index.totals() == (0, 0, 0, 0)
     assert files(account) == []
     assert other.execute("SELECT used FROM budget").fetchall() == [(42,)]
     other.close()
     account.write(account.answer())
-    assert account.keeper.recall("k") is not None
+    assert account.writebehind.recall("k") is not None
 
 
 @pytest.mark.logs("damaged")
@@ -433,7 +433,7 @@ async def test_a_row_that_is_damaged_leads_nowhere_else(account: Account, tmp_pa
     victim = tmp_path / "victim"
     victim.touch()
     account.index.attempt(lambda db: db.execute(f"UPDATE {BODIES} SET file = '../victim'"), None)
-    assert account.library.open("k") is None
+    assert account.blobs.open("k") is None
     account.index.write(Changes(unsound=account.index.view.unsound))
     account.settle()
     assert victim.exists()
@@ -453,8 +453,8 @@ def test_two_processes_that_find_one_damage_set_it_aside_once(open_account: Call
         account.settle()
     for account in (one, other):
         assert account.index.totals().answers == 2
-        assert account.keeper.recall(str(id(one))) is not None
-        assert account.keeper.recall(str(id(other))) is not None
+        assert account.writebehind.recall(str(id(one))) is not None
+        assert account.writebehind.recall(str(id(other))) is not None
     assert look(one.index.folder).damaged == 1
 
 
@@ -462,7 +462,7 @@ def test_a_file_that_another_process_has_begun_anew_is_not_set_aside(account: Ac
     """Who finds damage in the old one comes too late."""
     account.write(account.answer())
     assert account.index.give_up((0, 0), "damage in a file that is gone")
-    assert account.keeper.recall("k") is not None
+    assert account.writebehind.recall("k") is not None
     assert account.index.totals().answers == 1
 
 
@@ -472,9 +472,9 @@ def test_a_folder_that_is_deleted_meanwhile_is_begun_anew(account: Account, tmp_
     for path in sorted(tmp_path.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     account.settle()
-    assert account.keeper.recall("k") is None
+    assert account.writebehind.recall("k") is None
     assert account.write(account.answer())
-    assert account.keeper.recall("k") is not None
+    assert account.writebehind.recall("k") is not None
 
 
 def test_a_body_that_is_too_late_for_its_row_is_not_kept(account: Account) -> None:

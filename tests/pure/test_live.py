@@ -17,18 +17,18 @@ from cometfs.mountstate.follow import BREATH, GRACE, REST, Follower
 from cometfs.mountstate.handles import Handles, Shared
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.vfs.nodes import Attributes, Content, Node
-from cometfs.vfs.schema.declaration import At, Dir, File, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Dir, File, Source, Stream
 
 INTERVAL = 5.0
 RUNNING = {"experimentKey": "k", "running": True}
 
 
-async def _nothing(_asker: Any, _at: At) -> None:
+async def _nothing(_asker: Any, _at: Context) -> None:
     raise AssertionError("nobody asks a source here")
 
 
 FILE = File("output.txt", Source("an output", _nothing, lambda _at: lease.RUNNING), grows=True)
-NODE = Node("output.txt", FILE, At("http://comet", 0.0, ("k",), experiment=RUNNING))
+NODE = Node("output.txt", FILE, Context("http://comet", 0.0, ("k",), experiment=RUNNING))
 
 
 class FakeVfs:
@@ -52,7 +52,7 @@ class FakeVfs:
         self._held, self._until = self.now, trio.current_time() + INTERVAL
         return self._fresh()
 
-    def open_at_hand(self, _node: Node) -> Content | None:
+    def open_nowait(self, _node: Node) -> Content | None:
         return self._fresh() if self._held is not None and trio.current_time() < self._until else None
 
     def glance(self, _node: Node) -> Attributes:
@@ -90,14 +90,14 @@ class Stage:
 
     def __init__(self) -> None:
         self.vfs = FakeVfs()
-        self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
+        self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), Context("http://comet", 0.0)))
         self.handles = Handles()
         self.live = Follower(self.vfs, self.inodes, self.handles, Stands(), KernelInvalidator().invalidate_attrs)  # type: ignore[arg-type]
         self.inode = self.inodes.child(self.inodes.root, NODE)
         self.inodes.remember(self.inode)
 
     async def open(self) -> int:
-        fresh = self.vfs.open_at_hand(NODE) or await self.vfs.open(NODE)
+        fresh = self.vfs.open_nowait(NODE) or await self.vfs.open(NODE)
         shared = self.handles.shared(self.inode)
         assert shared is None or self.live.take(shared, fresh)
         return self.handles.share(self.inode, fresh)[0]

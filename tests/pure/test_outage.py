@@ -15,11 +15,11 @@ from cometfs.mountstate.inodes import Inodes
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.nodes import Content, Node, Opened
-from cometfs.vfs.schema.declaration import At, Dir, File
+from cometfs.vfs.schema.declaration import Context, Dir, File
 
 DEADLINE = 30.0
-RUN = Node("run", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0, ("run",)))
-OUTPUT = Node("output.txt", File("", None), At("http://comet", 0.0, ("run", "output")))
+RUN = Node("run", Dir("", (), lambda _at: lease.RUNNING), Context("http://comet", 0.0, ("run",)))
+OUTPUT = Node("output.txt", File("", None), Context("http://comet", 0.0, ("run", "output")))
 
 
 class Stage:
@@ -29,7 +29,7 @@ class Stage:
         self.files = self.listings = self
         self.answer: Callable[[], object] = self.fail
         self.asked = 0
-        self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), At("http://comet", 0.0)))
+        self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), Context("http://comet", 0.0)))
         self.handles = Handles()
         self.run = self.inodes.child(self.inodes.root, RUN)
         self.inodes.remember(self.run)

@@ -33,7 +33,7 @@ the answers, outside their budget."""
 
 
 @dataclass(slots=True)
-class Held:
+class CacheEntry:
     """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".
 
     Never changed but for `read`, and `expires` when dropped. Not frozen: it would be three times as slow to make.
@@ -57,7 +57,7 @@ class Held:
         return self.value
 
 
-class _Owned(LRUCache[Hashable, Held]):
+class _Owned(LRUCache[Hashable, CacheEntry]):
     """One that knows whose its keys are, so that those of a few owners are found without going through all."""
 
     def __init__(self, budget: int, owner: Owner) -> None:
@@ -66,7 +66,7 @@ class _Owned(LRUCache[Hashable, Held]):
         self._of: dict[Hashable, tuple[Hashable, ...] | dict[Hashable, None]] = {}
         """Keys by owner: most have few, and a dictionary for each would take more room than all of theirs."""
 
-    def __setitem__(self, key: Hashable, held: Held) -> None:
+    def __setitem__(self, key: Hashable, held: CacheEntry) -> None:
         is_new = key not in self
         super().__setitem__(key, held)
         if is_new and (owner := self._owner(key)) is not None:
@@ -105,16 +105,16 @@ class Memory:
         self._held = _Owned(budget, owner or (lambda _key: None))
         self._swept = -SWEEP
 
-    def get(self, key: Hashable) -> Held | None:
+    def get(self, key: Hashable) -> CacheEntry | None:
         """What is held under `key`, or None."""
         held = self.last(key)
         return held if held is not None and held.expires > self.clock() else None
 
-    def last(self, key: Hashable) -> Held | None:
+    def last(self, key: Hashable) -> CacheEntry | None:
         """The same, even where its lease has just ended."""
         return self._held.get(key)
 
-    def put(self, key: Hashable, held: Held) -> None:
+    def put(self, key: Hashable, held: CacheEntry) -> None:
         """Holds it until its lease ends; what is heavier than the whole budget is not held at all. What has ended
         already, which came too late, leaves what is held as it is."""
         now = self.clock()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from cometfs.cache.memory import Held, Memory, Which
+from cometfs.cache.memory import CacheEntry, Memory, Which
 from cometfs.cache.singleflight import Flights
 from cometfs.errors import NotFound
 from cometfs.lease import MISSING, RUNNING, Lease
@@ -66,7 +66,7 @@ def _equal(some: Iterable[Any], others: Iterable[Any]) -> int:
     return count
 
 
-class Kept(Protocol):
+class PersistedAnswer(Protocol):
     """An answer on disk; times in seconds since 1970."""
 
     @property
@@ -77,16 +77,16 @@ class Kept(Protocol):
     def expires(self) -> float: ...
 
 
-class Shelf(Protocol):
+class PersistentStore(Protocol):
     """Where answers last longer than the process."""
 
-    def recall(self, key: Hashable) -> Kept | None:
+    def recall(self, key: Hashable) -> PersistedAnswer | None:
         """What is kept under `key` and holds, found in microseconds."""
 
     def keep(self, key: Hashable, value: bytes, arrived: float, expires: float) -> None:
         """Takes it, to be written soon."""
 
-    def last(self, key: Hashable) -> Kept | None:
+    def last(self, key: Hashable) -> PersistedAnswer | None:
         """The same, even where it holds no more."""
 
     def forget(self, key: Hashable) -> None:
@@ -114,7 +114,11 @@ class Store:
     """The one place where answers are kept. A load that says NotFound is kept too, as a short-lived "there is none"."""
 
     def __init__(
-        self, memory: Memory, flights: Flights, shelf: Shelf | None = None, wall: Callable[[], float] = time.time
+        self,
+        memory: Memory,
+        flights: Flights,
+        shelf: PersistentStore | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`shelf`: None to keep nothing longer than the process; `wall`: seconds since 1970."""
         self._memory = memory
@@ -122,11 +126,11 @@ class Store:
         self._shelf = shelf
         self._wall = wall
 
-    def peek(self, key: Hashable) -> Held | None:
+    def peek(self, key: Hashable) -> CacheEntry | None:
         """What is held in memory under `key` now."""
         return self._memory.get(key)
 
-    def recall(self, key: Hashable) -> Held | None:
+    def recall(self, key: Hashable) -> CacheEntry | None:
         """What is held under `key`, in memory or on disk, without asking anybody."""
         held = self._memory.get(key)
         if held is not None or self._shelf is None:
@@ -141,7 +145,7 @@ class Store:
 
     def keep(
         self, key: Hashable, value: Any, lease: Lease, weight: int | None = None, *, lasting: bool = False
-    ) -> Held:
+    ) -> CacheEntry:
         """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
         before = self._memory.last(key)
         if before is not None:
@@ -199,7 +203,7 @@ class Store:
         lease: Lease | Callable[[], Lease],
         *,
         lasting: bool = False,
-    ) -> Held:
+    ) -> CacheEntry:
         """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""
         held = self.recall(key)
         if held is None:
@@ -212,7 +216,7 @@ class Store:
     ) -> None:
         """Asks again for what is held under `key`, which goes on being held meanwhile. Raises what `load` raises."""
 
-        async def renewed() -> Held:
+        async def renewed() -> CacheEntry:
             value, before = await load(), self.peek(key)
             holds = self._in_time(key, lease)
             # The same answer stays the same object: what was made of it need not be made again.
@@ -225,27 +229,27 @@ class Store:
 
         await self._flights.join(("renewal", key), renewed)
 
-    async def _load(self, key: Hashable, how: Load) -> Held:
+    async def _load(self, key: Hashable, how: Load) -> CacheEntry:
         try:
             value = await how.load()
             return self.keep(key, value, how.holds(), lasting=how.lasting)
         except NotFound as error:
             # Of what is running it may be there in a moment.
             holds = self._in_time(key, Lease(min(MISSING, how.holds())))
-            missing = Held(None, self._memory.clock() + holds, 64, error)
+            missing = CacheEntry(None, self._memory.clock() + holds, 64, error)
             self._memory.put(key, missing)
             return missing
 
-    def _hold(self, key: Hashable, value: Any, lease: float, age: float, weight: int) -> Held:
+    def _hold(self, key: Hashable, value: Any, lease: float, age: float, weight: int) -> CacheEntry:
         now = self._memory.clock()
-        held = Held(value, now + lease, weight, arrived=now - age)
+        held = CacheEntry(value, now + lease, weight, arrived=now - age)
         self._memory.put(key, held)
         return held
 
-    def age(self, held: Held) -> float:
+    def age(self, held: CacheEntry) -> float:
         """Seconds since `held` arrived."""
         return self._memory.clock() - held.arrived
 
-    def remaining(self, held: Held) -> float:
+    def remaining(self, held: CacheEntry) -> float:
         """Seconds for which `held` still holds, never negative."""
         return max(0.0, held.expires - self._memory.clock())

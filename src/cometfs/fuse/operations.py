@@ -59,7 +59,7 @@ class Operations(ReadOnlyOperations):
             nursery.start_soon(self.follower.run)
             nursery.start_soon(self._inodes.run)
 
-    def _place_at_hand(self, number: InodeT) -> Inode | None:
+    def _place_nowait(self, number: InodeT) -> Inode | None:
         """The inode, where it is known whether it still stands for what it stood for. Raises Stale."""
         place = self._inodes.at(number)
         return place if self._revalidator.is_fresh(place) else None
@@ -70,19 +70,19 @@ class Operations(ReadOnlyOperations):
         await self._revalidator.revalidate(place)
         return place
 
-    def _lookup_at_hand(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
-        parent = self._place_at_hand(parent_inode)
+    def _lookup_nowait(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
+        parent = self._place_nowait(parent_inode)
         if parent is None:
             return None
         if name in (b".", b".."):
             return self._replies.attributes(parent if name == b"." else parent.parent or parent)
         try:
-            found = self._vfs.listings.child_at_hand(parent.node, names.decoded(name))
+            found = self._vfs.listings.child_nowait(parent.node, names.decoded(name))
         except NoSuchEntry as error:
             return self._replies.absence(parent, name, error.lease)
         return None if found is None else self._replies.entry(parent, *found)
 
-    @handler_after(_lookup_at_hand)
+    @handler_after(_lookup_nowait)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         with self.invalidator.looking_up(parent_inode):
             parent = await self._place(parent_inode)
@@ -91,7 +91,7 @@ class Operations(ReadOnlyOperations):
             except NoSuchEntry as error:
                 return self._replies.absence(parent, name, error.lease)
 
-    def _getattr_at_hand(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
+    def _getattr_nowait(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
         place = self._inodes.at(inode)
         is_open = self._handles.opened(place) is not None
         if self.follower.is_due(place) if is_open else not self._revalidator.is_fresh(place):
@@ -99,7 +99,7 @@ class Operations(ReadOnlyOperations):
         seen = self._vfs.glance(place.node)
         return None if seen.size is None and not is_open else self._replies.attributes(place, seen)
 
-    @handler_after(_getattr_at_hand)
+    @handler_after(_getattr_nowait)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
         if self._handles.opened(place) is not None:
@@ -123,32 +123,32 @@ class Operations(ReadOnlyOperations):
         reply.attr_timeout = 0.0
         return reply
 
-    def _readlink_at_hand(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
-        place = self._place_at_hand(inode)
+    def _readlink_nowait(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
+        place = self._place_nowait(inode)
         return None if place is None else pyfuse3.FileNameT(names.encoded(self._vfs.readlink(place.node)))
 
-    @handler_after(_readlink_at_hand)
+    @handler_after(_readlink_nowait)
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
         return pyfuse3.FileNameT(names.encoded(self._vfs.readlink((await self._place(inode)).node)))
 
-    def _open_at_hand(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
+    def _open_nowait(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
         if writes(flags):
             refuse()
-        place = self._place_at_hand(inode)
+        place = self._place_nowait(inode)
         if place is None:
             return None
         shared = self._handles.shared(place)
         # A body is that of the file as long as anybody has it open; so is a draft.
         lasts = shared is not None and not isinstance(shared.opened, Content)
-        opened = shared.opened if shared is not None and lasts else self._vfs.files.open_at_hand(place.node)
+        opened = shared.opened if shared is not None and lasts else self._vfs.files.open_nowait(place.node)
         return None if opened is None else self._replies.open_file(place, opened)
 
-    @handler_after(_open_at_hand)
+    @handler_after(_open_nowait)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
         return self._replies.open_file(place, await self._stale.open(place))
 
-    def _read_at_hand(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
+    def _read_nowait(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
         opened = shared.opened
         if not isinstance(opened, Content):
@@ -159,7 +159,7 @@ class Operations(ReadOnlyOperations):
             self._handles.note_read(fh, min(off + size, opened.size))
         return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
 
-    @handler_after(_read_at_hand)
+    @handler_after(_read_nowait)
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         shared = self._handles.behind(fh)
         if shared.goes_on:
@@ -180,12 +180,12 @@ class Operations(ReadOnlyOperations):
         self.follower.forget(fh)
         self._handles.release(fh)
 
-    def _opendir_at_hand(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
-        place = self._place_at_hand(inode)
-        found = None if place is None else self._vfs.listings.children_at_hand(place.node)
+    def _opendir_nowait(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
+        place = self._place_nowait(inode)
+        found = None if place is None else self._vfs.listings.children_nowait(place.node)
         return None if place is None or found is None else self._open_dir(place, found[0])
 
-    @handler_after(_opendir_at_hand)
+    @handler_after(_opendir_nowait)
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         place = await self._place(inode)
         return self._open_dir(place, (await self._vfs.listings.children(place.node))[0])

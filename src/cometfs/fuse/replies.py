@@ -50,7 +50,9 @@ is refused when it is tried, and `access` says so before."""
 class Replies:
     """Makes replies of what the tree says, and takes note of what the kernel knows then."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: KernelInvalidator) -> None:
+    def __init__(
+        self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: KernelInvalidator
+    ) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles

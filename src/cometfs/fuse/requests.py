@@ -60,9 +60,9 @@ def handler(
 
 
 def handler_after(
-    at_hand: Callable[Concatenate[S, P], T | None],
+    nowait: Callable[Concatenate[S, P], T | None],
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
-    """The same for a request that can often be answered at once: by `at_hand`, which returns None where it cannot.
+    """The same for a request that can often be answered at once: by `nowait`, which returns None where it cannot.
 
     What does not wait needs no deadline, and arming one costs more than most answers.
     """
@@ -72,7 +72,7 @@ def handler_after(
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
         async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                found = at_hand(self, *args, **kwargs)
+                found = nowait(self, *args, **kwargs)
                 if found is not None:
                     return found
                 pid = _pid(args)

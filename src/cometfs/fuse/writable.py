@@ -24,7 +24,7 @@ from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.schema import names
-from cometfs.vfs.writeback.dirty_file import Draft
+from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 NOREPLACE = 1
 """renameat2: the new name must be free."""
@@ -175,7 +175,7 @@ class WritableOperations(Operations):
     def _check_writable(self, inode: InodeT) -> None:
         self._writing.check(self._inodes.at(inode).node)
 
-    async def _store(self, inode: Inode, draft: Draft) -> None:
+    async def _store(self, inode: Inode, draft: DirtyFile) -> None:
         try:
             await draft.save()
         finally:
@@ -183,13 +183,13 @@ class WritableOperations(Operations):
 
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
         opened = self._draft(fh) if fh in self._writers else self._handles.opened(place)
-        if isinstance(opened, Draft) and any(inode is place for inode, _ in self._writers.values()):
+        if isinstance(opened, DirtyFile) and any(inode is place for inode, _ in self._writers.values()):
             opened.resize(size)
         else:
             await self._writing.resize(place.node, size)
 
-    def _draft(self, handle: int) -> Draft:
-        return cast(Draft, self._handles.file(handle))
+    def _draft(self, handle: int) -> DirtyFile:
+        return cast(DirtyFile, self._handles.file(handle))
 
     def _refuse(self, parent: InodeT) -> NoReturn:
         self._writing.refuse(self._inodes.at(parent).node)

@@ -45,10 +45,15 @@ class Follower:
     """
 
     def __init__(
-        self, vfs: Vfs, inodes: Inodes, handles: Handles, revalidator: Revalidator, invalidate_attrs: Callable[[int], None]
+        self,
+        vfs: Vfs,
+        inodes: Inodes,
+        handles: Handles,
+        revalidator: Revalidator,
+        invalidate_attrs: Callable[[int], None],
     ) -> None:
-        """`revalidator`: knows whether a run has ended meanwhile. `invalidate_attrs`: has an inode's attributes asked for
-        again."""
+        """`revalidator`: knows whether a run has ended meanwhile. `invalidate_attrs`: has an inode's attributes asked
+        for again."""
         self._vfs = vfs
         self._revalidator = revalidator
         self._invalidate_attrs = invalidate_attrs
@@ -71,7 +76,7 @@ class Follower:
         known = self._revalidator.follows(inode, goes_on=shared.goes_on)
         if known and not (shared.opened.grows or may_change(inode.node)):
             return False
-        fresh = self._vfs.files.open_at_hand(inode.node) if known else None
+        fresh = self._vfs.files.open_nowait(inode.node) if known else None
         if fresh is None:
             return trio.current_time() >= shared.rests_until
         self.take(shared, fresh)

@@ -26,7 +26,9 @@ T = TypeVar("T")
 class Invalidation:
     """Forgets, in the tree and in the kernel."""
 
-    def __init__(self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: Invalidator) -> None:
+    def __init__(
+        self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: Invalidator
+    ) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
@@ -53,7 +55,7 @@ class Invalidation:
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
-        if inode.parent is None or self._vfs.writing.desk(inode.node) is not None:
+        if inode.parent is None or self._vfs.writing.buffer(inode.node) is not None:
             return False
         shared = self._handles.shared(inode)
         if shared is not None and shared.goes_on:

@@ -46,7 +46,7 @@ class RequestLimiter:
     def __init__(self, deadline: float, room: int) -> None:
         """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
         self.deadline = deadline
-        self._room = room
+        self._evictor = room
         self._waits: set[_Wait] = set()
         self._ended = False
 
@@ -58,7 +58,7 @@ class RequestLimiter:
     @property
     def saturated(self) -> bool:
         """Whether so many wait that one more must do with what is at hand."""
-        return len(self._waits) >= self._room
+        return len(self._waits) >= self._evictor
 
     @contextmanager
     def limit(self, pid: int) -> Iterator[None]:
@@ -85,7 +85,7 @@ class RequestLimiter:
             if wait.interrupted:
                 raise Interrupted("the mount ends" if self._ended else f"process {pid} was told to end")
             if not patience:
-                raise Busy(f"{self._room} requests wait already")
+                raise Busy(f"{self._evictor} requests wait already")
             raise DeadlineExceeded(f"no answer within {self.deadline:g} s")
 
     async def watch(self) -> None:

@@ -113,7 +113,7 @@ class Revalidator:
 
     def _is_declared(self, inode: Inode, parent: Inode) -> bool:
         """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
-        node = inode.node if self._vfs.writing.desk(inode.node) is not None else declared(parent.node, inode.node)
+        node = inode.node if self._vfs.writing.buffer(inode.node) is not None else declared(parent.node, inode.node)
         if node is None:
             return False
         self._inodes.restand(inode, node, parent.until)
@@ -122,7 +122,7 @@ class Revalidator:
     def _is_listed(self, inode: Inode, parent: Inode) -> bool:
         """Whether the listing at hand has it; False where none is at hand."""
         try:
-            found = self._vfs.listings.children_at_hand(parent.node)
+            found = self._vfs.listings.children_nowait(parent.node)
         except NoSuchEntry:
             self._gone(inode, parent)
         if found is not None:

@@ -33,7 +33,7 @@ _BROAD = frozenset("mwMWOQGDHNUCRABKXVY@%&—")
 
 
 @dataclass(frozen=True)
-class Curve:
+class DrawnCurve:
     """A line that can be drawn: `y` is a number or NaN, a gap. `lonely`: indices of points without a neighbour."""
 
     label: str
@@ -43,14 +43,14 @@ class Curve:
     stepped: bool
 
 
-def curves(lines: Sequence[Line]) -> list[Curve]:
+def curves(lines: Sequence[Line]) -> list[DrawnCurve]:
     """The lines that have a number at all, in their order, sorted by x and thinned to what a picture can show."""
     most = max(FEWEST_OF_LINE, min(MOST_OF_LINE, MOST_OF_ALL // max(1, len(lines))))
     found = (_curve(label, points, most) for label, points in lines)
     return [curve for curve in found if any(math.isfinite(y) for y in curve.y)]
 
 
-def _curve(label: str, points: Iterable[tuple[float | None, str | float | None]], most: int) -> Curve:
+def _curve(label: str, points: Iterable[tuple[float | None, str | float | None]], most: int) -> DrawnCurve:
     placed = []
     stepped = False
     for index, (step, value) in enumerate(points):
@@ -60,7 +60,7 @@ def _curve(label: str, points: Iterable[tuple[float | None, str | float | None]]
     placed.sort(key=lambda point: point[0])
     kept = thinned([y for _, y in placed], most)
     ys = [placed[index][1] for index in kept]
-    return Curve(label, [placed[index][0] for index in kept], ys, lonely(ys), stepped)
+    return DrawnCurve(label, [placed[index][0] for index in kept], ys, lonely(ys), stepped)
 
 
 def number(found: str | float | None) -> float:
@@ -98,7 +98,7 @@ def lonely(ys: Sequence[float]) -> list[int]:
     ]
 
 
-def is_logarithmic(drawn: Iterable[Curve]) -> bool:
+def is_logarithmic(drawn: Iterable[DrawnCurve]) -> bool:
     """Whether the positive values span more than three decades, and none is negative."""
     least, most = math.inf, 0.0
     for curve in drawn:

@@ -26,7 +26,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from cometfs.render.curves import Curve, Line, curves, is_logarithmic, printable, shortened
+from cometfs.render.curves import DrawnCurve, Line, curves, is_logarithmic, printable, shortened
 from cometfs.render.paper import INK, blank, rule
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Words:
         return f"@cometfs-{len(self.said) - 1}@"
 
 
-def _drawn(title: str, drawn: Sequence[Curve]) -> tuple[str, list[str]]:
+def _drawn(title: str, drawn: Sequence[DrawnCurve]) -> tuple[str, list[str]]:
     # Its first picture under a home looks through all fonts of the machine, and warns where that takes long.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     import matplotlib
@@ -153,7 +153,7 @@ def _look(index: int, count: int) -> dict[str, Any]:
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": dashes, "linewidth": width, "alpha": alpha}
 
 
-def _draw(axes: Axes, drawn: Sequence[Curve]) -> None:
+def _draw(axes: Axes, drawn: Sequence[DrawnCurve]) -> None:
     from matplotlib.lines import Line2D
 
     for index, curve in enumerate(drawn):
@@ -164,7 +164,7 @@ def _draw(axes: Axes, drawn: Sequence[Curve]) -> None:
         axes.add_line(line)
 
 
-def _dress(axes: Axes, drawn: Sequence[Curve], words: _Words, title: str) -> None:
+def _dress(axes: Axes, drawn: Sequence[DrawnCurve], words: _Words, title: str) -> None:
     rule(axes, "step" if any(curve.stepped for curve in drawn) else "point")
     figure = axes.figure
     middle = axes.get_position()
@@ -176,7 +176,7 @@ def _dress(axes: Axes, drawn: Sequence[Curve], words: _Words, title: str) -> Non
         axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, size=_points(14), color=INK, ha="center")
 
 
-def _legend_shape(drawn: Sequence[Curve]) -> tuple[int, int]:
+def _legend_shape(drawn: Sequence[DrawnCurve]) -> tuple[int, int]:
     """Rows and columns; few names stand in few columns, where there is room for long ones."""
     entries = min(len(drawn), NAMED) + (len(drawn) > NAMED)
     if len(drawn) == 1 and not drawn[0].label:
@@ -185,7 +185,7 @@ def _legend_shape(drawn: Sequence[Curve]) -> tuple[int, int]:
     return -(-entries // columns), columns
 
 
-def _legend(figure: Figure, drawn: Sequence[Curve], words: _Words, rows: int, columns: int) -> None:
+def _legend(figure: Figure, drawn: Sequence[DrawnCurve], words: _Words, rows: int, columns: int) -> None:
     """Below the axes, column by column."""
     from matplotlib.lines import Line2D
 

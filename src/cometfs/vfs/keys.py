@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import Dir, Each, File, Source, Stream, eaches_of
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source, Stream, for_eaches_of
 
 Place = tuple[Hashable, ...]
-"""The key of an `At`, or its beginning: the first of it tells whose place it is (an experiment's, a project's ...)."""
+"""The key of an `Context`, or its beginning: the first of it tells whose place it is (an experiment's, a project's
+...)."""
 
 Question = Source | Stream
 
@@ -57,7 +58,7 @@ class Scope:
         if place is None or (self.firsts is not None and (not place or place[0] not in self.firsts)):
             return False
         if kind == "listing":
-            asked = any(each.source and self.asks(each.source, place) for each in eaches_of(key[1]))
+            asked = any(each.source and self.asks(each.source, place) for each in for_eaches_of(key[1]))
             return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
         if kind == "omitted":
             return self.has(place) or place[:1] in self.owners
@@ -125,9 +126,9 @@ def _place_of(key: tuple[Any, ...]) -> Place | None:
 def questions_of(entry: Dir) -> Iterator[Question]:
     """All that is asked for a directory and what stands in it."""
     for child in entry.entries:
-        if isinstance(child, Each) and child.source is not None:
+        if isinstance(child, ForEach) and child.source is not None:
             yield child.source
-        for one in child.shown if isinstance(child, Each) else (child,):
+        for one in child.shown if isinstance(child, ForEach) else (child,):
             if isinstance(one, Dir):
                 yield from questions_of(one)
             elif isinstance(one, File) and one.source is not None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, cast
 
 from cometfs.cache.downloads.downloads import Bodies, Body
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import At, Dir, Each, File, Link, fixed_of
+from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, fixed_of
 
 NODE_BYTES = 400
 """What a node of a listing costs in memory, its place and its name included (tracemalloc: 300 to 420)."""
@@ -21,12 +21,12 @@ NODE_BYTES = 400
 class Node:
     """A file or a directory of the mounted tree: the declaration that stands there and what is known at the place.
 
-    Never changed, and not frozen for the reason of `At`.
+    Never changed, and not frozen for the reason of `Context`.
     """
 
     name: str
     entry: File | Dir | Link
-    at: At
+    at: Context
     within: names.Path = ()
     """The folders, made by "/" in names, between its declared directory and itself; its own name too if it is one."""
 
@@ -44,7 +44,7 @@ class Listing:
     `at`: the place of the directory, as it was known then; `until`: the moment, on trio's clock, until which it holds.
     """
 
-    at: At
+    at: Context
     until: float
     nodes: dict[str, Node] = field(default_factory=dict)
     unlisted: dict[str, Node] = field(default_factory=dict)
@@ -63,7 +63,7 @@ Kind = Literal["file", "dir", "link"]
 
 @dataclass(slots=True)
 class Attributes:
-    """What stat shows. Size and lease come from one snapshot. Never changed, like `At`."""
+    """What stat shows. Size and lease come from one snapshot. Never changed, like `Context`."""
 
     kind: Kind
     size: int | None
@@ -188,16 +188,16 @@ class OpenedBody:
         self.bodies.release(self.key, self.body)
 
 
-def leaf(path: names.Path, entry: File | Dir | Link, at: At) -> Node:
+def leaf(path: names.Path, entry: File | Dir | Link, at: Context) -> Node:
     # A link must know how deep it lies; for a directory the same words would mean a folder of its own listing.
     return Node(path[-1], entry, at, path[:-1] if isinstance(entry, Link) else ())
 
 
-Grown = tuple[names.Path, Node]
+Built = tuple[names.Path, Node]
 """A node, and its place below its declared directory."""
 
 
-def grow(node: Node, each: Each, rows: Sequence[Any]) -> list[Grown]:
+def build(node: Node, each: ForEach, rows: Sequence[Any]) -> list[Built]:
     """The nodes that stand for `rows` in the directory `node`."""
     assert isinstance(node.entry, Dir)
     taken = {entry.name for entry in fixed_of(node.entry)}
@@ -205,7 +205,7 @@ def grow(node: Node, each: Each, rows: Sequence[Any]) -> list[Grown]:
     return [(path, leaf(path, each.child(row), each.bind(node.at, row))) for path, row in zip(paths, rows, strict=True)]
 
 
-def graft(listing: Listing, path: names.Path, node: Node, entry: Dir, at: At) -> None:
+def insert(listing: Listing, path: names.Path, node: Node, entry: Dir, at: Context) -> None:
     """Puts `node` at `path`, making the folders on the way."""
     for depth, part in enumerate(path[:-1], 1):
         if part not in listing.folders:

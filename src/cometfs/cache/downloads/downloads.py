@@ -1,6 +1,6 @@
 """Bodies that are too big for memory: each arrives once, as a stream, into an unnamed file, and is read anywhere.
 
-A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a library, else
+A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a blobs, else
 as long as the process lives, within a budget of bytes. What is arriving has no name, so a crash leaves nothing behind.
 Not here: what a body is and where it comes from (tree/), answers (store.py), the files that stay (blobs.py).
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 import trio
 
 from cometfs.cache.downloads.pump import Begin, Piece, pour
-from cometfs.cache.downloads.pump import Stream as Stream  # what `Begin` gives, for those who make one
+from cometfs.cache.downloads.pump import ByteStream as ByteStream  # what `Begin` gives, for those who make one
 from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.memory import Which
-from cometfs.cache.persistent.blobs import Library, Lying, Sums
+from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums
 from cometfs.errors import OutOfSpace, Stale, Unreachable
 from cometfs.files import write_all
 
@@ -37,14 +37,14 @@ class Body:
     to be damaged: then it begins again.
     """
 
-    def __init__(self, folder: Path | None, library: Library | None = None, kept: Lying | None = None) -> None:
+    def __init__(self, folder: Path | None, blobs: BlobStore | None = None, kept: StoredBlob | None = None) -> None:
         """`folder`: where its unnamed file lies; `kept`: a body that lies on disk, without which it arrives. Raises
         OutOfSpace where there is no place for it."""
         self._folder = folder
-        self._library = library
+        self._blobs = blobs
         self._kept = kept
         self._file = kept.file if kept else unnamed(folder)
-        self._damaged: Lying | None = None
+        self._damaged: StoredBlob | None = None
         """What it was read from before: what arrives now must be the same bytes."""
         self._sums = Sums()
         self.size: int | None = None
@@ -151,7 +151,7 @@ class Body:
     def lay(self, key: Hashable) -> None:
         """Gives the complete body a place on disk, if there is one; in a thread."""
         file = self._file.fileno()
-        if self._library and self._library.adopt(key, file, self.arrived, self.digest_due, lambda: self.wanted):
+        if self._blobs and self._blobs.adopt(key, file, self.arrived, self.digest_due, lambda: self.wanted):
             self.digest = self.digest_due
 
     def _begin_again(self) -> None:
@@ -194,11 +194,11 @@ class Bodies:
     """
 
     def __init__(
-        self, loads: trio.Nursery, budget: int, folder: Path | None = None, library: Library | None = None
+        self, loads: trio.Nursery, budget: int, folder: Path | None = None, blobs: BlobStore | None = None
     ) -> None:
         """`budget`: bytes of complete bodies that are kept for nobody and not on disk; `folder`: where the unnamed
         files lie; `library`: where those go that have arrived."""
-        self._library = library
+        self._blobs = blobs
         self._loads = loads
         self._budget = budget
         self._folder = folder
@@ -214,13 +214,13 @@ class Bodies:
         body = self._kept.get(key)
         if body is not None:
             return body.size
-        return self._library.size(key) if self._library else None
+        return self._blobs.size(key) if self._blobs else None
 
     async def open(self, key: Hashable, begin: Begin) -> Body:
         """The body under `key` with its size known, begun if it is not at hand; `release` it when done."""
         body = self._kept.get(key)
         if body is None or body.error is not None or body.fetch.cancel_called:
-            body = self._kept[key] = self._found(key) or Body(self._folder, self._library)
+            body = self._kept[key] = self._found(key) or Body(self._folder, self._blobs)
             fetched = body
             body.mend = lambda: self._loads.start_soon(self._fetch, key, fetched, begin)
             body.make_way = self._make_way
@@ -236,8 +236,8 @@ class Bodies:
         return body
 
     def _found(self, key: Hashable) -> Body | None:
-        lying = self._library.open(key) if self._library else None
-        return None if lying is None else Body(self._folder, self._library, lying)
+        lying = self._blobs.open(key) if self._blobs else None
+        return None if lying is None else Body(self._folder, self._blobs, lying)
 
     def release(self, key: Hashable, body: Body) -> None:
         """One reader fewer; an unwanted download with much left to do is given up."""
@@ -245,7 +245,7 @@ class Bodies:
         self._settle(key, body)
 
     def drop_all(self, which: Which) -> None:
-        """Forgets those bodies; who has one open reads it to its end. What lies on disk is the library's."""
+        """Forgets those bodies; who has one open reads it to its end. What lies on disk is the blob store's."""
         for key, body in [(key, body) for key, body in self._kept.items() if which(key)]:
             del self._kept[key]
             self._parted.add(body)
@@ -266,9 +266,9 @@ class Bodies:
                     body.settle(stream.size)
                     await pour(stream, body.append)
                 body.end()
-                if self._library is not None:
+                if self._blobs is not None:
                     await trio.to_thread.run_sync(body.lay, key)
-                    self._library.changed()
+                    self._blobs.changed()
             except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
                 body.fail(error)
         body.arriving = False
@@ -298,8 +298,8 @@ class Bodies:
     async def _make_way(self, wanted: int) -> None:
         for key, body in self._idle():
             self._drop(key, body)
-        if self._library is not None:
-            await trio.to_thread.run_sync(self._library.make_way, wanted)
+        if self._blobs is not None:
+            await trio.to_thread.run_sync(self._blobs.make_way, wanted)
 
     def _idle(self) -> list[tuple[Hashable, Body]]:
         return [(key, body) for key, body in self._kept.items() if not body.readers and not body.arriving]
@@ -318,7 +318,7 @@ async def _nothing(_wanted: int) -> None:
     """There is nothing to drop."""
 
 
-async def _read(kept: Lying, offset: int, end: int) -> bytes | None:
+async def _read(kept: StoredBlob, offset: int, end: int) -> bytes | None:
     if kept.seen(offset, end):
         return kept.read(offset, end)
     return await trio.to_thread.run_sync(kept.read, offset, end)

@@ -23,7 +23,7 @@ Piece = Sequence[bytes]
 Append = Callable[[Piece], Awaitable[None]]
 
 
-class Stream(Protocol):
+class ByteStream(Protocol):
     """A body on its way: its size in bytes where the sender told it, then the bytes."""
 
     @property
@@ -32,10 +32,10 @@ class Stream(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-Begin = Callable[[], AbstractAsyncContextManager[Stream]]
+Begin = Callable[[], AbstractAsyncContextManager[ByteStream]]
 
 
-async def pour(stream: Stream, append: Append) -> None:
+async def pour(stream: ByteStream, append: Append) -> None:
     """All that comes, in pieces worth a write; what comes next is read meanwhile. Raises what either side raises."""
     pieces, coming = trio.open_memory_channel[Piece](AHEAD)
     broken: list[Exception] = []
@@ -60,7 +60,7 @@ async def _write(
         both.cancel()
 
 
-async def _gather(stream: Stream, send: Append) -> None:
+async def _gather(stream: ByteStream, send: Append) -> None:
     """The first bytes at once, for a reader who wants only them."""
     wanted = 1
     gathered: list[bytes] = []

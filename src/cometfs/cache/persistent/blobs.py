@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import BinaryIO
 
-from cometfs.cache.persistent.eviction import Room, unlink
+from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
 
@@ -35,17 +35,17 @@ class Sums:
     def __init__(self) -> None:
         self._done: list[bytes] = []
         self._open = hashlib.sha256()
-        self._room = BLOCK
+        self._evictor = BLOCK
 
     def add(self, chunk: bytes) -> None:
         """What came next."""
         view = memoryview(chunk)
         while view:
-            part = view[: self._room]
+            part = view[: self._evictor]
             self._open.update(part)
-            self._room -= len(part)
+            self._evictor -= len(part)
             view = view[len(part) :]
-            if not self._room:
+            if not self._evictor:
                 self._close()
 
     @property
@@ -59,17 +59,17 @@ class Sums:
 
     def all(self) -> bytes:
         """The checksums of all blocks, one after the other; nothing may be added afterwards."""
-        if self._room < BLOCK:
+        if self._evictor < BLOCK:
             self._close()
         return b"".join(self._done)
 
     def _close(self) -> None:
         self._done.append(self._open.digest()[:DIGEST])
         self._open = hashlib.sha256()
-        self._room = BLOCK
+        self._evictor = BLOCK
 
 
-class Lying:
+class StoredBlob:
     """A body that lies on disk, open. Each block is looked at once, before its first byte is given to anybody."""
 
     def __init__(self, file: BinaryIO, kept: KeptBody, reject: Callable[[], None]) -> None:
@@ -125,12 +125,12 @@ def _blocks(offset: int, end: int) -> range:
     return range(offset // BLOCK, -(-end // BLOCK))
 
 
-class Library:
+class BlobStore:
     """The bodies of one account. `open` and `size` only read; what they have to say is written with `changes`."""
 
-    def __init__(self, index: Index, room: Room) -> None:
+    def __init__(self, index: Index, room: Evictor) -> None:
         self._index = index
-        self._room = room
+        self._evictor = room
         self._folder = index.folder / FOLDER
         self.changed: Callable[[], None] = lambda: None
         """To be called when there is something to write or to make room for."""
@@ -144,7 +144,7 @@ class Library:
         kept = None if name is None else self._index.view.body(name)
         return None if kept is None else kept.size
 
-    def open(self, key: Hashable) -> Lying | None:
+    def open(self, key: Hashable) -> StoredBlob | None:
         """The body under `key`, locked against being dropped; None where there is none, or not of its size."""
         name = key_of(key)
         kept = None if name is None else self._index.view.body(name)
@@ -156,7 +156,7 @@ class Library:
             self.changed()
         return lying
 
-    def _open(self, name: str, kept: KeptBody) -> Lying | None:
+    def _open(self, name: str, kept: KeptBody) -> StoredBlob | None:
         try:
             file = (self._folder / kept.file).open("rb", buffering=0)
         except FileNotFoundError:
@@ -164,7 +164,7 @@ class Library:
             return None
         except OSError:
             return None  # too many open files, perhaps: it is not its fault
-        lying = Lying(file, kept, lambda: self._let_go(name, kept, damaged=True))
+        lying = StoredBlob(file, kept, lambda: self._let_go(name, kept, damaged=True))
         try:
             # Whoever makes room holds the lock of what he is about to drop, for an instant.
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -199,7 +199,7 @@ class Library:
         In a thread. Its process may die at any instant: until the row is written the file is known as loose.
         """
         name, file = key_of(key), fresh_place()
-        if name is None or not self._room.has(size) or not self._index.announce(file):
+        if name is None or not self._evictor.has(size) or not self._index.announce(file):
             return False
         path = self._folder / file
         try:
@@ -216,7 +216,7 @@ class Library:
 
     def make_way(self, wanted: int) -> None:
         """Drops others for something that has no room on the disk. In a thread."""
-        self._room.make(wanted)
+        self._evictor.make(wanted)
 
 
 def name_file(descriptor: int, path: Path) -> None:

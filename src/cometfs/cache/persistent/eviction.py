@@ -54,7 +54,7 @@ def first_to_go(rows: Iterable[Row], needed: int) -> Iterator[Row]:
         yield row
 
 
-class Room:
+class Evictor:
     """Makes room in the folder of an account."""
 
     def __init__(self, index: Index, budget: int) -> None:

@@ -20,8 +20,8 @@ from cometfs import database
 from cometfs.cache.persistent import schema
 from cometfs.cache.persistent.quarantine import DAMAGED, set_aside
 from cometfs.cache.persistent.reader import View
-from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, mark_of
-from cometfs.cache.persistent.schema import ANSWERS, BODIES, LOOSE, TOTALS
+from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, checksum_of
+from cometfs.cache.persistent.schema import ANSWERS, BODIES, ORPHANS, TOTALS
 from cometfs.database import transaction
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Index:
             set_aside(self.folder, [f"{FOLDER}/{file}"], "its bytes are not those that were kept")
         now = self._wall()
         rows = [
-            (*one, mark_of(one.key, *one[1:]), one.size, now) for one in changes.answers
+            (*one, checksum_of(one.key, *one[1:]), one.size, now) for one in changes.answers
         ]  # as the table has them, in this order
         gone = [(key,) for key in (*changes.dropped, *(answer.key for answer in changes.answers))]
 
@@ -122,18 +122,18 @@ class Index:
     def announce(self, file: str) -> bool:
         """Says that a body is about to get a name, so that it is found if its process dies then."""
         row = (file, self._wall())
-        return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {LOOSE} VALUES (?, ?)", row).rowcount), False)
+        return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {ORPHANS} VALUES (?, ?)", row).rowcount), False)
 
     def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
         """Says where an announced body lies; False where that was too late or cannot be written, or it is not `wanted`.
 
         Whoever drops keys ends that wish first: either it is seen here, or the row is there when he looks.
         """
-        row = (key, *body, mark_of(key, *body), self._wall())
+        row = (key, *body, checksum_of(key, *body), self._wall())
 
         def work(db: sqlite3.Connection) -> bool:
             with transaction(db):
-                if not wanted() or db.execute(f"DELETE FROM {LOOSE} WHERE file = ?", (body.file,)).rowcount != 1:
+                if not wanted() or db.execute(f"DELETE FROM {ORPHANS} WHERE file = ?", (body.file,)).rowcount != 1:
                     return False
                 db.execute(f"DELETE FROM {BODIES} WHERE key = ?", (key,))
                 db.execute(f"INSERT INTO {BODIES} VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -144,7 +144,7 @@ class Index:
     def loose(self) -> list[str]:
         """Files of bodies that belong to nobody any more."""
         now = self._wall()
-        question = f"SELECT file FROM {LOOSE} WHERE since NOT BETWEEN ? AND ?"
+        question = f"SELECT file FROM {ORPHANS} WHERE since NOT BETWEEN ? AND ?"
         return self.attempt(lambda db: [row[0] for row in db.execute(question, (now - GRACE, now + GRACE))], [])
 
     def removed(self, files: Iterable[str]) -> None:
@@ -153,7 +153,7 @@ class Index:
 
         def work(db: sqlite3.Connection) -> None:
             with transaction(db):
-                db.executemany(f"DELETE FROM {LOOSE} WHERE file = ?", rows)
+                db.executemany(f"DELETE FROM {ORPHANS} WHERE file = ?", rows)
 
         self.attempt(work, None)
 

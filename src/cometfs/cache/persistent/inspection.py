@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from cometfs import database
 from cometfs.cache.persistent import schema
-from cometfs.cache.persistent.blobs import Lying
+from cometfs.cache.persistent.blobs import StoredBlob
 from cometfs.cache.persistent.eviction import sweep, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.quarantine import DAMAGED, bytes_below
 from cometfs.cache.persistent.rows import Changes, KeptBody, Totals, Unsound, is_place, is_sound
-from cometfs.cache.persistent.schema import ANSWERS, BODIES, LOOSE, TOTALS
+from cometfs.cache.persistent.schema import ANSWERS, BODIES, ORPHANS, TOTALS
 from cometfs.errors import SetupError
 
 T = TypeVar("T")
@@ -185,7 +185,7 @@ def _is_whole(path: Path, body: KeptBody) -> bool | None:
     """None where there is no file."""
     try:
         with path.open("rb", buffering=0) as file:
-            return Lying(file, body, lambda: None).is_whole()
+            return StoredBlob(file, body, lambda: None).is_whole()
     except FileNotFoundError:
         return None
 
@@ -214,7 +214,7 @@ def _remove_strays(index: Index) -> int:
 
 
 def _mentions(file: str) -> Callable[[sqlite3.Connection], bool]:
-    question = f"SELECT 1 FROM {BODIES} WHERE file = :file UNION SELECT 1 FROM {LOOSE} WHERE file = :file"
+    question = f"SELECT 1 FROM {BODIES} WHERE file = :file UNION SELECT 1 FROM {ORPHANS} WHERE file = :file"
     return lambda db: db.execute(question, {"file": file}).fetchone() is not None
 
 

@@ -133,7 +133,7 @@ def of_name(name: str) -> Hashable:
     return tuple(key) if isinstance(key, list) else None
 
 
-def mark_of(key: str, *words: object) -> bytes:
+def checksum_of(key: str, *words: object) -> bytes:
     """The checksum over a row: its key and all that is said under it."""
     digest = hashlib.blake2b(key.encode(), digest_size=DIGEST)
     for word in words:
@@ -146,7 +146,7 @@ def mark_of(key: str, *words: object) -> bytes:
 def is_sound(key: str, mark: object, *words: object) -> bool:
     """Whether the mark is that of the words; a damaged file may bring anything."""
     try:
-        return mark == mark_of(key, *words)
+        return mark == checksum_of(key, *words)
     except (TypeError, ValueError, struct.error):
         return False
 

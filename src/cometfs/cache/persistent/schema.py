@@ -20,7 +20,7 @@ FORMAT = 3
 
 ANSWERS = f"answers_{FORMAT}"
 BODIES = f"bodies_{FORMAT}"
-LOOSE = f"loose_{FORMAT}"
+ORPHANS = f"loose_{FORMAT}"
 TOTALS = f"totals_{FORMAT}"
 
 _OURS = re.compile(r"(answers|bodies|loose|totals)(_\d+)?")
@@ -35,9 +35,9 @@ _STATEMENTS = (
         mark BLOB NOT NULL, used REAL NOT NULL)""",
     f"CREATE INDEX {BODIES}_used ON {BODIES} (used, size)",
     # `since`: when it was about to get its name; 0 for one that nobody wants any more.
-    f"CREATE TABLE {LOOSE} (file TEXT PRIMARY KEY, since REAL NOT NULL)",
+    f"CREATE TABLE {ORPHANS} (file TEXT PRIMARY KEY, since REAL NOT NULL)",
     f"CREATE TRIGGER {BODIES}_loose AFTER DELETE ON {BODIES} BEGIN "
-    f"INSERT OR REPLACE INTO {LOOSE} VALUES (OLD.file, 0); END",
+    f"INSERT OR REPLACE INTO {ORPHANS} VALUES (OLD.file, 0); END",
     f"CREATE TABLE {TOTALS} (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL)",
     f"INSERT INTO {TOTALS} VALUES ('answers', 0, 0), ('bodies', 0, 0)",
     # The database counts for itself, so that nobody ever has to add up.

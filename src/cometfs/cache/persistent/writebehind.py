@@ -14,8 +14,8 @@ from typing import NamedTuple
 import trio
 
 from cometfs.cache.memory import Which
-from cometfs.cache.persistent.blobs import Library
-from cometfs.cache.persistent.eviction import Room
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import Index
 from cometfs.cache.persistent.rows import Answer, Changes, Kept, key_of, of_name
 
@@ -44,30 +44,30 @@ NOTES = 20_000
 """Answers of which it is remembered when that was noted last."""
 
 
-class _Written(NamedTuple):
+class _Pending(NamedTuple):
     done: bool
     view: Connection | None
     """What the event loop must read by from now on."""
 
 
-class Keeper:
+class WriteBehind:
     """The answers of one account on disk, for one mount.
 
     `_due` is what the file does not have yet; None: to be dropped. `_bytes` is what waits there.
     """
 
-    def __init__(self, index: Index, room: Room, library: Library, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, index: Index, room: Evictor, blobs: BlobStore, wall: Callable[[], float] = time.time) -> None:
         """`room`: makes room for what is written, after each write; `library`: has its own to write then."""
         self._index = index
-        self._room = room
-        self._library = library
+        self._evictor = room
+        self._blobs = blobs
         self._wall = wall
         self._due: dict[str, Answer | None] = {}
         self._bytes = 0
         self._used: dict[str, float] = {}
         self._touched: set[str] = set()
         self._wake = trio.Event()
-        index.view.changed = library.changed = self.wake
+        index.view.changed = blobs.changed = self.wake
 
     def wake(self) -> None:
         """There is something to write."""
@@ -176,7 +176,7 @@ class Keeper:
             written = await trio.to_thread.run_sync(self._write, self._changes(due), abandon_on_cancel=abandon)
         except Exception:  # a bug in the cache must not end the mount
             log.exception("the cache could not be written")
-            written = _Written(False, None)
+            written = _Pending(False, None)
         if written.view is not None:
             self._index.view.take(written.view)
         self._forget_due(due, keep_drops=not written.done)
@@ -186,7 +186,7 @@ class Keeper:
         unsound, self._index.view.unsound = self._index.view.unsound, []
         answers = [answer for answer in due.values() if answer is not None]
         dropped = [name for name, answer in due.items() if answer is None]
-        return self._library.changes(Changes(answers, dropped, used, unsound))
+        return self._blobs.changes(Changes(answers, dropped, used, unsound))
 
     def _forget_due(self, due: dict[str, Answer | None], *, keep_drops: bool) -> None:
         # What was kept or dropped again while it was written stays due. So do drops that could not be written: what
@@ -196,14 +196,14 @@ class Keeper:
                 del self._due[name]
         self._bytes = sum(answer.size for answer in self._due.values() if answer)
 
-    def _write(self, changes: Changes) -> _Written:
-        if not self._room.has(sum(answer.size for answer in changes.answers)):
+    def _write(self, changes: Changes) -> _Pending:
+        if not self._evictor.has(sum(answer.size for answer in changes.answers)):
             names = [answer.key for answer in changes.answers]
             changes = changes._replace(answers=[], dropped=[*changes.dropped, *names])
         done = self._index.write(changes, lambda name: self._due.get(name) is not None)
         if done:
-            self._room.make()
-        return _Written(done, self._index.renewed_view())
+            self._evictor.make()
+        return _Pending(done, self._index.renewed_view())
 
 
 def _every(_name: str) -> bool:

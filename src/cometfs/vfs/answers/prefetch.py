@@ -16,14 +16,14 @@ from typing import Any, Protocol
 
 import trio
 
-from cometfs.cache.memory import Held, Recent
+from cometfs.cache.memory import CacheEntry, Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
 from cometfs.lease import is_settling
 from cometfs.vfs.answers.readahead import FIRST, Readahead
 from cometfs.vfs.nodes import OpenedBody
-from cometfs.vfs.schema.declaration import Asker, At, Batch, Found, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.metrics import COLUMNS, of_project
 
@@ -41,7 +41,7 @@ TARGET = 4 << 20
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring what he wants: a third of what a program waits for us."""
 
-WITNESSES = 2
+SAMPLE = 2
 """Experiments asked by themselves that the first batch of a project is held against."""
 
 PROJECTS = 32
@@ -57,26 +57,26 @@ class Asks(Protocol):
     @property
     def store(self) -> Store: ...
 
-    async def ask(self, source: Source, at: At) -> Held: ...
+    async def ask(self, source: Source, at: Context) -> CacheEntry: ...
 
-    async def open_body(self, stream: Stream, at: At) -> OpenedBody: ...
+    async def open_body(self, stream: Stream, at: Context) -> OpenedBody: ...
 
-    def fill(self, source: Source, at: At, answer: Any) -> Held: ...
+    def fill(self, source: Source, at: Context, answer: Any) -> CacheEntry: ...
 
-    def asker(self) -> Asker: ...
+    def asker(self) -> Resolver: ...
 
 
-class _Line:
+class _Siblings:
     """The experiments of a project in the order of their names, as a walk through them goes."""
 
-    def __init__(self, at: At, rows: Sequence[Row]) -> None:
+    def __init__(self, at: Context, rows: Sequence[Row]) -> None:
         self.project = of_project(at)
         self.rows = rows
         self.places = {row["experimentKey"]: place for place, row in enumerate(rows)}
-        self.asked: dict[str, deque[At]] = {}
+        self.asked: dict[str, deque[Context]] = {}
         """By batch, the experiments that were asked for last."""
 
-    def like(self, at: At, places: Iterable[int]) -> list[At]:
+    def like(self, at: Context, places: Iterable[int]) -> list[Context]:
         """The places at other experiments that `at` is at its own."""
         found = []
         for place in places:
@@ -85,24 +85,24 @@ class _Line:
         return found
 
 
-class Warmer:
-    """Fetches ahead. A batch is in `_landing`, under each experiment that it asks for, iff it has not ended."""
+class Prefetcher:
+    """Fetches ahead. A batch is in `_batches`, under each experiment that it asks for, iff it has not ended."""
 
     def __init__(self, answers: Asks, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
         self._answers = answers
         self._loads = loads
         self._spare = spare
         self._policy = Readahead()
-        self._lines: OrderedDict[Hashable, _Line] = OrderedDict()
-        self._landing: dict[Hashable, trio.Event] = {}
+        self._lines: OrderedDict[Hashable, _Siblings] = OrderedDict()
+        self._batches: dict[Hashable, trio.Event] = {}
         self._weights: Recent[Hashable, float] = Recent(REMEMBERED)
         """Bytes that the last batch about a project brought for an experiment."""
-        self._believed: Recent[Hashable, bool] = Recent(REMEMBERED)
+        self._trusted: Recent[Hashable, bool] = Recent(REMEMBERED)
         self._renewing: Recent[Hashable, float] = Recent(REMEMBERED)
         """What was asked again, and until when the answer held of which that was done: once is enough."""
         self._abreast = trio.CapacityLimiter(ABREAST)
 
-    def notice(self, source: Source, at: At, *, waited: bool) -> None:
+    def record_access(self, source: Source, at: Context, *, waited: bool) -> None:
         """A reader asks `source` at a place; `waited`: its answer was not at hand."""
         line = self._line(at) if _has_siblings(at) else None
         place = None if line is None else line.places.get(at.key[0])
@@ -122,11 +122,11 @@ class Warmer:
             first=min(most, batch.first) if batch else FIRST,
         )
         if batch:
-            line.asked.setdefault(batch.name, deque(maxlen=2 * WITNESSES)).append(at)
+            line.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)
         if ahead and self._spare(Urgency.AHEAD):
             self._begin(source, line, line.like(at, ahead))
 
-    def renew(self, source: Source, at: At) -> None:
+    def renew(self, source: Source, at: Context) -> None:
         """Somebody uses what `source` has answered: asks again where that will not hold much longer."""
         key = source.key(at)
         held = self._answers.store.peek(key) if source.renewed else None
@@ -136,49 +136,49 @@ class Warmer:
             self._renewing[key] = held.expires
             self._start(RENEWAL, self._renew, source, at)
 
-    async def _renew(self, source: Source, at: At) -> None:
+    async def _renew(self, source: Source, at: Context) -> None:
         key, lease = source.key(at), source.lease(at)
         await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
 
-    def warm(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
+    def warm(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
         """Asks single questions that somebody is about to ask."""
         if self._spare(Urgency.AHEAD):
             self._start(AHEAD, self._singly, list(wanted))
 
-    async def landed(self, source: Source, at: At) -> None:
+    async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
-        event = self._landing.get((source.batch.name, *at.key)) if source.batch else None
+        event = self._batches.get((source.batch.name, *at.key)) if source.batch else None
         if event is not None:
             # A batch that is slow must not be the reader's affair: he asks by himself then.
             with trio.move_on_after(SLOW):
                 await event.wait()
 
-    async def together(self, source: Source, places: Sequence[At]) -> None:
+    async def together(self, source: Source, places: Sequence[Context]) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be believed."""
         missing = [at for at in places if self._is_missing(source, at)]
         line = self._line(places[0]) if places else None
-        if source.batch is None or line is None or len(missing) <= 2 * WITNESSES:
+        if source.batch is None or line is None or len(missing) <= 2 * SAMPLE:
             return
         batch = source.batch
-        if _belief(source, line) not in self._believed:
-            witnesses, missing = missing[:WITNESSES], missing[WITNESSES:]
-            await experiment.each_of(witnesses, partial(self._witness, source, line))
+        if _trust_key(source, line) not in self._trusted:
+            sample, missing = missing[:SAMPLE], missing[SAMPLE:]
+            await experiment.each_of(sample, partial(self._ask_sample, source, line))
         first = self._most(line, batch)
         await self._batched(source, line, missing[:first])
         size = self._most(line, batch)
         chunks = [missing[start : start + size] for start in range(first, len(missing), size)]
         await experiment.each_of(chunks, lambda chunk: self._batched(source, line, chunk))
 
-    async def _witness(self, source: Source, line: _Line, at: At) -> None:
+    async def _ask_sample(self, source: Source, line: _Siblings, at: Context) -> None:
         assert source.batch is not None
         try:
             await self._answers.ask(source, at)
         except NotFound:
             return  # deleted since the listing: it tells nothing
-        line.asked.setdefault(source.batch.name, deque(maxlen=2 * WITNESSES)).append(at)
+        line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
 
-    def _begin(self, source: Source, line: _Line, places: list[At]) -> None:
-        batched = source.batch is not None and self._believed.get(_belief(source, line), True)
+    def _begin(self, source: Source, line: _Siblings, places: list[Context]) -> None:
+        batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
         missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
             asked = [at for at in missing if self._is_missing(source, at)]
@@ -193,20 +193,20 @@ class Warmer:
     def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
 
-    def _is_due(self, source: Source, at: At) -> bool:
+    def _is_due(self, source: Source, at: Context) -> bool:
         """Whether what may bring the answer by the way has come without it, and says that there is one: who walks from
         experiments with one metric to such as have others must not ask those for what they never logged."""
         return source.after is None or at.item in (self._told(source.after, experiment.of_experiment(at)) or ())
 
-    def _is_missing(self, source: Source, at: At) -> bool:
+    def _is_missing(self, source: Source, at: Context) -> bool:
         """Whether a batch may be asked for this answer, and nobody has or is about to."""
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
-        return (source.batch.name, *at.key) not in self._landing and self._answers.store.recall(source.key(at)) is None
+        return (source.batch.name, *at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
 
-    async def _singly(self, wanted: Sequence[tuple[Source | Stream, At]]) -> None:
-        async def one(question: tuple[Source | Stream, At]) -> None:
+    async def _singly(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
+        async def one(question: tuple[Source | Stream, Context]) -> None:
             source, at = question
             try:
                 if isinstance(source, Stream):
@@ -216,56 +216,56 @@ class Warmer:
             except CometFSError as error:
                 log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
 
-        async def in_turn(question: tuple[Source | Stream, At]) -> None:
+        async def in_turn(question: tuple[Source | Stream, Context]) -> None:
             async with self._abreast:
                 await one(question)
 
         await experiment.each_of(wanted, in_turn, ABREAST)
 
-    async def _batched(self, source: Source, line: _Line, places: list[At]) -> None:
+    async def _batched(self, source: Source, line: _Siblings, places: list[Context]) -> None:
         assert source.batch is not None
         # Another batch may have taken some of them since they were chosen.
         places = [at for at in places if self._is_missing(source, at)]
-        if not places or not self._believed.get(_belief(source, line), True):
+        if not places or not self._trusted.get(_trust_key(source, line), True):
             return
-        landed = trio.Event()
+        ended = trio.Event()
         keys = [(source.batch.name, *at.key) for at in places]
-        self._landing.update(dict.fromkeys(keys, landed))
+        self._batches.update(dict.fromkeys(keys, ended))
         try:
             self._doubt_old_names(line)
-            witnesses = self._witnesses(source, line)
-            found = await source.batch.ask(self._answers.asker(), [*witnesses, *places])
-            if self._agree(source, line, found, bool(witnesses)):
+            sample = self._sample(source, line)
+            found = await source.batch.ask(self._answers.asker(), [*sample, *places])
+            if self._agree(source, line, found, bool(sample)):
                 self._keep(source.batch, line, found, len(places))
         except CometFSError as error:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         finally:
-            landed.set()
+            ended.set()
             for key in keys:
-                self._landing.pop(key, None)
+                self._batches.pop(key, None)
 
-    def _doubt_old_names(self, line: _Line) -> None:
+    def _doubt_old_names(self, line: _Siblings) -> None:
         """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
         store, names = self._answers.store, COLUMNS.key(line.project)
         columns, listing = store.recall(names), store.peek(experiment.EXPERIMENTS.key(line.project))
         if columns is not None and listing is not None and columns.arrived < listing.arrived:
             store.drop(names)
 
-    def _witnesses(self, source: Source, line: _Line) -> list[At]:
+    def _sample(self, source: Source, line: _Siblings) -> list[Context]:
         assert source.batch is not None
-        if _belief(source, line) in self._believed:
+        if _trust_key(source, line) in self._trusted:
             return []
         known = {at.key: at for at in line.asked.get(source.batch.name, ()) if at.version}
-        return [at for at in known.values() if self._told(source, at) is not None][:WITNESSES]
+        return [at for at in known.values() if self._told(source, at) is not None][:SAMPLE]
 
-    def _told(self, source: Source, at: At) -> Any:
+    def _told(self, source: Source, at: Context) -> Any:
         held = self._answers.store.peek(source.key(at))
         return None if held is None else held.value
 
-    def _agree(self, source: Source, line: _Line, found: Sequence[Found], witnessed: bool) -> bool:
+    def _agree(self, source: Source, line: _Siblings, found: Sequence[Found], sampled: bool) -> bool:
         """Whether the batch tells what was told before; decided once for a project and a source."""
         if not found:
-            self._believed[_belief(source, line)] = False  # it brings nothing here: a call for nothing is enough
+            self._trusted[_trust_key(source, line)] = False  # it brings nothing here: a call for nothing is enough
             return False
         for one in found:
             told = self._told(one.source, one.at)
@@ -276,24 +276,24 @@ class Warmer:
                     one.source.name,
                     one.at.key[0],
                 )
-                self._believed[_belief(source, line)] = False
+                self._trusted[_trust_key(source, line)] = False
                 return False
-        if witnessed:
-            self._believed[_belief(source, line)] = True
+        if sampled:
+            self._trusted[_trust_key(source, line)] = True
         return True
 
-    def _keep(self, batch: Batch, line: _Line, found: Sequence[Found], count: int) -> None:
+    def _keep(self, batch: Batch, line: _Siblings, found: Sequence[Found], count: int) -> None:
         weight = 0
         for one in found:
             if self._told(one.source, one.at) is None:
                 weight += self._answers.fill(one.source, one.at, one.answer).weight
         self._weights[batch.name, line.project.key] = weight / max(1, count)
 
-    def _most(self, line: _Line, batch: Batch) -> int:
+    def _most(self, line: _Siblings, batch: Batch) -> int:
         weight = self._weights.get((batch.name, line.project.key))
         return batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
 
-    def _line(self, at: At) -> _Line | None:
+    def _line(self, at: Context) -> _Siblings | None:
         """The siblings of an experiment; None where their listing is not at hand."""
         project = of_project(at)
         held = self._answers.store.peek(experiment.EXPERIMENTS.key(project))
@@ -301,7 +301,7 @@ class Warmer:
             return None
         line = self._lines.get(project.key)
         if line is None or line.rows is not held.value:
-            line = self._lines[project.key] = _Line(at, held.value)
+            line = self._lines[project.key] = _Siblings(at, held.value)
         self._lines.move_to_end(project.key)
         if len(self._lines) > PROJECTS:
             self._lines.popitem(last=False)
@@ -324,10 +324,10 @@ async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitabl
         log.exception("bug in what nobody waits for")
 
 
-def _belief(source: Source, line: _Line) -> Hashable:
+def _trust_key(source: Source, line: _Siblings) -> Hashable:
     return (source.batch and source.batch.name, source.name, line.project.key)
 
 
-def _has_siblings(at: At) -> bool:
+def _has_siblings(at: Context) -> bool:
     """Whether other experiments may have the same: what is theirs alone (an asset) is known by its row."""
     return at.experiment is not None and (len(at.key) == 1 or isinstance(at.item, str))

@@ -13,19 +13,18 @@ from typing import Any
 
 import trio
 
-from cometfs.cache.downloads.downloads import Bodies
-from cometfs.cache.downloads.downloads import Stream as Arriving
-from cometfs.cache.memory import Held
+from cometfs.cache.downloads.downloads import Bodies, ByteStream
+from cometfs.cache.memory import CacheEntry
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER, Urgency
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
 from cometfs.lease import SEALED, Lease
-from cometfs.vfs.answers.prefetch import Warmer
-from cometfs.vfs.answers.revalidation import Doubts
+from cometfs.vfs.answers.prefetch import Prefetcher
+from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, stream_name, validated
 from cometfs.vfs.nodes import OpenedBody
-from cometfs.vfs.schema.declaration import Asker, At, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of
 
@@ -37,11 +36,11 @@ async def _no_status() -> Row:
     return {}
 
 
-async def _no_listing(_stream: Stream, _at: At) -> None:
+async def _no_listing(_stream: Stream, _at: Context) -> None:
     await trio.lowlevel.checkpoint()
 
 
-class Answers:
+class AnswerResolver:
     """What is known, and what must be asked to know more."""
 
     def __init__(
@@ -59,35 +58,35 @@ class Answers:
         self.status = status
         self.store = store
         self.bodies = bodies
-        self.relist: Callable[[Stream, At], Awaitable[None]] = _no_listing
+        self.relist: Callable[[Stream, Context], Awaitable[None]] = _no_listing
         """Lets the listing be asked for again that told of a body what is not so."""
-        self.doubts = Doubts()
-        self.warmer = Warmer(self, loads, spare)
+        self.doubts = RevalidationSet()
+        self.prefetcher = Prefetcher(self, loads, spare)
 
-    def peek(self, source: Source, at: At) -> Held | None:
+    def peek(self, source: Source, at: Context) -> CacheEntry | None:
         """What is in memory; asks nobody."""
         return self.store.peek(source.key(at))
 
-    async def wanted(self, source: Source, at: At) -> Held:
+    async def wanted(self, source: Source, at: Context) -> CacheEntry:
         """The answer, for a reader: what he wants next may be fetched ahead. Raises what Comet's answer raises."""
-        self.warmer.notice(source, at, waited=self.store.recall(source.key(at)) is None)
+        self.prefetcher.record_access(source, at, waited=self.store.recall(source.key(at)) is None)
         return await self.ask(source, at)
 
-    def wanted_at_hand(self, source: Source, at: At) -> Held | None:
+    def wanted_nowait(self, source: Source, at: Context) -> CacheEntry | None:
         """The same, where it is in memory and no error."""
         held = self.peek(source, at)
         if held is None or held.error is not None:
             return None
         # Who reads again what he had before needs nothing that is ahead of him: it was at hand then, too.
         if not held.read:
-            self.warmer.notice(source, at, waited=False)
+            self.prefetcher.record_access(source, at, waited=False)
         return held
 
-    async def ask(self, source: Source, at: At) -> Held:
+    async def ask(self, source: Source, at: Context) -> CacheEntry:
         """The answer, at hand or asked for. Raises what Comet's answer raises."""
         key = source.key(at)
         if self.store.peek(key) is None:
-            await self.warmer.landed(source, at)
+            await self.prefetcher.wait_for_batch(source, at)
         while True:
             try:
                 return await self._ask(key, source, at)
@@ -96,8 +95,8 @@ class Answers:
                     raise
                 # It was being fetched ahead; now somebody waits for it.
 
-    async def _ask(self, key: Hashable, source: Source, at: At) -> Held:
-        asking = _Asking(self, source.lease(at))
+    async def _ask(self, key: Hashable, source: Source, at: Context) -> CacheEntry:
+        asking = _Question(self, source.lease(at))
 
         async def load() -> Any:
             with self.doubts.settled(at) if source is experiment.METADATA else nullcontext():
@@ -105,7 +104,7 @@ class Answers:
 
         return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
 
-    def _not_less(self, source: Source, at: At, answer: Any) -> Any:
+    def _not_less(self, source: Source, at: Context, answer: Any) -> Any:
         """The answer, or the last one where that is the same and more: what is only added to was asked for of a server
         that is behind."""
         before = self.store.last(source.key(at)) if source.grows and not at.version else None
@@ -113,12 +112,12 @@ class Answers:
             return answer
         return before if before[: len(answer)] == answer else answer
 
-    async def together(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+    async def together(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
         """See `Asker.answers`."""
-        await self.warmer.together(source, places)
+        await self.prefetcher.together(source, places)
         found: dict[tuple[Hashable, ...], Any] = {}
 
-        async def one(at: At) -> None:
+        async def one(at: Context) -> None:
             try:
                 found[at.key] = (await self.ask(source, at)).value
             except NotFound:
@@ -127,17 +126,17 @@ class Answers:
         await each_of(places, one)
         return found
 
-    def asker(self) -> Asker:
+    def asker(self) -> Resolver:
         """What a question is asked with that nobody waits for."""
-        return _Asking(self, Lease(math.inf))
+        return _Question(self, Lease(math.inf))
 
-    def fill(self, source: Source, at: At, answer: Any, lease: Lease | None = None) -> Held:
+    def fill(self, source: Source, at: Context, answer: Any, lease: Lease | None = None) -> CacheEntry:
         """Keeps an answer that came with another."""
         holds = source.lease(at) if lease is None else lease
         whole = self._not_less(source, at, answer)
         return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
 
-    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for who reads it next."""
         opened = await self.open_body(stream, at)
         try:
@@ -145,21 +144,23 @@ class Answers:
         finally:
             opened.close()
 
-    def has(self, stream: Stream, at: At) -> bool:
+    def has(self, stream: Stream, at: Context) -> bool:
         """Whether a body is at hand, or on its way."""
         return self.bodies.size(stream.key(at)) is not None
 
-    async def wanted_body(self, stream: Stream, at: At) -> OpenedBody:
+    async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what he wants next may be fetched ahead."""
         if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
-            self.warmer.notice(experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at))
+            self.prefetcher.record_access(
+                experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at)
+            )
         return await self.open_body(stream, at)
 
-    async def open_body(self, stream: Stream, at: At) -> OpenedBody:
+    async def open_body(self, stream: Stream, at: Context) -> OpenedBody:
         """A body, open, its size known."""
         key, expected = stream.key(at), Expected.of(stream, at)
 
-        def begin() -> AbstractAsyncContextManager[Arriving]:
+        def begin() -> AbstractAsyncContextManager[ByteStream]:
             return validated(stream.begin(self.api, at), expected, lambda size: self._differs(stream, at, size))
 
         while True:
@@ -170,7 +171,7 @@ class Answers:
                     raise
                 # It was being fetched ahead; now somebody waits for it.
 
-    async def _differs(self, stream: Stream, at: At, size: int) -> None:
+    async def _differs(self, stream: Stream, at: Context, size: int) -> None:
         """A body that is whole has another size than its listing tells: that is said once, and the listing asked
         again."""
         key = ("differs", stream.size(at), *at.key)
@@ -183,15 +184,15 @@ class Answers:
         await self.relist(stream, at)
 
 
-def _lasts(at: At) -> bool:
+def _lasts(at: Context) -> bool:
     """Whether an answer may outlive the process: not of what may be running, which has no version."""
     return at.experiment is None or bool(at.version)
 
 
-class _Asking:
+class _Question:
     """What one question is asked with: an answer that is made of others holds no longer than any of them."""
 
-    def __init__(self, answers: Answers, lease: Lease) -> None:
+    def __init__(self, answers: AnswerResolver, lease: Lease) -> None:
         self._answers = answers
         self.lease = lease
         """Seconds for which the answer holds, as far as is known."""
@@ -200,33 +201,33 @@ class _Asking:
     def api(self) -> API:
         return self._answers.api
 
-    async def answer(self, source: Source, at: At) -> Any:
+    async def answer(self, source: Source, at: Context) -> Any:
         held = await self._answers.ask(source, at)
         self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
         return held.value
 
-    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+    async def answers(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
         return await self._answers.together(source, places)
 
     async def status(self) -> Row:
         return await self._answers.status()
 
-    def at_hand(self, source: Source, at: At) -> Any:
+    def answer_nowait(self, source: Source, at: Context) -> Any:
         held = self._answers.peek(source, at)
         return None if held is None else held.value
 
-    def fill(self, source: Source, at: At, answer: Any) -> None:
+    def fill(self, source: Source, at: Context, answer: Any) -> None:
         # What is made of another answer holds no longer than that.
         self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
 
-    def note(self, source: Source, at: At) -> None:
+    def note(self, source: Source, at: Context) -> None:
         self._answers.fill(source, at, True)
 
-    def doubts(self, at: At) -> bool:
+    def doubts(self, at: Context) -> bool:
         return at in self._answers.doubts
 
-    def has(self, stream: Stream, at: At) -> bool:
+    def has(self, stream: Stream, at: Context) -> bool:
         return self._answers.has(stream, at)
 
-    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         return await self._answers.body(stream, at, most)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import trio
 
 from cometfs.lease import LISTING
-from cometfs.vfs.schema.declaration import At, Row
+from cometfs.vfs.schema.declaration import Context, Row
 from cometfs.vfs.sources.experiment import key
 
 LAST = 10 * LISTING
@@ -24,7 +24,7 @@ class _Doubt(NamedTuple):
     until: float
 
 
-class Doubts:
+class RevalidationSet:
     """By the key of an experiment, its row in its project's listing, until Comet has told what is true."""
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
@@ -34,11 +34,11 @@ class Doubts:
     def __len__(self) -> int:
         return len(self._doubted)
 
-    def __contains__(self, at: At) -> bool:
+    def __contains__(self, at: Context) -> bool:
         doubt = self._doubted.get(key(at))
         return doubt is not None and doubt.row is at.experiment
 
-    def add(self, at: At) -> None:
+    def add(self, at: Context) -> None:
         """The row to which `at` is bound is doubted from now on."""
         assert at.experiment is not None
         now = self._clock()
@@ -48,7 +48,7 @@ class Doubts:
         self._doubted[key(at)] = _Doubt(at.experiment, now + LAST)
 
     @contextmanager
-    def settled(self, at: At) -> Iterator[None]:
+    def settled(self, at: Context) -> Iterator[None]:
         """The body asks what is true: if it is told, nothing is left to doubt but what was doubted meanwhile."""
         before = self._doubted.get(key(at))
         yield

@@ -11,10 +11,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from cometfs.cache.downloads.pump import Stream as Arriving
+from cometfs.cache.downloads.pump import ByteStream
 from cometfs.comet.sniffing import LOOK, is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
-from cometfs.vfs.schema.declaration import At, Stream
+from cometfs.vfs.schema.declaration import Context, Stream
 
 HTML_NAMES = frozenset({".htm", ".html", ".shtml", ".xht", ".xhtml"})
 
@@ -22,7 +22,7 @@ HTML_TYPES = frozenset({"dataframe-profile", "metaflow-card"})
 """Types of assets that comet_ml logs as HTML."""
 
 
-class Download(Arriving, Protocol):
+class Download(ByteStream, Protocol):
     """A body on its way, and how it is sent: see `AssetStream`."""
 
     @property
@@ -42,14 +42,14 @@ class Expected(NamedTuple):
     may_be_json: bool = False
 
     @classmethod
-    def of(cls, stream: Stream, at: At) -> Expected:
+    def of(cls, stream: Stream, at: Context) -> Expected:
         row = stream.row(at)
         suffix = PurePosixPath(row.get("fileName") or "").suffix.lower()
         may_be_html = suffix in HTML_NAMES or row.get("type") in HTML_TYPES
         return cls(stream_name(stream, at), stream.size(at), may_be_html, suffix == ".json")
 
 
-def stream_name(stream: Stream, at: At) -> str:
+def stream_name(stream: Stream, at: Context) -> str:
     """How a body is called in a sentence."""
     row = stream.row(at)
     return f"asset {row.get('fileName') or row.get('assetId')!r} of {at.key[0] or at.workspace!r}"
@@ -85,7 +85,7 @@ def flaw(expected: Expected, came: Came) -> CometFSError | None:
 @asynccontextmanager
 async def validated(
     begun: AbstractAsyncContextManager[Download], expected: Expected, differs: Callable[[int], Awaitable[None]]
-) -> AsyncIterator[Arriving]:
+) -> AsyncIterator[ByteStream]:
     """A body that is what was expected, or an error: before its first byte where its size is announced, else at its
     end. `differs` is told the size of one that is whole, and another than the listed one."""
     async with begun as stream:

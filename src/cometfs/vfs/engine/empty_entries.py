@@ -8,20 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.sizes import REMEMBERED
 from cometfs.vfs.nodes import NODE_BYTES
-from cometfs.vfs.schema.declaration import At, Dir, Each, File, Link, Source, eaches_of, fixed_of
+from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Source, fixed_of, for_eaches_of
 
 
-class Omitted:
+class EmptyEntries:
     """What was left out of each directory when it was listed last."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: AnswerResolver) -> None:
         self._answers = answers
         self._store = answers.store
 
-    def of(self, entry: Dir, at: At) -> tuple[frozenset[str], float]:
+    def of(self, entry: Dir, at: Context) -> tuple[frozenset[str], float]:
         """The names that a listing made now leaves out, and the seconds for which the answers hold that say so: what a
         run has logged meanwhile must not stay out of sight for longer.
 
@@ -35,20 +35,20 @@ class Omitted:
         self._store.keep(key, omitted, REMEMBERED, NODE_BYTES)
         return omitted, min([nothing[name] for name in omitted], default=math.inf)
 
-    def _left_of_nothing(self, entry: File | Dir | Link, at: At) -> float:
+    def _left_of_nothing(self, entry: File | Dir | Link, at: Context) -> float:
         """For how many seconds answers at hand go on saying that Comet has nothing for `entry`; 0 where they do not."""
         if isinstance(entry, Dir):
-            eaches = eaches_of(entry) if entry.hides and not entry.writer else []
+            eaches = for_eaches_of(entry) if entry.hides and not entry.writer else []
             left = [self._left_of_rows(each, at) for each in eaches]
             return min(left, default=math.inf if entry.hides else 0.0)
         if isinstance(entry, Link) or not isinstance(entry.source, Source):
             return 0.0
         return self._left_of(entry.source, at, entry.nothing)
 
-    def _left_of_rows(self, each: Each, at: At) -> float:
+    def _left_of_rows(self, each: ForEach, at: Context) -> float:
         return self._left_of(each.source, at, lambda answer: not each.rows(answer)) if each.source else 0.0
 
-    def _left_of(self, source: Source, at: At, nothing: Callable[..., bool]) -> float:
+    def _left_of(self, source: Source, at: Context, nothing: Callable[..., bool]) -> float:
         held = self._answers.peek(source, at)
         # A remembered "no such thing" decides nothing here: it is told to who asks for the file.
         told = held is not None and held.error is None and nothing(held.value)

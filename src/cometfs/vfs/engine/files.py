@@ -11,16 +11,16 @@ from zipfile import BadZipFile
 
 import trio
 
-from cometfs.cache.memory import Held
+from cometfs.cache.memory import CacheEntry
 from cometfs.errors import IsADirectory, Unintelligible
 from cometfs.lease import Lease, is_settling
-from cometfs.vfs.answers.resolver import Answers
-from cometfs.vfs.engine.render_cache import Made
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.render_cache import RenderCache
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.nodes import Content, Node, Opened
-from cometfs.vfs.schema.declaration import At, File, Source, Stream
+from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 from cometfs.vfs.sources.experiment import ended_ago
-from cometfs.vfs.writeback.policy import Writing
+from cometfs.vfs.writeback.policy import WritePolicy
 
 _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
@@ -29,7 +29,7 @@ _HEAVY = 1 << 20
 class Files:
     """Opens them, and lets their sizes be remembered. What was made of an answer holds as long as that does."""
 
-    def __init__(self, answers: Answers, sizes: Sizes, made: Made, writing: Writing) -> None:
+    def __init__(self, answers: AnswerResolver, sizes: Sizes, made: RenderCache, writing: WritePolicy) -> None:
         self._answers = answers
         self._store = answers.store
         self._sizes = sizes
@@ -41,7 +41,7 @@ class Files:
         entry = node.entry
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
-        if self._writing.desk(node) is not None:
+        if self._writing.buffer(node) is not None:
             return await self._writing.open(node)
         if isinstance(entry.source, Stream):
             body = await self._answers.wanted_body(entry.source, node.at)
@@ -49,17 +49,17 @@ class Files:
             return body
         return Content(await self._render(entry, entry.source, node.at), _grows(node))
 
-    def open_at_hand(self, node: Node) -> Opened | None:
+    def open_nowait(self, node: Node) -> Opened | None:
         """What `open` returns, where nobody must be asked and nothing made."""
         entry = node.entry
-        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self._writing.desk(node) is not None:
+        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self._writing.buffer(node) is not None:
             return None
         if entry.source is None:
             return Content(entry.render(node.at))
         if entry.render is not bytes:
             held = self._store.peek(_key(entry, node.at))
             return None if held is None else Content(held.value, _grows(node))
-        held = self._answers.wanted_at_hand(entry.source, node.at)
+        held = self._answers.wanted_nowait(entry.source, node.at)
         if held is None:
             return None
         if not held.read:
@@ -67,7 +67,7 @@ class Files:
             held.read = True
         return Content(held.value, _grows(node))
 
-    async def _render(self, entry: File, source: Source | None, at: At) -> bytes:
+    async def _render(self, entry: File, source: Source | None, at: Context) -> bytes:
         if source is None:
             return entry.render(at)
         if entry.render is bytes:
@@ -80,7 +80,7 @@ class Files:
         rendered: bytes = held.value
         return rendered
 
-    async def _make(self, entry: File, source: Source, at: At) -> Held:
+    async def _make(self, entry: File, source: Source, at: Context) -> CacheEntry:
         """The bytes made of an answer, once for all who want the file."""
         answer = await self._answers.wanted(source, at)
         data = self._made.of(entry, at, answer)
@@ -91,7 +91,7 @@ class Files:
         return self._store.keep(_key(entry, at), data, Lease(self._store.remaining(answer)))
 
 
-async def _rendered(entry: File, source: Source, answer: Held) -> bytes:
+async def _rendered(entry: File, source: Source, answer: CacheEntry) -> bytes:
     """An answer as bytes, rendered out of the way where that takes time."""
     try:
         if answer.weight > _HEAVY or entry.slow:
@@ -115,6 +115,6 @@ def _grows(node: Node) -> bool:
     return isinstance(node.entry, File) and node.entry.grows and may_change(node)
 
 
-def _key(entry: File, at: At) -> Hashable:
+def _key(entry: File, at: Context) -> Hashable:
     """Where the bytes of a file are kept that is made of an answer."""
     return ("file", entry, at.version, at.key)

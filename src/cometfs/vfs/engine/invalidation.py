@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.cache.memory import Recent
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.keys import Place, Question, Scope, questions_of
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import At, Dir, Each, File, Link, Row, Source, Stream, eaches_of
+from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Row, Source, Stream, for_eaches_of
 from cometfs.vfs.sources.experiment import METADATA
 from cometfs.vfs.sources.metrics import COLUMNS
 
@@ -26,10 +26,10 @@ LEFT = 50_000
 that nothing is: what lies below it then goes with its lease."""
 
 
-class Refresh:
+class AnswerInvalidation:
     """Drops what is known at a node and below it."""
 
-    def __init__(self, answers: Answers, sizes: Sizes, tree: Dir) -> None:
+    def __init__(self, answers: AnswerResolver, sizes: Sizes, tree: Dir) -> None:
         self._answers = answers
         self._store = answers.store
         self._sizes = sizes
@@ -38,7 +38,7 @@ class Refresh:
         for question in _closure(questions_of(tree), _of):
             for part in _of(question):
                 self._made_of.setdefault(part, set()).add(question)
-        self._left: Recent[tuple[Hashable, Each], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
+        self._left: Recent[tuple[Hashable, ForEach], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
         """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
@@ -56,7 +56,7 @@ class Refresh:
         await self._store.drop_all(scope, scope.firsts)
         return scope
 
-    async def relist(self, stream: Stream, at: At) -> None:
+    async def relist(self, stream: Stream, at: Context) -> None:
         """Drops the listing that told of a body, which came with another size; asks nobody itself."""
         place = stream.listed_at(at)
         scope = self._asking(set(stream.listed_by), frozenset({place[:1]}), place, None)
@@ -120,23 +120,23 @@ class Refresh:
         whole = next((one for one in chain if isinstance(one.entry, Dir) and not one.entry.name), node)
         return frozenset(self._below(whole.at, whole.entry)) if isinstance(whole.entry, Dir) else frozenset()
 
-    def _below(self, at: At, entry: Dir) -> Iterator[Place]:
+    def _below(self, at: Context, entry: Dir) -> Iterator[Place]:
         """The places of others (experiments of a project, files that experiments have logged) in a directory, by what
         was told of it last, in memory or on disk, even if it holds no more."""
         for child in entry.entries if at.experiment is None else ():  # nothing in an experiment belongs to another
             if isinstance(child, Dir):
                 yield from self._below(at, child)
-            elif isinstance(child, Each):
+            elif isinstance(child, ForEach):
                 for one in self._told(at, child):
                     yield from self._below_row(at, one)
 
-    def _below_row(self, at: At, one: _Bound) -> Iterator[Place]:
+    def _below_row(self, at: Context, one: _Bound) -> Iterator[Place]:
         if one.place.key[:1] != at.key[:1]:
             yield one.place.key
         if isinstance(one.entry, Dir):
             yield from self._below(one.place, one.entry)
 
-    def _told(self, at: At, each: Each) -> Iterable[_Bound]:
+    def _told(self, at: Context, each: ForEach) -> Iterable[_Bound]:
         if each.source is None:
             return _bound(at, each, at)
         where = each.source.key(at)
@@ -145,7 +145,7 @@ class Refresh:
 
     def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
         for node in chain:
-            for each in eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
+            for each in for_eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
                 where = each.source and each.source.key(node.at)
                 if where is None or not scope(where):
                     continue
@@ -163,7 +163,7 @@ class _Bound(NamedTuple):
     """What stands for a row of a listing."""
 
     entry: File | Dir
-    place: At
+    place: Context
 
     def without_rows(self) -> _Bound:
         """The same as far as it tells what lies below: of an experiment, no row is kept in memory."""
@@ -172,7 +172,7 @@ class _Bound(NamedTuple):
         return self._replace(place=replace(self.place, project=None, experiment=_NO_ROW, item=None))
 
 
-def _bound(at: At, each: Each, answer: Any) -> Iterator[_Bound]:
+def _bound(at: Context, each: ForEach, answer: Any) -> Iterator[_Bound]:
     for row in each.rows(answer):
         entry = each.child(row)
         if not isinstance(entry, Link):
@@ -196,7 +196,7 @@ def _closure(questions: Iterable[Question], then: Callable[[Question], Iterable[
 
 def _listed_by(directory: Node) -> list[Question]:
     assert isinstance(directory.entry, Dir)
-    return [each.source for each in eaches_of(directory.entry) if each.source is not None]
+    return [each.source for each in for_eaches_of(directory.entry) if each.source is not None]
 
 
 def _told_by(node: Node, above: Sequence[Node]) -> Node | None:
@@ -204,7 +204,7 @@ def _told_by(node: Node, above: Sequence[Node]) -> Node | None:
     return next((one for one in above if one.at.key != node.at.key), None)
 
 
-def _owners(at: At) -> frozenset[Place]:
+def _owners(at: Context) -> frozenset[Place]:
     """Whose answers may have to do with a place: its own, and its project's."""
     project = {(at.project["projectId"],)} if at.project else set()
     return frozenset({at.key[:1], *project})

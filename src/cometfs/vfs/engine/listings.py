@@ -10,15 +10,15 @@ from collections.abc import Hashable, Sequence
 
 import trio
 
-from cometfs.cache.memory import Held
+from cometfs.cache.memory import CacheEntry
 from cometfs.errors import NoSuchEntry, NotADirectory
 from cometfs.lease import ACCOUNT, LISTING, Lease
-from cometfs.vfs.answers.resolver import Answers
-from cometfs.vfs.engine.empty_entries import Omitted
-from cometfs.vfs.nodes import NODE_BYTES, Grown, Listing, Node, graft, grow
-from cometfs.vfs.schema.declaration import Dir, Each, Link, eaches_of, fixed_of
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.empty_entries import EmptyEntries
+from cometfs.vfs.nodes import NODE_BYTES, Built, Listing, Node, build, insert
+from cometfs.vfs.schema.declaration import Dir, ForEach, Link, fixed_of, for_eaches_of
 from cometfs.vfs.schema.probe_names import is_junk
-from cometfs.vfs.writeback.policy import Writing
+from cometfs.vfs.writeback.policy import WritePolicy
 
 _FIXED_BYTES = 130
 """What an entry that every such directory has costs in memory: its name and its place are those of others (tracemalloc:
@@ -35,52 +35,52 @@ us each."""
 class Listings:
     """What is in directories. Folders that a "/" in names made are in the listing of their declared directory."""
 
-    def __init__(self, answers: Answers, writing: Writing) -> None:
+    def __init__(self, answers: AnswerResolver, writing: WritePolicy) -> None:
         self._answers = answers
         self._store = answers.store
         self._writing = writing
-        self._omitted = Omitted(answers)
+        self._omitted = EmptyEntries(answers)
 
     async def children(self, node: Node) -> tuple[Listing, float]:
         """The complete listing of a directory and the seconds for which it holds.
 
         Raises NotADirectory for a file, and what Comet's answer raises.
         """
-        found = self.children_at_hand(node)
+        found = self.children_nowait(node)
         if found is not None:
             return found
         assert isinstance(node.entry, Dir)
-        eaches, key = eaches_of(node.entry), self._key(node)
+        eaches, key = for_eaches_of(node.entry), self._key(node)
         answers = [await self._answers.wanted(each.source, node.at) if each.source else None for each in eaches]
         grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
         # Somebody else may have built it while this one waited; what was written meanwhile has another key.
         return self._within(node, self._store.peek(key) or self._keep(key, node, node.entry, answers, grown))
 
-    def children_at_hand(self, node: Node) -> tuple[Listing, float] | None:
+    def children_nowait(self, node: Node) -> tuple[Listing, float] | None:
         """What `children` returns, where nobody must be asked for it."""
         entry = node.entry
         if not isinstance(entry, Dir):
             raise NotADirectory(f"{node.name} is a file")
         key = self._key(node)
         held = self._store.peek(key)
-        if not eaches_of(entry) and (held is None or held.value.at is not node.at):
+        if not for_eaches_of(entry) and (held is None or held.value.at is not node.at):
             # Made anew with its place, it does not keep the rows of a former listing in memory.
             held = self._keep(key, node, entry, (), ())
         if held is not None and self._store.remaining(held) < RENEW_BELOW:
-            for each in eaches_of(entry):
+            for each in for_eaches_of(entry):
                 if each.source is not None:
-                    self._answers.warmer.renew(each.source, node.at)
+                    self._answers.prefetcher.renew(each.source, node.at)
         return None if held is None else self._within(node, held)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:
         """The child of that name and the seconds for which it holds. Raises NoSuchEntry with its own lease."""
-        return self.child_at_hand(node, name) or _named(node, name, *await self.children(node))
+        return self.child_nowait(node, name) or _named(node, name, *await self.children(node))
 
-    def child_at_hand(self, node: Node, name: str) -> tuple[Node, float] | None:
+    def child_nowait(self, node: Node, name: str) -> tuple[Node, float] | None:
         """What `child` returns or raises, where nobody must be asked for it."""
         if isinstance(node.entry, Dir) and node.entry.means_it and is_junk(name):
             raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
-        found = self.children_at_hand(node)
+        found = self.children_nowait(node)
         return None if found is None else _named(node, name, *found)
 
     def peek(self, node: Node) -> Listing | None:
@@ -92,10 +92,10 @@ class Listings:
             return None
 
     def _key(self, node: Node) -> Hashable:
-        desk = self._writing.desk(node)
+        desk = self._writing.buffer(node)
         return ("listing", node.entry, node.at.version, node.at.key, desk and desk.revision)
 
-    def _within(self, node: Node, held: Held) -> tuple[Listing, float]:
+    def _within(self, node: Node, held: CacheEntry) -> tuple[Listing, float]:
         listing: Listing = held.value
         for part in node.within:
             folder = listing.folders.get(part)
@@ -104,17 +104,17 @@ class Listings:
             listing = folder
         return listing, self._store.remaining(held)
 
-    async def _grown(self, node: Node, each: Each, answer: Held | None) -> list[Grown]:
-        desk = self._writing.desk(node)
+    async def _grown(self, node: Node, each: ForEach, answer: CacheEntry | None) -> list[Built]:
+        desk = self._writing.buffer(node)
         told = node.at if answer is None else answer.value if desk is None else desk.over(answer.value)
         rows = each.rows(told)
         if len(rows) <= _MANY:
-            return grow(node, each, rows)
-        return await trio.to_thread.run_sync(grow, node, each, rows, abandon_on_cancel=True)
+            return build(node, each, rows)
+        return await trio.to_thread.run_sync(build, node, each, rows, abandon_on_cancel=True)
 
     def _keep(
-        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[Held | None], grown: Sequence[list[Grown]]
-    ) -> Held:
+        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], grown: Sequence[list[Built]]
+    ) -> CacheEntry:
         at, fixed = node.at, fixed_of(entry)
         omitted, left = self._omitted.of(entry, at)
         left = min([left, *(self._store.remaining(held) for held in answers if held is not None)])
@@ -125,7 +125,7 @@ class Listings:
                 listed = isinstance(child, Link) or child.listed
                 (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
         for path, grown_node in itertools.chain(*grown):
-            graft(listing, path, grown_node, entry, at)
+            insert(listing, path, grown_node, entry, at)
         weight = NODE_BYTES * (1 + sum(map(len, grown))) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 

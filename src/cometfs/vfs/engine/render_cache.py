@@ -11,13 +11,13 @@ import hashlib
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from cometfs.cache.memory import Held
+from cometfs.cache.memory import CacheEntry
 from cometfs.cache.store import Store, encoded
 from cometfs.lease import Lease
-from cometfs.vfs.schema.declaration import At, File
+from cometfs.vfs.schema.declaration import Context, File
 
 
-class Made:
+class RenderCache:
     """What was made of answers, by file, place and answer."""
 
     def __init__(self, store: Store, words: Mapping[File, str]) -> None:
@@ -25,19 +25,19 @@ class Made:
         self._store = store
         self._words = words
 
-    def of(self, entry: File, at: At, answer: Held) -> bytes | None:
+    def of(self, entry: File, at: Context, answer: CacheEntry) -> bytes | None:
         """What was made of that answer before, None where nothing is kept."""
         key = self._key(entry, at, answer.value)
         held = None if key is None else self._store.recall(key)
         return None if held is None else held.value
 
-    def keep(self, entry: File, at: At, answer: Held, made: bytes) -> None:
+    def keep(self, entry: File, at: Context, answer: CacheEntry, made: bytes) -> None:
         """Takes what was made of that answer, where it is worth a place on disk."""
         key = self._key(entry, at, answer.value)
         if key is not None:
             self._store.keep(key, made, Lease(self._store.remaining(answer)), lasting=True)
 
-    def _key(self, entry: File, at: At, answer: Any) -> Hashable | None:
+    def _key(self, entry: File, at: Context, answer: Any) -> Hashable | None:
         if not entry.slow or not at.version:
             return None
         written = encoded(answer)

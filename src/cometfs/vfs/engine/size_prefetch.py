@@ -13,15 +13,15 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from cometfs.lease import Lease
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.nodes import NODE_BYTES, Node
-from cometfs.vfs.schema.declaration import At, File, Source, Stream
+from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 
 GOING_THROUGH = Lease(10.0)
 """For how long a program that listed a directory is taken to go through it."""
 
-Question = tuple[Source | Stream, At]
+Question = tuple[Source | Stream, Context]
 
 
 class _Pass(NamedTuple):
@@ -34,8 +34,8 @@ class _Pass(NamedTuple):
 class SizePrefetch:
     """Remembers which directories were listed just now, and asks once for the sizes of each."""
 
-    def __init__(self, answers: Answers, listings: Listings, lacks_size: Callable[[Node], bool]) -> None:
-        self._warmer = answers.warmer
+    def __init__(self, answers: AnswerResolver, listings: Listings, lacks_size: Callable[[Node], bool]) -> None:
+        self._warmer = answers.prefetcher
         self._store = answers.store
         self._listings = listings
         self._lacks_size = lacks_size

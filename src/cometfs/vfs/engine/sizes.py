@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from cometfs.cache.memory import Held
+from cometfs.cache.memory import CacheEntry
 from cometfs.lease import LISTING, Lease
-from cometfs.vfs.answers.resolver import Answers
-from cometfs.vfs.schema.declaration import At, File, Source, Stream
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 
 REMEMBERED = Lease(24 * 3600.0)
 """For how long it is remembered what was shown of a file or a directory."""
@@ -57,7 +57,9 @@ class _Came(NamedTuple):
 class Sizes:
     """Sizes and dates of files, from the answers at hand and from what was once opened."""
 
-    def __init__(self, answers: Answers, words: Mapping[File, str], wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, answers: AnswerResolver, words: Mapping[File, str], wall: Callable[[], float] = time.time
+    ) -> None:
         """`words`: what each declared file is called on disk."""
         self._answers = answers
         self._store = answers.store
@@ -65,7 +67,7 @@ class Sizes:
         self._files = {word: entry for entry, word in words.items()}
         self._wall = wall
 
-    def known(self, entry: File, at: At) -> Known:
+    def known(self, entry: File, at: Context) -> Known:
         """What is known of a file; some microseconds, for it is asked for every entry of every listing."""
         source = entry.source
         if source is None:
@@ -83,7 +85,7 @@ class Sizes:
             return Known(None, modified_ms, 0.0)
         return Known(dated.size, modified_ms, left)
 
-    def dated(self, entry: File, at: At, data: bytes, answer: Held) -> bytes:
+    def dated(self, entry: File, at: Context, data: bytes, answer: CacheEntry) -> bytes:
         """`data`, made of `answer`, whose size is remembered from now on, and when these bytes were first seen to
         differ: Comet dates experiments, not edits of them."""
         before, now, digest = self._dated(entry, at), self._wall(), zlib.crc32(data)
@@ -96,7 +98,7 @@ class Sizes:
             self._keep(entry, at, dated)
         return data
 
-    def came(self, entry: File, stream: Stream, at: At, size: int) -> None:
+    def came(self, entry: File, stream: Stream, at: Context, size: int) -> None:
         """Remembers the size of a body of which the listing tells another one: it is not at hand any more when it lies
         on disk."""
         told = stream.size(at)
@@ -105,7 +107,7 @@ class Sizes:
 
     def doubt(
         self,
-        at: At,
+        at: Context,
         owners: Iterable[Hashable] | None,
         doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool],
     ) -> frozenset[Hashable]:
@@ -135,7 +137,7 @@ class Sizes:
             self._store.keep(key, known, REMEMBERED, lasting=True)
         return True
 
-    def _keep(self, entry: File, at: At, known: _Dated | _Came) -> None:
+    def _keep(self, entry: File, at: Context, known: _Dated | _Came) -> None:
         every = {**self._all(at), self._name(entry, at): list(known)}
         self._store.keep(_key(at), every, REMEMBERED, lasting=_lasts(at))
 
@@ -145,14 +147,14 @@ class Sizes:
         left = known.until - self._wall()
         return left if 0 < left <= REMEMBERED else 0.0
 
-    def _dated(self, entry: File, at: At) -> _Dated | None:
+    def _dated(self, entry: File, at: Context) -> _Dated | None:
         found = self._found(entry, at)
         return None if found is None else _Dated(*found)
 
-    def _found(self, entry: File, at: At) -> Any:
+    def _found(self, entry: File, at: Context) -> Any:
         return self._all(at).get(self._name(entry, at))
 
-    def _all(self, at: At) -> Mapping[str, Any]:
+    def _all(self, at: Context) -> Mapping[str, Any]:
         key = _key(at)
         held = self._store.peek(key)
         if held is None and _lasts(at):
@@ -160,28 +162,28 @@ class Sizes:
         found: Mapping[str, Any] = _NOTHING if held is None else held.value
         return found
 
-    def _name(self, entry: File, at: At) -> str:
+    def _name(self, entry: File, at: Context) -> str:
         word = self._words[entry]
         return word if len(at.key) < 2 else "\n".join((word, *map(str, at.key[1:])))
 
-    def _of_body(self, entry: File, stream: Stream, at: At) -> int | None:
+    def _of_body(self, entry: File, stream: Stream, at: Context) -> int | None:
         key, told = stream.key(at), stream.size(at)
         body = self._answers.bodies.peek(key)
         if body is not None and body.size is not None:
             return body.size
         return self._answers.bodies.size(key) if told is None else self._listed(entry, at, told)
 
-    def _listed(self, entry: File, at: At, told: int) -> int:
+    def _listed(self, entry: File, at: Context, told: int) -> int:
         """The size that a listing tells, unless it was found to be another one."""
         found = self._found(entry, at)
         came = None if found is None else _Came(*found)
         return told if came is None or came.told != told or not self._left(came) else came.size
 
 
-def _key(at: At) -> Hashable:
+def _key(at: Context) -> Hashable:
     return (_SIZES, *at.key[:1])
 
 
-def _lasts(at: At) -> bool:
+def _lasts(at: Context) -> bool:
     """Whether it is kept on disk: not of what may be running, where it holds for seconds."""
     return bool(at.version)

@@ -11,43 +11,45 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cometfs.lease import LISTING, RUNNING, Lease
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.files import Files
-from cometfs.vfs.engine.invalidation import Refresh
+from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings
-from cometfs.vfs.engine.render_cache import Made
+from cometfs.vfs.engine.render_cache import RenderCache
 from cometfs.vfs.engine.size_prefetch import SizePrefetch
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.nodes import Attributes, Node
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import At, Dir, File, Link, Stream
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Stream
 from cometfs.vfs.schema.markdown import words
 from cometfs.vfs.sources import provenance
-from cometfs.vfs.writeback.policy import Writing
+from cometfs.vfs.writeback.policy import WritePolicy
 
 
 class Vfs:
     """A mounted Comet: nodes in, children, attributes and bytes out."""
 
-    def __init__(self, answers: Answers, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING) -> None:
+    def __init__(
+        self, answers: AnswerResolver, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING
+    ) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
         on_disk = words(tree)
         self._answers = answers
         self._store = answers.store
         self._sizes = Sizes(answers, on_disk)
-        self.root = Node("", tree, At(answers.api.root, born_ms, live=live))
-        self.writing = Writing(answers, rw=rw)
+        self.root = Node("", tree, Context(answers.api.root, born_ms, live=live))
+        self.writing = WritePolicy(answers, rw=rw)
         self.listings = Listings(answers, self.writing)
         self._prefetch = SizePrefetch(answers, self.listings, lambda node: self.glance(node).size is None)
-        self.files = Files(answers, self._sizes, Made(answers.store, on_disk), self.writing)
-        self.refresh = Refresh(answers, self._sizes, tree)
+        self.files = Files(answers, self._sizes, RenderCache(answers.store, on_disk), self.writing)
+        self.refresh = AnswerInvalidation(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
 
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without asking anybody."""
         entry = node.entry
-        desk = self.writing.desk(node)
+        desk = self.writing.buffer(node)
         if isinstance(entry, Dir):
             modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
             return Attributes("dir", 0, modified_ms, entry.lease(node.at))

@@ -28,14 +28,14 @@ from cometfs.vfs.layout.rendering import (
 from cometfs.vfs.layout.versioned import shelf
 from cometfs.vfs.layout.views import VIEWS, metric_words
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Dir, Each, File, Source
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source
 from cometfs.vfs.sources import experiment, kv_store, metrics, project_tables, versioned
 from cometfs.vfs.sources.experiment import account_lease, listing_lease
 
 CHART_CSV = File(
     "",
     project_tables.CHART,
-    lambda chart: csv.chart(project_tables.Chart(*chart).lines),
+    lambda chart: csv.chart(project_tables.ProjectChart(*chart).lines),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
     estimate=estimate,
@@ -49,14 +49,14 @@ CHART_SVG = File(
 # -- Projects and above ------------------------------------------------------------------------------------------------
 
 
-def _experiments(source: Source, label: str) -> Each:
-    return Each(source, experiment.directories, experiment.at_experiment, always(EXPERIMENT), label, (EXPERIMENT,))
+def _experiments(source: Source, label: str) -> ForEach:
+    return ForEach(source, experiment.directories, experiment.at_experiment, always(EXPERIMENT), label, (EXPERIMENT,))
 
 
 ARCHIVED = Dir(
     "archived",
     (
-        Each(
+        ForEach(
             experiment.ARCHIVED,
             experiment.directories,
             experiment.at_experiment,
@@ -115,7 +115,7 @@ PROJECT = Dir(
         Dir(
             "charts",
             (
-                Each(
+                ForEach(
                     metrics.COLUMNS,
                     lambda words: names.of_metrics(words, ".csv"),
                     project_tables.at_word,
@@ -125,7 +125,7 @@ PROJECT = Dir(
                     metric_words,
                 ),
                 *of_extra(
-                    Each(
+                    ForEach(
                         metrics.COLUMNS,
                         lambda words: names.of_metrics(words, ".svg"),
                         project_tables.at_word,
@@ -165,7 +165,7 @@ WORKSPACE = Dir(
         Dir(".api", (api_file("projects", experiment.PROJECTS),), listing_lease),
         shelf(".artifacts", versioned.ARTIFACTS, versioned.ARTIFACT, versioned.ARTIFACT_FILES, "alias", "an artifact"),
         shelf(".models", versioned.MODELS, versioned.MODEL, versioned.MODEL_FILES, "stages", "a registered model"),
-        Each(
+        ForEach(
             experiment.PROJECTS,
             lambda rows: names.of_words([row["projectName"] for row in rows]),
             experiment.at_project,
@@ -185,7 +185,7 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
 
     named = list(workspaces)
     source = None if named else experiment.WORKSPACES
-    children = Each(
+    children = ForEach(
         source,
         names.of_words,
         experiment.at_workspace,

@@ -29,7 +29,7 @@ from cometfs.vfs.layout.rendering import (
     whole_answer,
 )
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Dir, Each, File, Row
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Row
 from cometfs.vfs.sources import experiment, metrics, versioned
 from cometfs.vfs.sources.experiment import experiment_lease
 from cometfs.vfs.sources.provenance import page_of
@@ -64,7 +64,7 @@ def _typed(
 ) -> Dir:
     """A directory of the assets of some types."""
     rows = of_type(*types)
-    each = Each(experiment.ASSETS, path_of, experiment.at_asset, always(child), label, (child,), rows)
+    each = ForEach(experiment.ASSETS, path_of, experiment.at_asset, always(child), label, (child,), rows)
     return Dir(name, (each,), experiment_lease, hides=True)
 
 
@@ -129,7 +129,7 @@ EXPERIMENT = Dir(
         Dir(
             "metrics",
             (
-                Each(
+                ForEach(
                     metrics.METRIC_NAMES,
                     lambda words: names.of_metrics(words, ".csv"),
                     experiment.at_metric,
@@ -145,7 +145,7 @@ EXPERIMENT = Dir(
             Dir(
                 "plots",
                 (
-                    Each(
+                    ForEach(
                         metrics.METRIC_NAMES,
                         lambda words: names.of_metrics(words, ".svg"),
                         experiment.at_metric,
@@ -161,7 +161,7 @@ EXPERIMENT = Dir(
         Dir(
             "assets",
             (
-                Each(
+                ForEach(
                     experiment.ASSETS,
                     remote_names,
                     experiment.at_asset,
@@ -176,7 +176,7 @@ EXPERIMENT = Dir(
         Dir(
             "images",
             (
-                Each(
+                ForEach(
                     experiment.PICTURES,
                     picture_names,
                     lambda at, picture: experiment.at_asset(at, picture.row),
@@ -198,7 +198,7 @@ EXPERIMENT = Dir(
             "git",
             (
                 File("metadata.json", experiment.GIT, git_json, "branch, commit, origin", nothing=is_blank),
-                Each(
+                ForEach(
                     experiment.PATCH,
                     lambda rows: [("diff.patch",)] * len(rows),
                     lambda at, _row: at,

@@ -6,7 +6,7 @@ Not here: README.md of the repository.
 from __future__ import annotations
 
 from cometfs.render import plots
-from cometfs.vfs.schema.declaration import At, Dir
+from cometfs.vfs.schema.declaration import Context, Dir
 from cometfs.vfs.schema.markdown import markdown
 
 _COSTS = """\
@@ -60,7 +60,7 @@ def of_mount(entry: Dir) -> bytes:
     return "\n".join(parts).encode()
 
 
-def of_project(at: At) -> bytes:
+def of_project(at: Context) -> bytes:
     """README.md in a project."""
     project = at.project or {}
     count = project.get("numberOfExperiments")

@@ -14,7 +14,7 @@ from cometfs.render import tables as csv
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.sieve import sieve
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import At, Dir, Each, File, Row, Source
+from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row, Source
 from cometfs.vfs.sources import project_tables
 from cometfs.vfs.sources.experiment import Picture
 from cometfs.vfs.sources.metrics import Plotted
@@ -32,7 +32,7 @@ def packages(answer: Row | None) -> list[str]:
     return (answer or {}).get("installedPackages") or []
 
 
-def url_text(at: At) -> bytes:
+def url_text(at: Context) -> bytes:
     return text.lines([page_of(at)])
 
 
@@ -55,7 +55,7 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
     return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
 
 
-E = TypeVar("E", Each, Dir)
+E = TypeVar("E", ForEach, Dir)
 
 FEW = 30
 """Experiments of a project whose tables are made even for a look at their size."""
@@ -64,7 +64,7 @@ ESTIMATE = 64 << 10
 """The bytes that stat shows of the tables of a bigger project: `ls -l` must not cost calls by the hundred."""
 
 
-def estimate(at: At) -> int | None:
+def estimate(at: Context) -> int | None:
     """The size of a table of a project while nobody has opened it; None where it is worth making."""
     count = (at.project or {}).get("numberOfExperiments")
     return None if count is not None and count <= FEW else ESTIMATE
@@ -74,13 +74,13 @@ NOTES = 4 << 10
 """The bytes that stat shows of the notes of a project that has more than a few experiments, until they are opened."""
 
 
-def notes_estimate(at: At) -> int | None:
+def notes_estimate(at: Context) -> int | None:
     """The same for a project's notes: `ls -l` of a project of thousands costs no call more than `ls`."""
     return None if estimate(at) is None else NOTES
 
 
 def chart_svg(answer: Sequence[Any]) -> bytes:
-    chart = project_tables.Chart(*answer)
+    chart = project_tables.ProjectChart(*answer)
     return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
 
 
@@ -95,7 +95,7 @@ def overview_page(overview: project_tables.Overview) -> bytes:
     return overview_html(overview.project, rows, [(metric, "/".join(("charts", *path))) for metric, path in pictures])
 
 
-def overview_row(record: project_tables.Record) -> OverviewRow:
+def overview_row(record: project_tables.ExperimentRecord) -> OverviewRow:
     row = record.named.row
     return OverviewRow(
         row["experimentName"] or row["experimentKey"],

@@ -6,7 +6,7 @@ from functools import partial
 
 from cometfs.vfs.layout.rendering import always, is_remote, link_text, remote_names
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Dir, Each, File, Link, Source
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Source
 from cometfs.vfs.sources import versioned
 from cometfs.vfs.sources.experiment import listing_lease
 
@@ -16,7 +16,7 @@ VERSION_LINK = File(".url", None, lambda at: link_text(at.item.row), "the link o
 
 def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, about: str) -> Dir:
     """A directory of versioned things: `<name>/<version>/<file>`, with `marks` (aliases, stages) as links."""
-    held = Each(
+    held = ForEach(
         files,
         lambda rows: remote_names([{**row, "step": None} for row in rows]),
         versioned.at_file,
@@ -29,7 +29,7 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
     thing = Dir(
         "",
         (
-            Each(
+            ForEach(
                 one,
                 lambda rows: names.of_words([row["version"] for row in rows]),
                 versioned.at_version,
@@ -38,7 +38,7 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
                 (version,),
                 lambda answer: answer["versions"],
             ),
-            Each(
+            ForEach(
                 one,
                 lambda rows: names.of_words([mark for mark, _ in rows]),
                 lambda at, row: versioned.at_version(at, row[1]),
@@ -51,7 +51,7 @@ def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, abou
         listing_lease,
         about,
     )
-    each = Each(
+    each = ForEach(
         whole, lambda rows: names.of_words(versioned.titles(rows)), versioned.at_name, always(thing), "<name>", (thing,)
     )
     return Dir(name, (each,), listing_lease, means_it=True)

@@ -8,20 +8,20 @@ from typing import Any
 
 from cometfs.vfs.layout.rendering import always
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import At, Dir, Each, Link, Row, Source
+from cometfs.vfs.schema.declaration import Context, Dir, ForEach, Link, Row, Source
 from cometfs.vfs.sources import experiment, metrics, project_tables
 from cometfs.vfs.sources.experiment import Named, listing_lease
 
 # -- Views: links to experiments of the project ------------------------------------------------------------------------
 
 
-def _directory(at: At) -> str:
+def _directory(at: Context) -> str:
     return str(at.item)
 
 
-def _at_named(at: At, one: Named) -> At:
+def _at_named(at: Context, one: Named) -> Context:
     place = experiment.at_experiment(at, one.row)
-    return At(place.web, place.modified_ms, place.key, at.workspace, at.project, one.row, one.directory)
+    return Context(place.web, place.modified_ms, place.key, at.workspace, at.project, one.row, one.directory)
 
 
 def _links(
@@ -31,10 +31,10 @@ def _links(
     about: str,
     rows: Any = list,
     up: int = 2,
-) -> Each:
+) -> ForEach:
     """Links to experiments, from rows of `Named`; `up`: how deep their directory lies below the project's."""
     link = Link("", lambda _at: up, _directory, about)
-    return Each(source, path_of, _at_named, always(link), label, (link,), rows)
+    return ForEach(source, path_of, _at_named, always(link), label, (link,), rows)
 
 
 def _by_directory(rows: Sequence[Named]) -> list[names.Path]:
@@ -75,7 +75,7 @@ BEST_LINK = Link(
 BEST = Dir(
     "",
     (
-        Each(
+        ForEach(
             project_tables.BEST,
             lambda rows: [(best.which,) for best in rows],
             lambda at, best: replace(_at_named(at, best.one), key=(*at.key, best.which)),
@@ -105,7 +105,7 @@ VIEWS = Dir(
         Dir(
             "by-tag",
             (
-                Each(
+                ForEach(
                     metrics.COLUMNS,
                     names.of_words,
                     project_tables.at_word,
@@ -120,7 +120,7 @@ VIEWS = Dir(
         Dir(
             "best",
             (
-                Each(
+                ForEach(
                     metrics.COLUMNS,
                     lambda words: names.of_metrics(words, ""),
                     project_tables.at_word,

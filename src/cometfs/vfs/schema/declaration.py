@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class At:
+class Context:
     """What is known at a place of the tree: bound on the way down, never asked for again.
 
     Never changed, but not frozen: that would make it three times as slow to make, and a listing has thousands.
@@ -43,16 +43,16 @@ class At:
     """How long answers about an experiment hold that may be running."""
 
 
-class Asker(Protocol):
+class Resolver(Protocol):
     """What a question is asked with: Comet itself, and the answers to other questions, which may be at hand."""
 
     @property
     def api(self) -> API: ...
 
-    async def answer(self, source: Source, at: At) -> Any:
+    async def answer(self, source: Source, at: Context) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
 
-    async def answers(self, source: Source, places: Sequence[At]) -> dict[tuple[Hashable, ...], Any]:
+    async def answers(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
         """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
 
         Places of which Comet knows nothing any more are left out.
@@ -61,22 +61,22 @@ class Asker(Protocol):
     async def status(self) -> Row:
         """What there is to say about the mount itself: its calls, its cache."""
 
-    def at_hand(self, source: Source, at: At) -> Any:
+    def answer_nowait(self, source: Source, at: Context) -> Any:
         """What `source` has answered at a place, None where nobody asked or it holds no more; asks nobody."""
 
-    def fill(self, source: Source, at: At, answer: Any) -> None:
+    def fill(self, source: Source, at: Context, answer: Any) -> None:
         """Keeps what `source` would answer at a place, which another answer told as well."""
 
-    def note(self, source: Source, at: At) -> None:
+    def note(self, source: Source, at: Context) -> None:
         """Keeps that there is something to know at a place, which no answer tells, for as long as `source` says."""
 
-    def doubts(self, at: At) -> bool:
+    def doubts(self, at: Context) -> bool:
         """Whether somebody wants to know of an experiment what is true now, which is not what its listing told."""
 
-    def has(self, stream: Stream, at: At) -> bool:
+    def has(self, stream: Stream, at: Context) -> bool:
         """Whether a body is at hand, or on its way."""
 
-    async def body(self, stream: Stream, at: At, most: int | None = None) -> bytes:
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
 
 
@@ -84,7 +84,7 @@ class Found(NamedTuple):
     """What a source would answer at a place, as a batch told it."""
 
     source: Source
-    at: At
+    at: Context
     answer: Any
 
 
@@ -97,7 +97,7 @@ class Batch:
     """
 
     name: str
-    ask: Callable[[Asker, Sequence[At]], Awaitable[list[Found]]]
+    ask: Callable[[Resolver, Sequence[Context]], Awaitable[list[Found]]]
     first: int
     """Experiments in the first call about a project, when nobody knows how much it brings."""
     most: int = 256
@@ -124,8 +124,8 @@ class Source:
     """
 
     name: str
-    ask: Callable[[Asker, At], Awaitable[Any]]
-    lease: Callable[[At], Lease]
+    ask: Callable[[Resolver, Context], Awaitable[Any]]
+    lease: Callable[[Context], Lease]
     batch: Batch | None = None
     after: Source | None = None
     """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
@@ -142,7 +142,7 @@ class Source:
     def __post_init__(self) -> None:
         _declare(self.name)
 
-    def key(self, at: At) -> Hashable:
+    def key(self, at: Context) -> Hashable:
         """Where the answer for `at` is kept."""
         return (self.name, at.version, *at.key)
 
@@ -152,12 +152,12 @@ class Stream:
     """A question whose answer is too big for memory: a stream of bytes, which becomes a file as it is."""
 
     name: str
-    begin: Callable[[API, At], AbstractAsyncContextManager[AssetStream]]
-    row: Callable[[At], Row]
+    begin: Callable[[API, Context], AbstractAsyncContextManager[AssetStream]]
+    row: Callable[[Context], Row]
     """What the listing tells of the body: its name, type and size."""
     listed_by: tuple[Source, ...] = ()
     """The listings that may have told it ..."""
-    listed_at: Callable[[At], tuple[Hashable, ...]] = lambda at: at.key[:1]
+    listed_at: Callable[[Context], tuple[Hashable, ...]] = lambda at: at.key[:1]
     """... and the place that they are about."""
     same_as: Stream | None = None
     """Another question for the very same bodies, whose name it bears: they are kept once for both."""
@@ -166,17 +166,17 @@ class Stream:
         if self.same_as is None or self.same_as.name != self.name:
             _declare(self.name)
 
-    def size(self, at: At) -> int | None:
+    def size(self, at: Context) -> int | None:
         """The size in bytes that the listing tells. None for 0: that may be the truth or a listing that does not know,
         and asking tells which."""
         return self.row(at).get("fileSize") or None
 
-    def key(self, at: At) -> Hashable:
+    def key(self, at: Context) -> Hashable:
         """Where the body for `at` is kept: another size in the listing means another body."""
         return (self.name, self.size(at), *at.key)
 
 
-class Stored(NamedTuple):
+class StoredValue(NamedTuple):
     """One file of a writable directory: its key, its bytes, and when it last changed if that is known."""
 
     key: str
@@ -184,7 +184,7 @@ class Stored(NamedTuple):
     modified_ms: float | None
 
 
-class Answered(NamedTuple):
+class StoreSnapshot(NamedTuple):
     """What a writable directory holds, as of the moment (`trio.current_time`) at which that was asked for."""
 
     began: float
@@ -203,7 +203,7 @@ class Writer:
     """
 
     source: Source
-    """Answers with the directory's `Answered`."""
+    """Answers with the directory's `StoreSnapshot`."""
     save: Callable[[API, str, bytes], Awaitable[None]]
     """Returns when Comet has the value of a key. Raises BadText for one that Comet cannot hold."""
     rename: Callable[[API, str, str], Awaitable[bytes]]
@@ -231,7 +231,7 @@ class File:
     source: Source | Stream | None
     """None: rendered from what is known at the place."""
     render: Callable[[Any], bytes] = bytes
-    """From the answer (from the `At` where there is no source) to the bytes."""
+    """From the answer (from the `Context` where there is no source) to the bytes."""
     about: str = ""
     """What the file holds, for the table in the manual."""
     nothing: Callable[[Any], bool] = says_nothing
@@ -243,11 +243,11 @@ class File:
     remount."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
-    estimate: Callable[[At], int | None] = lambda _at: None
+    estimate: Callable[[Context], int | None] = lambda _at: None
     """Where making the file takes too many calls for a look at its size: the bytes that stat shows while nobody has
     opened it. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
     writer: Writer | None = None
-    """How it is written; its item is a `Stored` then."""
+    """How it is written; its item is a `StoredValue` then."""
     made_by: Callable[[], str] = str
     """What else than this code decides its bytes: of another one, what is remembered of them means nothing."""
     listed: bool = True
@@ -261,22 +261,22 @@ class Link:
 
     name: str
     """Empty for the links of an Each."""
-    up: Callable[[At], int]
+    up: Callable[[Context], int]
     """How many directories its own declared one lies below that ancestor."""
-    target: Callable[[At], str]
+    target: Callable[[Context], str]
     """The way from the ancestor to what it points to."""
     about: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class Each:
+class ForEach:
     """One child per row of an answer, or of what is known at the place."""
 
     source: Source | None
-    """None: its rows are made of the `At`."""
+    """None: its rows are made of the `Context`."""
     names: Callable[[Sequence[Any]], list[Path]]
     """A path for every row, in order: unique, and none a folder of another."""
-    bind: Callable[[At, Any], At]
+    bind: Callable[[Context, Any], Context]
     """What is known at the child of a row."""
     child: Callable[[Any], File | Dir | Link]
     """What stands for a row."""
@@ -285,7 +285,7 @@ class Each:
     shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
     rows: Callable[[Any], Sequence[Any]] = list
-    """The rows of the answer (of the `At` where there is no source) that have a child."""
+    """The rows of the answer (of the `Context` where there is no source) that have a child."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,8 +294,8 @@ class Dir:
 
     name: str
     """Empty for the directories of an Each."""
-    entries: tuple[File | Dir | Link | Each, ...]
-    lease: Callable[[At], Lease]
+    entries: tuple[File | Dir | Link | ForEach, ...]
+    lease: Callable[[Context], Lease]
     """How long a listing of it may be reused; the answers that it is made of may shorten that."""
     about: str = ""
     hides: bool = False
@@ -311,12 +311,12 @@ class Dir:
 
 
 @functools.cache  # by identity: a declaration is not hashed by what is in it
-def eaches_of(entry: Dir) -> list[Each]:
+def for_eaches_of(entry: Dir) -> list[ForEach]:
     """The entries of a directory that come from answers."""
-    return [child for child in entry.entries if isinstance(child, Each)]
+    return [child for child in entry.entries if isinstance(child, ForEach)]
 
 
 @functools.cache
 def fixed_of(entry: Dir) -> list[File | Dir | Link]:
     """The others, which every such directory has."""
-    return [child for child in entry.entries if not isinstance(child, Each)]
+    return [child for child in entry.entries if not isinstance(child, ForEach)]

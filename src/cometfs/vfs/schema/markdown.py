@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cometfs.vfs.schema.declaration import Dir, Each, File, Link, Stream
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Stream
 
 HEAD = ("| path | what | the answer it comes from | method of the SDK |", "|---|---|---|---|")
 
@@ -24,9 +24,9 @@ def words(root: Dir) -> dict[File, str]:
 
 def _files(entry: Dir, path: str) -> Iterator[tuple[str, File]]:
     for child in entry.entries:
-        shown = child.shown if isinstance(child, Each) else (child,)
+        shown = child.shown if isinstance(child, ForEach) else (child,)
         for one in shown:
-            name = (child.label if isinstance(child, Each) else "") + one.name
+            name = (child.label if isinstance(child, ForEach) else "") + one.name
             if isinstance(one, Dir):
                 yield from _files(one, f"{path}{name}/")
             elif isinstance(one, File):
@@ -36,7 +36,7 @@ def _files(entry: Dir, path: str) -> Iterator[tuple[str, File]]:
 def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
     """`above`: the path of the last directory that had a row; `within`: the fixed directories since."""
     for child in entry.entries:
-        if isinstance(child, Each):
+        if isinstance(child, ForEach):
             for shown in child.shown:
                 yield from _of_each(child, shown, above, within)
         elif isinstance(child, Dir):
@@ -45,7 +45,7 @@ def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
             yield _of_file(child, within + child.name, "")
 
 
-def _of_each(each: Each, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
+def _of_each(each: ForEach, shown: File | Dir | Link, above: str, within: str) -> Iterator[str]:
     asked = f"`{each.source.name}`" if each.source else ""
     if isinstance(shown, Dir):
         path = f"{above}{within}{each.label}/"

@@ -22,7 +22,7 @@ from cometfs.comet.models import image, logged_json
 from cometfs.errors import CometFSError, Unintelligible
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Asker, At, Batch, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Batch, Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.provenance import state_of
 
 PROJECT_NAMES = frozenset(
@@ -45,24 +45,24 @@ PROJECT_NAMES = frozenset(
 # -- How long answers hold ---------------------------------------------------------------------------------------------
 
 
-def account_lease(_at: At) -> Lease:
+def account_lease(_at: Context) -> Lease:
     return lease.ACCOUNT
 
 
-def listing_lease(_at: At) -> Lease:
+def listing_lease(_at: Context) -> Lease:
     return lease.LISTING
 
 
-def experiment_lease(at: At) -> Lease:
+def experiment_lease(at: Context) -> Lease:
     return _of_experiment(at, lease.FINISHED)
 
 
-def sealed_lease(at: At) -> Lease:
+def sealed_lease(at: Context) -> Lease:
     """Of what nobody but the run itself writes."""
     return _of_experiment(at, lease.SEALED)
 
 
-def _of_experiment(at: At, ended: Lease) -> Lease:
+def _of_experiment(at: Context, ended: Lease) -> Lease:
     row = at.experiment or {}
     return lease.of_experiment(row.get("running"), at.live, ended, ended_ago(row))
 
@@ -76,19 +76,19 @@ def ended_ago(row: Row) -> float:
 # -- What is known at a place ------------------------------------------------------------------------------------------
 
 
-def at_workspace(at: At, name: str) -> At:
-    return At(at.web, at.modified_ms, (name,), name, live=at.live)
+def at_workspace(at: Context, name: str) -> Context:
+    return Context(at.web, at.modified_ms, (name,), name, live=at.live)
 
 
-def at_project(at: At, row: Row) -> At:
+def at_project(at: Context, row: Row) -> Context:
     modified_ms = row["lastUpdated"] or at.modified_ms
-    return At(at.web, modified_ms, (row["projectId"],), at.workspace, row, live=at.live)
+    return Context(at.web, modified_ms, (row["projectId"],), at.workspace, row, live=at.live)
 
 
-def at_experiment(at: At, row: Row) -> At:
+def at_experiment(at: Context, row: Row) -> Context:
     ended = row["endTimeMillis"] or row["startTimeMillis"] or at.modified_ms
     version = version_of(row)
-    return At(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version, live=at.live)
+    return Context(at.web, ended, (row["experimentKey"],), at.workspace, at.project, row, version=version, live=at.live)
 
 
 def version_of(row: Row) -> str:
@@ -102,26 +102,26 @@ def version_of(row: Row) -> str:
     return f"{zlib.crc32(repr((told, row['experimentName'], row['projectId'])).encode()):08x}"
 
 
-def at_metric(at: At, name: str) -> At:
+def at_metric(at: Context, name: str) -> Context:
     return replace(at, key=(*at.key, name), item=name)
 
 
-def of_experiment(at: At) -> At:
+def of_experiment(at: Context) -> Context:
     """The place of the experiment in which `at` lies."""
     return replace(at, key=(key(at),), item=None)
 
 
-def at_asset(at: At, row: Row) -> At:
+def at_asset(at: Context, row: Row) -> Context:
     created = row["createdAt"] or at.modified_ms
     return replace(at, modified_ms=created, key=(*at.key, row["assetId"]), item=row)
 
 
-def key(at: At) -> str:
+def key(at: Context) -> str:
     """The experiment's key."""
     return str(at.experiment["experimentKey"]) if at.experiment else ""
 
 
-def project_id(at: At) -> str:
+def project_id(at: Context) -> str:
     return str(at.project["projectId"]) if at.project else ""
 
 
@@ -129,13 +129,13 @@ def project_id(at: At) -> str:
 
 
 def about_experiment(
-    name: str, ask: Any, holds: Callable[[At], Lease] = experiment_lease, batch: Batch | None = None, **more: Any
+    name: str, ask: Any, holds: Callable[[Context], Lease] = experiment_lease, batch: Batch | None = None, **more: Any
 ) -> Source:
     """A question about one experiment: `ask` is the method of API that takes its key; `more`: of a Source."""
     return Source(name, lambda asker, at: ask(asker.api, key(at)), holds, batch, **more)
 
 
-def moment_lease(_at: At) -> Lease:
+def moment_lease(_at: Context) -> Lease:
     return lease.MOMENT
 
 
@@ -145,7 +145,7 @@ PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace)
 NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account_lease)
 
 
-async def _experiments(asker: Asker, at: At) -> list[Any]:
+async def _experiments(asker: Resolver, at: Context) -> list[Any]:
     return in_order(await asker.api.experiments_by_project_id(project_id(at)))
 
 
@@ -157,18 +157,18 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
 EXPERIMENTS = Source("experiments", _experiments, listing_lease, renewed=True)
 
 
-def _row_tells_all(at: At) -> bool:
+def _row_tells_all(at: Context) -> bool:
     """Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all."""
     row = at.experiment or {}
     return bool(at.version) and row["hasCrashed"] is not None and row["userName"] is not None
 
 
-def metadata_holds(at: At) -> Lease:
+def metadata_holds(at: Context) -> Lease:
     """What the row told holds as long as the row: its key does not tell all of it, and it costs no call."""
     return lease.LISTING if _row_tells_all(at) else experiment_lease(at)
 
 
-async def _metadata(asker: Asker, at: At) -> Any:
+async def _metadata(asker: Resolver, at: Context) -> Any:
     if at.experiment and _row_tells_all(at) and not asker.doubts(at):
         return dict(at.experiment)
     return await asker.api.experiment_metadata(key(at))
@@ -196,12 +196,12 @@ AHEAD_BYTES = 4 << 20
 """The biggest asset that is fetched before anybody wants it."""
 
 
-def at_namesake(at: At) -> At:
+def at_namesake(at: Context) -> Context:
     """The place of all assets that are called as the one at `at`, of which each experiment has its own."""
     return replace(at, key=(key(at), at.item["fileName"]), item=at.item["fileName"])
 
 
-async def _namesake(asker: Asker, at: At) -> None:
+async def _namesake(asker: Resolver, at: Context) -> None:
     whole = of_experiment(at)
     rows = [row for row in await asker.answer(ASSETS, whole) if row["fileName"] == at.item and not row["remote"]]
     for place in [at_asset(whole, row) for row in rows[:1]]:
@@ -216,7 +216,7 @@ PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, seale
 PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing_lease)
 
 
-async def _image_rows(asker: Asker, at: At) -> list[Any]:
+async def _image_rows(asker: Resolver, at: Context) -> list[Any]:
     return [image(key(at), row) for row in await asker.answer(ASSETS, at) if row["type"] == "image"]
 
 
@@ -224,14 +224,14 @@ IMAGE_ROWS = Source("images among the assets", _image_rows, experiment_lease, ke
 """Comet's own list of images is that of assets of this type: no call of its own."""
 
 
-async def _archived(asker: Asker, at: At) -> list[Any]:
+async def _archived(asker: Resolver, at: Context) -> list[Any]:
     return in_order(await asker.api.experiments_by_project_id(project_id(at), archived=True))
 
 
 ARCHIVED = Source("experiments?archived=true", _archived, listing_lease)
 
 
-async def _asset_json(asker: Asker, at: At) -> Any:
+async def _asset_json(asker: Resolver, at: Context) -> Any:
     body = await asker.body(ASSET, at)
     try:
         return logged_json(body)
@@ -245,7 +245,7 @@ ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experimen
 """The asset itself, which `assets/` shares."""
 
 
-async def _curves(asker: Asker, at: At) -> list[Any]:
+async def _curves(asker: Resolver, at: Context) -> list[Any]:
     async def logged(row: Row) -> Any:
         found = await asker.answer(ASSET_JSON, at_asset(at, row))
         if not isinstance(found, dict):
@@ -260,7 +260,7 @@ async def _curves(asker: Asker, at: At) -> list[Any]:
 CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET_JSON))
 
 
-async def _own_chart(asker: Asker, at: At) -> Any:
+async def _own_chart(asker: Resolver, at: Context) -> Any:
     summary = await asker.answer(SUMMARY, at)
     return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
 
@@ -289,7 +289,7 @@ def directories(rows: Sequence[Row]) -> list[names.Path]:
     return names.apart_from(PROJECT_NAMES, found)
 
 
-async def _named(asker: Asker, at: At) -> list[Named]:
+async def _named(asker: Resolver, at: Context) -> list[Named]:
     rows = await asker.answer(EXPERIMENTS, at)
     return [Named(path[0], row) for path, row in zip(directories(rows), rows, strict=True)]
 
@@ -297,7 +297,7 @@ async def _named(asker: Asker, at: At) -> list[Named]:
 NAMED = Source("experiments by directory", _named, listing_lease, kept=False, of=(EXPERIMENTS,))
 
 
-async def _with_state(asker: Asker, at: At) -> list[Named]:
+async def _with_state(asker: Resolver, at: Context) -> list[Named]:
     async def known(one: Named) -> Named:
         if one.row["running"] is not None:
             return one
@@ -371,7 +371,7 @@ def suffix_of(beginning: bytes) -> str:
     return ".svg" if b"<svg" in beginning or beginning.lstrip().startswith(b"<?xml") else ""
 
 
-async def _pictures(asker: Asker, at: At) -> list[Picture]:
+async def _pictures(asker: Resolver, at: Context) -> list[Picture]:
     async def named(row: Row) -> Picture:
         if "." in (row["fileName"] or ""):
             return Picture(row, "")

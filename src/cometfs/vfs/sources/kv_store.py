@@ -16,7 +16,17 @@ from cometfs.comet.kv_store import held
 from cometfs.errors import BadName, BadText, NoSuchEntry
 from cometfs.lease import RUNNING, Lease
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Answered, Asker, At, Dir, Each, File, Source, Stored, Writer
+from cometfs.vfs.schema.declaration import (
+    Context,
+    Dir,
+    File,
+    ForEach,
+    Resolver,
+    Source,
+    StoredValue,
+    StoreSnapshot,
+    Writer,
+)
 
 EMPTY = "%"
 """The name of the empty key; the key "%" is escaped, so that none is mistaken for it."""
@@ -24,7 +34,7 @@ EMPTY = "%"
 _SWAP = re.compile(r"\..*\.sw[a-z]", re.DOTALL)
 
 
-def held_for(_at: At) -> Lease:
+def held_for(_at: Context) -> Lease:
     """5 seconds: what somebody else stores is seen that soon, and a thousand reads in that time cost one call."""
     return RUNNING
 
@@ -50,10 +60,10 @@ def is_scratch(key: str) -> bool:
     return _SWAP.fullmatch(key) is not None
 
 
-async def _ask(asker: Asker, _at: At) -> Answered:
+async def _ask(asker: Resolver, _at: Context) -> StoreSnapshot:
     began = trio.current_time()
     found = held((await asker.api.get_store())["store"])
-    return Answered(began, {key: _bytes(bytes(value)) for key, value in found.items()}, {})
+    return StoreSnapshot(began, {key: _bytes(bytes(value)) for key, value in found.items()}, {})
 
 
 def _bytes(raw: bytes) -> bytes:
@@ -80,16 +90,16 @@ async def _remove(api: API, key: str) -> None:
     await api.delete_from_store(key)
 
 
-def _rows(answered: Answered) -> list[Stored]:
-    return [Stored(key, value, answered.times.get(key)) for key, value in sorted(answered.values.items())]
+def _rows(answered: StoreSnapshot) -> list[StoredValue]:
+    return [StoredValue(key, value, answered.times.get(key)) for key, value in sorted(answered.values.items())]
 
 
-def _names(rows: Sequence[Stored]) -> list[names.Path]:
+def _names(rows: Sequence[StoredValue]) -> list[names.Path]:
     return [(name_of(row.key),) for row in rows]
 
 
-def _at_stored(at: At, row: Stored) -> At:
-    return At(at.web, row.modified_ms or at.modified_ms, (*at.key, row.key), item=row)
+def _at_stored(at: Context, row: StoredValue) -> Context:
+    return Context(at.web, row.modified_ms or at.modified_ms, (*at.key, row.key), item=row)
 
 
 STORE = Source("panel/store", _ask, held_for, kept=False)
@@ -106,7 +116,7 @@ VALUE = File(
 )
 DIRECTORY = Dir(
     "store",
-    (Each(STORE, _names, _at_stored, lambda _row: VALUE, "<key>", (VALUE,), _rows),),
+    (ForEach(STORE, _names, _at_stored, lambda _row: VALUE, "<key>", (VALUE,), _rows),),
     held_for,
     writer=WRITER,
 )

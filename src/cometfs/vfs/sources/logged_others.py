@@ -15,7 +15,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from cometfs.comet.predicates import Condition
-from cometfs.vfs.schema.declaration import Asker, At, Row
+from cometfs.vfs.schema.declaration import Context, Resolver, Row
 from cometfs.vfs.sources import experiment
 
 FEW = 8
@@ -28,7 +28,7 @@ Others = dict[str, Any]
 
 
 async def others_of(
-    asker: Asker, project: At, places: Sequence[At], columns: Sequence[Row]
+    asker: Resolver, project: Context, places: Sequence[Context], columns: Sequence[Row]
 ) -> Mapping[tuple[Hashable, ...], Others]:
     """Name -> text of each experiment, by the keys of `places`; those that are gone are left out."""
     kinds = {column["name"]: column["type"] for column in columns if column["source"] == "log_other"}
@@ -44,12 +44,14 @@ async def others_of(
     return found | await _asked(asker, [at for at in places if at.key not in found])
 
 
-async def _asked(asker: Asker, places: Sequence[At]) -> dict[tuple[Hashable, ...], Others]:
+async def _asked(asker: Resolver, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Others]:
     rows = await asker.answers(experiment.OTHERS, places)
     return {key: {row["name"]: row["valueCurrent"] for row in values} for key, values in rows.items()}
 
 
-async def _told(asker: Asker, project: At, places: Sequence[At], kinds: Mapping[str, str | None]) -> dict[str, Others]:
+async def _told(
+    asker: Resolver, project: Context, places: Sequence[Context], kinds: Mapping[str, str | None]
+) -> dict[str, Others]:
     """The others of those experiments, by key, of which queries tell all."""
     found: dict[str, Others] = {str(at.key[0]): {} for at in places}
     names = {str(at.key[0]): (at.experiment or {})["experimentName"] for at in places}
@@ -69,6 +71,6 @@ async def _told(asker: Asker, project: At, places: Sequence[At], kinds: Mapping[
     return found
 
 
-async def _query(asker: Asker, project: At, condition: Condition) -> frozenset[str]:
+async def _query(asker: Resolver, project: Context, condition: Condition) -> frozenset[str]:
     name = str(project.project["projectName"]) if project.project else ""
     return frozenset(await asker.api.query_experiments(project.workspace, name, condition))

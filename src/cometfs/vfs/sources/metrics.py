@@ -23,7 +23,7 @@ from cometfs import lease
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Unsupported
 from cometfs.render import points, spreads
-from cometfs.vfs.schema.declaration import Asker, At, Batch, Found, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, project_id, sealed_lease
 
@@ -39,9 +39,9 @@ COLUMNS = Source(
 )
 
 
-def of_project(at: At) -> At:
+def of_project(at: Context) -> Context:
     """The place of the project in which `at` lies."""
-    return At(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
+    return Context(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
 
 
 def words_of(source: str, columns: Sequence[Row]) -> list[str]:
@@ -49,14 +49,14 @@ def words_of(source: str, columns: Sequence[Row]) -> list[str]:
     return sorted({column["name"] for column in columns if column["source"] == source})
 
 
-async def _words(asker: Asker, places: Sequence[At], source: str) -> list[str]:
+async def _words(asker: Resolver, places: Sequence[Context], source: str) -> list[str]:
     return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
 
 
 # -- Tags --------------------------------------------------------------------------------------------------------------
 
 
-async def _untagged(asker: Asker, places: Sequence[At]) -> list[Found]:
+async def _untagged(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     return [] if await _words(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
 
 
@@ -66,11 +66,11 @@ TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no 
 # -- Parameters --------------------------------------------------------------------------------------------------------
 
 
-async def _params(asker: Asker, at: At) -> dict[str, Any]:
+async def _params(asker: Resolver, at: Context) -> dict[str, Any]:
     return {row["name"]: row["valueCurrent"] for row in await asker.answer(experiment.PARAMETERS, at)}
 
 
-async def _params_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     names = await _words(asker, places, "params")
     if not names:
         return []
@@ -95,7 +95,7 @@ EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_ever
 """Not kept on disk: the sheets are that are made of it."""
 
 
-async def _points(asker: Asker, at: At) -> Any:
+async def _points(asker: Resolver, at: Context) -> Any:
     try:
         return await asker.answer(EVERY_POINT, at)
     except (Unsupported, NotFound):
@@ -106,19 +106,19 @@ POINTS = Source("points of all metrics", _points, sealed_lease, kept=False, of=(
 """1 call; on servers before 3.20.60 one for each metric."""
 
 
-async def _names(asker: Asker, at: At) -> list[str]:
+async def _names(asker: Resolver, at: Context) -> list[str]:
     return sorted(await asker.answer(SPREADS, at))
 
 
-async def _sheet(asker: Asker, at: At) -> bytes:
+async def _sheet(asker: Resolver, at: Context) -> bytes:
     """One metric as CSV. The first of an experiment is asked for alone, the second brings all; and whoever wanted
     several of one experiment will want several of the next."""
     whole = experiment.of_experiment(at)
     project = of_project(at)
-    first = asker.at_hand(EVERY_POINT, whole) is None and asker.at_hand(_WANTED, whole) is None
+    first = asker.answer_nowait(EVERY_POINT, whole) is None and asker.answer_nowait(_WANTED, whole) is None
     if first:
         asker.note(_WANTED, whole)
-        if asker.at_hand(_SEVERAL, project) is None:
+        if asker.answer_nowait(_SEVERAL, project) is None:
             return await _one_sheet(asker, at)
     # Who follows one metric of a run wants it again and again, and not all of them for ever.
     if not first or at.version:
@@ -131,11 +131,11 @@ async def _sheet(asker: Asker, at: At) -> bytes:
     return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
 
 
-async def _one_sheet(asker: Asker, at: At) -> bytes:
+async def _one_sheet(asker: Resolver, at: Context) -> bytes:
     return points.sheet(points.of_points(await asker.api.experiment_metric_points(key(at), at.item)))
 
 
-async def _sheets(asker: Asker, at: At) -> dict[str, bytes]:
+async def _sheets(asker: Resolver, at: Context) -> dict[str, bytes]:
     rows = await asker.answer(EVERY_POINT, at)
     found: dict[str, bytes] = await _aside(_sheets_of, rows, count=len(rows))
     for name, sheet in found.items():
@@ -150,7 +150,7 @@ def _sheets_of(rows: Sequence[Row]) -> dict[str, bytes]:
     return {name: points.sheet(points.of_points(of_one)) for name, of_one in by_name.items()}
 
 
-async def _nothing(_asker: Asker, _at: At) -> None:
+async def _nothing(_asker: Resolver, _at: Context) -> None:
     await trio.lowlevel.checkpoint()
 
 
@@ -163,7 +163,7 @@ _SEVERAL = Source("several metrics of an experiment", _nothing, listing_lease, k
 SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, of=(EVERY_POINT,))
 
 
-async def _spreads(asker: Asker, at: At) -> dict[str, list[Any]]:
+async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
     return _spreads_of(await asker.answer(experiment.SUMMARY, at))
 
 
@@ -171,7 +171,7 @@ def _spreads_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {row["name"]: list(spreads.of_summary(row)) for row in rows}
 
 
-async def _extents(asker: Asker, at: At) -> dict[str, list[Any]]:
+async def _extents(asker: Resolver, at: Context) -> dict[str, list[Any]]:
     told = {name: spreads.Spread(*found) for name, found in (await asker.answer(SPREADS, at)).items()}
     return {name: [found.last, found.low, found.high] for name, found in told.items()}
 
@@ -187,7 +187,7 @@ class _Told(NamedTuple):
     names: list[str]
 
 
-async def _metrics_of_many(asker: Asker, places: Sequence[At]) -> list[Found]:
+async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     names = await _words(asker, places, "metrics")
     if not names:
         return []
@@ -213,7 +213,7 @@ def _is_light(told: _Told) -> bool:
     return bool(told.names) and sum(map(len, told.sheets.values())) <= HEAVY
 
 
-async def _first_counts(asker: Asker, tied: Sequence[tuple[At, _Told]]) -> bool:
+async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Told]]) -> bool:
     """Whether the summaries of a server tell the first of equal values, as one experiment at least that has some says.
 
     Costs a call, once, unless the summary of one is at hand: who goes through a project has asked for some.
@@ -221,9 +221,9 @@ async def _first_counts(asker: Asker, tied: Sequence[tuple[At, _Told]]) -> bool:
     if not tied:
         return False
     project = of_project(tied[0][0])
-    known = asker.at_hand(_FIRST_COUNTS, project)
+    known = asker.answer_nowait(_FIRST_COUNTS, project)
     if known is None:
-        at, told = next((one for one in tied if asker.at_hand(experiment.SUMMARY, one[0]) is not None), tied[0])
+        at, told = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
         try:
             summary = _spreads_of(await asker.answer(experiment.SUMMARY, at))
         except NotFound:  # deleted since the listing: the next batch will tell
@@ -233,7 +233,7 @@ async def _first_counts(asker: Asker, tied: Sequence[tuple[At, _Told]]) -> bool:
     return bool(known)
 
 
-def _found(at: At, told: _Told, first: bool) -> list[Found]:
+def _found(at: Context, told: _Told, first: bool) -> list[Found]:
     found = [Found(METRIC_NAMES, at, told.names)]
     found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in told.sheets.items()]
     if len(told.extents) == len(told.names):
@@ -280,7 +280,7 @@ class Plotted(NamedTuple):
     sheet: bytes
 
 
-async def _plotted(asker: Asker, at: At) -> Plotted:
+async def _plotted(asker: Resolver, at: Context) -> Plotted:
     return Plotted(at.item, await asker.answer(METRIC, at))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cometfs.comet.predicates import tagged
 from cometfs.times import in_utc
-from cometfs.vfs.schema.declaration import Asker, At, Row, Source
+from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
 from cometfs.vfs.sources.logged_others import others_of
@@ -21,16 +21,16 @@ TOGETHER = 100
 """Experiments in one call for charts: Comet documents no limit, its own clients ask for few."""
 
 
-def at_word(at: At, word: str) -> At:
+def at_word(at: Context, word: str) -> Context:
     """The place of a name within a project: a metric's, a tag's."""
-    return At(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word, live=at.live)
+    return Context(at.web, at.modified_ms, (*at.key, word), at.workspace, at.project, None, word, live=at.live)
 
 
-async def _by_directory(asker: Asker, at: At) -> list[Named]:
+async def _by_directory(asker: Resolver, at: Context) -> list[Named]:
     return sorted(await asker.answer(experiment.NAMED, of_project(at)))
 
 
-async def _tagged(asker: Asker, at: At) -> list[Named]:
+async def _tagged(asker: Resolver, at: Context) -> list[Named]:
     name = at.project["projectName"] if at.project else ""
     keys = set(await asker.api.query_experiments(at.workspace, name, tagged(at.item)))
     return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
@@ -40,30 +40,32 @@ TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(
 """One call a tag, whatever the number of experiments."""
 
 
-class Chart(NamedTuple):
+class ProjectChart(NamedTuple):
     """One metric of all experiments of a project, by directory; None for one that has no such metric.
 
-    From disk it comes as a plain list of the same, so whoever gets one makes a `Chart` of it.
+    From disk it comes as a plain list of the same, so whoever gets one makes a `ProjectChart` of it.
     """
 
     metric: str
     lines: list[tuple[str, Mapping[str, Any] | None]]
 
 
-async def _chart(asker: Asker, at: At) -> Chart:
+async def _chart(asker: Resolver, at: Context) -> ProjectChart:
     named = await _by_directory(asker, at)
     found: dict[str, Any] = {}
     for answer in await each_of(list(_batches(named)), lambda keys: _charted(asker, keys, [at.item], ())):
         found |= answer
     lines = [(one.directory, _metric(found.get(one.row["experimentKey"]))) for one in named]
-    return Chart(at.item, lines)
+    return ProjectChart(at.item, lines)
 
 
 CHART = Source("experiments/multi-metric-chart", _chart, listing_lease, of=(experiment.NAMED,))
 """One call for every 100 experiments."""
 
 
-async def _charted(asker: Asker, keys: list[str], metrics: Sequence[str], params: Sequence[str]) -> Mapping[str, Any]:
+async def _charted(
+    asker: Resolver, keys: list[str], metrics: Sequence[str], params: Sequence[str]
+) -> Mapping[str, Any]:
     return await asker.api.experiment_metrics_for_chart(keys, metrics, params)
 
 
@@ -84,8 +86,8 @@ class Best(NamedTuple):
     one: Named
 
 
-async def _best(asker: Asker, at: At) -> list[Best]:
-    chart = Chart(*await asker.answer(CHART, at))
+async def _best(asker: Resolver, at: Context) -> list[Best]:
+    chart = ProjectChart(*await asker.answer(CHART, at))
     named = {one.directory: one for one in await _by_directory(asker, at)}
     spans = [(_span(metric), directory) for directory, metric in chart.lines if metric and _span(metric)]
     if not spans:
@@ -107,7 +109,7 @@ def _span(metric: Mapping[str, Any]) -> tuple[float, ...]:
     return (min(values), max(values)) if values else ()
 
 
-class Record(NamedTuple):
+class ExperimentRecord(NamedTuple):
     """All of an experiment that a table of its project shows."""
 
     named: Named
@@ -118,7 +120,7 @@ class Record(NamedTuple):
     """Last, least and greatest value of each, as text."""
 
 
-async def _records(asker: Asker, at: At) -> list[Record]:
+async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
     states = sorted(await asker.answer(experiment.STATES, at))
     columns = await asker.answer(COLUMNS, at)
     places = [experiment.at_experiment(at, one.row) for one in states]
@@ -127,7 +129,7 @@ async def _records(asker: Asker, at: At) -> list[Record]:
     tags = await _tags(asker, at, words_of("tag", columns))
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
     return [
-        Record(one, tags.get(str(place.key[0]), []), params[place.key], others[place.key], metrics[place.key])
+        ExperimentRecord(one, tags.get(str(place.key[0]), []), params[place.key], others[place.key], metrics[place.key])
         for one, place in zip(states, places, strict=True)
         if place.key in params and place.key in metrics and place.key in others
     ]
@@ -148,11 +150,11 @@ class Overview(NamedTuple):
     """A project at a glance: itself, its experiments and the names of their metrics."""
 
     project: Row
-    records: list[Record]
+    records: list[ExperimentRecord]
     metrics: list[str]
 
 
-async def _overview(asker: Asker, at: At) -> Overview:
+async def _overview(asker: Resolver, at: Context) -> Overview:
     records = await asker.answer(RECORDS, at)
     return Overview(at.project or {}, records, words_of("metrics", await asker.answer(COLUMNS, at)))
 
@@ -161,7 +163,7 @@ OVERVIEW = Source("what experiments.csv is made of", _overview, listing_lease, k
 """Costs what the table costs, which shares the answers."""
 
 
-async def _tags(asker: Asker, at: At, tags: Sequence[str]) -> dict[str, list[str]]:
+async def _tags(asker: Resolver, at: Context, tags: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for tag, named in zip(tags, await each_of(tags, lambda tag: asker.answer(TAGGED, at_word(at, tag))), strict=True):
         for one in named:
@@ -169,7 +171,7 @@ async def _tags(asker: Asker, at: At, tags: Sequence[str]) -> dict[str, list[str
     return found
 
 
-def table_row(record: Record) -> dict[str, Any]:
+def table_row(record: ExperimentRecord) -> dict[str, Any]:
     """A record as a row of experiments.csv and experiments.jsonl: column name to value."""
     row = record.named.row
     found: dict[str, Any] = {

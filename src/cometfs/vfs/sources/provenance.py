@@ -10,10 +10,10 @@ from typing import Any
 
 from cometfs.comet.address import page
 from cometfs.comet.api import API
-from cometfs.vfs.schema.declaration import At, File
+from cometfs.vfs.schema.declaration import Context, File
 
 
-def of_place(at: At) -> dict[str, str]:
+def of_place(at: Context) -> dict[str, str]:
     """Whose place it is: key, url, state; of an asset asset_id, asset_type, step, context too."""
     found: dict[str, Any] = {"url": page_of(at)}
     if at.experiment is not None:
@@ -37,7 +37,7 @@ def of_file(entry: File, age: float | None) -> dict[str, str]:
     return found if age is None else found | {"age_s": f"{age:.0f}"}
 
 
-def page_of(at: At) -> str:
+def page_of(at: Context) -> str:
     """The address of Comet's page of a workspace, a project or an experiment."""
     if (row := at.experiment) is not None:
         workspace = row["workspaceName"] or at.workspace

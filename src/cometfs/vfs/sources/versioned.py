@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cometfs.vfs.schema.declaration import Asker, At, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.experiment import ASSET, about_experiment, listing_lease
 
 
@@ -21,32 +21,36 @@ class Version(NamedTuple):
     experiment_key: str
 
 
-class Held(NamedTuple):
+class VersionFile(NamedTuple):
     """A file of a version."""
 
     row: Row
     version: Version
 
 
-def at_name(at: At, row: Row) -> At:
+def at_name(at: Context, row: Row) -> Context:
     """The place of an artifact or a registered model."""
     name = row.get("name") or row.get("modelName")
-    return At(at.web, row.get("lastUpdated") or at.modified_ms, (*at.key, name), at.workspace, item=name)
+    return Context(at.web, row.get("lastUpdated") or at.modified_ms, (*at.key, name), at.workspace, item=name)
 
 
-def at_version(at: At, row: Row) -> At:
+def at_version(at: Context, row: Row) -> Context:
     """The place of one of its versions."""
     logged = row.get("experimentKey") or (row.get("experimentModel") or {}).get("experimentKey") or ""
     when = row.get("added") or row.get("createdAt") or at.modified_ms
     # A version that was taken back and registered again may hold other files.
     told = f"{zlib.crc32(repr(row).encode('utf-8', 'replace')):08x}"
-    return At(at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged), version=told)
+    return Context(
+        at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged), version=told
+    )
 
 
-def at_file(at: At, row: Row) -> At:
+def at_file(at: Context, row: Row) -> Context:
     """The place of one of a version's files."""
     # The key of any other asset of that experiment: a model's file is one, and is fetched once for both its places.
-    return At(at.web, at.modified_ms, (_logged(at.item, row), row["assetId"]), at.workspace, item=Held(row, at.item))
+    return Context(
+        at.web, at.modified_ms, (_logged(at.item, row), row["assetId"]), at.workspace, item=VersionFile(row, at.item)
+    )
 
 
 ARTIFACTS = Source("artifacts/get-all", lambda asker, at: asker.api.artifacts(at.workspace), listing_lease)
@@ -63,7 +67,7 @@ MODEL = Source(
 LINEAGE = about_experiment("get/artifacts", lambda api, key: api.experiment_artifacts(key))
 
 
-async def _model_files(asker: Asker, at: At) -> list[Row]:
+async def _model_files(asker: Resolver, at: Context) -> list[Row]:
     """The files of a version: told with it, or, where a server leaves them out there, the model's as logged."""
     row = at.item.row
     if row["assets"]:
@@ -92,8 +96,8 @@ def _logged(version: Version, row: Row) -> str:
     return version.experiment_key or row.get("experimentKey") or ""
 
 
-def _begin(api: Any, at: At) -> Any:
-    held: Held = at.item
+def _begin(api: Any, at: Context) -> Any:
+    held: VersionFile = at.item
     return api.stream_asset(at.key[0], held.row["assetId"], held.version.row.get("artifactVersionId"))
 
 

@@ -15,15 +15,15 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.errors import Exists, NoSuchEntry
-from cometfs.vfs.schema.declaration import Answered, Stored, Writer
-from cometfs.vfs.writeback.dirty_file import Draft
+from cometfs.vfs.schema.declaration import StoredValue, StoreSnapshot, Writer
+from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class _Written(NamedTuple):
+class _StoredLately(NamedTuple):
     value: bytes | None
     """None: taken away."""
     at: float
@@ -34,7 +34,7 @@ class _Seen(NamedTuple):
     modified_ms: float | None
 
 
-class Desk:
+class WritebackBuffer:
     """The writing in one directory.
 
     A key is in `_drafts` iff somebody has its file open and its name still stands for it. A key is in `_written` iff no
@@ -56,12 +56,12 @@ class Desk:
         self._writer = writer
         self._api = api
         self._doubt = doubt
-        self._drafts: dict[str, Draft] = {}
-        self._written: dict[str, _Written] = {}
+        self._drafts: dict[str, DirtyFile] = {}
+        self._written: dict[str, _StoredLately] = {}
         self._scratch: dict[str, bytes] = {}
         self._seen: dict[str, _Seen] = {}
 
-    def over(self, answered: Answered) -> Answered:
+    def over(self, answered: StoreSnapshot) -> StoreSnapshot:
         """What an answer holds, with what is known better here."""
         values = dict(answered.values)
         for key, written in list(self._written.items()):
@@ -75,7 +75,7 @@ class Desk:
         self._date(values)
         values |= {key: draft.value for key, draft in self._drafts.items() if draft.dirty}
         times = {key: seen.modified_ms for key, seen in self._seen.items() if seen.modified_ms is not None}
-        return Answered(answered.began, values, times)
+        return StoreSnapshot(answered.began, values, times)
 
     def _date(self, values: dict[str, bytes]) -> None:
         """Comet tells no times: a value that is not the one seen before has changed now."""
@@ -84,47 +84,47 @@ class Desk:
             if seen is None or seen.hashed != hash(value):
                 self._seen[key] = _Seen(hash(value), None if seen is None else self.now_ms())
 
-    def latest(self, stored: Stored) -> Stored:
+    def latest(self, stored: StoredValue) -> StoredValue:
         """A file as it is now, from what a listing said of it."""
         key = stored.key
         draft, written = self._drafts.get(key), self._written.get(key)
         if draft is not None and draft.modified_ms is not None:
-            return Stored(key, draft.value, draft.modified_ms)
+            return StoredValue(key, draft.value, draft.modified_ms)
         seen = self._seen.get(key)
         modified_ms = seen.modified_ms if seen else stored.modified_ms
         value = self._scratch.get(key, written.value if written else None)
-        return Stored(key, stored.value if value is None else value, modified_ms)
+        return StoredValue(key, stored.value if value is None else value, modified_ms)
 
-    def open(self, key: str, answered: Answered) -> Draft:
+    def open(self, key: str, answered: StoreSnapshot) -> DirtyFile:
         """The file of `key`, to be closed once. Raises NoSuchEntry."""
         draft = self._drafts.get(key)
         if draft is None:
             value = self.over(answered).values.get(key)
             if value is None:
                 raise NoSuchEntry(f"there is no {key!r} any more")
-            draft = self._drafts[key] = Draft(self, key, value)
+            draft = self._drafts[key] = DirtyFile(self, key, value)
         draft.references += 1
         return draft
 
-    def create(self, key: str, answered: Answered, *, new: bool) -> Draft:
+    def create(self, key: str, answered: StoreSnapshot, *, new: bool) -> DirtyFile:
         """The file of `key`, made if there is none, to be closed once. Raises Exists where it must be `new`."""
         if key in self.over(answered).values:
             if new:
                 raise Exists(f"there is a {key!r} already")
             return self.open(key, answered)
-        draft = self._drafts[key] = Draft(self, key, None)
+        draft = self._drafts[key] = DirtyFile(self, key, None)
         draft.references += 1
         self._changed()
         return draft
 
-    async def remove(self, key: str, answered: Answered) -> None:
+    async def remove(self, key: str, answered: StoreSnapshot) -> None:
         """Takes the file away; who has it open keeps its bytes. Raises NoSuchEntry."""
         if key not in self.over(answered).values:
             raise NoSuchEntry(f"there is no {key!r} any more")
         await self._take(key)
         self._detach(key)
 
-    async def rename(self, key: str, new_key: str, answered: Answered, *, new: bool) -> None:
+    async def rename(self, key: str, new_key: str, answered: StoreSnapshot, *, new: bool) -> None:
         """Moves a value to another key, over what is there. Raises NoSuchEntry, and Exists where the key must be `new`.
 
         What moves is what Comet has, which may be younger than any answer here.
@@ -154,7 +154,7 @@ class Desk:
             return
         moved = await self._send(f"{key!r} is not moved", self._writer.rename(self._api, key, new_key))
         self._note(new_key, moved)
-        self._written[key] = _Written(None, trio.current_time())
+        self._written[key] = _StoredLately(None, trio.current_time())
         self._seen.pop(key, None)
 
     async def put(self, key: str, value: bytes) -> None:
@@ -168,11 +168,11 @@ class Desk:
     def _note(self, key: str, value: bytes) -> None:
         """`value` is what there is now under `key`."""
         if key not in self._scratch:
-            self._written[key] = _Written(value, trio.current_time())
+            self._written[key] = _StoredLately(value, trio.current_time())
         self._seen[key] = _Seen(hash(value), self.now_ms())
         self._changed()
 
-    def forget(self, draft: Draft) -> None:
+    def forget(self, draft: DirtyFile) -> None:
         """Nobody shares `draft` any more."""
         if self._drafts.get(draft.key) is draft:
             del self._drafts[draft.key]
@@ -182,7 +182,7 @@ class Desk:
         draft = self._drafts.get(key)
         if self._scratch.pop(key, None) is None and (draft is None or draft.base is not None):
             await self._send(f"{key!r} is not removed", self._writer.remove(self._api, key))
-            self._written[key] = _Written(None, trio.current_time())
+            self._written[key] = _StoredLately(None, trio.current_time())
         self._seen.pop(key, None)
         self._changed()
 

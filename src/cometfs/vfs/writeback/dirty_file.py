@@ -28,14 +28,14 @@ class Owner(Protocol):
     async def put(self, key: str, value: bytes) -> None:
         """Returns when `value` is stored."""
 
-    def forget(self, draft: Draft) -> None:
+    def forget(self, draft: DirtyFile) -> None:
         """Nobody shares `draft` any more."""
 
 
-class Draft:
+class DirtyFile:
     """An open file of a writable directory; all who have it open share it. Dirty iff `_saved` is behind `_edits`."""
 
-    def __init__(self, desk: Owner, key: str, base: bytes | None) -> None:
+    def __init__(self, buffer: Owner, key: str, base: bytes | None) -> None:
         """`base`: the value that there is, None for a file that is being made."""
         self.key = key
         self.base = base
@@ -49,7 +49,7 @@ class Draft:
         self.bare = base is None
         """Whether it was just made or emptied, and nothing written since."""
         self.modified_ms: float | None = None
-        self._desk = desk
+        self._buffer = buffer
         self._bytes: bytearray = bytearray(base or b"")
         self._edits = 0
         self._saved = 0
@@ -118,7 +118,7 @@ class Draft:
             if self.dirty:
                 edits, value = self._edits, self.value
                 self.failed = True
-                await self._desk.put(self.key, value)
+                await self._buffer.put(self.key, value)
                 self.failed, self._saved, self.base = False, edits, value
 
     def give_up(self) -> None:
@@ -127,23 +127,23 @@ class Draft:
             self._bytes = bytearray(self.base or b"")
             self._saved = self._edits
             self.removed = self.removed or self.base is None
-            self._desk.forget(self)
+            self._buffer.forget(self)
 
     def close(self) -> None:
         self.references -= 1
         if self.references == 0:
             if self.dirty:
                 log.warning("what was written to %r is lost: it was never closed", self.key)
-            self._desk.forget(self)
+            self._buffer.forget(self)
 
     def _check(self, size: int) -> None:
         if size > BIGGEST and not self.refused:
             self.refused = f"{self.key!r} would have {size} bytes, and a value may have {BIGGEST}: the old one stays"
             self.give_up()
-            self._desk.forget(self)
+            self._buffer.forget(self)
         if self.refused:
             raise TooBig(self.refused)
 
     def _edited(self) -> None:
         self._edits += 1
-        self.modified_ms = self._desk.now_ms()
+        self.modified_ms = self._buffer.now_ms()

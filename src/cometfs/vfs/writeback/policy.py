@@ -10,41 +10,41 @@ from dataclasses import replace
 from typing import NamedTuple, NoReturn
 
 from cometfs.errors import NotPermitted, ReadOnly
-from cometfs.vfs.answers.resolver import Answers
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.nodes import Node, leaf
-from cometfs.vfs.schema.declaration import Answered, At, Dir, Link, Stored, Writer, eaches_of
-from cometfs.vfs.writeback.buffer import Desk
-from cometfs.vfs.writeback.dirty_file import Draft
+from cometfs.vfs.schema.declaration import Context, Dir, Link, StoredValue, StoreSnapshot, Writer, for_eaches_of
+from cometfs.vfs.writeback.buffer import WritebackBuffer
+from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 
 class _Place(NamedTuple):
-    desk: Desk
-    answered: Answered
+    buffer: WritebackBuffer
+    answered: StoreSnapshot
 
 
-class Writing:
+class WritePolicy:
     """The writable part of a tree, which has none in a mount that is only read. Whatever is asked elsewhere raises
     ReadOnly."""
 
-    def __init__(self, answers: Answers, *, rw: bool) -> None:
+    def __init__(self, answers: AnswerResolver, *, rw: bool) -> None:
         self.rw = rw
         """Whether what is declared writable is so."""
         self._answers = answers
-        self._desks: dict[Writer, Desk] = {}
+        self._buffers: dict[Writer, WritebackBuffer] = {}
 
-    def desk(self, node: Node) -> Desk | None:
+    def buffer(self, node: Node) -> WritebackBuffer | None:
         """The writing in a writable directory, of itself or one of its files; None for what is only read."""
         writer = None if not self.rw or isinstance(node.entry, Link) else node.entry.writer
         if writer is None:
             return None
-        if writer not in self._desks:
+        if writer not in self._buffers:
             key, store = writer.source.key(_directory_of(node)), self._answers.store
-            self._desks[writer] = Desk(writer, self._answers.api, lambda: store.drop(key))
-        return self._desks[writer]
+            self._buffers[writer] = WritebackBuffer(writer, self._answers.api, lambda: store.drop(key))
+        return self._buffers[writer]
 
     def check(self, node: Node) -> None:
         """Raises ReadOnly unless `node` is a writable directory or a file of one."""
-        if self.desk(node) is None:
+        if self.buffer(node) is None:
             raise ReadOnly(f"{node.name or '/'} only shows what Comet has")
 
     def refuse(self, directory: Node) -> NoReturn:
@@ -52,16 +52,16 @@ class Writing:
         self.check(directory)
         raise NotPermitted(f"{directory.name} holds files and nothing else")
 
-    async def open(self, node: Node) -> Draft:
+    async def open(self, node: Node) -> DirtyFile:
         """A file, to be closed once. Raises NoSuchEntry."""
         place = await self._place(node)
-        return place.desk.open(node.at.item.key, place.answered)
+        return place.buffer.open(node.at.item.key, place.answered)
 
-    async def create(self, directory: Node, name: str, *, new: bool) -> tuple[Node, Draft]:
+    async def create(self, directory: Node, name: str, *, new: bool) -> tuple[Node, DirtyFile]:
         """A file, made where there is none, open. Raises Exists where it must be `new`, and BadName."""
         place = await self._place(directory)
         node = _file(directory, name)
-        return node, place.desk.create(node.at.item.key, place.answered, new=new)
+        return node, place.buffer.create(node.at.item.key, place.answered, new=new)
 
     async def resize(self, node: Node, size: int) -> None:
         """Cuts or lengthens a file that nobody has open, and stores it."""
@@ -78,27 +78,27 @@ class Writing:
     async def remove(self, directory: Node, name: str) -> None:
         """Takes a file away. Raises NoSuchEntry."""
         place = await self._place(directory)
-        await place.desk.remove(_file(directory, name).at.item.key, place.answered)
+        await place.buffer.remove(_file(directory, name).at.item.key, place.answered)
 
     async def rename(self, directory: Node, name: str, other: Node, new_name: str, *, new: bool) -> Node:
         """Moves a file within its directory; the file under its new name. Raises as `Desk.rename` does, and BadName."""
         self.check(other)
         place = await self._place(directory)
         old, moved = _file(directory, name), _file(other, new_name)
-        await place.desk.rename(old.at.item.key, moved.at.item.key, place.answered, new=new)
+        await place.buffer.rename(old.at.item.key, moved.at.item.key, place.answered, new=new)
         return moved
 
     async def _place(self, node: Node) -> _Place:
         self.check(node)
-        desk = self.desk(node)
-        assert desk is not None
+        buffer = self.buffer(node)
+        assert buffer is not None
         assert not isinstance(node.entry, Link)
         assert node.entry.writer is not None
         answer = await self._answers.ask(node.entry.writer.source, _directory_of(node))
-        return _Place(desk, answer.value)
+        return _Place(buffer, answer.value)
 
 
-def _directory_of(node: Node) -> At:
+def _directory_of(node: Node) -> Context:
     return node.at if isinstance(node.entry, Dir) else replace(node.at, key=node.at.key[:-1])
 
 
@@ -106,6 +106,6 @@ def _file(directory: Node, name: str) -> Node:
     """The node of a file of a writable directory, whether or not there is one. Raises BadName."""
     assert isinstance(directory.entry, Dir)
     assert directory.entry.writer is not None
-    row = Stored(directory.entry.writer.key_of(name), b"", None)
-    (each,) = eaches_of(directory.entry)
+    row = StoredValue(directory.entry.writer.key_of(name), b"", None)
+    (each,) = for_eaches_of(directory.entry)
     return leaf((name,), each.child(row), each.bind(directory.at, row))
