@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.signals import pass_on_no_dispositions
+from tests.support.signals import pass_on_no_dispositions
 
 # What is drawn is the same in every run, and how long it takes on a busy machine is nobody's fault.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,7 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.browser.conftest import NOWHERE, browser
-from tests.mounted.processes import Comet, running_comet
+from tests.support.processes import Comet, running_comet
 
 KEY = "00c0ffee" * 4
 LIST = "/api/rest/v2/workspaces"

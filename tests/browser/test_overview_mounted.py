@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.browser.test_overview_page import CSS, Page
-from tests.mounted.processes import Mounted, running_comet, running_mount
+from tests.support.processes import Mounted, running_comet, running_mount
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,157 @@
+"""A Comet that fails or changes on demand: it stands before the embedded one and passes on all for which nothing else
+is declared.
+
+Not here: what the mount should make of a fault (test_faults.py).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.processes import PATIENCE, Comet
+from tests.support.spawning import ANSWERING
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, and a body of some type, of which the last `missing` bytes never come."""
+
+    status: int
+    body: bytes = b'{"msg": "injected", "code": 0}'
+    kind: str = "application/json"
+    missing: int = 0
+    framing: Literal["length", "chunked", "close"] = "length"
+    """How the end of the body is marked; "close": by nothing but the end of the connection."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Faults:
+    """What fails now, by a part of the request's target; what is told otherwise; and what was asked so far."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    edits: dict[str, Edit] = field(default_factory=dict)
+    """By endpoint."""
+    stalled: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    released: threading.Event = field(default_factory=threading.Event)
+    arrivals: list[str] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def stall(self, part: str) -> None:
+        """Requests whose target has `part` wait until all are released."""
+        self.stalled.add(part)
+
+    def hold(self, part: str) -> None:
+        """The same, but they are answered then."""
+        self.held.add(part)
+
+    def release(self) -> None:
+        self.stalled.clear()
+        self.held.clear()
+        self.released.set()
+
+    def arrived(self, target: str) -> None:
+        with self.changed:
+            self.arrivals.append(target)
+            self.changed.notify_all()
+
+    def await_arrivals(self, part: str, count: int = 1) -> None:
+        """Returns once `count` requests with `part` in their target have come."""
+        with self.changed:
+            came = self.changed.wait_for(lambda: sum(part in target for target in self.arrivals) >= count, PATIENCE)
+        assert came, f"{part} was not asked {count} times: {self.arrivals}"
+
+
+Edit = Callable[[Any, dict[str, str]], Any]
+"""From an answer (None for an error) and the query to what is told instead; None: that there is no such thing."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    faults: Faults
+    behind: str
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.faults.arrived(self.path)
+        if any(part in self.path for part in self.faults.stalled):
+            self.faults.released.wait()
+            self.close_connection = True
+            return
+        if any(part in self.path for part in self.faults.held):
+            self.faults.released.wait()
+        declared = [answer for part, answer in self.faults.answers.items() if part in self.path]
+        self._reply(declared[0] if declared else self._edited(self._passed_on()))
+
+    def _edited(self, answer: Answer) -> Answer:
+        asked = urlsplit(self.path)
+        edit = self.faults.edits.get(asked.path.removeprefix("/api/rest/v2/"))
+        if edit is None:
+            return answer
+        told = edit(json.loads(answer.body) if answer.status == 200 else None, dict(parse_qsl(asked.query)))
+        return Answer(400) if told is None else Answer(200, json.dumps(told).encode())
+
+    def _passed_on(self) -> Answer:
+        length = self.headers.get("Content-Length")
+        request = urllib.request.Request(self.behind + self.path, self.rfile.read(int(length)) if length else None)
+        for name in {"Authorization", "Content-Type"} & set(self.headers):
+            request.add_header(name, self.headers[name])
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+                return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.read())
+
+    def _reply(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        if answer.framing == "length":
+            self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        if answer.framing == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        for header in answer.headers:
+            self.send_header(*header)
+        self.end_headers()
+        chunked = answer.framing == "chunked"
+        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer.body), answer.body) if chunked else answer.body)
+        self.close_connection = bool(answer.missing) or answer.framing == "close"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 200
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has gone away is no news here."""
+
+
+@contextmanager
+def faulty_comet(comet: Comet) -> Iterator[tuple[Comet, Faults]]:
+    """The same Comet at another address, behind declared faults, until the block ends."""
+    faults = Faults()
+    handler = type("Handler", (_Handler,), {"faults": faults, "behind": comet.url})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(name=ANSWERING, target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield replace(comet, url=f"http://127.0.0.1:{server.server_address[1]}"), faults
+        finally:
+            faults.release()
+            server.shutdown()
+            thread.join(PATIENCE)

@@ -1,0 +1,146 @@
+"""Real parts: the embedded Comet in one process, the mount in another, and what this process sees through the kernel.
+
+Readiness comes from the processes themselves (a line on stdout, a message on the service manager's socket), never from
+a pause. Not here: fixtures (conftest.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cometfs.server import sample_directory
+
+COMETFS = (sys.executable, "-W", "error", "-m", "cometfs")
+
+PATIENT = (sys.executable, "-W", "error", "-m", "tests.support.cometfs_patient")
+"""The same, for tests that count calls: what holds for a minute may run out while a busy machine walks through all."""
+
+PATIENCE = 180.0
+"""Seconds after which a process that does not do what it should fails the test; all being well nothing waits it out.
+Runs of comet_ml, of which three go on at once, take 30 on a machine that has much else to do."""
+
+
+@dataclass
+class Comet:
+    """An embedded Comet in a process of its own, and what it was asked."""
+
+    url: str
+    process: subprocess.Popen[str]
+    access_log: Path
+    archives: Path
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Everything that was asked so far, one object per request."""
+        whole, _, _ = self.access_log.read_text().rpartition("\n")  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
+
+    @contextmanager
+    def asked(self) -> Iterator[list[str]]:
+        """The endpoints asked for while the block ran, in order, filled in at its end."""
+        before = len(self.requests())
+        paths: list[str] = []
+        yield paths
+        paths += [request["path"].removeprefix("/api/rest/v2/") for request in self.requests()[before:]]
+
+
+@dataclass
+class Mounted:
+    """A mount in a process of its own."""
+
+    path: Path
+    process: subprocess.Popen[str]
+    log: Path
+    comet: Comet
+
+    def __truediv__(self, part: str) -> Path:
+        return self.path / part
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends the mount by a signal and returns its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether the kernel knows a mount at `path`."""
+    return f" {path} " in Path("/proc/self/mountinfo").read_text()
+
+
+@contextmanager
+def running_comet(folder: Path, *options: str, archives: Path | None = None) -> Iterator[Comet]:
+    """`cometfs serve` with an access log, until the block ends."""
+    log = folder / "access.jsonl"
+    log.touch()
+    where = archives or sample_directory()
+    command = [*COMETFS, "serve", str(where), "--access-log", str(log), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert said.startswith("Comet at http://127.0.0.1:"), said
+            yield Comet(said.split()[-1], process, log, where)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+@contextmanager
+def running_mount(
+    folder: Path,
+    comet: Comet,
+    *options: str,
+    before: tuple[str, ...] = (),
+    program: tuple[str, ...] = COMETFS,
+    **environ: str,
+) -> Iterator[Mounted]:
+    """`cometfs mount --foreground` at `folder`/mnt, ready, until the block ends; nothing stays mounted."""
+    mountpoint = folder / "mnt"
+    mountpoint.mkdir(exist_ok=True)
+    log = folder / "mount.log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, ExitStack() as stack:
+        address = str(folder / "notify")
+        ready.bind(address)
+        ready.settimeout(PATIENCE)
+        own = {"COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = {**os.environ, **own, **environ}
+        command = [*before, *program, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
+        stderr = stack.enter_context(log.open("w"))
+        process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=stderr, text=True))
+        mounted = Mounted(mountpoint, process, log, comet)
+        try:
+            _await_ready(ready, mounted)
+            yield mounted
+        finally:
+            _end(mounted)
+            Path(address).unlink()
+
+
+def _await_ready(ready: socket.socket, mounted: Mounted) -> None:
+    ready.settimeout(0.5)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            assert ready.recv(64) == b"READY=1"
+            return
+        except TimeoutError:
+            assert mounted.process.poll() is None, mounted.log.read_text()
+    raise AssertionError("the mount was not ready in time")
+
+
+def _end(mounted: Mounted) -> None:
+    if mounted.process.poll() is None:
+        mounted.process.terminate()
+        mounted.process.wait(PATIENCE)
+    if is_mounted(mounted.path):
+        subprocess.run(["fusermount3", "-u", "-z", str(mounted.path)], check=False)

@@ -1,0 +1,86 @@
+"""What the suite promises of itself: it runs under any parent, and it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.signals import ENDING
+
+ROOT = Path(__file__).parents[2]
+
+CHILD = """
+import os, signal, subprocess
+from tests.support.signals import pass_on_no_dispositions
+pass_on_no_dispositions()
+os.kill(os.getpid(), signal.SIGINT)  # ignored, as it was
+print(subprocess.run(["false"]).returncode, flush=True)
+subprocess.run(["grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"])
+"""
+
+STUCK = """
+import signal, subprocess, threading, time, trio
+
+def test_waits(): time.sleep(3600)
+def test_child(): subprocess.run(["sleep", "3600"])
+async def test_trio(): await trio.sleep_forever()
+def test_well(): pass
+"""
+
+DEAF = """
+import signal, threading
+
+def test_deaf():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+"""
+
+
+def test_children_have_signals_at_their_defaults() -> None:
+    """Whatever the parent of the suite ignores and blocks; what the suite ignored itself does not end it."""
+    numbers = ",".join(number.name.removeprefix("SIG") for number in ENDING)
+    parent = ["env", f"--ignore-signal={numbers},CHLD", "--block-signal=USR1,TERM"]
+    done = subprocess.run(
+        [*parent, sys.executable, "-c", CHILD], cwd=ROOT, capture_output=True, text=True, timeout=180, check=True
+    )
+    status, blocked, ignored = done.stdout.splitlines()
+    assert status == "1"
+    assert int(blocked.split()[1], 16) == 0
+    assert [number.name for number in ENDING if int(ignored.split()[1], 16) >> (number - 1) & 1] == []
+
+
+def run_stuck(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The suite's own configuration, but for shorter limits, on tests that wait for ever."""
+    (folder / "test_stuck.py").write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder)]
+    command += ["-p", "no:cacheprovider", "-rA", *options, str(folder / "test_stuck.py")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+
+
+def test_what_waits_for_ever_fails_and_the_next_test_runs(tmp_path: Path) -> None:
+    """In a sleep, in a wait for a child, in trio's loop."""
+    done = run_stuck(tmp_path, STUCK, "-o", "timeout=2")
+    assert "3 failed, 1 passed" in done.stdout, done.stdout
+    assert done.stdout.count("Timeout (>2.0s)") >= 3
+    assert done.returncode == 1
+
+
+def test_what_no_signal_reaches_is_ended_too(tmp_path: Path) -> None:
+    """As who waits with the interpreter's lock held. Its stack is printed; in a worker, the next file goes on."""
+    done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3")
+    assert "in test_deaf" in done.stderr
+    assert done.returncode == 1
+    done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3", "-n", "1")
+    assert "crashed while running" in done.stdout
+
+
+def test_every_test_has_both_limits(pytestconfig: pytest.Config) -> None:
+    """The one that signals first, the one that ends the process some time later."""
+    limit, end = (float(pytestconfig.getini(name)) for name in ("timeout", "faulthandler_timeout"))
+    assert 0 < limit < end
+    assert pytestconfig.getini("faulthandler_exit_on_timeout") is True
