@@ -71,12 +71,16 @@ def test_what_waits_for_ever_fails_and_the_next_test_runs(tmp_path: Path) -> Non
 
 
 def test_what_no_signal_reaches_is_ended_too(tmp_path: Path) -> None:
-    """As who waits with the interpreter's lock held. Its stack is printed; in a worker, the next file goes on."""
+    """A wait with the interpreter's lock held, for one. Its stack is printed; scripts/test ends too, and names it."""
     done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3")
     assert "in test_deaf" in done.stderr
     assert done.returncode == 1
-    done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3", "-n", "1")
+    *_, command = (ROOT / "scripts/test").read_text().splitlines()
+    _, options = command.removesuffix(' "$@"').split("/pytest ")
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3", *options.split(), str(tmp_path))
     assert "crashed while running" in done.stdout
+    assert done.returncode == 1
 
 
 def test_every_test_has_both_limits(pytestconfig: pytest.Config) -> None:
