@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import CometFSError, Unreachable
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import pytest
 
 from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app

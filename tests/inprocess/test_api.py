@@ -18,8 +18,8 @@ import trio
 
 from cometfs import API
 from cometfs.comet.calls import STALL
-from cometfs.comet.policy import CAP, COURTESY, RETRIES, UNTOLD
-from cometfs.comet.transport import OURS, Lane, Lanes, Transport, ours
+from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNTOLD
+from cometfs.comet.http.transport import OURS, Lane, Lanes, Transport, ours
 from cometfs.errors import (
     CometFSError,
     Conflict,

@@ -17,8 +17,8 @@ import trio
 
 import cometfs.server
 from cometfs import API
-from cometfs.comet import models
-from cometfs.comet.transport import Transport
+from cometfs.comet.answers import models
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import CometFSError, KeyRejected, NotFound
 from cometfs.numbers import number_of
 from cometfs.server.catalog.catalog import open_directory

@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from cometfs import API
-from cometfs.comet import workspace_models
-from cometfs.comet.predicates import Condition, has_metric, metric, other, parameter, predicates, tagged
-from cometfs.comet.transport import Transport
+from cometfs.comet.answers import workspace_models
+from cometfs.comet.answers.predicates import Condition, has_metric, metric, other, parameter, predicates, tagged
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import NotFound, Unintelligible, Unsupported
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory

@@ -12,7 +12,7 @@ import trio.testing
 
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import Unreachable
 from cometfs.lease import ACCOUNT, FINISHED, LISTING, RUNNING, SEALED, Lease
 from cometfs.vfs.engine.vfs import Vfs

@@ -14,7 +14,7 @@ import trio.testing
 from cometfs.app import open_vfs
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs

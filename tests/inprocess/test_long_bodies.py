@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from cometfs.comet.policy import Transient
-from cometfs.comet.straight import LONG
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.retries import Transient
+from cometfs.comet.http.transport import Transport
+from cometfs.compat.httpcore_read import LONG
 
 BODY = random.Random("long").randbytes(LONG + 12345)
 CERTIFICATE = Path(__file__).parent / "localhost.pem"

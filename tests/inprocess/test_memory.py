@@ -10,7 +10,7 @@ import pytest
 
 from cometfs import app
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.mountstate.inodes import BYTES, Inode, Inodes
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory

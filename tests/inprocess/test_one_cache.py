@@ -15,7 +15,7 @@ import trio.testing
 from cometfs.app import Cache, open_vfs
 from cometfs.cache import store
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.lease import LISTING, Lease
 from cometfs.vfs import keys
 from cometfs.vfs.engine.vfs import Vfs

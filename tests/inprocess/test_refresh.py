@@ -13,7 +13,7 @@ import trio.testing
 
 from cometfs.app import open_vfs
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import CometFSError
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cometfs.comet.api import API
-from cometfs.comet.transport import Transport
+from cometfs.comet.http.transport import Transport
 from cometfs.render import objects, points, spreads
 from tests.inprocess.test_logging import START, Client
 

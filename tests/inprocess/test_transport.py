@@ -18,8 +18,8 @@ import pytest
 import trio
 
 from cometfs import API
-from cometfs.comet.policy import RETRIES
-from cometfs.comet.transport import Lane, Lanes
+from cometfs.comet.http.retries import RETRIES
+from cometfs.comet.http.transport import Lane, Lanes
 from cometfs.errors import DeadlineExceeded, SetupError, Unintelligible, Unreachable
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet.policy import BASE, CAP, UNTOLD, backoff, retry_after
+from cometfs.comet.http.retries import BASE, CAP, UNTOLD, backoff, retry_after
 
 NOW = 1_445_412_480.0
 """Wed, 21 Oct 2015 07:28:00 GMT."""

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet import models, series, workspace_models
-from cometfs.comet.shapes import Mismatch, Shape, as_text, value_if_any, whole
+from cometfs.comet.answers import models, series, workspace_models
+from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, value_if_any, whole
 from cometfs.numbers import number_of
 
 RECORDED = Path(__file__).parent.parent / "recorded"

@@ -8,9 +8,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cometfs.comet import models
-from cometfs.comet.policy import UNTOLD, retry_after
-from cometfs.comet.straight import LONG, straight
+from cometfs.comet.answers import models
+from cometfs.comet.http.retries import UNTOLD, retry_after
+from cometfs.compat.httpcore_read import LONG, straight
 from cometfs.numbers import number_of, whole_of
 from cometfs.render import points
 from cometfs.render.cells import is_number

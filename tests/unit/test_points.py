@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet import models
+from cometfs.comet.answers import models
 from cometfs.numbers import number_of
 from cometfs.render import points, spreads
 from cometfs.render.numbers import placed, spelt

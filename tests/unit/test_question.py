@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cometfs.comet.policy import Transient
+from cometfs.comet.http.retries import Transient
 from cometfs.comet.question import Question, refusal, storage_refusal, without
 from cometfs.errors import (
     CometFSError,

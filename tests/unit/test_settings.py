@@ -14,7 +14,7 @@ import pytest
 
 from cometfs.comet import settings as module
 from cometfs.comet.address import page, parse_address
-from cometfs.comet.proxies import proxy_for
+from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.settings import DEFAULT_URL, Settings, find_settings
 from cometfs.errors import SetupError
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet.sniffing import is_page, is_refusal
+from cometfs.comet.http.sniffing import is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
 from cometfs.vfs.answers.validation import Came, Expected, flaw, validated
 from cometfs.vfs.sources.experiment import ASSET

@@ -25,11 +25,9 @@ from typing import Any, Literal, Self, overload
 import msgspec
 import trio
 
-from cometfs.comet import models, series
 from cometfs.comet.address import page, parse_address
-from cometfs.comet.calls import AssetStream, Calls, Gate
-from cometfs.comet.kv_store import Alone, Held, Store
-from cometfs.comet.models import (
+from cometfs.comet.answers import models, series
+from cometfs.comet.answers.models import (
     Asset,
     Chart,
     Curve,
@@ -41,11 +39,13 @@ from cometfs.comet.models import (
     SystemDetails,
     Value,
 )
+from cometfs.comet.answers.shapes import value_if_any
+from cometfs.comet.calls import AssetStream, Calls, Gate
+from cometfs.comet.http.sniffing import LOOK, is_page
+from cometfs.comet.http.transport import Transport
+from cometfs.comet.kv_store import Alone, Held, Store
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
-from cometfs.comet.shapes import value_if_any
-from cometfs.comet.sniffing import LOOK, is_page
-from cometfs.comet.transport import Transport
 from cometfs.comet.workspace_api import WorkspaceAPI
 from cometfs.errors import NotFound, Unintelligible, Unreachable, Unsupported
 

@@ -16,11 +16,11 @@ import msgspec
 import trio
 
 from cometfs.comet.address import Address
-from cometfs.comet.encodings import ACCEPTED, is_encoded
-from cometfs.comet.policy import COURTESY, RETRIES, Transient, backoff, retry_after
+from cometfs.comet.http.encodings import ACCEPTED, is_encoded
+from cometfs.comet.http.retries import COURTESY, RETRIES, Transient, backoff, retry_after
+from cometfs.comet.http.sniffing import is_cut_json
+from cometfs.comet.http.transport import Reply, Transport
 from cometfs.comet.question import Question, elsewhere, refusal, storage_refusal, target_of
-from cometfs.comet.sniffing import is_cut_json
-from cometfs.comet.transport import Reply, Transport
 from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable, Withheld
 from cometfs.numbers import whole_of
 

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import trio
 
+from cometfs.comet.answers.shapes import Mismatch, value
 from cometfs.comet.calls import Calls
 from cometfs.comet.question import Question
-from cometfs.comet.shapes import Mismatch, value
 from cometfs.errors import CometFSError, Conflict, DeadlineExceeded
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from cometfs.comet.policy import PASSING, Transient
+from cometfs.comet.http.retries import PASSING, Transient
 from cometfs.errors import (
     CometFSError,
     KeyRejected,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from cometfs.comet import models, workspace_models
+from cometfs.comet.answers import models, workspace_models
+from cometfs.comet.answers.models import Asset
+from cometfs.comet.answers.predicates import Condition, predicates
+from cometfs.comet.answers.shapes import whole
+from cometfs.comet.answers.workspace_models import Artifact, ArtifactFile, Column, ExperimentModel, RegisteredModel
 from cometfs.comet.calls import Calls
-from cometfs.comet.models import Asset
-from cometfs.comet.predicates import Condition, predicates
 from cometfs.comet.question import Question
-from cometfs.comet.shapes import whole
-from cometfs.comet.workspace_models import Artifact, ArtifactFile, Column, ExperimentModel, RegisteredModel
 
 
 class WorkspaceAPI:

@@ -15,13 +15,12 @@ from typing import cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
+from cometfs.compat.hypercorn_connection import Connection
 from cometfs.numbers import whole_of
 
 BACKLOG = 1024
@@ -44,7 +43,7 @@ async def serve(app: ASGIApp, bind: str, *, task_status: trio.TaskStatus[str] = 
         for listener in listeners:
             stack.push_async_callback(trio.aclose_forcefully, listener)
         connection = partial(
-            _Connection,
+            Connection,
             wrap_app(cast(ASGIFramework, app), config.wsgi_max_body_size, "asgi"),
             config,
             WorkerContext(None),
@@ -75,24 +74,3 @@ def _config() -> Config:
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = 1 << 62
     return config
-
-
-class _Connection(TCPServer):
-    """A connection that can be cancelled at any moment, also while its client does not read."""
-
-    async def protocol_send(self, event: Event) -> None:
-        if not isinstance(event, RawData):
-            await super().protocol_send(event)
-            return
-        try:
-            async with self.send_lock:
-                await self.stream.send_all(event.data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            await self.protocol.handle(Closed())
-
-    async def _close(self) -> None:
-        try:
-            await super()._close()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self.stream)

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
 from cometfs.cache.downloads.pump import ByteStream
-from cometfs.comet.sniffing import LOOK, is_page, is_refusal
+from cometfs.comet.http.sniffing import LOOK, is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
 from cometfs.vfs.schema.declaration import Context, Stream
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import trio
 
 from cometfs import lease
+from cometfs.comet.answers.models import image, logged_json
 from cometfs.comet.api import API
-from cometfs.comet.models import image, logged_json
 from cometfs.errors import CometFSError, Unintelligible
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names

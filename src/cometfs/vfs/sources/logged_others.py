@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from cometfs.comet.predicates import Condition
+from cometfs.comet.answers.predicates import Condition
 from cometfs.vfs.schema.declaration import Context, Resolver, Row
 from cometfs.vfs.sources import experiment
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cometfs.comet.predicates import tagged
+from cometfs.comet.answers.predicates import tagged
 from cometfs.times import in_utc
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment

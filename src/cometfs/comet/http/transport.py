@@ -1,4 +1,4 @@
-"""HTTP: one request out, one reply in. The only module that imports httpx; nothing of httpx leaves it.
+"""HTTP: one request out, one reply in. The only module that uses httpx; nothing of httpx leaves it.
 
 Not here: what is worth another try, deadlines and redirects (`calls`); what a status means (`question`).
 """
@@ -8,32 +8,22 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import trio
 
 from cometfs._version import __version__
-from cometfs.comet.causes import innermost, reason
-from cometfs.comet.encodings import Damaged, Decoder, decoder, is_encoded
-from cometfs.comet.policy import Transient
-from cometfs.comet.proxies import proxy_for
-from cometfs.comet.straight import Straight, straight
+from cometfs.comet.http.causes import innermost, reason
+from cometfs.comet.http.encodings import Damaged, Decoder, decoder, is_encoded
+from cometfs.comet.http.proxies import proxy_for
+from cometfs.comet.http.retries import Transient
+from cometfs.compat.httpcore_read import Straight, straight
+from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
-
-# httpx imports its command, and with that rich and pygments, where those are installed: 50 ms of every start. It does
-# without where that import fails.
-_NO_MODULE = cast(ModuleType, None)
-sys.modules.setdefault("httpx._main", _NO_MODULE)
-import httpx  # noqa: E402
-
-if sys.modules["httpx._main"] is _NO_MODULE:
-    del sys.modules["httpx._main"]
 
 LANES = 32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from cometfs.comet.models import Point
+from cometfs.comet.answers.models import Point
 
 Interval = Literal["step", "epoch", "timestamp"]
 

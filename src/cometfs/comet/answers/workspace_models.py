@@ -12,8 +12,8 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from cometfs.comet.models import ASSET, Asset
-from cometfs.comet.shapes import Row, Shape, as_text, items, value
+from cometfs.comet.answers.models import ASSET, Asset
+from cometfs.comet.answers.shapes import Row, Shape, as_text, items, value
 
 
 class Column(TypedDict):

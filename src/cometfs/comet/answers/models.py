@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cometfs.comet.shapes import Mismatch, Row, Shape, as_text, items, value
+from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, items, value
 from cometfs.numbers import number_of
 
 
