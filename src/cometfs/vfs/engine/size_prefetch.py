@@ -31,6 +31,10 @@ class _Pass(NamedTuple):
     first: str | None = None
 
 
+_OPEN, _CLOSED = _Pass(is_open=True), _Pass(is_open=False)
+"""One each for all directories: a walk lists thousands."""
+
+
 class SizePrefetch:
     """Remembers which directories were listed just now, and asks once for the sizes of each."""
 
@@ -42,12 +46,12 @@ class SizePrefetch:
 
     def opened(self, directory: Node) -> None:
         """A program lists the directory."""
-        self._keep(directory, _Pass(True), Lease(math.inf))
+        self._keep(directory, _OPEN, Lease(math.inf))
 
     def closed(self, directory: Node) -> None:
         """It has the whole list."""
         if self._store.peek(_key(directory)) is not None:
-            self._keep(directory, _Pass(False), GOING_THROUGH)
+            self._keep(directory, _CLOSED, GOING_THROUGH)
 
     def missed(self, directory: Node, node: Node) -> None:
         """A program waits for the size of `node`: asks for all that lack theirs, where it goes through them."""
