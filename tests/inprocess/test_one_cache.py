@@ -135,7 +135,7 @@ def test_questions_bring_nothing_along() -> None:
     assert len(found) > 30
     for question in found:
         asks = [question.ask, *([question.batch.ask] if question.batch else [])] if isinstance(question, Source) else []
-        for function in asks if isinstance(question, Source) else [question.begin, question.size]:
+        for function in asks if isinstance(question, Source) else [question.begin, question.row, question.listed_at]:
             assert list(_held(function)) == [], question.name
 
 

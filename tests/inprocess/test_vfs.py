@@ -346,7 +346,7 @@ async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypat
 
     project = await at(vfs, BASELINE.rpartition("/")[0])
     monkeypatch.setattr(listings, "_MANY", 2)
-    monkeypatch.setattr(listings, "grow", slow)
+    monkeypatch.setattr(listings, "build", slow)
     vfs._store.drop(vfs.listings._key(project))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(vfs.listings.children, project)

@@ -140,7 +140,8 @@ RECORDS = Source(
     _records,
     listing_lease,
     kept=False,
-    of=(experiment.STATES, COLUMNS, PARAMS, EXTENTS, experiment.OTHERS, TAGGED),
+    # A batch of metrics asks for the summary of one experiment, to learn which of equal values counts.
+    of=(experiment.STATES, COLUMNS, PARAMS, EXTENTS, experiment.SUMMARY, experiment.OTHERS, TAGGED),
 )
 """One call for the columns, one a tag, batches for parameters and metrics (metrics.py), and what logged_others.py says.
 In a project of a few, and of what is running, one for each experiment and question, which their own files share."""
