@@ -12,7 +12,13 @@ import cometfs
 
 SOURCE = Path(cometfs.__file__).parent
 
-LOCALE_PATHS = {"config.py", "fuse/mountinfo.py", "fuse/occupants.py", "fuse/unmounting.py", "local/disk_names.py"}
+LOCALE_PATHS = {
+    "config.py",
+    "fuse/mountinfo.py",
+    "fuse/occupants.py",
+    "fuse/unmounting.py",
+    "server/catalog/disk_names.py",
+}
 """Where paths of this machine are turned into bytes and back, which are the locale's; names of the tree are UTF-8."""
 
 SPEAKERS = {"console.py", "help.py", "tour.py"}
