@@ -114,6 +114,33 @@ def test_an_env_file_is_read_as_shells_write_it(places: Path, find: Find) -> Non
     assert find() == Settings("k==", "http://h")
 
 
+def test_an_env_file_means_what_other_programs_read_in_it(places: Path, find: Find) -> None:
+    """A comment after a value ends it, and is part of it without a blank before it or between quotes."""
+    env = places / "cwd" / ".env"
+    for written, key in (("k # of mine", "k"), ("k#1", "k#1"), ('"k #1"', "k #1"), ("'k' # of mine", "k")):
+        env.write_text(f"COMET_API_KEY={written}\n")
+        assert find().api_key == key
+
+
+@pytest.mark.parametrize("written", ["$HOME-${HOME}", "'${HOME}'", '"${HOME:-k}"'])
+def test_an_env_file_is_not_interpolated_and_changes_no_environment(places: Path, find: Find, written: str) -> None:
+    """A key may hold a dollar sign, and child processes do not get it."""
+    before = dict(os.environ)
+    (places / "cwd" / ".env").write_text(f"COMET_API_KEY={written}\n")
+    assert find().api_key == written.strip("\"'")
+    assert dict(os.environ) == before
+
+
+@pytest.mark.logs("python-dotenv could not parse statement starting at line 1")
+def test_a_line_of_an_env_file_that_cannot_be_read_is_named_and_not_quoted(
+    places: Path, find: Find, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be the key. The other lines count."""
+    (places / "cwd" / ".env").write_text("OTHER='secret\nCOMET_API_KEY=k\n")
+    assert find().api_key == "k"
+    assert "secret" not in caplog.text
+
+
 def test_what_is_empty_is_not_set(places: Path, find: Find) -> None:
     """An empty variable hides nothing."""
     ini(places / "home", "[comet]\napi_key = k\nurl_override =\n")

@@ -12,12 +12,14 @@ NOT_FOR_MOUNT = (
     "rich",
     "pygments",
     "matplotlib",
+    "jinja2",
+    "dotenv",
     "cometfs.server.http.app",
 )
 
 
 def test_mount_loads_nothing_that_other_commands_need() -> None:
-    """No web server, no colours, no pictures: together they take longer than all the rest."""
+    """No web server, no colours, no pictures, no templates: together they take longer than all the rest."""
     code = (
         "import sys, cometfs.cli; from cometfs import app, config, daemon; from cometfs.fuse import session; "
         f"print([name for name in {NOT_FOR_MOUNT!r} if name in sys.modules])"

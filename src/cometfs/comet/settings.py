@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import configparser
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -126,9 +127,15 @@ def _text(path: Path) -> str | None:
 
 
 def _parsed_env(text: str) -> dict[str, str]:
-    """``KEY=VALUE`` lines; ``export`` before them and quotes around values are allowed, other lines are passed over."""
-    pairs = (line.strip().removeprefix("export ").partition("=") for line in text.splitlines())
-    return {name.strip(): value for name, equals, value in pairs if equals and not name.startswith("#")}
+    """``KEY=VALUE`` lines, as python-dotenv reads them; lines that are none are skipped.
+
+    Nothing is interpolated: a ``$`` may be part of a key. The environment of this process stays as it is.
+    """
+    if not text:
+        return {}
+    from dotenv import dotenv_values  # a start without ./.env does not pay for it
+
+    return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
 
 def _parsed_ini(path: Path, text: str) -> dict[str, str]:
