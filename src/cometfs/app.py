@@ -1,6 +1,6 @@
 """The composition root: puts client, cache, tree and face together and runs them until somebody ends it.
 
-Not here: options and sentences for the terminal (cli.py).
+Not here: options and sentences for the terminal (cli/).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What commands say: to the terminal and to the log. The only place that writes to either.
+"""Output of the commands, to the terminal and to the log. The only place that writes to either.
 
-Not here: what is said (cli.py, report.py, tour.py), and which characters a terminal can bear (printable.py).
+Not here: what is printed (cli/, report.py, tour.py), and which characters a terminal can bear (printable.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cometfs.printable import Formatter, printable, printable_lines
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def say(*lines: str, err: bool = False) -> None:
+def print_lines(*lines: str, err: bool = False) -> None:
     """Prints lines. What a line holds that is not printable, or that the locale lacks, is shown by its number."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -27,12 +27,12 @@ def say(*lines: str, err: bool = False) -> None:
         click.echo(printable(line).encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
-def complain(error: Exception) -> None:
+def print_error(error: Exception) -> None:
     """Prints one of our errors."""
-    say(f"cometfs: {error}", err=True)
+    print_lines(f"cometfs: {error}", err=True)
 
 
-def say_json(value: Any, indent: int | None = None) -> None:
+def print_json(value: Any, indent: int | None = None) -> None:
     """Prints JSON, in ASCII: programs read it, and terminals bear it."""
     click.echo(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"))
 
@@ -46,17 +46,17 @@ def show_page(text: str) -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Logs to stderr; a bug that ends the program is said there, too."""
+    """Logs to stderr; the traceback of a bug that ends the program goes there, too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # One line a request is what --log-level debug is for.
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
-    sys.excepthook = _say_bug
+    sys.excepthook = _print_bug
 
 
-def _say_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """As Python says it, but printable: the message of an exception may be a server's."""
+def _print_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python prints it, but printable: the message of an exception may be a server's."""
     lines = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     click.echo(printable_lines(lines), err=True)

@@ -90,8 +90,8 @@ def test_what_a_locale_lacks_is_shown_by_its_number(encoding: str, monkeypatch: 
     """No traceback for a name that the terminal cannot show."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
-    console.say("σ" + TITLE, "second")
-    console.say_json({"\x7f\x9bσ": "\n"})
+    console.print_lines("σ" + TITLE, "second")
+    console.print_json({"\x7f\x9bσ": "\n"})
     sys.stdout.flush()
     first = "σ" if encoding == "utf-8" else "\\u03c3"
     assert raw.getvalue().decode() == f"{first}\\x1b]0;owned\\x07\nsecond\n" + '{"\\u007f\\u009b\\u03c3": "\\n"}\n'
@@ -99,13 +99,13 @@ def test_what_a_locale_lacks_is_shown_by_its_number(encoding: str, monkeypatch: 
 
 def test_an_error_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr."""
-    console.complain(ValueError(FORGED))
+    console.print_error(ValueError(FORGED))
     assert capsys.readouterr() == ("", f"cometfs: {printable(FORGED)}\n")
 
 
 def test_a_bug_that_ends_a_command_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
     """As Python says it, in indented lines."""
-    console._say_bug(ValueError, ValueError(FORGED), None)
+    console._print_bug(ValueError, ValueError(FORGED), None)
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["ValueError: no such user", "  " + printable(FORGED.split("\n")[1])]
 
@@ -116,5 +116,5 @@ def test_the_name_of_a_program_forges_no_line_of_the_status(capsys: pytest.Captu
     calls |= {"by_command": {"x\n  calls  0": 1}, "by_endpoint": {"workspaces": 1}}  # type: ignore[dict-item]
     sizes = dict.fromkeys(("bytes", "answers", "answer_bytes", "bodies", "body_bytes"), 0)
     told = {"calls": calls, "cache": sizes, "server": "http://s", "version": "1"}
-    console.say(*status_lines("/m", told))
+    console.print_lines(*status_lines("/m", told))
     assert "x\\n  calls  0" in capsys.readouterr().out

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import cometfs
+from cometfs.vfs.layout import STATUS, tree
+from cometfs.vfs.schema.declaration import Dir, ForEach
 
 SOURCE = Path(cometfs.__file__).parent
 
@@ -66,3 +68,26 @@ def test_no_other_module(is_breach: Callable[[ast.Call, str], bool], allowed: se
     found = [(module, line) for module, line, node, name in calls() if is_breach(node, name)]
     assert [one for one in found if one[0] not in allowed] == []
     assert allowed == {module for module, _ in found}
+
+
+def declared(entry: Dir) -> Iterator[str]:
+    """The fixed names in a directory and below it."""
+    for child in entry.entries:
+        for one in child.shown if isinstance(child, ForEach) else (child,):
+            yield one.name
+            if isinstance(one, Dir):
+                yield from declared(one)
+
+
+def test_no_face_knows_a_name_of_the_tree() -> None:
+    """The layout alone does: a face that named a file would go wrong where the tree changes."""
+    known = {name for name in declared(tree()) if "." in name}
+    assert STATUS.name in known
+    found = [
+        (path.name, node.value)
+        for folder in ("fuse", "mountstate", "cli")
+        for path in sorted((SOURCE / folder).glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value in known
+    ]
+    assert found == []

@@ -13,7 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyfuse3
@@ -39,9 +39,6 @@ ROOM = 300
 
 ENDING = 1.0
 """Seconds that a mount that ends takes at most to answer who waits."""
-
-STATUS = Path(".cometfs", "status.json")
-"""Where a mount tells of itself."""
 
 
 def prepare(mountpoint: Path, *, allow_non_empty: bool = False) -> None:
@@ -149,12 +146,12 @@ def our_mounts() -> list[Path]:
     return found
 
 
-def status(mountpoint: Path) -> dict[str, Any]:
-    """What a mount says of itself. Raises SetupError where there is none of ours, or none that answers."""
+def status(mountpoint: Path, file: PurePath) -> dict[str, Any]:
+    """What a mount reports in `file`, a path inside it. Raises SetupError where no mount of ours answers."""
     if mountpoint not in our_mounts():
         raise SetupError(f"{mountpoint} is no mount of cometfs")
     try:
-        found: dict[str, Any] = json.loads((mountpoint / STATUS).read_bytes())
+        found: dict[str, Any] = json.loads((mountpoint / file).read_bytes())
         return found
     except OSError as error:
         raise SetupError(f"{mountpoint} does not answer: {error.strerror}") from error

@@ -1,7 +1,7 @@
 """What is kept, looked at as a whole: how much, whether it is whole, and how it all goes. For commands, not for mounts.
 
 Mounts may use it meanwhile: whoever has a body open reads on, and what is gone is fetched anew. Not here: what is said
-of it on a terminal (cli.py).
+of it on a terminal (cli/).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ here: how the tree is walked (listings.py) and how names are made (names.py)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
@@ -31,6 +32,9 @@ from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source
 from cometfs.vfs.sources import experiment, kv_store, metrics, project_tables, versioned
 from cometfs.vfs.sources.experiment import account_lease, listing_lease
+
+STATUS = PurePath(".cometfs", "status.json")
+"""Where a mount reports on itself: calls and cache."""
 
 CHART_CSV = File(
     "",
@@ -204,13 +208,13 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
     )
     readme = File("README.md", None, lambda _at: guide, "what is here and what it costs to read", sdk=("get",))
     status = File(
-        "status.json",
+        STATUS.name,
         experiment.STATUS,
         whole_answer,
         "calls used and left, by endpoint and program; the cache. In no listing: it would differ from every copy",
         listed=False,
     )
-    mount = Dir(".cometfs", (status, kv_store.DIRECTORY), account_lease)
+    mount = Dir(STATUS.parent.name, (status, kv_store.DIRECTORY), account_lease)
     root = Dir("", (readme, raw, mount, children), account_lease, means_it=True)
     guide = of_mount(root)
     return root

@@ -1,0 +1,10 @@
+"""The commands: options in, sentences out. One module for those that belong together; `group` has what all share.
+
+Not here: the work itself. A command imports it when it runs, so that `--help` need not wait for it.
+"""
+
+from cometfs.cli import cache, help, serve  # each adds its commands to `main`
+from cometfs.cli.group import main
+from cometfs.cli.mount import mount
+
+__all__ = ["cache", "help", "main", "mount", "serve"]

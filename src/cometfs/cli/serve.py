@@ -1,0 +1,91 @@
+"""`serve` and `demo`: what runs the embedded Comet. The work is done in `app`."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import click
+
+from cometfs import console
+from cometfs.cli.group import ALLOW_NON_EMPTY, PLACE, main, plain_errors, warn
+
+
+@main.command()
+@click.argument("archives", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--bind",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address to listen on. Port 0 takes a free one.",
+)
+@click.option("--api-key", metavar="KEY", help="Accept only this key. Default: any that is not empty.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Another name of this server, behind a proxy, a container or a tunnel. Repeatable.",
+)
+@click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by MS milliseconds.")
+@click.option(
+    "--access-log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append one line of JSON per request to this file.",
+)
+@click.option(
+    "--replicate", default=1, type=click.IntRange(min=1), metavar="N", help="Serve every archive N times, for scale."
+)
+@click.option(
+    "--crashed-after",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Silence after which a run has crashed.",
+)
+@plain_errors
+def serve(
+    archives: Path | None,
+    bind: str,
+    api_key: str | None,
+    hosts: tuple[str, ...],
+    latency: float,
+    access_log: Path | None,
+    replicate: int,
+    crashed_after: float,
+) -> None:
+    """Run a Comet server on this machine.
+
+    It serves the offline archives of comet_ml in DIR, and stores there what comet_ml logs to it. DIR is created if it
+    is missing. Without DIR, the server has a sample that is read-only.
+    """
+    from cometfs import app, config, exposure
+
+    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts)
+    warn(exposure.of_server(bind, api_key))
+    app.run(app.serve, settings, lambda url: console.print_lines(f"Comet at {url}"))
+
+
+@main.command()
+@click.argument("mountpoint", required=False, type=PLACE)
+@ALLOW_NON_EMPTY
+@plain_errors
+def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
+    """Mount a sample, without an account or a network.
+
+    MOUNTPOINT is ~/comet-demo by default. Ctrl-C ends the demo.
+    """
+    from rich.console import Console
+
+    from cometfs import app, tour
+    from cometfs.fuse import session
+    from cometfs.fuse.mountinfo import resolve
+    from cometfs.server import sample_directory
+
+    place = resolve(mountpoint or Path("~/comet-demo"))
+    with session.directory_at(place):
+        show = functools.partial(tour.show, Console(), place)
+        app.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)
