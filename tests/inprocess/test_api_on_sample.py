@@ -96,7 +96,7 @@ def test_every_method_of_the_sdk_is_here_and_documented(name: str) -> None:
 
 def test_every_public_member_is_documented() -> None:
     """What is not of the SDK, too."""
-    assert [name for name in vars(API) if not name.startswith("_") and not inspect.getdoc(getattr(API, name))] == []
+    assert [name for name in dir(API) if not name.startswith("_") and not inspect.getdoc(getattr(API, name))] == []
 
 
 async def test_the_account_is_what_the_archives_say(api: API) -> None:

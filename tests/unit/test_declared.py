@@ -46,7 +46,7 @@ SDK = Path(__file__).parents[2] / "tests/recorded/sdk-methods.txt"
 def test_every_method_of_the_sdk_has_a_file() -> None:
     """Those of Comet's JavaScript SDK, in snake_case; the store's three are the files of .cometfs/store/."""
     shown = set(methods(tree()))
-    wanted = {name for name in vars(API) if not name.startswith("_")}
+    wanted = {name for name in dir(API) if not name.startswith("_")}
     assert set(SDK.read_text().split()) <= wanted
     assert set(SDK.read_text().split()) <= shown
     assert all(f"`{name}`" in markdown(tree()) for name in SDK.read_text().split())

@@ -79,6 +79,11 @@ class Question:
         return f"{self.endpoint} for {self.subject}" if self.query else self.endpoint
 
 
+def about(experiment_key: str, what: str, lacking: str = "", **more: str) -> Question:
+    """What Comet is asked about one experiment: endpoint ``experiment/<what>``."""
+    return Question(f"experiment/{what}", {"experimentKey": experiment_key, **more}, lacking=lacking)
+
+
 def refusal(question: Question, status: int, body: bytes, secret: str = "", retry_after: float = 0.0) -> CometFSError:
     """What an answer of Comet itself that is not 200 means. `secret`, the API key, stays out of the sentence."""
     said = _Said.of(body)

@@ -9,6 +9,7 @@ Not here: how a form is applied (`shapes`), and which endpoint is asked (`api`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
@@ -271,6 +272,11 @@ def tags(body: bytes) -> list[str]:
 def values(body: bytes) -> list[Value]:
     """Parameters, others and summaries of metrics."""
     return VALUE.rows(body, "values")
+
+
+def named(rows: Sequence[Value], name: str) -> Value | None:
+    """The first of that name."""
+    return next((row for row in rows if row["name"] == name), None)
 
 
 def points(body: bytes) -> list[Point]:
