@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_type_hints, is_typeddict
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cometfs import API
 from cometfs.comet.answers import models, series, workspace_models
 from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, value_if_any, whole
 from cometfs.numbers import number_of
@@ -219,6 +221,29 @@ def test_an_image_has_the_form_of_the_page() -> None:
         "imagePath": "l",
         "assetId": "a",
     }
+
+
+FORMS = [
+    form
+    for module in (models, workspace_models)
+    for form in vars(module).values()
+    if is_typeddict(form) and form.__module__ == module.__name__
+]
+UNITS = {
+    "ms since 1970": re.compile("Millis$|^timestamps?|^createdAt$|^lastUpdated$|^added$"),
+    "bytes": re.compile("Size$|Bytes$|Ram$"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.__name__))
+def test_a_form_says_its_units_and_where_it_comes_from(form: type) -> None:
+    """Of times and sizes; and the methods that it names are there."""
+    text = " ".join((form.__doc__ or "").split())
+    for unit, pattern in UNITS.items():
+        if any(pattern.search(name) for name in get_type_hints(form)):
+            assert unit in text
+    for method in re.findall(r"`API\.(\w+)`", text):
+        assert hasattr(API, method)
 
 
 # -- what is not what it should be -------------------------------------------------------------------------------------

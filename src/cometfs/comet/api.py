@@ -1,16 +1,8 @@
 """Comet's JavaScript SDK in Python: an async class, one method for each of its methods, by the same name in snake_case.
 
-Every method answers with what the SDK's page shows, in the normal form of `models`. What any method may raise:
-
-- `NotFound`: Comet has no such workspace, project, experiment or asset
-- `NotAllowed`, `KeyRejected`: it is not for this key; the key itself is refused
-- `Throttled`: too many calls; its `retry_after` says how many seconds to wait
-- `Unreachable`, `DeadlineExceeded`: no answer after several tries; none in time
-- `Unsupported`: this server does not offer it
-- `Unintelligible`: an answer that its endpoint does not promise
-
-Not here: artifacts, registered models, queries (`workspace_api`); HTTP (`transport`), patience (`calls`), forms of
-answers (`models`).
+Here are the account, its workspaces, its projects and what is in them. Not here: what is asked about an experiment
+(`experiment_api`, `metric_api`, `asset_api`), the store (`store_api`), artifacts, registered models and queries
+(`workspace_api`); HTTP (`transport`), retries and deadlines (`calls`), forms of answers (`models`).
 """
 
 from __future__ import annotations
@@ -44,17 +36,39 @@ DEADLINE = 60.0
 
 
 class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
-    """A Comet account.
-
-    `api_key` and `url` are found where Comet's own clients find them when they are not given: COMET_API_KEY and
-    COMET_URL_OVERRIDE in the environment, ``./.env``, ``.comet.config``. `deadline` in seconds is for a whole call, its
-    retries included; a download must have begun by then. `gate` is asked before each call and may hold it back; `alone`
-    is held while the store is changed. Raises SetupError when there is no key.
+    """A Comet account: every method of Comet's JavaScript SDK, in snake_case and async, and some that the SDK lacks.
 
         async with API() as api:
             print(await api.workspaces())
 
-    It runs under trio. Calls may run concurrently; `transport` replaces the network, for tests.
+    It runs under trio. Calls may run concurrently, in a nursery.
+
+    - `api_key`, `url`: by default from where Comet's own clients take them: COMET_API_KEY and COMET_URL_OVERRIDE in the
+      environment, ``./.env``, ``.comet.config``
+    - `deadline`: seconds that a call may take, its retries included; a download must have begun by then
+    - `transport`: replaces the network, for tests
+    - `gate`: is asked before each call and may hold it back or refuse it
+    - `alone`: makes a context in which no other process changes the store
+
+    Raises SetupError if there is no API key, or one that cannot be a key.
+
+    `workspace` and `project` are names. `experiment_key` is the `experimentKey` of an `Experiment`. Rows are
+    dictionaries (`Project`, `Experiment`, `Value`, `Point`, `Asset` ... in `cometfs.comet.answers.models`) with Comet's
+    own field names; a field that the server leaves out is None. Times are integers in ms since 1970, sizes are in
+    bytes, logged values are text.
+
+    Every call may raise these errors of `cometfs.errors`; methods name those that they add:
+
+    - KeyRejected, NotAllowed: Comet rejects the API key; Comet refuses this to the key
+    - Throttled: too many calls; `retry_after` says how many seconds to wait
+    - Unreachable, DeadlineExceeded: no answer after several tries; none before the deadline
+    - Unsupported: this server does not offer it, or is not a Comet
+    - Unintelligible: an answer that its endpoint does not promise
+
+    In the examples of the methods `api` is open at ``cometfs serve --bind 127.0.0.1:8080``, which shows a sample; `key`
+    is the key of its experiment `mlp-baseline`, `project_id` the id of its project `digits`. ``Endpoint`` says what is
+    asked of Comet's REST API, below ``<url>/api/rest/v2/``; ``SDK`` names the method on the page of Comet's JavaScript
+    SDK.
     """
 
     def __init__(
@@ -81,43 +95,103 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection; what `async with` does at its end."""
+        """Close every connection. `async with` does it at its end.
+
+        Endpoint: none
+        SDK: none
+        """
         await self._calls.aclose()
 
     @property
     def root(self) -> str:
-        """The root of Comet's web pages, without a final slash: ``https://www.comet.com``."""
+        """The root of Comet's web pages, without a final slash. An attribute: it asks nothing.
+
+            >>> api.root
+            'http://127.0.0.1:8080'
+
+        Endpoint: none
+        SDK: none
+        """
         return self._calls.address.root
 
     @staticmethod
     def page(root: str, workspace: str, project: str, experiment_key: str, archived: bool = False) -> str:
-        """The address of an experiment's page, without asking. Archived ones have theirs in another place."""
+        """The address of an experiment's web page, made of its parts: it asks nothing and checks nothing.
+
+        `root` is an API's `root`; `archived` experiments have their pages in another place.
+
+            >>> API.page("https://www.comet.com", "vision-lab", "digits", key)
+            'https://www.comet.com/vision-lab/digits/50d3a93fdfbc7f162d0165d3174ee601'
+
+        Endpoint: none
+        SDK: none (`experiment_url` asks where the experiment is)
+        """
         return page(root, workspace, project, *(["archive"] if archived else []), experiment_key)
 
     def get_version(self) -> str:
-        """The version of the REST API that is spoken: ``"v2"``. A constant, so this one is not async."""
+        """The version of the REST API that this class speaks. A constant, so this method is not async.
+
+            >>> api.get_version()
+            'v2'
+
+        Endpoint: none
+        SDK: getVersion
+        """
         return VERSION
 
     async def workspaces(self) -> list[str]:
-        """Names of the workspaces that the key's owner belongs to.
+        """Names of the workspaces that the API key's user belongs to.
 
-        Public workspaces of others are not among them, but can be read by name.
+        Public workspaces of others are not listed, but every other method takes their names.
+
+            >>> await api.workspaces()
+            ['tabular', 'vision-lab']
+
+        Raises the errors of every call (`API`).
+        Endpoint: GET workspaces
+        SDK: workspaces
         """
         return await self._calls.ask(Question("workspaces"), models.workspaces)
 
     async def projects(self, workspace: str) -> list[Project]:
-        """The projects of `workspace`, in Comet's order, each a `Project`: ``projectId``, ``projectName`` ...
+        """The projects of a workspace, in Comet's order, as `Project` rows.
 
         `lastUpdated` is in ms since 1970, None for an empty project.
+
+            >>> [(row["projectName"], row["numberOfExperiments"]) for row in await api.projects("vision-lab")]
+            [('digits', 5)]
+
+        Raises NotFound for an unknown workspace, and the errors of every call (`API`).
+        Endpoint: GET projects
+        SDK: projects
         """
         return await self._calls.ask(Question("projects", {"workspaceName": workspace}), models.projects)
 
     async def project_notes(self, project_id: str) -> str | None:
-        """The notes of a project, in Markdown; None where there are none."""
+        """The notes of a project, in Markdown; None if it has none. `project_id` is the `projectId` of its `Project`.
+
+            >>> (await api.project_notes(project_id)).splitlines()[0]
+            '# Digits'
+
+        Raises NotFound for an unknown project, and the errors of every call (`API`).
+        Endpoint: GET project/notes
+        SDK: projectNotes
+        """
         return await self._text("project/notes", "notes", projectId=project_id)
 
     async def project_metadata(self, project_id: str) -> Project:
-        """One `Project`."""
+        """One project, as a `Project`.
+
+        `project_id` is its `projectId` in `projects`; `lastUpdated` is in ms since 1970.
+
+            >>> row = await api.project_metadata(project_id)
+            >>> row["workspaceName"], row["projectName"], row["public"], row["lastUpdated"]
+            ('vision-lab', 'digits', True, 1782117792000)
+
+        Raises NotFound for an unknown project, and the errors of every call (`API`).
+        Endpoint: GET project
+        SDK: projectMetadata
+        """
         return await self._calls.ask(Question("project", {"projectId": project_id}), models.PROJECT.read)
 
     @overload
@@ -128,12 +202,27 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     async def get(self, workspace: str | None = None, project: str | None = None, experiment: str | None = None) -> Any:
         """What is at a place, by names: ``get("ws", "proj", "exp")`` or ``get("ws/proj/exp")``.
 
-        - ``get()``: names of workspaces
-        - ``get("ws")``: its projects
-        - ``get("ws/proj")``: keys of its experiments that are not archived
-        - ``get("ws/proj/exp")``: the metadata of the experiment with that key, else of the first with that name
+        `workspace`, `project` and `experiment` say the place, each as a text of its own or all in the first:
 
-        One string is split at its first two slashes, so that the name of an experiment may have some.
+        - ``get()``: names of workspaces
+        - ``get("ws")``: its projects, as `Project` rows
+        - ``get("ws/proj")``: keys of its experiments that are not archived
+        - ``get("ws/proj/exp")``: the `Experiment` with that key, else the first with that name
+
+        One string is split at its first two slashes: the name of an experiment may contain more.
+
+            >>> await api.get()
+            ['tabular', 'vision-lab']
+            >>> [row["projectName"] for row in await api.get("vision-lab")]
+            ['digits']
+            >>> (await api.get("vision-lab/digits"))[0]
+            '50d3a93fdfbc7f162d0165d3174ee601'
+            >>> (await api.get("vision-lab", "digits", "mlp-baseline"))["durationMillis"]
+            690000
+
+        Raises NotFound for an unknown workspace, project or experiment, and the errors of every call (`API`).
+        Endpoint: GET workspaces, GET projects, GET experiments or GET experiment/metadata, by the number of names
+        SDK: get
         """
         names = [part for part in (*(workspace or "").split("/", 2), project, experiment) if part]
         if not names:
@@ -157,15 +246,37 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     async def experiments_by_project_name(
         self, workspace: str, project: str, *, archived: bool = False
     ) -> list[Experiment]:
-        """The experiments of a project, in no promised order, each an `Experiment`; one call, whatever their number.
+        """The experiments of a project, as `Experiment` rows in no particular order: one call, however many there are.
 
-        `archived`: only the archived ones instead of only the others; Comet has no way to ask for both.
-        `running`, `hasCrashed` and `userName` are None where the server's listing does not tell; metadata does.
+        `archived`: only the archived experiments instead of only the others; Comet cannot list both at once. `running`,
+        `hasCrashed` and `userName` are None if the server's listing leaves them out; `experiment_metadata` has them.
+        Times are in ms since 1970.
+
+            >>> rows = await api.experiments_by_project_name("vision-lab", "digits")
+            >>> rows[0]["experimentName"], rows[0]["durationMillis"], rows[0]["running"]
+            ('mlp-baseline', 690000, False)
+
+        Raises NotFound for an unknown workspace or project, and the errors of every call (`API`).
+        Endpoint: GET experiments
+        SDK: experimentsByProjectName
         """
         return await self._experiments({"workspaceName": workspace, "projectName": project}, archived)
 
     async def experiments_by_project_id(self, project_id: str, *, archived: bool = False) -> list[Experiment]:
-        """As `experiments_by_project_name`."""
+        """The experiments of a project, as `Experiment` rows in no particular order: one call, however many there are.
+
+        `project_id` is the `projectId` of a `Project`. `archived`: only the archived experiments instead of only the
+        others; Comet cannot list both at once. `running`, `hasCrashed` and `userName` are None if the server's listing
+        leaves them out; `experiment_metadata` has them. Times are in ms since 1970.
+
+            >>> rows = await api.experiments_by_project_id(project_id)
+            >>> rows[0]["experimentName"], rows[0]["durationMillis"], rows[0]["running"]
+            ('mlp-baseline', 690000, False)
+
+        Raises NotFound for an unknown project, and the errors of every call (`API`).
+        Endpoint: GET experiments
+        SDK: experimentsByProjectId
+        """
         return await self._experiments({"projectId": project_id}, archived)
 
     async def _experiments(self, project: Mapping[str, str], archived: bool) -> list[Experiment]:
@@ -173,7 +284,17 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         return await self._calls.ask(Question("experiments", query), models.experiments)
 
     async def experiment_url(self, experiment_key: str) -> str:
-        """The address of the experiment's web page, made from its metadata."""
+        """The address of the experiment's web page.
+
+        `page` makes it without a call if workspace and project are known.
+
+            >>> await api.experiment_url(key)
+            'http://127.0.0.1:8080/vision-lab/digits/50d3a93fdfbc7f162d0165d3174ee601'
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/metadata
+        SDK: experimentURL
+        """
         row = await self.experiment_metadata(experiment_key)
         return self.page(
             self.root, row["workspaceName"] or "", row["projectName"] or "", experiment_key, bool(row["archived"])

@@ -23,23 +23,54 @@ class AssetAPI:
     _calls: Calls
 
     async def experiment_assets(self, experiment_key: str, asset_type: str | None = None) -> list[Asset]:
-        """What was uploaded with it, or just that of one type (``"image"``, ``"curve"`` ...), each an `Asset`.
+        """The files of an experiment, as `Asset` rows; with `asset_type` only those of that type.
 
-        `fileSize` in bytes is 0 for a remote one, of which Comet has only the `link`. Names are what the logging
-        program made of them: absolute, repeated, with slashes. `curlDownload` is left out: it holds the API key.
+        Types are ``"image"``, ``"curve"``, ``"source_code"``, ``"dataframe"`` and whatever a program logs. `fileSize`
+        is in bytes, 0 for a remote asset, of which Comet has only the `link`; `createdAt` is in ms since 1970. File
+        names are as logged: they may repeat, be absolute, contain slashes. `curlDownload` is left out, because it
+        contains the API key.
+
+            >>> row = (await api.experiment_assets(key, "curve"))[0]
+            >>> row["fileName"], row["fileSize"], row["step"], row["assetId"]
+            ('roc-digit-3', ..., 300, '...')
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/asset/list
+        SDK: experimentAssets
         """
         query = {"type": asset_type} if asset_type else {}
         return await self._calls.ask(about(experiment_key, "asset/list", **query), models.assets)
 
     async def experiment_images(self, experiment_key: str) -> list[Image]:
-        """Its images, in the form of the SDK's page, which is that of version 1 of Comet's API.
+        """The images of an experiment, as `Image` rows.
 
-        Made from the list of assets: `apiKey`, `runId`, `projectId` and `figCounter` are None; `assetId` is added.
+        Their form is the one of the SDK's page, which is that of version 1 of Comet's API. They are made from the list
+        of assets: `apiKey`, `runId`, `projectId` and `figCounter` are None, and `assetId`, which `experiment_asset`
+        takes, is added.
+
+            >>> row = (await api.experiment_images(key))[0]
+            >>> row["figName"], row["step"], row["assetId"]
+            ('first-layer.png', 10, '6b5fb51d153d3fd443dabf536ba89e00')
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/asset/list
+        SDK: experimentImages
         """
         return [models.image(experiment_key, asset) for asset in await self.experiment_assets(experiment_key, "image")]
 
     async def experiment_curves(self, experiment_key: str) -> list[Curve]:
-        """Its curves, ``{"name", "x", "y", "step", "assetId"}``, in the order of their list; a call for each."""
+        """The curves of an experiment, as `Curve` rows in the order of their list.
+
+        That is a call for the list and one for each curve.
+
+            >>> curve = (await api.experiment_curves(key))[0]
+            >>> curve["name"], curve["x"][:2], curve["y"][:2], curve["step"]
+            ('roc-digit-3', [0.0, 0.0], [0.0, 0.021739130434782608], 300)
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/asset/list, GET experiment/asset/get-asset
+        SDK: experimentCurves
+        """
         assets = await self.experiment_assets(experiment_key, "curve")
         curves: dict[str, Curve] = {}
 
@@ -56,7 +87,19 @@ class AssetAPI:
     async def experiment_asset_by_name(
         self, experiment_key: str, file_name: str, return_type: ReturnType = "raw"
     ) -> Any:
-        """The content of the first asset called `file_name`; `return_type` as in `experiment_asset`."""
+        """The content of the first asset called `file_name`, whole.
+
+        `return_type`: ``"raw"`` for bytes, ``"json"`` for what the file's JSON says, ``"text"`` for UTF-8 text.
+
+            >>> (await api.experiment_asset_by_name(key, "confusion-matrix.json", "json"))["rowLabel"]
+            'Actual Category'
+
+        Raises NotFound for an unknown experiment or name, Unintelligible for bytes that are not what `return_type`
+            says, and the errors of every call (`API`).
+        Endpoint: GET experiment/asset/get-by-name (servers before 4.3.385 lack it: GET experiment/asset/list), then GET
+            experiment/asset/get-asset
+        SDK: experimentAssetByName
+        """
         question = about(experiment_key, "asset/get-by-name", assetName=file_name, lacking="finding an asset by name")
         try:
             assets = await self._calls.ask(question, models.assets)
@@ -67,7 +110,19 @@ class AssetAPI:
         return await self.experiment_asset(experiment_key, assets[0]["assetId"], return_type)
 
     async def experiment_asset(self, experiment_key: str, asset_id: str, return_type: ReturnType = "raw") -> Any:
-        """The content of an asset: bytes (``"raw"``), what its JSON says (``"json"``), or UTF-8 (``"text"``)."""
+        """The content of an asset, whole. `asset_id` is the `assetId` of its `Asset`.
+
+        `return_type`: ``"raw"`` for bytes, ``"json"`` for what the file's JSON says, ``"text"`` for UTF-8 text. What is
+        too big for memory comes in parts from `stream_asset`.
+
+            >>> (await api.experiment_asset(key, "6b5fb51d153d3fd443dabf536ba89e00"))[:8]
+            b'\\x89PNG\\r\\n\\x1a\\n'
+
+        Raises NotFound for an unknown experiment or asset, Unintelligible for bytes that are not what `return_type`
+            says, and the errors of every call (`API`).
+        Endpoint: GET experiment/asset/get-asset
+        SDK: experimentAsset
+        """
         async with self.stream_asset(experiment_key, asset_id) as stream:
             body = b"".join([chunk async for chunk in stream])
         if return_type == "raw":
@@ -80,12 +135,22 @@ class AssetAPI:
     ) -> AbstractAsyncContextManager[AssetStream]:
         """The content of an asset as it arrives: an async context manager that gives an `AssetStream`.
 
-        `size` is the number of bytes, None where the server does not tell; `async for` gives the bytes. A body that
-        ends early is `Unreachable`, never just the end; where `close_delimited` is True nobody can tell, so compare
-        with the listing's `fileSize`. What is sent with a Content-Encoding is decoded, as Comet's own client does.
-        Where Comet redirects to a storage, the key does not go there.
-        A file of an artifact needs `artifact_version_id`, and the key of the experiment that logged it; ``""`` where
-        none did.
+        `size` of the stream is the number of bytes, None if the server does not say; `async for` gives the bytes. A
+        body that ends early raises Unreachable. Where `close_delimited` is True a cut body cannot be told from a whole
+        one: compare with the `fileSize` of the `Asset`. A Content-Encoding is decoded, as Comet's own client does.
+        Redirects to a storage are followed without the API key.
+
+        `asset_id` is the `assetId` of an `Asset` or an `ArtifactFile`. A file of an artifact needs
+        `artifact_version_id`, too, and as `experiment_key` that of the experiment that logged it, ``""`` if none did.
+
+            >>> async with api.stream_asset(key, "6b5fb51d153d3fd443dabf536ba89e00") as stream:
+            ...     stream.size, sum([len(chunk) async for chunk in stream])
+            (3314, 3314)
+
+        Raises NotFound for an unknown experiment or asset, and the errors of every call (`API`). Errors come at the
+            beginning or in between.
+        Endpoint: GET experiment/asset/get-asset
+        SDK: none (`experiment_asset` returns it whole)
         """
         return self._calls.stream(_asset(experiment_key, asset_id, artifact_version_id))
 

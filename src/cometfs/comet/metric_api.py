@@ -26,15 +26,37 @@ class MetricAPI:
     async def experiment_metrics_summary(
         self, experiment_key: str, metric_name: str | None = None
     ) -> list[Value] | Value | None:
-        """Least, greatest and last value of its metrics; of one metric where it is named, None if there is no such.
+        """Least, greatest and last value of each metric, as `Value` rows, or of the metric `metric_name`.
 
-        Values are text as Java writes numbers: ``8.63E-4``, ``NaN``, ``-Infinity``.
+        For a name the one `Value` is returned, None if there is no such metric. Values are text, as Java writes
+        numbers: ``8.63E-4``, ``NaN``, ``-Infinity``. Timestamps are in ms since 1970.
+
+            >>> row = await api.experiment_metrics_summary(key, "train_loss")
+            >>> row["valueMin"], row["stepMin"], row["valueCurrent"], row["timestampCurrent"]
+            ('0.19264268493638578', 270, '0.2654271101359199', 1772443511796)
+            >>> [row["name"] for row in await api.experiment_metrics_summary(key)][:2]
+            ['process duration', 'train_accuracy']
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/metrics/summary
+        SDK: experimentMetricsSummary
         """
         rows = await self._calls.ask(about(experiment_key, "metrics/summary"), models.values)
         return rows if metric_name is None else models.named(rows, metric_name)
 
     async def experiment_metric_points(self, experiment_key: str, metric_name: str) -> list[Point]:
-        """Every point of one metric that Comet keeps (15,000 at most), in no promised order. None known: ``[]``."""
+        """Every point of one metric that Comet keeps (at most 15,000), as `Point` rows in no particular order.
+
+        ``[]`` if the experiment has no metric `metric_name`. Values are text; timestamps are in ms since 1970.
+
+            >>> (await api.experiment_metric_points(key, "validate_loss"))[0]
+            {'metricName': 'validate_loss', 'metricValue': '2.159567165808322', 'timestamp': 1772442901176,
+             'step': 10, 'epoch': 1, 'runContext': 'validate', 'offset': 46}
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/metrics/get-metric
+        SDK: none (`experiment_metric` returns pairs)
+        """
         question = about(experiment_key, "metrics/get-metric", metricName=metric_name)
         return await self._calls.ask(question, models.points)
 
@@ -55,13 +77,28 @@ class MetricAPI:
         metric_name: str | list[str] | tuple[str, ...] | None = None,
         interval: series.Interval = "step",
     ) -> Any:
-        """Logged values of metrics.
+        """Logged values: the points of all metrics, one metric as a series, or several as series.
 
-        - no name: the points of all metrics, each a `Point`, as Comet sends them: in no order
-        - a name: pairs ``(interval, value)``, sorted by step, then time, then order of logging
-        - several names: name to such pairs
+        `metric_name` is nothing, a name or a list of names:
 
-        `interval` is ``"step"``, ``"epoch"`` or ``"timestamp"`` (ms since 1970). Values are text, as Comet sends them.
+        - ``(key)``: `Point` rows of all metrics, in no particular order
+        - ``(key, "loss")``: pairs ``(place, value)``, sorted by step, then time, then order of logging
+        - ``(key, ["loss", "acc"])``: a dict from each name to its pairs; ``[]`` for a name without points
+
+        `interval` says what the place is: ``"step"``, ``"epoch"`` or ``"timestamp"`` (ms since 1970); None where it was
+        not logged. Values are text, as Comet sends them. Comet keeps at most 15,000 points of a metric.
+
+            >>> (await api.experiment_metric(key, "validate_loss"))[:2]
+            [(10, '2.159567165808322'), (20, '1.976032878965975')]
+            >>> await api.experiment_metric(key, ["validate_loss", "nothing"], "epoch")
+            {'validate_loss': [(1, '2.159567165808322'), ..., (30, '0.2038190137911042')], 'nothing': []}
+            >>> len(await api.experiment_metric(key))
+            421
+
+        Raises NotFound for an unknown experiment, and the errors of every call (`API`).
+        Endpoint: GET experiment/metrics/get-metric for one metric, GET experiment/metrics/get-all for more; servers
+            before 3.20.60 lack that: GET experiment/metrics/summary, and one call for each metric
+        SDK: experimentMetric
         """
         if isinstance(metric_name, str):
             return series.pairs(await self.experiment_metric_points(experiment_key, metric_name), interval)
@@ -71,8 +108,19 @@ class MetricAPI:
         return series.by_name(points, metric_name, interval)
 
     async def experiment_every_point(self, experiment_key: str) -> list[Point]:
-        """The points of all metrics, in no order, in one call. Servers before 3.20.60 have none for that: Unsupported
-        (once one has said so, without asking it again)."""
+        """The points of all metrics, as `Point` rows in no particular order, in one call.
+
+        Values are text; timestamps are in ms since 1970. Comet keeps at most 15,000 points of a metric.
+
+            >>> points = await api.experiment_every_point(key)
+            >>> len(points), sorted({point["metricName"] for point in points})[1]
+            (421, 'train_accuracy')
+
+        Raises NotFound for an unknown experiment, Unsupported for servers before 3.20.60 (after the first time without
+            a call; `experiment_metric` works with them), and the errors of every call (`API`).
+        Endpoint: GET experiment/metrics/get-all
+        SDK: none (`experiment_metric` without a name)
+        """
         if self._lacks_every_point:
             raise Unsupported("this server does not offer all metrics in one answer")
         question = about(experiment_key, "metrics/get-all", lacking="all metrics in one answer")
@@ -101,11 +149,22 @@ class MetricAPI:
         independent: bool = True,
         full: bool = True,
     ) -> dict[str, Chart]:
-        """Metrics and parameters of many experiments in one call: experiment key to `Chart`.
+        """Metrics and parameters of many experiments in one call: a dict from experiment key to `Chart`.
 
-        `independent`: every metric keeps its own steps; otherwise only steps that all have. `full`: up to 15,000 points
-        a metric, otherwise a sample of about 500. Values of metrics are numbers here. An experiment that has nothing of
-        what is asked may be absent.
+        - `experiment_keys`, `metrics`, `parameters`: lists of keys and names. An experiment that has nothing of what is
+          asked may be absent
+        - `independent`: each metric keeps its own steps; otherwise only steps that all have
+        - `full`: at most 15,000 points a metric; otherwise a sample of about 500
+
+        Values of metrics are numbers, those of parameters text. Timestamps are in ms since 1970, durations in ms.
+
+            >>> chart = (await api.experiment_metrics_for_chart([key], ["validate_loss"], ["alpha"]))[key]
+            >>> chart["experimentName"], chart["params"], chart["metrics"][0]["values"][:2]
+            ('mlp-baseline', {'alpha': '0.0001'}, [2.159567165808322, 1.976032878965975])
+
+        Raises the errors of every call (`API`).
+        Endpoint: POST experiments/multi-metric-chart
+        SDK: experimentMetricsForChart
         """
         body = {
             "targetedExperiments": list(experiment_keys),

@@ -18,11 +18,18 @@ class StoreAPI:
     _store: Store
 
     async def store(self, key: str, value: str) -> dict[str, Any]:
-        """Keep `value` under `key`; ``{"msg": "Stored"}``, when the server was seen to have it.
+        """Store the text `value` under `key`; returns ``{"msg": "Stored"}`` once the server was seen to have it.
 
-        The store is sent whole, as the SDK does, but on top of what the server has at that moment, so that what others
-        stored is kept; what is stored at once is sent together. Raises `Unsupported` where the server has no store, and
-        `Conflict` where somebody else keeps replacing it.
+        As in the SDK the store is sent whole, but on top of what the server has at that moment: what others stored is
+        kept. Calls that wait for each other are sent together.
+
+            >>> await api.store("text", "This is the text")
+            {'msg': 'Stored'}
+
+        Raises Unsupported for a server without a store, Conflict if others keep replacing it, and the errors of every
+            call (`API`).
+        Endpoint: GET panel/store, POST write/panel/store; a guess, as Comet does not document where the SDK's store is
+        SDK: store
         """
 
         def put(held: Held) -> dict[str, Any]:
@@ -33,12 +40,35 @@ class StoreAPI:
         return await self._store.change(put)
 
     async def delete_from_store(self, key: str) -> bool:
-        """Keep nothing under `key` any more; whether there was something. As `store`, which can only put."""
+        """Delete `key` from the store; returns whether it was there.
+
+            >>> await api.store("draft", "1")
+            {'msg': 'Stored'}
+            >>> await api.delete_from_store("draft"), await api.delete_from_store("draft")
+            (True, False)
+
+        Raises as `store` does.
+        Endpoint: GET panel/store, POST write/panel/store; a guess, as Comet does not document where the SDK's store is
+        SDK: none
+        """
         return await self._store.change(lambda held: held.pop(key, None) is not None)
 
     async def rename_in_store(self, key: str, new_key: str) -> bytes | None:
-        """Keep under `new_key`, over what is there, what is stored under `key`, and nothing under `key`: in one step.
-        The JSON of it; None where there was nothing."""
+        """Move what is stored under `key` to `new_key`, replacing what is there, in one step.
+
+        Returns the JSON of the value, in bytes; None if nothing was stored under `key`, and then nothing changes.
+
+            >>> await api.store("draft", "This is the text")
+            {'msg': 'Stored'}
+            >>> await api.rename_in_store("draft", "final")
+            b'"This is the text"'
+            >>> await api.get_from_store("draft"), await api.get_from_store("final")
+            (None, 'This is the text')
+
+        Raises as `store` does.
+        Endpoint: GET panel/store, POST write/panel/store; a guess, as Comet does not document where the SDK's store is
+        SDK: none
+        """
 
         def rename(held: Held) -> bytes | None:
             if key not in held:
@@ -49,10 +79,30 @@ class StoreAPI:
         return await self._store.change(rename)
 
     async def get_from_store(self, key: str) -> Any:
-        """What is stored under `key`; None where nothing is."""
+        """The value stored under `key`; None if there is none.
+
+        It is a text where `store` made it, as in its example; other clients may store any JSON.
+
+            >>> await api.get_from_store("text"), await api.get_from_store("nothing")
+            ('This is the text', None)
+
+        Raises Unsupported for a server without a store, and the errors of every call (`API`).
+        Endpoint: GET panel/store; a guess, as Comet does not document where the SDK's store is
+        SDK: getFromStore
+        """
         found = (await self._store.read()).get(key)
         return None if found is None else msgspec.json.decode(found)
 
     async def get_store(self) -> dict[str, str]:
-        """The whole store: ``{"store": "<JSON of an object>"}``. An account that never stored anything has ``{}``."""
+        """The whole store, as the text of one JSON object; ``"{}"`` in an account that never stored anything.
+
+        What the example of `store` stored:
+
+            >>> await api.get_store()
+            {'store': '{"text":"This is the text"}'}
+
+        Raises Unsupported for a server without a store, and the errors of every call (`API`).
+        Endpoint: GET panel/store; a guess, as Comet does not document where the SDK's store is
+        SDK: getStore
+        """
         return {"store": await self._store.text()}

@@ -1,7 +1,5 @@
 """What Comet's JavaScript SDK has no method for: columns, queries, artifacts and registered models. A base of `API`.
 
-What any method may raise is told in `api`; a server without the endpoint is `Unsupported`.
-
 Not here: the SDK's own methods (`api`), forms of answers (`workspace_models`).
 """
 
@@ -27,9 +25,19 @@ class WorkspaceAPI:
     # -- projects --------------------------------------------------------------------------------------------------
 
     async def project_column_names(self, project_id: str) -> list[Column]:
-        """Every name that the experiments of a project use: metrics, parameters, others, tags and Comet's own metadata.
+        """Every name that the experiments of a project use, as `Column` rows: one call, however many there are.
 
-        A name comes once for each of its sources, whatever the number of experiments.
+        Names of metrics, parameters, others, tags, and Comet's own metadata; a name comes once for each of its sources.
+        `project_id` is the `projectId` of a `Project`.
+
+            >>> columns = await api.project_column_names(project_id)
+            >>> [(row["name"], row["type"]) for row in columns if row["source"] == "metrics"][0]
+            ('...', 'double')
+
+        Raises NotFound for an unknown project, Unsupported for a server without this endpoint, and the errors of every
+            call (`API`).
+        Endpoint: GET project/column-names
+        SDK: none
         """
         question = Question("project/column-names", {"projectId": project_id}, lacking="the columns of a project")
         return await self._calls.ask(question, workspace_models.columns)
@@ -37,10 +45,19 @@ class WorkspaceAPI:
     async def query_experiments(
         self, workspace: str, project: str, *conditions: Condition, archived: bool = False
     ) -> list[str]:
-        """Keys of the experiments that meet all `conditions`, in no promised order.
+        """Keys of the experiments that meet all `conditions`, in no particular order; without a condition, of all.
 
-        Conditions are made by `predicates`: ``tagged("best")``, ``has_metric("loss")``, ``metric("loss", "less", 1)``.
-        `archived`: of the archived experiments instead of the others. No condition is met by all.
+        `cometfs.comet.answers.predicates` makes conditions: `tagged`, `has_metric`, `metric`, `parameter`, `other`.
+        `archived`: of the archived experiments instead of the others.
+
+            >>> conditions = [tagged("wide"), metric("validate_loss", "less", 0.1)]
+            >>> await api.query_experiments("vision-lab", "digits", *conditions)
+            ['76e61c8b8b06b5b296d0006b7310e9d4']
+
+        Raises NotFound for an unknown workspace or project, Unsupported for a server without queries, and the errors of
+            every call (`API`).
+        Endpoint: POST project/query
+        SDK: none
         """
         body = {
             "workspaceName": workspace,
@@ -54,58 +71,154 @@ class WorkspaceAPI:
     # -- artifacts -------------------------------------------------------------------------------------------------
 
     async def artifacts(self, workspace: str) -> list[Artifact]:
-        """The artifacts of a workspace. Their `versions` may be left out; `artifact` has them."""
+        """The artifacts of a workspace, as `Artifact` rows. Their `versions` may be missing here; `artifact` has them.
+
+        `sizeInBytes` is in bytes.
+
+            >>> [(row["name"], row["type"], row["latestVersion"]) for row in await api.artifacts("vision-lab")]
+            [('digits-split', 'dataset', '1.1.0')]
+
+        Raises NotFound for an unknown workspace, Unsupported for a server without artifacts, and the errors of every
+            call (`API`).
+        Endpoint: GET artifacts/get-all
+        SDK: none
+        """
         question = Question("artifacts/get-all", {"workspace": workspace}, lacking="artifacts")
         return await self._calls.ask(question, workspace_models.artifacts)
 
     async def artifact(self, workspace: str, name: str) -> Artifact:
-        """One artifact with all its versions, their aliases and tags; `sizeInBytes` and `added` (ms since 1970)."""
+        """One artifact with all its versions, as an `Artifact`. `name` is its `name` there.
+
+        `sizeInBytes` is in bytes, `added` in ms since 1970.
+
+            >>> artifact = await api.artifact("vision-lab", "digits-split")
+            >>> [(row["version"], row["alias"]) for row in artifact["versions"]]
+            [('1.0.0', ['first try']), ('1.1.0', ['latest', 'production'])]
+
+        Raises NotFound for an unknown workspace or artifact, Unsupported for a server without artifacts, and the errors
+            of every call (`API`).
+        Endpoint: GET artifacts/get
+        SDK: none
+        """
         question = Question("artifacts/get", _named(workspace, name), lacking="artifacts")
         return await self._calls.ask(question, workspace_models.artifact)
 
     async def artifact_files(self, workspace: str, name: str, version: str) -> list[ArtifactFile]:
-        """The files of one version. `fileName` may have folders; `fileSize` in bytes is 0 for a remote one.
+        """The files of one version of an artifact, as `ArtifactFile` rows.
 
-        The bytes of one come from ``stream_asset(experiment_key, assetId, artifactVersionId)``.
+        `name` is that of the `Artifact`, `version` that of one of its versions: a number, not an alias. `fileName` may
+        contain folders; `fileSize` is in bytes, 0 for a remote file. ``stream_asset(experiment_key, assetId,
+        artifactVersionId)`` gives the bytes; `experiment_key` is the `experimentKey` of the version.
+
+            >>> files = await api.artifact_files("vision-lab", "digits-split", "1.1.0")
+            >>> [(row["fileName"], row["fileSize"]) for row in files]
+            [('README.md', 34), ('held-out/classes.json', 41), ('held-out/labels.csv', 1158)]
+
+        Raises NotFound for an unknown workspace, artifact or version, Unsupported for a server without artifacts, and
+            the errors of every call (`API`).
+        Endpoint: GET artifacts/version/files
+        SDK: none
         """
         query = _named(workspace, name) | {"version": version}
         question = Question("artifacts/version/files", query, lacking="artifacts")
         return await self._calls.ask(question, workspace_models.artifact_files)
 
     async def artifact_version(self, workspace: str, name: str, version_or_alias: str) -> dict[str, Any]:
-        """One version, told whole: ``artifactVersion``, ``artifactVersionId``, ``experimentKey`` of whoever logged it,
-        ``alias``, ``tags``, ``metadata`` (JSON in a string), ``sizeInBytes``, and its ``artifact``.
+        """One version of an artifact: Comet's answer, unchanged.
+
+        `name` is that of the `Artifact`, `version_or_alias` a number (``"1.1.0"``) or an alias of a version. The answer
+        has ``artifactVersion``, ``artifactVersionId``, ``experimentKey`` of the experiment that logged it, ``alias``,
+        ``tags``, ``metadata`` (JSON in a string), ``sizeInBytes``, and its ``artifact``.
+
+            >>> version = await api.artifact_version("vision-lab", "digits-split", "production")
+            >>> version["artifactVersion"], version["sizeInBytes"], version["metadata"]
+            ('1.1.0', 1233, '{"stratified": true, "seed": 7}')
+
+        Raises NotFound for an unknown workspace, artifact or version, Unsupported for a server without artifacts, and
+            the errors of every call (`API`).
+        Endpoint: GET artifacts/version
+        SDK: none
         """
         query = _named(workspace, name) | {"versionOrAlias": version_or_alias}
         return await self._calls.ask(Question("artifacts/version", query, lacking="artifacts"), whole)
 
     async def experiment_artifacts(self, experiment_key: str) -> dict[str, Any]:
-        """The artifacts that an experiment logged and used, as Comet tells it: of no documented form, so unchanged."""
+        """The artifacts that an experiment logged and used: Comet's answer, unchanged, as its form is not documented.
+
+            >>> [row["artifactName"] for row in (await api.experiment_artifacts(key))["artifacts"]]
+            ['digits-split']
+
+        Raises NotFound for an unknown experiment, Unsupported for a server without artifacts, and the errors of every
+            call (`API`).
+        Endpoint: GET get/artifacts
+        SDK: none
+        """
         query = {"experimentKey": experiment_key, "filter": "all"}
         return await self._calls.ask(Question("get/artifacts", query, lacking="artifacts"), whole)
 
     # -- models ----------------------------------------------------------------------------------------------------
 
     async def experiment_models(self, experiment_key: str) -> list[ExperimentModel]:
-        """The models that an experiment logged."""
+        """The models that an experiment logged, as `ExperimentModel` rows.
+
+            >>> [row["modelName"] for row in await api.experiment_models(key)]
+            ['digits-mlp']
+
+        Raises NotFound for an unknown experiment, Unsupported for a server without models, and the errors of every call
+            (`API`).
+        Endpoint: GET experiment/model
+        SDK: none
+        """
         question = Question("experiment/model", {"experimentKey": experiment_key}, lacking="models")
         return await self._calls.ask(question, workspace_models.experiment_models)
 
     async def experiment_model_assets(self, experiment_key: str, model_name: str) -> list[Asset]:
-        """The files of one of its models; their bytes come from `stream_asset` as any other's."""
+        """The files of one model of an experiment, as `Asset` rows.
+
+        `model_name` is the `modelName` of an `ExperimentModel`. `experiment_asset` and `stream_asset` give the bytes.
+
+            >>> [(row["fileName"], row["fileSize"]) for row in await api.experiment_model_assets(key, "digits-mlp")]
+            [('digits-mlp/config.json', 335), ('digits-mlp/model.joblib', 81605)]
+
+        Raises NotFound for an unknown experiment or model, Unsupported for a server without models, and the errors of
+            every call (`API`).
+        Endpoint: GET experiment/model/asset/list
+        SDK: none
+        """
         query = {"experimentKey": experiment_key, "modelName": model_name}
         question = Question("experiment/model/asset/list", query, lacking="models")
         return await self._calls.ask(question, models.assets)
 
     async def registry_models(self, workspace: str) -> list[RegisteredModel]:
-        """The registered models of a workspace. Their `versions` may be left out; `registry_model` has them."""
+        """The registered models of a workspace, as `RegisteredModel` rows.
+
+        Their `versions` may be missing; `registry_model` has them. `createdAt` and `lastUpdated` are in ms since 1970.
+
+            >>> [row["modelName"] for row in await api.registry_models("vision-lab")]
+            ['digits-mlp']
+
+        Raises NotFound for an unknown workspace, Unsupported for a server without a model registry, and the errors of
+            every call (`API`).
+        Endpoint: GET registry-model
+        SDK: none
+        """
         question = Question("registry-model", {"workspaceName": workspace}, lacking="a model registry")
         return await self._calls.ask(question, workspace_models.registered_models)
 
     async def registry_model(self, workspace: str, name: str) -> RegisteredModel:
-        """One registered model with all its versions: stages, status, tags, and assets.
+        """One registered model with all its versions, as a `RegisteredModel`: stages, status, tags, assets.
 
-        The bytes of an asset come from `stream_asset` with the key in the version's `experimentModel`.
+        `name` is its `modelName`; `createdAt` and `lastUpdated` are in ms since 1970. `stream_asset` gives the bytes of
+        an asset, with the ``experimentKey`` in the version's `experimentModel`.
+
+            >>> model = await api.registry_model("vision-lab", "digits-mlp")
+            >>> [(row["version"], row["stages"], row["tags"]) for row in model["versions"]]
+            [('1.1.0', ['production'], ['reviewed']), ('1.0.0', ['staging'], ['reviewed'])]
+
+        Raises NotFound for an unknown workspace or model, Unsupported for a server without a model registry, and the
+            errors of every call (`API`).
+        Endpoint: GET registry-model/details
+        SDK: none
         """
         query = {"workspaceName": workspace, "modelName": name}
         question = Question("registry-model/details", query, lacking="a model registry")

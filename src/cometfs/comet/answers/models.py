@@ -20,7 +20,11 @@ from cometfs.numbers import number_of
 
 
 class Project(TypedDict):
-    """A project. `public` and `isPublic` are the same; Comet's answers have now one, now the other."""
+    """A project, as `API.projects` and `API.project_metadata` return it.
+
+    `lastUpdated` is in ms since 1970, None for an empty project. `public` and `isPublic` are the same: Comet's answers
+    have now one, now the other. `ownerUserName` is the user that made it; `projectDescription` is text.
+    """
 
     projectId: str
     projectName: str
@@ -35,7 +39,12 @@ class Project(TypedDict):
 
 
 class Experiment(TypedDict):
-    """An experiment, in listings and alone. `endTimeMillis` is set while it is `running`, too."""
+    """An experiment, in listings (`API.experiments_by_project_id`) and alone (`API.experiment_metadata`).
+
+    `startTimeMillis` and `endTimeMillis` are in ms since 1970, `durationMillis` in ms. `endTimeMillis` is the time of
+    the last message, so it is set while the experiment is `running`, too. `filePath` and `fileName` are of the script
+    that created it. `throttle` says whether Comet limited what was logged, `throttleMessage` and `throttleReasons` why.
+    """
 
     experimentKey: str
     experimentName: str | None
@@ -58,7 +67,12 @@ class Experiment(TypedDict):
 
 
 class Value(TypedDict):
-    """A parameter, an other or the summary of a metric: its least, greatest and last value."""
+    """A parameter, an other, or the summary of a metric.
+
+    `API.experiment_parameters`, `API.experiment_other` and `API.experiment_metrics_summary` return it. `valueCurrent`
+    is the last value, `valueMin` and `valueMax` the least and the greatest: text, however they were logged. Each has
+    its `timestamp` in ms since 1970, its `step`, and its `runContext` (``"train"``), None where there is none.
+    """
 
     name: str
     valueMax: str | None
@@ -76,7 +90,11 @@ class Value(TypedDict):
 
 
 class Point(TypedDict):
-    """A logged value of a metric. `offset` is the order of logging; it may be negative."""
+    """One logged value of a metric: `API.experiment_metric_points` and `API.experiment_every_point` return these.
+
+    `metricValue` is text; `timestamp` is in ms since 1970. `step` and `epoch` are None where they were not logged.
+    `offset` counts in the order of logging; it may be negative.
+    """
 
     metricName: str
     metricValue: str | None
@@ -88,7 +106,11 @@ class Point(TypedDict):
 
 
 class Asset(TypedDict):
-    """An asset. `remote`: only its `link` is at Comet. `metadata` is JSON in a string."""
+    """A file of an experiment, as `API.experiment_assets` returns it; `API.experiment_asset` takes its `assetId`.
+
+    `fileSize` is in bytes, `createdAt` in ms since 1970. `remote`: Comet has only its `link`. `metadata` is JSON in a
+    string, `type` a word such as ``"image"``, `dir` the folder that Comet's pages show it in.
+    """
 
     assetId: str
     fileName: str | None
@@ -104,7 +126,11 @@ class Asset(TypedDict):
 
 
 class Image(TypedDict):
-    """A logged image, as the SDK's page shows it, and what `API.experiment_asset` needs to get it."""
+    """A logged image, as the SDK's page shows it, with the `assetId` that `API.experiment_asset` takes.
+
+    `figName` and `fileName` are the name, `imagePath` is the address of the bytes. `apiKey`, `runId`, `projectId` and
+    `figCounter` are always None.
+    """
 
     apiKey: None
     runId: None
@@ -120,7 +146,11 @@ class Image(TypedDict):
 
 
 class SystemDetails(TypedDict):
-    """Machine, Python and command of an experiment. What was not logged is None."""
+    """Machine, Python and command of an experiment, as `API.experiment_system_details` returns it.
+
+    `command` is the list of arguments. `totalRam` and the memory of GPUs are in bytes.
+    `installedPackages` are ``name==version``, `env` has environment variables by name. What was not logged is None.
+    """
 
     command: list[Any] | str | None
     executable: str | None
@@ -148,7 +178,11 @@ class SystemDetails(TypedDict):
 
 
 class ChartMetric(TypedDict):
-    """A metric of a chart: lists of equal length. `values` are numbers, NaN and infinities too; None for other text."""
+    """A metric of a `Chart`: lists of equal length, an item for each point.
+
+    `values` are numbers, NaN and infinities too, and None for other text. `timestamps` are in ms since 1970,
+    `durations` in ms since the start of the experiment.
+    """
 
     metricName: str
     values: list[float | None]
@@ -159,7 +193,11 @@ class ChartMetric(TypedDict):
 
 
 class Chart(TypedDict):
-    """What a chart has of one experiment. `params`: name to text; None where none was asked for."""
+    """What `API.experiment_metrics_for_chart` returns for one experiment.
+
+    `params` maps names to text; None if none was asked for. `empty` says that there is nothing of what was asked.
+    `steps` and `epochs` are usually None, as every metric has its own.
+    """
 
     experimentKey: str
     experimentName: str | None
@@ -171,7 +209,11 @@ class Chart(TypedDict):
 
 
 class GitMetadata(TypedDict):
-    """The state of the working copy that an experiment ran in; all None where there was none."""
+    """The state of the working copy that an experiment ran in; all None if there was none.
+
+    `branch` is a ref (``refs/heads/main``), `parent` the hash of the commit, `root` of the first commit, `origin` the
+    address of the remote, `user` git's ``user.name``.
+    """
 
     user: str | None
     root: str | None
@@ -181,7 +223,10 @@ class GitMetadata(TypedDict):
 
 
 class Curve(TypedDict):
-    """A logged curve, with the step and the asset of its listing."""
+    """A logged curve, as `API.experiment_curves` returns it: `x` and `y` are lists of numbers of equal length.
+
+    `name` is the logged one, `step` and `assetId` are from the list of assets.
+    """
 
     name: str | None
     x: list[Any]

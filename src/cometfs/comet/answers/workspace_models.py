@@ -17,8 +17,10 @@ from cometfs.comet.answers.shapes import Row, Shape, as_text, items, value
 
 
 class Column(TypedDict):
-    """A name that a project's experiments use. `source`: ``metadata``, ``metrics``, ``params``, ``log_other``, ``tag``
-    or ``env_details``; `type`: ``string``, ``boolean``, ``double``, ``datetime`` or ``timenumber`` (seconds).
+    """A name that a project's experiments use, as `API.project_column_names` returns it.
+
+    `source`: ``metadata``, ``metrics``, ``params``, ``log_other``, ``tag`` or ``env_details``; `type`: ``string``,
+    ``boolean``, ``double``, ``datetime`` or ``timenumber`` (seconds).
     """
 
     name: str
@@ -28,7 +30,11 @@ class Column(TypedDict):
 
 
 class ArtifactVersion(TypedDict):
-    """A version in an `Artifact`. `alias` are names that point to it; `metadata` is JSON in a string."""
+    """A version in an `Artifact`.
+
+    `sizeInBytes` is in bytes, `added` in ms since 1970. `alias` are names that point to it; `metadata` is JSON in a
+    string; `experimentKey` is that of the experiment that logged it, which `API.stream_asset` takes.
+    """
 
     artifactVersionId: str
     version: str
@@ -44,7 +50,11 @@ class ArtifactVersion(TypedDict):
 
 
 class Artifact(TypedDict):
-    """An artifact. `versions` are all in details, and none where a listing leaves them out."""
+    """An artifact, as `API.artifact` and `API.artifacts` return it.
+
+    `sizeInBytes` is in bytes. `versions` are complete in `API.artifact`, and empty where a
+    listing leaves them out.
+    """
 
     artifactId: str
     name: str
@@ -58,7 +68,11 @@ class Artifact(TypedDict):
 
 
 class ArtifactFile(TypedDict):
-    """A file of one version. `remote`: Comet has only its `link`."""
+    """A file of one version of an artifact, as `API.artifact_files` returns it.
+
+    `fileSize` is in bytes; `fileName` may contain folders. `remote`: Comet has only its `link`. `API.stream_asset`
+    takes `assetId` and `artifactVersionId`.
+    """
 
     artifactId: str | None
     artifactVersionId: str | None
@@ -73,7 +87,10 @@ class ArtifactFile(TypedDict):
 
 
 class ExperimentModel(TypedDict):
-    """A model that an experiment logged."""
+    """A model that an experiment logged, as `API.experiment_models` returns it.
+
+    `registryRecords` are the versions of registered models that were made of it: ``registryModelName``, ``version``.
+    """
 
     experimentModelId: str | None
     experimentKey: str | None
@@ -82,7 +99,11 @@ class ExperimentModel(TypedDict):
 
 
 class ModelVersion(TypedDict):
-    """A version in the registry. `experimentModel` says which experiment logged it: ``experimentKey`` and so on."""
+    """A version of a `RegisteredModel`.
+
+    `createdAt` and `lastUpdated` are in ms since 1970. `experimentModel` says which experiment logged it: its
+    ``experimentKey`` and so on. `assets` are its files.
+    """
 
     registryModelItemId: str | None
     version: str
@@ -98,7 +119,11 @@ class ModelVersion(TypedDict):
 
 
 class RegisteredModel(TypedDict):
-    """A model of the registry. `versions` are all in details, and none where a listing leaves them out."""
+    """A model of the registry, as `API.registry_model` and `API.registry_models` return it.
+
+    `createdAt` and `lastUpdated` are in ms since 1970. `versions` are complete in `API.registry_model`, and empty where
+    a listing leaves them out.
+    """
 
     registryModelId: str | None
     modelName: str
