@@ -1,4 +1,11 @@
-"""cometfs: a Comet account (comet.com) as a directory, and Comet's JavaScript SDK in Python."""
+"""cometfs: a Comet account (comet.com) as a directory, and Comet's JavaScript SDK in Python.
+
+- `API`: the SDK's methods, async, under trio; `help(cometfs.API)` describes them
+- `__version__`: the version of cometfs, a text
+
+Errors are in `cometfs.errors`, forms of answers in `cometfs.comet.answers.models`, conditions of queries in
+`cometfs.comet.answers.predicates`.
+"""
 
 from __future__ import annotations
 

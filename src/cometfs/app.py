@@ -45,8 +45,8 @@ from cometfs.vfs.layout import tree
 if TYPE_CHECKING:
     from cometfs.server.http.hosts import OwnNames
 
-# Nothing of local/ up here: a web server and its framework, which those commands import that run it. `mount` would take
-# half as long again to start.
+# Nothing of server/ up here: a web server and its framework are imported by the commands that run it. With them `mount`
+# takes half as long again to start.
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +110,25 @@ async def open_vfs(
     cache: Cache | None = None,
     budget: Budget | None = None,
 ) -> AsyncIterator[Vfs]:
-    """A mounted Comet without a face, over an API that is open. Its loads end with the block.
+    """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
 
-    `live`: how long answers hold about an experiment that may be running. `cache`: where answers and bodies last; None
-    keeps them as long as the block. `budget`: of the calls of `api`.
+    - `api`: an open `API`; it stays open when the block ends
+    - `workspaces`: names of those at the root; by default all that the API key can see
+    - `rw`: whether the files of Comet's key-value store are writable
+    - `live`: how long answers hold about an experiment that may be running (5 s)
+    - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
+    - `budget`: the calls of `api`, from `open_budget`; None does not count them
+
+    Nothing is asked of Comet until something is looked at:
+
+        >>> async with open_vfs(api) as vfs:
+        ...     (workspaces, _lease) = await vfs.listings.children(vfs.root)
+        ...     sorted(workspaces.nodes)
+        ['.api', '.cometfs', 'README.md', 'tabular', 'vision-lab']
+
+    Raises nothing by itself: a cache that cannot be used is logged as a warning. What is looked at raises the errors of
+    every call of `API`, NoSuchEntry, NotADirectory and IsADirectory for names, and OutOfSpace for a download without
+    room. Loads that are under way end with the block.
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:

@@ -1,14 +1,22 @@
-"""What can go wrong, in our words.
+"""Every error that cometfs raises on purpose.
 
-Every layer raises these and nothing foreign: an ``httpx`` error dies in ``comet/transport.py``, an errno is born only
-in ``fuse/errnos.py``. A message is one sentence that names the thing asked for and, where there is one, the remedy.
+A message (``str(error)``) is one sentence that names the thing asked for and, where there is one, the remedy. `API`
+raises those down to `Unintelligible`, `Conflict` for its store, and `SetupError` when it is made:
+
+    try:
+        rows = await api.projects("acme")
+    except NotFound as error:
+        print(error)  # Comet has no workspace 'acme' (projects answered 404: ...)
+
+Every layer raises these and nothing foreign: ``comet/http/transport`` turns errors of httpx into them,
+``fuse/errnos`` turns them into errnos.
 
     CometFSError
     ├── NotFound              Comet has no such thing
     ├── NotAllowed            Comet knows it and refuses it to this key
     │   └── KeyRejected       Comet refuses the key itself
     ├── Throttled             too many calls; ``retry_after`` says how long to wait
-    │   └── Withheld          a call that nobody waits for, while few are left
+    │   └── Withheld          a call ahead of its time (a prefetch), while few are left
     ├── Unreachable           no answer: network, name, TLS, or a server that keeps failing (5xx)
     │   └── DeadlineExceeded  no answer in time
     ├── Unsupported           this server does not offer it
@@ -25,10 +33,10 @@ in ``fuse/errnos.py``. A message is one sentence that names the thing asked for 
     ├── TooBig                a value bigger than any the store can hold
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
-    │   ├── Superseded        it is open in a version that it does not have any more
+    │   ├── Superseded        a file is open in a version that is not current any more
     │   └── Gone              it was renamed, moved or deleted at Comet
     ├── Busy                  too many requests wait already
-    ├── Interrupted           the asking process was told to die while it waited
+    ├── Interrupted           the process that made the request was killed while it waited
     └── SetupError            settings or surroundings that keep a command from starting
 """
 
@@ -61,7 +69,7 @@ class Throttled(CometFSError):
 
 
 class Withheld(Throttled):
-    """A call was not made because nobody waits for its answer and the calls that are left are for those who wait."""
+    """A call was not made: nothing waits for its answer, and the calls that are left are kept for readers that wait."""
 
 
 class Unreachable(CometFSError):
@@ -73,7 +81,7 @@ class DeadlineExceeded(Unreachable):
 
 
 class Unsupported(CometFSError):
-    """This server does not offer the endpoint, or offers it differently from what is needed."""
+    """This server does not offer the endpoint, or another form of it (HTTP 404 without Comet's words, 405, 501)."""
 
 
 class Unintelligible(CometFSError):
@@ -118,7 +126,7 @@ class BadText(CometFSError):
 
 
 class Conflict(CometFSError):
-    """What was written to the store is not there when it is read back, however often it is tried."""
+    """What was written to the store is not there when it is read back, after several tries: others replace it."""
 
 
 class TooBig(CometFSError):
@@ -134,19 +142,19 @@ class Stale(CometFSError):
 
 
 class Superseded(Stale):
-    """A file is open in a version that it does not have any more: whoever opens it now must look its name up again."""
+    """A file is open in a version that is not current any more: it must be looked up again before it is opened."""
 
 
 class Gone(Stale):
-    """What an inode stood for was renamed, moved, archived or deleted at Comet: its name is free, or another's."""
+    """What an inode stood for was renamed, moved, archived or deleted at Comet."""
 
 
 class Busy(CometFSError):
-    """So many requests wait for the server already that one more would leave no room for those that need not wait."""
+    """Too many requests wait for the server: one more would take the place of those that are answered at once."""
 
 
 class Interrupted(CometFSError):
-    """The process that asked has a fatal signal pending."""
+    """The process that made the request has a fatal signal pending."""
 
 
 class SetupError(CometFSError):

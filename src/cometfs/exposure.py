@@ -1,6 +1,6 @@
 """What lies more open than it should: a sentence for each, which names the remedy. A command says them when it starts.
 
-Not here: what is refused (local/borders.py), and where keys are looked for (comet/settings.py).
+Not here: what is refused (server/http/middleware.py), and where keys are looked for (comet/settings.py).
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+import cometfs
 from cometfs import API
+from cometfs.app import open_vfs
 from cometfs.comet.answers import predicates
 from cometfs.comet.http.transport import Transport
 from cometfs.errors import NotFound
@@ -78,11 +80,12 @@ class Wire(httpx.AsyncBaseTransport):
         return API("key", "http://127.0.0.1:8080", transport=Transport(self))
 
 
-async def run_examples(name: str, wire: Wire) -> None:
-    """Every example of the docstring, against what it says that comes out."""
+async def run_examples(text: str, wire: Wire) -> None:
+    """Every example of a docstring, against what it says that comes out."""
     async with wire.api() as api:
         names = {
             "API": API,
+            "open_vfs": open_vfs,
             "api": api,
             "key": "50d3a93fdfbc7f162d0165d3174ee601",
             "project_id": "4562ae01cf5b4244acc558d3f0e35470",
@@ -90,7 +93,7 @@ async def run_examples(name: str, wire: Wire) -> None:
             "zipfile": zipfile,
             **vars(predicates),
         }
-        for example in doctest.DocTestParser().get_examples(docstring(name)):
+        for example in doctest.DocTestParser().get_examples(text):
             out = await shown(example.source, names)
             assert CHECKER.check_output(example.want, out, LENIENT), f"{example.source}{out}instead of {example.want}"
 
@@ -115,13 +118,28 @@ async def test_examples_are_true_and_endpoints_are_those_asked(name: str) -> Non
     """Of the sample; and what only older servers are asked is asked where the newer endpoints are missing."""
     wire, older = Wire(), Wire(lacking=OLDER)
     if name.startswith("get_"):  # they read what the example of `store` stored
-        await run_examples("store", wire)
+        await run_examples(docstring("store"), wire)
         wire.asked.clear()
-    await run_examples(name, wire)
+    await run_examples(docstring(name), wire)
     assert wire.asked <= endpoints(name)
     if wire.asked != endpoints(name):
-        await run_examples(name, older)
+        await run_examples(docstring(name), older)
     assert wire.asked | older.asked == endpoints(name)
+
+
+async def test_the_example_of_open_vfs_is_true() -> None:
+    """And every argument is explained."""
+    text = inspect.getdoc(open_vfs) or ""
+    await run_examples(text, Wire())
+    assert [argument for argument in inspect.signature(open_vfs).parameters if f"- `{argument}`: " not in text] == []
+
+
+def test_what_the_package_gives_is_explained() -> None:
+    """In its docstring; and every argument of `API` in that of the class."""
+    assert [name for name in cometfs.__all__ if f"- `{name}`: " not in (cometfs.__doc__ or "")] == []
+    arguments = set(inspect.signature(API).parameters)
+    explained = [line for line in (inspect.getdoc(API) or "").splitlines() if line.startswith("- `")]
+    assert {argument for argument in arguments if not any(f"`{argument}`" in line for line in explained)} == set()
 
 
 @pytest.mark.parametrize("name", PUBLIC)

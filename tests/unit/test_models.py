@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs import API
-from cometfs.comet.answers import models, series, workspace_models
+from cometfs.comet.answers import models, predicates, series, workspace_models
 from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, value_if_any, whole
 from cometfs.numbers import number_of
 
@@ -244,6 +245,13 @@ def test_a_form_says_its_units_and_where_it_comes_from(form: type) -> None:
             assert unit in text
     for method in re.findall(r"`API\.(\w+)`", text):
         assert hasattr(API, method)
+
+
+def test_examples_of_conditions_are_true() -> None:
+    """Each function that makes one has an example."""
+    done = doctest.testmod(predicates)
+    assert done.failed == 0
+    assert done.attempted >= 6
 
 
 # -- what is not what it should be -------------------------------------------------------------------------------------

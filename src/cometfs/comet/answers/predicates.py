@@ -1,4 +1,6 @@
-"""What `API.query_experiments` looks for: conditions as values, in the words of Comet's query builder. Pure.
+"""What `API.query_experiments` looks for: conditions as values, in the words of Comet's query builder. Pure functions.
+
+All of an experiment's conditions must hold; there is no "or" here.
 
 Not here: asking (`workspace_api`).
 """
@@ -38,10 +40,14 @@ Operand = str | bool | float | tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition. `value` is compared with the column `name` of `source`; ``between`` takes two numbers.
+    """One condition: the column `name` of `source` compares to `value` by `operator`.
 
-    `type` is the column's (`Column.type`): ``string``, ``double``, ``boolean``, ``datetime`` (``YYYY-MM-DD HH:MM:SS``,
-    UTC) or ``timenumber`` (seconds). Of a metric the last value counts.
+    `source`, `name` and `type` are those of a `Column` of `API.project_column_names`. `value` depends on the type:
+    ``string`` a text, ``double`` a number, ``boolean`` True or False, ``datetime`` a text ``YYYY-MM-DD HH:MM:SS`` in
+    UTC, ``timenumber`` seconds; ``between`` takes a tuple of two numbers, ``is_null`` and the like take None.
+
+        >>> Condition("metadata", "duration", "greater", 3600, "timenumber")
+        Condition(source='metadata', name='duration', operator='greater', value=3600, type='timenumber')
     """
 
     source: ColumnSource
@@ -52,27 +58,47 @@ class Condition:
 
 
 def tagged(tag: str) -> Condition:
-    """The experiment has this tag."""
+    """The experiment has the tag `tag`.
+
+    >>> tagged("best")
+    Condition(source='tag', name='best', operator='equal', value='best', type='string')
+    """
     return Condition("tag", tag, "equal", tag)
 
 
 def has_metric(name: str) -> Condition:
-    """The experiment logged this metric."""
+    """The experiment logged the metric `name`.
+
+    >>> has_metric("loss")
+    Condition(source='metrics', name='loss', operator='is_not_null', value=None, type='double')
+    """
     return Condition("metrics", name, "is_not_null", type="double")
 
 
 def metric(name: str, operator: Operator, value: float | tuple[float, float]) -> Condition:
-    """The last value of a metric compares to `value` in this way."""
+    """The last value of the metric `name` compares to the number `value`; ``between`` takes a tuple of two.
+
+    >>> metric("loss", "between", (0.1, 0.2))
+    Condition(source='metrics', name='loss', operator='between', value=(0.1, 0.2), type='double')
+    """
     return Condition("metrics", name, operator, value, "double")
 
 
 def parameter(name: str, operator: Operator, value: Operand = None) -> Condition:
-    """A parameter compares to `value` in this way: as a number if `value` is one, else as text."""
+    """The parameter `name` compares to `value`: as a number if that is one, as a truth value, else as text.
+
+    >>> parameter("lr", "less", 0.1)
+    Condition(source='params', name='lr', operator='less', value=0.1, type='double')
+    """
     return Condition("params", name, operator, value, _type_of(value))
 
 
 def other(name: str, operator: Operator, value: Operand = None) -> Condition:
-    """What was logged by ``log_other`` compares to `value` in this way."""
+    """What ``log_other`` logged under `name` compares to `value`: by its type, as in `parameter`.
+
+    >>> other("host", "begins_with", "gpu-")
+    Condition(source='log_other', name='host', operator='begins_with', value='gpu-', type='string')
+    """
     return Condition("log_other", name, operator, value, _type_of(value))
 
 
