@@ -95,7 +95,9 @@ def read(terminal: int) -> Iterator[bytes]:
         return
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "tests/README.md", *PAGES], ids=lambda page: page.stem
+)
 def test_what_a_page_names_exists(page: Path) -> None:
     """Links, paths, topics of `cometfs help`, commands and their options."""
     text = page.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.support.signals import ENDING
 
 ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
 
 CHILD = """
 import os, signal, subprocess
@@ -54,6 +56,12 @@ def test_children_have_signals_at_their_defaults() -> None:
     assert [number.name for number in ENDING if int(ignored.split()[1], 16) >> (number - 1) & 1] == []
 
 
+def options_of_script() -> list[str]:
+    """What scripts/test adds to pytest's arguments."""
+    *_, command = (ROOT / "scripts/test").read_text().splitlines()
+    return command.removesuffix(' "$@"').partition("/pytest ")[2].split()
+
+
 def run_stuck(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
     """The suite's own configuration, but for shorter limits, on tests that wait for ever."""
     (folder / "test_stuck.py").write_text(tests)
@@ -75,12 +83,52 @@ def test_what_no_signal_reaches_is_ended_too(tmp_path: Path) -> None:
     done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3")
     assert "in test_deaf" in done.stderr
     assert done.returncode == 1
-    *_, command = (ROOT / "scripts/test").read_text().splitlines()
-    _, options = command.removesuffix(' "$@"').split("/pytest ")
     (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
-    done = run_stuck(tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3", *options.split(), str(tmp_path))
+    done = run_stuck(
+        tmp_path, DEAF, "-o", "timeout=1", "-o", "faulthandler_timeout=3", *options_of_script(), str(tmp_path)
+    )
     assert "crashed while running" in done.stdout
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "handed"),
+    [
+        ([], []),
+        (["unit"], ["tests/unit"]),
+        (["mount", "browser", "-k", "unit or tail"], ["-k", "unit or tail", "tests/mount", "tests/browser"]),
+        (["-k", "mount"], ["-k", "mount"]),
+        (["client", "--durations=15"], ["--durations=15", "tests/client"]),
+        (["tests/unit/test_names.py"], ["tests/unit/test_names.py"]),
+    ],
+)
+def test_the_script_takes_tiers_and_hands_on_the_rest(tmp_path: Path, given: list[str], handed: list[str]) -> None:
+    """Tiers come first, so that the words of `-k` are none."""
+    script = tmp_path / "scripts/test"
+    for stub in (tmp_path / "scripts/install", tmp_path / "scripts/check", tmp_path / ".venv/bin/pytest"):
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text('#!/bin/sh\nfor argument; do printf "%s\\n" "$argument"; done\n')
+        stub.chmod(0o755)
+    script.write_text((ROOT / "scripts/test").read_text())
+    done = subprocess.run(["sh", script, *given], capture_output=True, text=True, timeout=180, check=True)
+    install, *arguments = done.stdout.splitlines()
+    assert install == "--dev"
+    assert arguments == [*options_of_script(), *handed]
+
+
+def tiers() -> list[str]:
+    return sorted(path.parent.name for path in TESTS.glob("*/__init__.py") if path.parent.name != "support")
+
+
+def test_every_tier_and_helper_is_explained() -> None:
+    """In tests/README.md, and none that is not there; scripts/test takes each tier."""
+    text = (TESTS / "README.md").read_text()
+    rows = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `")]
+    named = sorted(name for row in rows for name in re.findall(r"`([a-z_]+)/?`", row))
+    modules = [path.stem for path in (TESTS / "support").glob("*.py") if path.stem != "__init__"]
+    assert named == sorted([*tiers(), *modules])
+    assert f"{' | '.join(['unit', 'inprocess', 'client', 'mount', 'browser'])})" in (ROOT / "scripts/test").read_text()
+    assert set(tiers()) == {"unit", "inprocess", "client", "mount", "browser"}
 
 
 def test_every_test_has_both_limits(pytestconfig: pytest.Config) -> None:
