@@ -1,6 +1,7 @@
-"""The composition root: puts client, cache, tree and face together and runs them until somebody ends it.
+"""What `mount`, `demo` and `serve` run, until a signal or an unmount ends it.
 
-Not here: options and sentences for the terminal (cli/).
+Not here: options and sentences for the terminal (cli/), and how client, cache and tree are put together
+(composition.py).
 """
 
 from __future__ import annotations
@@ -9,52 +10,32 @@ import logging
 import os
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import trio
 
 from cometfs import exposure
-from cometfs._version import __version__
-from cometfs.cache.downloads.downloads import Bodies
-from cometfs.cache.memory import Memory
 from cometfs.cache.persistent.account_lock import AccountLock
-from cometfs.cache.persistent.blobs import BlobStore
-from cometfs.cache.persistent.eviction import Evictor
-from cometfs.cache.persistent.index import Index
-from cometfs.cache.persistent.writebehind import WriteBehind
-from cometfs.cache.singleflight import Flights
-from cometfs.cache.store import Store
 from cometfs.comet.api import API
-from cometfs.config import MountSettings, ServeSettings, account_in_use, cache_directory
+from cometfs.composition import Cache, open_budget, open_vfs
+from cometfs.config import MountSettings, ServeSettings
 from cometfs.daemon import claim, tell_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
+from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import session
-from cometfs.lease import RUNNING, Lease
-from cometfs.quota.limiter import Budget
-from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.lease import Lease
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.keys import owner_of
-from cometfs.vfs.layout import tree
 
 if TYPE_CHECKING:
     from cometfs.server.http.hosts import OwnNames
 
-# Nothing of server/ up here: a web server and its framework are imported by the commands that run it. With them `mount`
-# takes half as long again to start.
 
 log = logging.getLogger(__name__)
-
-MEMORY = 128 << 20
-"""Bytes of answers and rendered files that are kept in memory."""
-
-SPOOL = 1 << 30
-"""Bytes of downloaded assets that are kept for the next reader."""
 
 START = 20.0
 """Seconds that the server may take for its first answer."""
@@ -64,13 +45,6 @@ NAMING = 3.0
 
 SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
-
-
-class Cache(NamedTuple):
-    """Where what was fetched from one account lasts, and how many bytes of it."""
-
-    folder: Path
-    size: int
 
 
 @contextmanager
@@ -98,81 +72,6 @@ def _temporary_directory() -> Iterator[Path]:
         except OSError as error:
             raise SetupError(f"no place for what is fetched: set TMPDIR to one ({error.strerror})") from error
         yield Path(folder)
-
-
-@asynccontextmanager
-async def open_vfs(
-    api: API,
-    workspaces: Sequence[str] = (),
-    *,
-    rw: bool = False,
-    live: Lease = RUNNING,
-    cache: Cache | None = None,
-    budget: Budget | None = None,
-) -> AsyncIterator[Vfs]:
-    """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
-
-    - `api`: an open `API`; it stays open when the block ends
-    - `workspaces`: names of those at the root; by default all that the API key can see
-    - `rw`: whether the files of Comet's key-value store are writable
-    - `live`: how long answers hold about an experiment that may be running (5 s)
-    - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
-    - `budget`: the calls of `api`, from `open_budget`; None does not count them
-
-    Nothing is asked of Comet until something is looked at:
-
-        >>> async with open_vfs(api) as vfs:
-        ...     (workspaces, _lease) = await vfs.listings.children(vfs.root)
-        ...     sorted(workspaces.nodes)
-        ['.api', '.cometfs', 'README.md', 'tabular', 'vision-lab']
-
-    Raises nothing by itself: a cache that cannot be used is logged as a warning. What is looked at raises the errors of
-    every call of `API`, NoSuchEntry, NotADirectory and IsADirectory for names, and OutOfSpace for a download without
-    room. Loads that are under way end with the block.
-    """
-    with ExitStack() as ending:
-        async with trio.open_nursery() as writing, trio.open_nursery() as loads:
-            index = blobs = writebehind = None
-            if cache is not None:
-                index = Index(cache.folder)
-                ending.callback(index.close)
-                await trio.to_thread.run_sync(index.open)
-                room = Evictor(index, cache.size)
-                blobs = BlobStore(index, room)
-                writebehind = WriteBehind(index, room, blobs)
-                writing.start_soon(writebehind.run)
-            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
-            ending.callback(bodies.close)
-            try:
-                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
-                spare = budget.spare if budget else lambda _urgency: True
-                answers = AnswerResolver(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
-                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)
-            finally:
-                loads.cancel_scope.cancel()
-                writing.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
-    """The calls of the account whose cache lies in `folder`; `rate` an hour."""
-    budget = Budget(folder, rate)
-    async with trio.open_nursery() as writing:
-        writing.start_soon(budget.run)
-        try:
-            yield budget
-        finally:
-            writing.cancel_scope.cancel()
-
-
-async def _status(root: str, budget: Budget | None, index: Index | None) -> dict[str, Any]:
-    """What `.cometfs/status.json` shows."""
-    return {
-        "version": __version__,
-        "server": root,
-        "calls": (await budget.status()).as_object() if budget else None,
-        "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
-    }
 
 
 async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """The home directory, where one is known: containers often run as a user that has none.
 
-Not here: what is kept in it (config.py, comet/settings.py).
+Not here: what is kept in it (folders.py, comet/settings.py).
 """
 
 from __future__ import annotations

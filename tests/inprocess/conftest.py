@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cometfs.app import Cache, open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import Cache, open_vfs
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app

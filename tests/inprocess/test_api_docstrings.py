@@ -18,9 +18,9 @@ import pytest
 
 import cometfs
 from cometfs import API
-from cometfs.app import open_vfs
 from cometfs.comet.answers import predicates
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_vfs
 from cometfs.errors import NotFound
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory

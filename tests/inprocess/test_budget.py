@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.app import open_budget, open_vfs
 from cometfs.caller import AHEAD, CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_budget, open_vfs
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.limiter import AT_ONCE, Budget
 from cometfs.server import sample_directory

@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_vfs
 from cometfs.errors import Unreachable
 from cometfs.lease import ACCOUNT, FINISHED, LISTING, RUNNING, SEALED, Lease
 from cometfs.vfs.engine.vfs import Vfs

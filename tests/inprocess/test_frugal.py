@@ -11,10 +11,10 @@ from urllib.parse import parse_qs
 import pytest
 import trio.testing
 
-from cometfs.app import open_vfs
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_vfs
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cometfs import app
+from cometfs import composition
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.mountstate.inodes import BYTES, Inode, Inodes
@@ -54,14 +54,16 @@ def wire() -> Wire:
 
 
 @pytest.mark.parametrize(
-    ("budget", "most", "left"), [(app.MEMORY, BYTES + 110, 205), (64 << 10, BYTES, 25)], ids=["cached", "not cached"]
+    ("budget", "most", "left"),
+    [(composition.MEMORY, BYTES + 110, 205), (64 << 10, BYTES, 25)],
+    ids=["cached", "not cached"],
 )
 async def test_an_inode_costs_no_more_than_stated_and_nothing_once_forgotten(
     budget: int, most: int, left: int, wire: Wire, monkeypatch: pytest.MonkeyPatch, allocated: Callable[[], int]
 ) -> None:
     """`find` over the experiments of a project, then the kernel drops its caches: what is left is the cache's."""
-    monkeypatch.setattr(app, "MEMORY", budget)
-    async with API("key", "http://comet", transport=Transport(wire)) as api, app.open_vfs(api) as vfs:
+    monkeypatch.setattr(composition, "MEMORY", budget)
+    async with API("key", "http://comet", transport=Transport(wire)) as api, composition.open_vfs(api) as vfs:
         inodes = Inodes(await at(vfs, PROJECT))
         experiments = [inode for inode in await told(vfs, inodes, inodes.root) if inode.node.at.experiment]
         # What is made once for all is not counted, nor what the project's own listing costs.
@@ -81,7 +83,7 @@ async def test_an_inode_costs_no_more_than_stated_and_nothing_once_forgotten(
 
 async def test_a_row_that_did_not_change_is_not_held_twice(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project is listed again every minute: who walks through it for hours holds one generation of its rows."""
-    async with API("key", "http://comet", transport=Transport(wire)) as api, app.open_vfs(api) as vfs:
+    async with API("key", "http://comet", transport=Transport(wire)) as api, composition.open_vfs(api) as vfs:
         project = await at(vfs, PROJECT)
         before = [node.at.experiment for node in (await vfs.listings.children(project))[0].nodes.values()]
         now = vfs._store._memory.clock()

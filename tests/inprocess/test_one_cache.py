@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.app import Cache, open_vfs
 from cometfs.cache import store
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import Cache, open_vfs
 from cometfs.lease import LISTING, Lease
 from cometfs.vfs import keys
 from cometfs.vfs.engine.vfs import Vfs

@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.app import open_vfs
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_vfs
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.vfs import nodes

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.config import account_in_use, accounts, cache_directory
 from cometfs.errors import SetupError
+from cometfs.folders import account_in_use, accounts, cache_directory
 
 URL = "http://127.0.0.1:1"
 SOMEBODY = 65534

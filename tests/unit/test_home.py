@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.config import log_name, mount_settings
+from cometfs.config import mount_settings
 from cometfs.errors import SetupError
+from cometfs.folders import log_name
 from cometfs.fuse.unmounting import FILES, files_of
 from cometfs.home import expand, home
 

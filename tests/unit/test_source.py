@@ -15,7 +15,7 @@ from cometfs.vfs.schema.declaration import Dir, ForEach
 SOURCE = Path(cometfs.__file__).parent
 
 LOCALE_PATHS = {
-    "config.py",
+    "folders.py",
     "fuse/mountinfo.py",
     "fuse/occupants.py",
     "fuse/unmounting.py",

@@ -29,15 +29,15 @@ def cache() -> None:
 @plain_errors
 def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
     """Show what is cached for each account, and its size."""
-    from cometfs import config
+    from cometfs import folders
     from cometfs.cache.persistent.inspection import look
 
-    found = [(account, look(account.folder)) for account in config.accounts(cache_dir)]
+    found = [(account, look(account.folder)) for account in folders.accounts(cache_dir)]
     if as_json:
         accounts = [_contents(account.server, account.folder, contents) for account, contents in found]
-        console.print_json({"folder": str(config.cache_path(cache_dir)), "accounts": accounts}, indent=2)
+        console.print_json({"folder": str(folders.cache_path(cache_dir)), "accounts": accounts}, indent=2)
         return
-    console.print_lines(f"{config.cache_path(cache_dir)}: {_counted(len(found), 'account')}")
+    console.print_lines(f"{folders.cache_path(cache_dir)}: {_counted(len(found), 'account')}")
     for account, contents in found:
         console.print_lines("", account.server)
         for name, value in _contents(account.server, account.folder, contents).items():
@@ -77,14 +77,14 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
 
     Open files stay readable. Mounts fetch again.
     """
-    from cometfs import config
+    from cometfs import folders
     from cometfs.cache.persistent.inspection import clear
 
-    found = config.accounts(cache_dir, url)
+    found = folders.accounts(cache_dir, url)
     for account in found:
         console.print_lines(f"{account.server}: {_bytes(clear(account.folder))} freed")
     if not found:
-        console.print_lines(f"nothing is kept in {config.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
+        console.print_lines(f"nothing is kept in {folders.cache_path(cache_dir)}" + (f" of {url}" if url else ""))
 
 
 @cache.command("verify")
@@ -95,18 +95,18 @@ def verify_cache(cache_dir: Path | None) -> None:
 
     The exit status is 1 if there were any.
     """
-    from cometfs import config
+    from cometfs import folders
     from cometfs.cache.persistent.inspection import verify
 
     console.log_to_stderr("error")
-    found = config.accounts(cache_dir)
+    found = folders.accounts(cache_dir)
     damaged = False
     for account in found:
         findings = verify(account.folder)
         damaged = damaged or findings.damaged
         console.print_lines(f"{account.server}: {_summary(findings)}")
     if not found:
-        console.print_lines(f"nothing is kept in {config.cache_path(cache_dir)}")
+        console.print_lines(f"nothing is kept in {folders.cache_path(cache_dir)}")
     if damaged:
         sys.exit(1)
 

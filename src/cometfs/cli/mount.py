@@ -82,7 +82,7 @@ def mount(
 
     `cometfs help mount` has more: the address of the server, the store, a systemd service.
     """
-    from cometfs import app, config, daemon, exposure
+    from cometfs import app, config, daemon, exposure, folders
     from cometfs.fuse import session
 
     settings = config.mount_settings(
@@ -111,7 +111,7 @@ def mount(
             warn(warnings)  # into its log
             app.run(app.mount, settings, ready)
 
-        with config.open_log(settings.mountpoint, settings.cache_dir) as log_file:
+        with folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
             daemon.in_background(in_daemon, log_file)
         daemon.leave()
 

@@ -1,6 +1,6 @@
 """The folder of an account while a mount uses it. One that was made for a mount that came to nothing goes with it.
 
-Not here: what is in the folder (database.py, downloads.py), nor its name (config.py).
+Not here: what is in the folder (database.py, downloads.py), nor its name (folders.py).
 """
 
 from __future__ import annotations

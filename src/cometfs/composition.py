@@ -1,0 +1,120 @@
+"""Puts client, cache, budget of calls and tree together: a mounted Comet without a face.
+
+Not here: mounting it, and ending it by a signal (app.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trio
+
+from cometfs._version import __version__
+from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.memory import Memory
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
+from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.writebehind import WriteBehind
+from cometfs.cache.singleflight import Flights
+from cometfs.cache.store import Store
+from cometfs.comet.api import API
+from cometfs.lease import RUNNING, Lease
+from cometfs.quota.limiter import Budget
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.keys import owner_of
+from cometfs.vfs.layout import tree
+
+MEMORY = 128 << 20
+"""Bytes of answers and rendered files that are kept in memory."""
+
+SPOOL = 1 << 30
+"""Bytes of downloaded assets that are kept for the next reader."""
+
+
+class Cache(NamedTuple):
+    """Where what was fetched from one account lasts, and how many bytes of it."""
+
+    folder: Path
+    size: int
+
+
+@asynccontextmanager
+async def open_vfs(
+    api: API,
+    workspaces: Sequence[str] = (),
+    *,
+    rw: bool = False,
+    live: Lease = RUNNING,
+    cache: Cache | None = None,
+    budget: Budget | None = None,
+) -> AsyncIterator[Vfs]:
+    """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
+
+    - `api`: an open `API`; it stays open when the block ends
+    - `workspaces`: names of those at the root; by default all that the API key can see
+    - `rw`: whether the files of Comet's key-value store are writable
+    - `live`: how long answers hold about an experiment that may be running (5 s)
+    - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
+    - `budget`: the calls of `api`, from `open_budget`; None does not count them
+
+    Nothing is asked of Comet until something is looked at:
+
+        >>> async with open_vfs(api) as vfs:
+        ...     (workspaces, _lease) = await vfs.listings.children(vfs.root)
+        ...     sorted(workspaces.nodes)
+        ['.api', '.cometfs', 'README.md', 'tabular', 'vision-lab']
+
+    Raises nothing by itself: a cache that cannot be used is logged as a warning. What is looked at raises the errors of
+    every call of `API`, NoSuchEntry, NotADirectory and IsADirectory for names, and OutOfSpace for a download without
+    room. Loads that are under way end with the block.
+    """
+    with ExitStack() as ending:
+        async with trio.open_nursery() as writing, trio.open_nursery() as loads:
+            index = blobs = writebehind = None
+            if cache is not None:
+                index = Index(cache.folder)
+                ending.callback(index.close)
+                await trio.to_thread.run_sync(index.open)
+                room = Evictor(index, cache.size)
+                blobs = BlobStore(index, room)
+                writebehind = WriteBehind(index, room, blobs)
+                writing.start_soon(writebehind.run)
+            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
+            ending.callback(bodies.close)
+            try:
+                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
+                spare = budget.spare if budget else lambda _urgency: True
+                answers = AnswerResolver(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
+                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)
+            finally:
+                loads.cancel_scope.cancel()
+                writing.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
+    """The calls of the account whose cache lies in `folder`; `rate` an hour."""
+    budget = Budget(folder, rate)
+    async with trio.open_nursery() as writing:
+        writing.start_soon(budget.run)
+        try:
+            yield budget
+        finally:
+            writing.cancel_scope.cancel()
+
+
+async def _status(root: str, budget: Budget | None, index: Index | None) -> dict[str, Any]:
+    """What `.cometfs/status.json` shows."""
+    return {
+        "version": __version__,
+        "server": root,
+        "calls": (await budget.status()).as_object() if budget else None,
+        "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
+    }
