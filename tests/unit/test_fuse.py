@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 
 import pyfuse3
@@ -81,6 +82,17 @@ def test_nothing_is_left_of_what_the_kernel_forgot(inodes: Inodes) -> None:
     assert not inodes.root.children
 
 
+class Steps(trio.abc.Instrument):
+    """What `look` returns after each step of a task: between two steps, others have their turn."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look = look
+        self.seen = [look()]
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.seen.append(self._look())
+
+
 async def test_what_lies_below_is_doubted_in_slices() -> None:
     """Others get their turn between two; all below has been told of in the end, what is gone stays gone."""
     outdated: list[Inode] = []
@@ -91,20 +103,15 @@ async def test_what_lies_below_is_doubted_in_slices() -> None:
     for inode in below:
         inode.until = math.inf
     below[-1].until = GONE
-    seen = []
-
-    async def watch() -> None:
-        while len(outdated) <= len(below):
-            seen.append(len(outdated))
-            await trio.lowlevel.checkpoint()
-
     inodes.doubt(run)
     assert len(outdated) == 1 + AT_A_TIME
+    steps = Steps(lambda: len(outdated))
+    trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inodes.run)
-        await watch()
+        await trio.testing.wait_all_tasks_blocked()
         assert set(outdated) == {run, *below}
-        assert max(after - before for before, after in pairwise(seen)) <= AT_A_TIME
+        assert max(after - before for before, after in pairwise(steps.seen)) <= AT_A_TIME
         assert {inode.until for inode in below} == {0.0, GONE}
         await trio.testing.wait_all_tasks_blocked()
         inodes.doubt(below[0])
