@@ -23,9 +23,8 @@ from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.lease import Lease
 from cometfs.mountstate.handles import Handles
-from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
+from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes, State
 from cometfs.mountstate.limits import RequestLimiter, is_dying
-from cometfs.mountstate.revalidate import GONE
 from cometfs.vfs.nodes import Attributes, Content, Node
 from cometfs.vfs.schema.declaration import Context, Dir, File
 
@@ -89,7 +88,7 @@ class Steps(trio.abc.Instrument):
         self._look = look
         self.seen = [look()]
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
         self.seen.append(self._look())
 
 
@@ -102,7 +101,7 @@ async def test_what_lies_below_is_doubted_in_slices() -> None:
     below += [told(inodes, node("leaf"), folder) for folder in below]
     for inode in below:
         inode.until = math.inf
-    below[-1].until = GONE
+    below[-1].until = State.GONE
     inodes.doubt(run)
     assert len(outdated) == 1 + AT_A_TIME
     steps = Steps(lambda: len(outdated))
@@ -112,7 +111,7 @@ async def test_what_lies_below_is_doubted_in_slices() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert set(outdated) == {run, *below}
         assert max(after - before for before, after in pairwise(steps.seen)) <= AT_A_TIME
-        assert {inode.until for inode in below} == {0.0, GONE}
+        assert {inode.until for inode in below} == {State.DOUBTED, State.GONE}
         await trio.testing.wait_all_tasks_blocked()
         inodes.doubt(below[0])
         assert outdated[len(below) + 1 :] == [below[0], *(below[0].children or {}).values()]
@@ -126,6 +125,20 @@ class Body(Content):
 
     def close(self) -> None:
         type(self).closed += 1
+
+
+def test_states_are_before_every_moment_and_a_directory_bounds_what_is_in_it(inodes: Inodes) -> None:
+    """One comparison with the clock tells all; what is gone is not believed again because it is doubted, too."""
+    directory, moment = told(inodes, node("run", entry=DIRECTORY)), 0.0  # the earliest of a test's clock
+    assert State.GONE < State.DOUBTED < moment
+    assert directory.until is State.DOUBTED
+    for until, bound in ((9.0, 5.0), (2.0, 2.0), (State.DOUBTED, State.DOUBTED), (State.GONE, State.DOUBTED)):
+        directory.until = until
+        assert directory.bound(5.0) == bound
+        directory.doubt()
+        assert directory.until is (State.GONE if until is State.GONE else State.DOUBTED)
+    assert math.isinf(inodes.root.until)
+    assert inodes.root.bound(5.0) == 5.0
 
 
 async def test_handles_that_are_open_at_once_share_one_version(inodes: Inodes) -> None:

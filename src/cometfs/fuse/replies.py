@@ -19,7 +19,6 @@ from cometfs.fuse.notify import KernelInvalidator
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
-from cometfs.mountstate.revalidate import DOUBTED
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Attributes, Content, Node, Opened
 from cometfs.vfs.schema import names
@@ -68,7 +67,7 @@ class Replies:
     def entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         """A child of a directory, which the kernel refers to once more from then on."""
         now = trio.current_time()
-        until = max(DOUBTED, min(parent.until, now + lease))
+        until = parent.bound(now + lease)
         inode = self._inodes.child(parent, node, until)
         self._inodes.remember(inode)
         reply = self._blank(lease)
@@ -87,7 +86,7 @@ class Replies:
         parent, nodes, until = opened
         now = trio.current_time()
         reply = self._blank(max(0.0, until - now))  # one for all: pyfuse3 copies what is in it
-        until = max(DOUBTED, min(until, parent.until))
+        until = parent.bound(until)
         for index in range(start, len(nodes)):
             node = nodes[index]
             inode = self._inodes.child(parent, node, until)

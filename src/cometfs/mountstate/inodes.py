@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import cast
 
 import trio
@@ -28,6 +29,16 @@ ROOT = 1
 """The number that the kernel gives to the root (FUSE_ROOT_ID)."""
 
 
+class State(float, Enum):
+    """What an inode has in place of a moment until which it stands for its node. Both are before all moments of trio's
+    clock, so that one comparison with it tells whether there is such a moment and it is to come."""
+
+    GONE = -2.0
+    """It stood for nothing when it was last looked at, and the kernel was told."""
+    DOUBTED = -1.0
+    """What it stands for, or lies in, is known to have changed; or nothing is known of that yet."""
+
+
 class Inode:
     """One inode. It is in the table iff the kernel holds a reference (`lookups` > 0), or it is the root."""
 
@@ -41,8 +52,16 @@ class Inode:
         self.told_size = 0
         """The size that the kernel was last told: what it is told again while nobody knows better."""
         self.children: dict[str, Inode] | None = None
-        self.until = 0.0
+        self.until: float | State = State.DOUBTED
         """The moment, on trio's clock, until which it is known to stand for `node`: see revalidate.py."""
+
+    def bound(self, until: float) -> float | State:
+        """The moment until which what lies in it stands, if that would stand until then in a directory that lasts."""
+        return max(State.DOUBTED, min(until, self.until))
+
+    def doubt(self) -> None:
+        """It is to be looked at again; what is gone stays so until it is found again."""
+        self.until = min(self.until, State.DOUBTED)
 
     def is_within(self, other: Inode) -> bool:
         """Whether it is `other` or lies below it."""
@@ -81,7 +100,7 @@ class Inodes:
         except KeyError:
             raise Stale(f"inode {number} is not known any more") from None
 
-    def child(self, parent: Inode, node: Node, until: float = 0.0) -> Inode:
+    def child(self, parent: Inode, node: Node, until: float | State = State.DOUBTED) -> Inode:
         """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel is told.
 
         `until`: the moment, on trio's clock, until which a listing of `parent` tells so.
@@ -94,7 +113,7 @@ class Inodes:
             if known.node.identity == node.identity:
                 self.restand(known, node, until)
                 return known
-            known.until = 0.0
+            known.until = State.DOUBTED
         inode = Inode(self._next, node, parent)
         inode.until = until
         self._next += 1
@@ -126,7 +145,7 @@ class Inodes:
             self._by_number = dict(self._by_number)
             self._most = len(self._by_number)
 
-    def restand(self, inode: Inode, node: Node, until: float) -> None:
+    def restand(self, inode: Inode, node: Node, until: float | State) -> None:
         """`inode` stands for `node`, which is what it stood for as it is known now, until then."""
         before, inode.node, inode.until = inode.node, node, until
         if before.at.version != node.at.version:
@@ -157,7 +176,7 @@ class Inodes:
             if not self._doubted:
                 break
             inode = self._doubted.pop()
-            inode.until = min(inode.until, 0.0)  # what is gone stays so until it is found again
+            inode.doubt()
             self._outdated(inode)
             self._doubted.extend((inode.children or {}).values())
 

@@ -14,7 +14,6 @@ from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.kernel import Entry, Invalidator
-from cometfs.mountstate.revalidate import DOUBTED
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.keys import Scope
 from cometfs.vfs.schema import names
@@ -45,8 +44,8 @@ class Invalidation:
         reached: dict[int, Inode] = {}
         await _in_turns(_reached(inode, scope), lambda one: reached.setdefault(one.number, one))
         for one in reached.values():
-            # The root stands for itself.
-            one.until = min(one.until, DOUBTED) if one.parent is not None else one.until
+            if one.parent is not None:  # the root stands for itself
+                one.doubt()
         # Attributes come with the names, but for who stands in the directory.
         ended = isinstance(inode.node.entry, Dir) and self._invalidator.expire_all()
         await _in_turns([inode.number] if ended else {inode.number, *reached}, self._invalidator.invalidate_attrs)

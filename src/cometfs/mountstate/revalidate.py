@@ -16,7 +16,7 @@ from typing import NoReturn, cast
 import trio
 
 from cometfs.errors import CometFSError, Gone, NoSuchEntry, NotFound
-from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.inodes import Inode, Inodes, State
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Listing, declared
@@ -29,12 +29,6 @@ server that is away."""
 
 PAUSE = 10.0
 """Seconds after which a listing that could not be had is asked for again."""
-
-DOUBTED = 0.0
-"""In place of a time: what it stands for, or lies in, is known to have changed."""
-
-GONE = -1.0
-"""In place of a time: it stood for nothing when it was last looked at, and the kernel was told."""
 
 
 class Revalidator:
@@ -73,7 +67,7 @@ class Revalidator:
         listing = await self._listing(inode, parent) if known else None
         if listing is not None:
             self._stand(inode, parent, listing)
-        elif inode.until == GONE:
+        elif inode.until is State.GONE:
             self._gone(inode, parent)  # that nobody answers now does not bring it back
         return listing is not None
 
@@ -83,7 +77,7 @@ class Revalidator:
         at, parent = inode.node.at, inode.parent
         if at.experiment is None or parent is None:
             return True
-        if at.version and not goes_on and inode.until != DOUBTED:
+        if at.version and not goes_on and inode.until is not State.DOUBTED:
             return True  # of what has ended nobody asks; but a listing may have told of it anew
         try:
             return self.is_fresh(parent) and (parent.node.at.version == at.version or self.is_fresh(inode))
@@ -109,7 +103,7 @@ class Revalidator:
 
     def is_gone(self, inode: Inode) -> bool:
         """Whether it, or what it lies in, was there no more when it was last looked at."""
-        return inode.until == GONE or (inode.parent is not None and self.is_gone(inode.parent))
+        return inode.until is State.GONE or (inode.parent is not None and self.is_gone(inode.parent))
 
     def _is_declared(self, inode: Inode, parent: Inode) -> bool:
         """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
@@ -137,9 +131,9 @@ class Revalidator:
         self._inodes.restand(inode, node, min(parent.until, listing.until))
 
     def _gone(self, inode: Inode, parent: Inode) -> NoReturn:
-        if inode.until != GONE:
+        if inode.until is not State.GONE:
             self._inodes.doubt(inode)
-            inode.until = GONE
+            inode.until = State.GONE
         raise Gone(f"{inode.node.name!r} in {parent.node.name or '/'!r} is not what it was: renamed, moved or deleted")
 
     async def _listing(self, inode: Inode, parent: Inode) -> Listing | None:
