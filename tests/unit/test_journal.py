@@ -19,11 +19,12 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
 from cometfs.server.runs import content
-from cometfs.server.runs.record import Series
+from cometfs.server.runs.decode import decode
+from cometfs.server.runs.record import RunRecord, Series
 from cometfs.server.storage.deletion import DELETED
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import lock
-from cometfs.server.storage.log_lines import Message
+from cometfs.server.storage.log_lines import TIMED, LogLine, Message
 from cometfs.server.storage.run_dir import HIDDEN
 
 KEY = "00c0ffee" * 4
@@ -143,6 +144,71 @@ def test_a_request_is_read_whole_or_not_at_all(served: Served) -> None:
     served.journal.log(KEY, [point(1), point(2, name="other")])
     assert list(walking) == []
     assert set(served[KEY].record.metrics) == {"loss", "other"}
+
+
+def shown(record: RunRecord) -> dict[str, Any]:
+    """The dictionaries of a record, and what else of it a version has for itself."""
+    held = (record.parameters, record.others, record.assets)
+    return {"names": (list(record.metrics), list(record.lines)), "values": [list(one.items()) for one in held]}
+
+
+@ordinary
+@given(st.lists(st.lists(messages, min_size=1, max_size=6), max_size=8))
+def test_a_record_that_was_taken_stays_as_it_is(
+    tmp_path_factory: pytest.TempPathFactory, requests: list[list[Message]]
+) -> None:
+    """Whatever is logged later, readers see in the version that they have what was in it when they took it."""
+    served = Served(tmp_path_factory.mktemp("runs"))
+    served.journal.begin(KEY, None, "p", 1000)
+    taken = []
+    for request in requests:
+        taken.append((served[KEY].record, shown(served[KEY].record)))
+        served.journal.log(KEY, request)
+    assert all(shown(record) == before for record, before in taken)
+    served.kill()
+
+
+def test_a_request_copies_only_what_it_changes(served: Served) -> None:
+    """Points of metrics that are known copy no dictionary, however much the run has logged before."""
+    arrived = served.directory / f"{HIDDEN}x"
+    arrived.write_bytes(b"onetwo")
+    upload = {"file_path": served.journal.adopt(KEY, arrived, 6), "upload_type": "asset"}
+    other = ("log_other", {"key": "k", "value": 1})
+    served.journal.log(KEY, [point(1), other, piece("a", 1), ("file_upload", upload)])
+    before = served[KEY].record
+    served.journal.log(KEY, [point(2, at=2001), piece("b", 2)])
+    after = served[KEY].record
+    assert after is not before
+    fields = ("parameters", "others", "metrics", "assets", "lines", "registrations", "tags", "parts")
+    assert [name for name in fields if getattr(after, name) is not getattr(before, name)] == []
+    served.journal.log(KEY, [("log_other", {"key": "k", "value": 2})])
+    assert before.others["k"].text == "1"
+    assert served[KEY].record.metrics is before.metrics
+
+
+@ordinary
+@given(messages)
+def test_a_message_says_what_its_line_says(message: Message) -> None:
+    """A message is not read back from its line: what is served of it is what the next server reads there."""
+    line = LogLine(*message)
+    assert decode(line.numbered(7)) == [line.payload]
+
+
+@pytest.mark.parametrize("kind", sorted(TIMED))
+def test_a_message_without_a_time_gets_the_servers(kind: str) -> None:
+    """Where its type has the time, in the payload or beside it."""
+    fields: dict[str, dict[str, Any]] = {
+        "metric_msg": {"metric": {"metricName": "é", "metricValue": [1, {"a": "b"}]}},
+        "file_upload": {"file_path": "x"},
+        "remote_file": {"remote_uri": "s3://b/x"},
+        "register_model": {"model_name": "m"},
+        "standard_output": {"output": "x", "offset": 3, "sent": 5},
+    }
+    line = LogLine(kind, fields.get(kind, {}))
+    text = line.numbered(7)
+    assert line.payload.local_timestamp is not None
+    assert decode(text) == [line.payload]
+    assert json.loads(text)["payload"]["message_id"] == 7
 
 
 @pytest.mark.parametrize("kept", range(0, 130, 7))

@@ -9,14 +9,13 @@ Not here: reading archives in order (`load`), which calls `apply` once per messa
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
 from cometfs.server.runs import schema as m
-from cometfs.server.runs.record import LoggedAsset, Part, Registration, RunRecord, Series
-from cometfs.server.runs.values import Logged, Summary, shown_name, text_of
+from cometfs.server.runs.record import LoggedAsset, Part, Registration, RunRecord
+from cometfs.server.runs.values import Logged, shown_name, text_of
 
 INVENTED = "auto-generated-in-the-backend"
 """What an SDK writes where it wants the server to make up an asset's name."""
@@ -45,13 +44,7 @@ def derived_id(*words: str) -> str:
 def _metric(record: RunRecord, _: Part, number: int, payload: m.Metric) -> None:
     point, context = payload.metric, payload.context or None
     value = Logged(text_of(point.metric_value), record.last_seen, point.step, context)
-    name = shown_name(context, point.metric_name)
-    series = record.metrics.get(name)
-    if series is None:
-        record.metrics[name] = Series(Summary.of(value), array("Q", [number]))
-    else:
-        series.summary.add(value)
-        series.lines.append(number)
+    record.add_value(shown_name(context, point.metric_name), number, value)
 
 
 def _parameter(record: RunRecord, _: Part, __: int, payload: m.Parameter) -> None:
@@ -59,11 +52,11 @@ def _parameter(record: RunRecord, _: Part, __: int, payload: m.Parameter) -> Non
     for setting in (payload.param, payload.params):
         if setting is not None:
             value = Logged(text_of(setting.param_value), record.last_seen, setting.step, context)
-            record.parameters[shown_name(context, setting.param_name)] = value
+            record.set_parameter(shown_name(context, setting.param_name), value)
 
 
 def _other(record: RunRecord, _: Part, __: int, payload: m.Other) -> None:
-    record.others[text_of(payload.key)] = Logged(text_of(payload.value), record.last_seen, None, None)
+    record.set_other(text_of(payload.key), Logged(text_of(payload.value), record.last_seen, None, None))
 
 
 def _file_name(record: RunRecord, _: Part, __: int, payload: m.FileName) -> None:
@@ -71,14 +64,14 @@ def _file_name(record: RunRecord, _: Part, __: int, payload: m.FileName) -> None
 
 
 def _system(record: RunRecord, _: Part, number: int, payload: m.Payload) -> None:
-    record.lines["system"].append(number)
+    record.add_line("system", number)
     if isinstance(payload, m.SystemMessage):
         record.user = payload.user or record.user
 
 
 def _lines_of(kind: str) -> Callable[[RunRecord, Part, int, Any], None]:
     def remember(record: RunRecord, _: Part, number: int, __: m.Payload) -> None:
-        record.lines[kind].append(number)
+        record.add_line(kind, number)
 
     return remember
 
@@ -92,7 +85,7 @@ def _file_upload(record: RunRecord, part: Part, number: int, payload: m.FileUplo
     if kind == "git-patch":
         record.patch = asset
         return
-    _add(record, asset, overwrite=bool(placed.overwrite))
+    record.put_asset(asset, overwrite=bool(placed.overwrite))
     if payload.metadata and payload.metadata.get("source_code_type") == "experiment_creation":
         record.code = asset
 
@@ -101,7 +94,7 @@ def _remote_file(record: RunRecord, part: Part, number: int, payload: m.RemoteFi
     placed = payload.additional_params or m.Placement()
     asset = _asset(record, part, number, placed.type or payload.upload_type or "asset", placed)
     asset.link, asset.metadata = payload.remote_uri, text_of(payload.metadata) if payload.metadata else None
-    _add(record, asset, overwrite=bool(placed.overwrite))
+    record.put_asset(asset, overwrite=bool(placed.overwrite))
 
 
 def _remote_model(record: RunRecord, part: Part, number: int, payload: m.RemoteModel) -> None:
@@ -113,11 +106,11 @@ def _remote_model(record: RunRecord, part: Part, number: int, payload: m.RemoteM
         )
         asset = _asset(record, part, number, "model-element", placed)
         asset.link, asset.metadata = remote.remote_url, text_of(remote.metadata) if remote.metadata else None
-        _add(record, asset)
+        record.put_asset(asset)
 
 
 def _register_model(record: RunRecord, _: Part, __: int, payload: m.RegisterModel) -> None:
-    record.registrations.append(Registration(payload, record.last_seen))
+    record.registrations += (Registration(payload, record.last_seen),)
 
 
 def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None:
@@ -132,7 +125,7 @@ def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None
         placed = m.Placement(asset_id=derived_id(scene_id, item.file_name), file_name=item.file_name, step=payload.step)
         asset = _asset(record, part, number, "asset-item", placed)
         asset.member, asset.size = item.file_path, _size(part, item.file_path)
-        _add(record, asset)
+        record.put_asset(asset)
         ids.append(asset.id)
     placed = m.Placement(asset_id=scene_id, file_name=payload.name, step=payload.step)
     scene = replace(before) if before else _asset(record, part, number, "3d-image", placed)
@@ -141,7 +134,7 @@ def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None
     if payload.thumbnail_path:
         scene.part = part
         scene.member, scene.size = payload.thumbnail_path, _size(part, payload.thumbnail_path)
-    _add(record, scene)
+    record.put_asset(scene)
 
 
 def _asset(record: RunRecord, part: Part, number: int, kind: str, placed: m.Placement) -> LoggedAsset:
@@ -167,14 +160,6 @@ def _size(part: Part, member: str) -> int:
     if found is None:
         raise Missing(f"no member {member!r}")
     return found.size
-
-
-def _add(record: RunRecord, asset: LoggedAsset, *, overwrite: bool = False) -> None:
-    if overwrite:
-        equal = [old.id for old in record.assets.values() if (old.name, old.type) == (asset.name, asset.type)]
-        for old in equal:
-            del record.assets[old]
-    record.assets[asset.id] = asset
 
 
 _Handler = Callable[[RunRecord, Part, int, Any], None]

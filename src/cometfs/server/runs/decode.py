@@ -81,12 +81,28 @@ def decode(line: bytes) -> list[m.Payload]:
     return list(modern(payload)) if isinstance(payload, Legacy) else [payload]
 
 
+def payload_of(kind: str, inside: dict[str, Any], beside: dict[str, Any]) -> m.Payload:
+    """What `decode` reads from a line that says this, without the line. Raises BrokenLine."""
+    shape = KINDS.get(kind)
+    if shape is None:
+        raise BrokenLine(f"unknown type {kind!r}")
+    try:
+        payload = msgspec.convert(inside, shape)
+    except msgspec.ValidationError as exc:
+        raise BrokenLine(str(exc)) from exc
+    return _timed(kind, payload, beside.get("local_timestamp"))
+
+
 def _payload(line: bytes) -> m.Payload:
     envelope = _ENVELOPE.decode(line)
     decoder = _PAYLOADS.get(envelope.type)
     if decoder is None:
         raise BrokenLine(f"unknown type {envelope.type!r}")
-    payload = decoder.decode(envelope.payload)
-    if "local_timestamp" in BESIDE.get(envelope.type, ()) and isinstance(envelope.local_timestamp, int | float):
-        payload.local_timestamp = envelope.local_timestamp
+    return _timed(envelope.type, decoder.decode(envelope.payload), envelope.local_timestamp)
+
+
+def _timed(kind: str, payload: m.Payload, beside: Any) -> m.Payload:
+    """The payload with its time, where that stands beside it."""
+    if "local_timestamp" in BESIDE.get(kind, ()) and isinstance(beside, int | float):
+        payload.local_timestamp = beside
     return payload

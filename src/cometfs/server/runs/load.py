@@ -75,9 +75,9 @@ def _add_heading(record: RunRecord, heading: Heading) -> None:
         record.start = int(heading.start_time)
     record.last_seen = record.last_seen or record.start
     if heading.last_seen is None:
-        record.tags.update(heading.tags or ())
+        record.tags |= frozenset(heading.tags or ())
     else:
-        record.tags = set(heading.tags or ())
+        record.tags = frozenset(heading.tags or ())
     record.crashed = heading.stop_time is None or heading.has_crashed
     record.archived = heading.archived
 

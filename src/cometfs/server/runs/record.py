@@ -3,13 +3,17 @@ the rest.
 
 A record is made of parts, one per archive; a run that was resumed offline has several, in the order of their start.
 Lines are numbered from 1 through all parts, and that number is what Comet calls ``offset``. The text of a line is
-read again when somebody asks for it (`Record.payloads`); what stays in memory is where each line begins.
+read again when somebody asks for it (`RunRecord.payloads`); what stays in memory is where each line begins.
 
-Feeding is incremental: a line that is appended later is fed like those found at the start. While somebody logs, a
-record is never fed where others read it: its next version is (`Record.grown`), which then takes its place. So a thread
-that has a record may walk through its dictionaries. What versions share, the arrays of lines and the summaries of
-metrics, only grows, and what was read of it stays true. What is said of the whole run, its end and whether it crashed
-or is archived, changes in place.
+A line that is appended later is applied like those found at the start, but never to a record that others read: it is
+applied to the next version (`RunRecord.grown`), which then takes its place. Invariants that let a thread walk through a
+record without a lock:
+
+- A dictionary of a record is not changed once the record is served. The next version shares every one of them, and
+  copies one the first time it changes it; the methods below are the only way to change one.
+- What versions share and still change, the arrays of lines and the summaries of metrics, only grows, and what was read
+  of it stays true.
+- What is said of the whole run, its end and whether it crashed or is archived, changes in place.
 
 Not here: experiments' names and places (`catalog`), and answers (`content`, `serializers`).
 """
@@ -18,12 +22,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import count, groupby
+from typing import Any
 
 from cometfs.server.runs.decode import decode
 from cometfs.server.runs.schema import Number, Payload, RegisterModel
@@ -99,13 +103,13 @@ class RunRecord:
     end: int | None = None
     crashed: bool = False
     archived: bool = False
-    tags: set[str] = field(default_factory=set)
-    parameters: dict[str, Logged] = field(default_factory=dict)
-    others: dict[str, Logged] = field(default_factory=dict)
-    metrics: dict[str, Series] = field(default_factory=dict)
-    assets: dict[str, LoggedAsset] = field(default_factory=dict)
-    registrations: list[Registration] = field(default_factory=list)
-    lines: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
+    tags: frozenset[str] = frozenset()
+    parameters: Mapping[str, Logged] = field(default_factory=dict)
+    others: Mapping[str, Logged] = field(default_factory=dict)
+    metrics: Mapping[str, Series] = field(default_factory=dict)
+    assets: Mapping[str, LoggedAsset] = field(default_factory=dict)
+    registrations: tuple[Registration, ...] = ()
+    lines: Mapping[str, array[int]] = field(default_factory=dict)
     file_path: str | None = None
     user: str | None = None
     code: LoggedAsset | None = None
@@ -113,20 +117,52 @@ class RunRecord:
     last_seen: int | None = None
     latest: int | None = None
     serial: int = field(default_factory=_SERIALS.__next__)
+    _copied: set[str] = field(default_factory=set)
+    """The fields whose dictionaries this version does not share."""
 
     def grown(self) -> RunRecord:
-        """The next version, to be fed."""
-        return replace(
-            self,
-            parts=list(self.parts),
-            tags=set(self.tags),
-            parameters=dict(self.parameters),
-            others=dict(self.others),
-            metrics=dict(self.metrics),
-            assets=dict(self.assets),
-            registrations=list(self.registrations),
-            lines=self.lines.copy(),
-        )
+        """The next version, to be changed by the methods below. Costs the same however much was logged."""
+        return replace(self, _copied=set())
+
+    def add_value(self, name: str, number: int, value: Logged) -> None:
+        """A point of a metric, which line `number` holds."""
+        series = self.metrics.get(name)
+        if series is None:
+            self._own("metrics")[name] = Series(Summary.of(value), array("Q", [number]))
+        else:
+            series.summary.add(value)
+            series.lines.append(number)
+
+    def set_parameter(self, name: str, value: Logged) -> None:
+        self._own("parameters")[name] = value
+
+    def set_other(self, name: str, value: Logged) -> None:
+        self._own("others")[name] = value
+
+    def add_line(self, kind: str, number: int) -> None:
+        """Line `number` holds a piece of a text of this kind."""
+        numbers = self.lines.get(kind)
+        if numbers is None:
+            self._own("lines")[kind] = array("Q", [number])
+        else:
+            numbers.append(number)
+
+    def put_asset(self, asset: LoggedAsset, *, overwrite: bool = False) -> None:
+        """Add an asset, or replace that of its id; with `overwrite` also those of its name and type."""
+        assets: dict[str, LoggedAsset] = self._own("assets")
+        if overwrite:
+            equal = [old.id for old in assets.values() if (old.name, old.type) == (asset.name, asset.type)]
+            for old in equal:
+                del assets[old]
+        assets[asset.id] = asset
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """The dictionary of this field, to be changed: copied unless it was already."""
+        if name not in self._copied:
+            setattr(self, name, dict(getattr(self, name)))
+            self._copied.add(name)
+        owned: dict[str, Any] = getattr(self, name)
+        return owned
 
     def begun(self, start: int) -> RunRecord:
         """The next version, of a run that began at another time: so did what was told without a time before others."""
@@ -135,10 +171,10 @@ class RunRecord:
         made.last_seen = start if self.last_seen == before else self.last_seen
         for name, value in self.others.items():
             if value.timestamp == before:
-                made.others[name] = replace(value, timestamp=start)
-        for identity, asset in self.assets.items():
+                made.set_other(name, replace(value, timestamp=start))
+        for asset in self.assets.values():
             if asset.created_at == before:
-                made.assets[identity] = replace(asset, created_at=start)
+                made.put_asset(replace(asset, created_at=start))
         return made
 
     def detached(self) -> RunRecord:
@@ -146,7 +182,7 @@ class RunRecord:
         made = self.grown()
         made.parts = [*self.parts[:-1], *(replace(part, starts=part.starts[:]) for part in self.parts[-1:])]
         made.metrics = {name: Series(copy(one.summary), one.lines[:]) for name, one in self.metrics.items()}
-        made.lines = deepcopy(self.lines)
+        made.lines = {kind: numbers[:] for kind, numbers in self.lines.items()}
         made.serial = next(_SERIALS)
         return made
 

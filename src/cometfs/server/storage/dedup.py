@@ -19,12 +19,9 @@ Not here: files (a repeated upload has the id of the first, and takes its place)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Container, Iterable, Iterator
 
-import msgspec
-
-from cometfs.server.storage.log_lines import Message, message_of
+from cometfs.server.storage.log_lines import LogLine, encoded, message_of, parted
 
 REMEMBERED = 20_000
 """Messages of a run that are remembered; what comet_ml has under way at once is far less."""
@@ -47,11 +44,11 @@ class RepeatFilter:
         self._order: deque[int] = deque()
         self._known: set[int] = set()
 
-    def fresh(self, messages: Iterable[Message]) -> tuple[list[Message], list[int]]:
+    def fresh(self, lines: Iterable[LogLine]) -> tuple[list[LogLine], list[int]]:
         """The messages of one request that are no repetition of an earlier one's, and what to remember of them."""
-        told = [(_identity(kind, payload), (kind, payload)) for kind, payload in messages]
-        kept = [(identity, message) for identity, message in told if identity not in self._known]
-        return [message for _, message in kept], [identity for identity, _ in kept if identity is not None]
+        identified = [(_identity(line.kind, line.fields, line.inside, line.beside), line) for line in lines]
+        kept = [(identity, line) for identity, line in identified if identity not in self._known]
+        return [line for _, line in kept], [identity for identity, _ in kept if identity is not None]
 
     def remember(self, identities: Iterable[int]) -> None:
         for identity in identities:
@@ -62,16 +59,19 @@ class RepeatFilter:
             self._known.discard(self._order.popleft())
 
 
-def _identity(kind: str, payload: dict[str, Any]) -> int | None:
-    if kind in TIMED and "local_timestamp" in payload:
-        left_out = {"message_id"}
-    elif kind in NUMBERED and "sent" in payload:
-        left_out = {"message_id", "local_timestamp"}
-    else:
-        return None
-    return hash((kind, msgspec.json.encode({name: payload[name] for name in sorted(payload) if name not in left_out})))
+def _identity(kind: str, fields: Container[str], inside: bytes, beside: bytes) -> int | None:
+    """The fields are always in the order in which `payloads` has them, so equal messages are equal bytes."""
+    is_timed = kind in TIMED and "local_timestamp" in fields
+    is_numbered = kind in NUMBERED and "sent" in fields
+    return hash((kind, inside, beside)) if is_timed or is_numbered else None
 
 
-def logged_at_last(tail: bytes) -> list[Message]:
-    """The messages of the lines in `tail`, which may begin within a line."""
-    return [message for line in tail.splitlines() if (message := message_of(line)) is not None]
+def identities_of(tail: bytes) -> Iterator[int]:
+    """What to remember of the lines at the end of a log, which may begin within a line."""
+    for line in tail.splitlines():
+        kind, message = message_of(line) or ("", {})
+        left_out = {"message_id", "local_timestamp"} if kind in NUMBERED else {"message_id"}
+        inside, beside = parted(kind, {name: value for name, value in message.items() if name not in left_out})
+        identity = _identity(kind, message, encoded(inside), encoded(beside))
+        if identity is not None:
+            yield identity

@@ -38,11 +38,11 @@ from cometfs.server.runs.liveness import CRASHED_AFTER, HEARTBEATS, Liveness
 from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
-from cometfs.server.storage.dedup import TAIL, RepeatFilter, logged_at_last
+from cometfs.server.storage.dedup import TAIL, RepeatFilter, identities_of
 from cometfs.server.storage.deletion import TOLD_TO_STAY, delete, marked_deleted
 from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
 from cometfs.server.storage.lock import Locked
-from cometfs.server.storage.log_lines import Message, decoded_line, line_of, too_deep
+from cometfs.server.storage.log_lines import LogLine, Message
 from cometfs.server.storage.run_dir import Heading, RunDir, error_if_full, make_folder, open_folder
 
 LOG = logging.getLogger("cometfs.server")
@@ -116,15 +116,9 @@ class Journal:
         `alive` for what only the run itself sends; the others may come from somebody who looks at it.
         """
         run = self._run(key)
-        try:
-            fresh, identities = run.repeats.fresh(messages)
-            number = run.experiment.record.line_count
-            lines = [line_of(kind, payload, number + place) for place, (kind, payload) in enumerate(fresh, 1)]
-        except RecursionError:
-            raise too_deep() from None
-        payloads = [decoded_line(line) for line in lines]
-        if lines:
-            self._write(run, lines, payloads)
+        fresh, identities = run.repeats.fresh(LogLine(kind, message) for kind, message in messages)
+        if fresh:
+            self._write(run, fresh)
             run.repeats.remember(identities)
         if alive:
             self._heard(run)
@@ -212,14 +206,14 @@ class Journal:
         self._runs[run.experiment.key] = run
         return run
 
-    def _write(self, run: _Run, lines: list[bytes], payloads: list[list[Payload]]) -> None:
-        at = run.folder.append(b"".join(lines))
+    def _write(self, run: _Run, lines: list[LogLine]) -> None:
+        texts = [line.numbered(number) for number, line in enumerate(lines, run.experiment.record.line_count + 1)]
+        at = run.folder.append(b"".join(texts))
         grown = run.experiment.record.grown()
-        for line, found in zip(lines, payloads, strict=True):
+        for line, text in zip(lines, texts, strict=True):
             run.part.starts.append(at)
-            at += len(line)
-            for payload in found:
-                _feed(run, grown, payload)
+            at += len(text)
+            _apply(run, grown, line.payload)
         registered = len(grown.registrations) != len(run.experiment.record.registrations)
         run.experiment.record = grown
         _set_state(run)
@@ -268,11 +262,11 @@ def _taken_up(directory: Path, experiment: ServedExperiment) -> _Run:
         record.parts.append(part)
     experiment.record = record
     repeats = RepeatFilter()
-    repeats.remember(repeats.fresh(logged_at_last(_tail(folder.path / MESSAGES)))[1])
+    repeats.remember(identities_of(_tail(folder.path / MESSAGES)))
     return _Run(experiment, folder, part, repeats)
 
 
-def _feed(run: _Run, record: RunRecord, payload: Payload) -> None:
+def _apply(run: _Run, record: RunRecord, payload: Payload) -> None:
     try:
         apply(record, run.part, record.line_count, payload)
     except Missing as exc:

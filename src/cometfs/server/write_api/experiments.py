@@ -160,7 +160,7 @@ def _tagged(request: WriteRequest, key: str, change: Callable[[dict[str, None]],
 
     experiment, heading = request.journal.amend(key, changed)
     grown = experiment.record.grown()
-    grown.tags = set(heading["tags"])
+    grown.tags = frozenset(heading["tags"])
     experiment.record = grown
     return DONE
 
