@@ -75,7 +75,7 @@ def _temporary_directory() -> Iterator[Path]:
 
 
 async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
-    """Mounts and serves until unmounted or told to end by SIGTERM, SIGINT or SIGHUP; `ready` is called when it answers.
+    """Mounts and serves until unmounted or ended by SIGTERM, SIGINT or SIGHUP; `ready` is called when it answers.
 
     Raises SetupError if it cannot start.
     """
@@ -152,7 +152,7 @@ async def demo(
 
 
 def _copied(archives: Path, place: Path) -> Path:
-    """A copy that can be logged into, whoever may write where the archives are installed."""
+    """A copy that can be logged into, also where the installed archives are read-only."""
     shutil.copytree(archives, place, copy_function=shutil.copyfile)
     place.chmod(0o700)
     return place
@@ -175,7 +175,7 @@ def _writing_to(folder: Path) -> Iterator[None]:
 
 
 async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
-    """The embedded Comet until it is told to end; `ready` gets its address. Raises SetupError if it cannot start."""
+    """The embedded Comet until a signal ends it; `ready` gets its address. Raises SetupError if it cannot start."""
     from cometfs.server.http import listener
     from cometfs.server.http.lifespan import opened
 
@@ -221,7 +221,7 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
 
 
 async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
-    """Asks what the root will be asked first, so that a wrong key or address is told now and not by `ls`."""
+    """Asks what the root will be asked first, so that a wrong key or address fails now and not at the first `ls`."""
     try:
         with trio.fail_after(START):
             shown = (await vfs.listings.children(vfs.root))[0].nodes

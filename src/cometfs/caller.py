@@ -1,6 +1,6 @@
 """For whom something is asked: a value that follows a request from the kernel down to the call that it costs.
 
-Not here: what is made of it (budget.py counts, the tree decides what may wait).
+Not here: what is made of it (quota/limiter.py counts, the tree decides what may wait).
 """
 
 from __future__ import annotations

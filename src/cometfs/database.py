@@ -1,7 +1,7 @@
 """The one SQLite file that all mounts of an account share: how it is opened, and nothing of what is in it.
 
 `PRAGMA user_version` belongs to the index (tables.py). Not here: tables. Whoever keeps something makes its own
-(index.py, budget.py).
+(index.py, quota/limiter.py).
 """
 
 from __future__ import annotations

@@ -115,7 +115,8 @@ def account_directory(caches: Path, url: str, api_key: str) -> Path:
 
 @contextmanager
 def account_in_use(caches: Path, url: str, api_key: str) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """The folder of an account and what to call when it is worth keeping (cache/occupancy.py). Raises SetupError."""
+    """The folder of an account and what to call when it is worth keeping (cache/persistent/occupancy.py). Raises
+    SetupError."""
     path = account_directory(caches, url, api_key)
     with ExitStack() as stack:
         try:

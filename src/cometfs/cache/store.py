@@ -1,6 +1,6 @@
 """Answers under keys: from memory while their lease holds, else from disk, else loaded once for all who ask.
 
-Not here: what the keys mean and how an answer is asked for (tree/), and how the disk keeps them (writebehind.py).
+Not here: what the keys mean and how an answer is asked for (vfs/), and how the disk keeps them (writebehind.py).
 """
 
 from __future__ import annotations

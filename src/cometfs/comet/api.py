@@ -41,14 +41,14 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         async with API() as api:
             print(await api.workspaces())
 
-    It runs under trio. Calls may run concurrently, in a nursery.
+    It runs under trio; calls may run concurrently. Arguments:
 
     - `api_key`, `url`: by default from where Comet's own clients take them: COMET_API_KEY and COMET_URL_OVERRIDE in the
       environment, ``./.env``, ``.comet.config``
     - `deadline`: seconds that a call may take, its retries included; a download must have begun by then
     - `transport`: replaces the network, for tests
-    - `gate`: is asked before each call and may hold it back or refuse it
-    - `alone`: makes a context in which no other process changes the store
+    - `gate`: is asked before each call and may delay or refuse it
+    - `alone`: a context that keeps other processes from changing the store meanwhile
 
     Raises SetupError if there is no API key, or one that cannot be a key.
 
@@ -62,8 +62,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     - KeyRejected, NotAllowed: Comet rejects the API key; Comet refuses this to the key
     - Throttled: too many calls; `retry_after` says how many seconds to wait
     - Unreachable, DeadlineExceeded: no answer after several tries; none before the deadline
-    - Unsupported: this server does not offer it, or is not a Comet
-    - Unintelligible: an answer that its endpoint does not promise
+    - Unsupported, Unintelligible: this server does not offer it, or is not a Comet; it answered something else
 
     In the examples of the methods `api` is open at ``cometfs serve --bind 127.0.0.1:8080``, which shows a sample; `key`
     is the key of its experiment `mlp-baseline`, `project_id` the id of its project `digits`. ``Endpoint`` says what is

@@ -45,7 +45,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Gate(Protocol):
-    """Who lets calls out: one that has its own idea of how many there may be."""
+    """Asked before each call to Comet: it waits or refuses, as its own budget says."""
 
     async def admit(self, endpoint: str) -> None:
         """Returns when a call may be made. Raises Throttled where that is not soon."""
@@ -65,10 +65,13 @@ class Open:
 
 
 class AssetStream:
-    """A body on its way: `async for` gives its bytes. It ends where the body ends; anything else is an error."""
+    """A body that arrives, from `API.stream_asset`: `async for` gives its bytes, and ends where the body ends.
+
+    One that ends early raises Unreachable, one that stalls DeadlineExceeded, and so does every later read.
+    """
 
     size: int | None
-    """Bytes of the whole, where the server tells."""
+    """Bytes of the whole; None if the server does not say."""
     close_delimited: bool
     """Whether only the end of the connection marks that of the body, so that a cut one looks like a whole one."""
     is_html: bool
@@ -191,7 +194,7 @@ class Calls:
             try:
                 return await attempt()
             except Withheld:
-                raise  # nobody waits: whoever does asks himself
+                raise  # nothing waits for a prefetch: a reader that comes asks again
             except (Transient, Throttled) as exc:
                 pause = self._pause(exc, number)
                 if pause is None or trio.current_time() + pause >= due:

@@ -1,7 +1,7 @@
 """The key-value store of an account: one JSON object, which Comet gives and takes only as a whole.
 
 Every change is a read, a write and a read. What is not understood is never written over. Changes that wait for one
-another are made together. Not here: keeping other processes out meanwhile (whoever makes the API hands that in).
+another are made together. Not here: keeping other processes out meanwhile (`alone`, which `API` is given).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Store:
     async def change(self, make: Callable[[Held], T]) -> T:
         """Returns what `make`, which changes what is held in place, has returned, when the server has that change.
 
-        Raises Conflict where somebody else keeps undoing it.
+        Raises Conflict where others keep undoing it.
         """
         change = _Change(make)
         self._waiting.append(change)

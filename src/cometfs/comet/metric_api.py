@@ -79,7 +79,7 @@ class MetricAPI:
     ) -> Any:
         """Logged values: the points of all metrics, one metric as a series, or several as series.
 
-        `metric_name` is nothing, a name or a list of names:
+        `metric_name` is None, a name or a list of names:
 
         - ``(key)``: `Point` rows of all metrics, in no particular order
         - ``(key, "loss")``: pairs ``(place, value)``, sorted by step, then time, then order of logging

@@ -1,6 +1,6 @@
 """The life of a mount: what stands in its way, mounting, answering, unmounting.
 
-Not here: what the mount shows (tree/) and how requests are answered (operations.py).
+Not here: what the mount shows (vfs/) and how requests are answered (operations.py).
 """
 
 from __future__ import annotations

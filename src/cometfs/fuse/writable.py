@@ -1,8 +1,7 @@
 """The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
 
-What the kernel writes it knows itself. Not here: what may be written (tree/writing.py), and when a draft is stored
-(tree/writeback.py).
-"""
+What the kernel writes it knows itself. Not here: what may be written (vfs/writeback/policy.py), and when a draft is
+stored (vfs/writeback/dirty_file.py)."""
 
 # ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
 

@@ -1,6 +1,6 @@
 """Numbers for nodes: what the kernel calls an inode, for as long as the kernel remembers it.
 
-Not here: what a node is (tree/) and what is open (handles.py).
+Not here: what a node is (vfs/) and what is open (handles.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Asking again now, for the kernel: what it remembers of a place and below it ends with what the tree knew.
 
-Not here: what the tree knows there (tree/refresh.py), and how the kernel is told (notices.py).
+Not here: what the tree knows there (vfs/engine/invalidation.py), and how the kernel is told (fuse/notify.py).
 """
 
 from __future__ import annotations

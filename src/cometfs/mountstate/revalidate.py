@@ -3,7 +3,7 @@
 The kernel asks by number about what somebody holds (a working directory, a file that is known by a relative path), and
 walks no path to it. What Comet has renamed, moved, archived or deleted meanwhile is `Gone`; what has only changed (it
 ended, it runs again) goes on under its number with what is known of it now. Most requests are answered by one look at a
-clock. Not here: numbers (inodes.py), and what listings are made of (tree/listings.py).
+clock. Not here: numbers (inodes.py), and what listings are made of (vfs/engine/listings.py).
 """
 
 from __future__ import annotations

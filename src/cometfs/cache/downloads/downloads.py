@@ -2,7 +2,7 @@
 
 A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a blobs, else
 as long as the process lives, within a budget of bytes. What is arriving has no name, so a crash leaves nothing behind.
-Not here: what a body is and where it comes from (tree/), answers (store.py), the files that stay (blobs.py).
+Not here: what a body is and where it comes from (vfs/), answers (store.py), the files that stay (blobs.py).
 """
 
 from __future__ import annotations

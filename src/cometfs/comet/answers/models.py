@@ -341,7 +341,7 @@ def charts(body: bytes) -> dict[str, Chart]:
 
 
 def patch(body: bytes) -> bytes | None:
-    """A zip, or a text as very old servers have it. That there is none is told by ``{"msg": ...}`` with code 200."""
+    """A zip, or a text from very old servers. ``{"msg": ...}`` with code 200 means that there is none."""
     if not body.startswith(b"{"):
         return body or None
     row = msgspec.json.decode(body, type=Row)

@@ -1,6 +1,6 @@
 """The words in which the tree is declared: questions (Source, Stream) and what is seen of them (File, Dir, Link, Each).
 
-Not here: the tree itself (layout.py) and the engine that walks it (vfs.py).
+Not here: the tree itself (vfs/layout/) and the engine that walks it (vfs.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cometfs.lease import RUNNING, Lease
 from cometfs.vfs.schema.names import Path
 
 Row = Mapping[str, Any]
-"""One object of a Comet answer, in the normal form of comet/models.py."""
+"""One object of a Comet answer, in the normal form of comet/answers/models.py."""
 
 
 @dataclass(slots=True)

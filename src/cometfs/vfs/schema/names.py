@@ -1,7 +1,7 @@
 """How what people call things becomes names that a directory can hold: escaping, shortening, telling equals apart.
 
 Pure functions of whole lists, because a name depends on its siblings: of two runs called "baseline" each one bears its
-key. Not here: what the directories are (layout.py) and how they are walked (listings.py).
+key. Not here: what the directories are (vfs/layout/) and how they are walked (listings.py).
 
 A *path* is a tuple of parts, each at most 255 bytes of UTF-8, none of them empty, "." or "..".
 """

@@ -1,7 +1,7 @@
 """The questions that the tree asks, what each must know, and how long its answer holds.
 
 A question is named after the endpoint that it costs. One that is made of other questions' answers costs nothing of its
-own, unless it says so. Not here: what is shown of the answers (layout.py).
+own, unless it says so. Not here: what is shown of the answers (vfs/layout/).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The questions about a whole project, made of as few calls as Comet offers, and what each costs.
 
-Not here: questions about one experiment (experiment.py) and what is shown of the answers (layout.py).
+Not here: questions about one experiment (experiment.py) and what is shown of the answers (vfs/layout/).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The questions about what a workspace keeps beside its projects: artifacts and registered models, with their versions.
 
-Not here: what is shown of the answers (layout.py).
+Not here: what is shown of the answers (vfs/layout/).
 """
 
 from __future__ import annotations
