@@ -1,10 +1,10 @@
 """Which siblings to fetch ahead of a reader: a policy, without I/O and without a clock.
 
-A reader who goes through `*/params.json` asks the same question of one experiment after the other. Three neighbours in
-one direction, a few places apart at most, make a walk; the next ones are worth fetching then, few at first. The window
-doubles only when the walker had to wait, and is asked for again when half of it is used, so that a reader slower than
-the server never waits. A walk that stops leaves what was fetched for it unused: the next one of that family begins
-with half the window that the last one had, and after `PATIENCE` such walks none is followed for a while.
+A program that reads `*/params.json` asks the same question of one experiment after the other. Three neighbours in one
+direction, a few places apart at most, make a walk; the next ones are worth fetching then, few at first. The window
+doubles only when a read had to wait, and the next one is asked for when half of it is used, so that a reader slower
+than the server never waits. A walk that stops leaves what was fetched for it unused: the next walk of that family
+begins with half the window of the last one, and after `PATIENCE` such walks none is followed for a while.
 
 A shuffled order is no walk. It is followed when so many siblings were asked, every one for the first time, that most of
 them will be: `SWEEP` at least, and a tenth of all. Not here: fetching (prefetch.py).
@@ -41,57 +41,67 @@ PATIENCE = 4
 
 
 class _Stream:
-    """One reader's way through the siblings. What lies from `last` to `front` has been warmed for him."""
+    """One reader's way through the siblings.
 
-    __slots__ = ("first", "front", "last", "late", "step", "window", "young")
+    Once it is a walk, what lies beyond `last` up to and with `front` was asked for ahead and is not read yet; `front`
+    never lies behind `last`, seen in the direction of `step`.
+    """
+
+    __slots__ = ("candidates", "first", "front", "last", "stalled", "step", "window")
 
     def __init__(self, place: int) -> None:
         self.first = self.last = place
         self.step = 0
         """1 or -1; 0 until it is a walk."""
-        self.young = {place}
-        """The places seen until it is a walk."""
+        self.candidates = {place}
+        """The places read so far, which may turn out to be the beginning of a walk; empty once it is one."""
         self.front = place
         self.window = 0
-        self.late = False
-        """Whether he had to wait since the last window was asked for."""
+        self.stalled = False
+        """Whether a read had to wait since the last window was asked for."""
 
     def takes(self, place: int) -> bool:
         """Whether `place` may be this reader's next step."""
         way = place - self.last
         if self.step:
             ahead = way * self.step
+            # Also beyond the window: a reader that skips what it has no use for is the same reader still.
             return -REACH <= ahead <= max(REACH, (self.front - self.last) * self.step + REACH)
         return abs(way) <= REACH
 
     def unused(self) -> int:
-        """Places that were warmed and not reached."""
+        """Places that were asked for ahead and not reached."""
         return (self.front - self.last) * self.step if self.window else 0
 
 
 class _Family:
-    __slots__ = ("asked", "rest", "seen", "shy", "streams", "wasted")
+    """All readers of one question about the siblings of a project. Each of `streams` takes other places than those
+    before it: a place belongs to the first that takes it."""
+
+    __slots__ = ("asked", "backoff", "rest", "seen", "streams", "wasted")
 
     def __init__(self) -> None:
         self.asked = 0.0
         self.streams: list[_Stream] = []
         """In the order of their last steps, the latest first."""
         self.seen: set[int] = set()
+        """What was asked for and waited for in no order; empty once it is a sweep."""
         self.rest: list[int] | None = None
-        """Of a sweep, what was not asked yet."""
-        self.shy = 0
+        """Of a sweep, what was not asked yet; None until it is one."""
+        self.backoff = 0
         """How often the first window is halved."""
         self.wasted = 0
+        """Walks in a row that stopped with most of their window unused."""
 
     def moved(self, stream: _Stream, place: int) -> bool:
-        """Moves a reader on; False for a step back within his reach, which changes nothing."""
+        """Moves a reader on; False for a step back within its reach, which changes nothing."""
         self.streams.remove(stream)
         self.streams.insert(0, stream)
         return _advance(stream, place)
 
 
 class Readahead:
-    """Remembers who asked for what; bounded."""
+    """Remembers which siblings were asked for, and in which order; bounded."""
 
     def __init__(self) -> None:
         self._families: OrderedDict[Hashable, _Family] = OrderedDict()
@@ -99,7 +109,7 @@ class Readahead:
     def asked(
         self, family: Hashable, place: int, count: int, *, waited: bool, most: int, now: float, first: int = FIRST
     ) -> Sequence[int]:
-        """The places to warm now, nearest first, maybe none; never one twice in a walk.
+        """The places to ask for now, nearest first, maybe none; never one twice in a walk.
 
         `family`: which siblings' which question; `place`: of the sibling asked for among `count`; `waited`: its answer
         was not at hand; `most`: the widest window that makes sense; `now` in seconds;
@@ -111,9 +121,10 @@ class Readahead:
             stream = self._begin(known, place)
         elif not known.moved(stream, place):
             return ()
-        stream.late |= waited
+        stream.stalled |= waited
         if stream.step and known.wasted < PATIENCE:
-            return _next(known, stream, count, most, stream.window * (2 if stream.late else 1) or first >> known.shy)
+            width = stream.window * (2 if stream.stalled else 1) or first >> known.backoff
+            return _next(known, stream, count, most, width)
         return _sweep(known, place, count, most) if waited else ()
 
     def _family(self, name: Hashable, now: float) -> _Family:
@@ -130,24 +141,26 @@ class Readahead:
         stream = _Stream(place)
         known.streams.insert(0, stream)
         if len(known.streams) > STREAMS:
+            # A walk is judged when it makes room, not when it pauses: until then it may go on.
             gone = known.streams.pop()
             if gone.unused() * 2 > gone.window:
                 known.wasted += 1
-                known.shy += 1
+                known.backoff += 1
             elif gone.window:
                 known.wasted = 0
         return stream
 
 
 def _advance(stream: _Stream, place: int) -> bool:
-    """Moves a reader on; False for a step back within his reach, which changes nothing."""
+    """Moves a reader on; False for a step back within its reach, which changes nothing."""
     if not stream.step:
-        stream.young.add(place)
+        stream.candidates.add(place)
         stream.last = place
-        if len(stream.young) == NEIGHBOURS and place != stream.first:
+        # A set: the same place read twice is one neighbour. The first and the last one tell the direction.
+        if len(stream.candidates) == NEIGHBOURS and place != stream.first:
             stream.step = 1 if place > stream.first else -1
-            stream.front = stream.last = max(stream.young) if stream.step > 0 else min(stream.young)
-            stream.young.clear()
+            stream.front = stream.last = max(stream.candidates) if stream.step > 0 else min(stream.candidates)
+            stream.candidates.clear()
         return True
     if (place - stream.last) * stream.step <= 0:
         return False
@@ -162,8 +175,9 @@ def _next(known: _Family, stream: _Stream, count: int, most: int, width: int) ->
     if stream.window and left * 2 > stream.window:
         return ()
     if stream.window:
-        known.wasted = known.shy = 0
-    stream.window, stream.late = max(1, min(most, width)), False
+        # Half of what was fetched lies behind the reader: the family's walks do go on.
+        known.wasted = known.backoff = 0
+    stream.window, stream.stalled = max(1, min(most, width)), False
     first = stream.front + stream.step
     last = stream.front + stream.step * stream.window
     found = range(first, min(last + 1, count)) if stream.step > 0 else range(first, max(last - 1, -1), -1)
@@ -174,7 +188,7 @@ def _next(known: _Family, stream: _Stream, count: int, most: int, width: int) ->
 
 def _sweep(known: _Family, place: int, count: int, most: int) -> Sequence[int]:
     """What was not asked yet, when siblings in no order are asked one after the other: as many as make sense at once,
-    and the next ones when somebody has to wait again."""
+    and the next ones when a reader has to wait again."""
     if known.rest is None:
         known.seen.add(place)
         if len(known.seen) < max(SWEEP, count // 10):
