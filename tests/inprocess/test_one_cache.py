@@ -18,8 +18,8 @@ from cometfs.comet.http.transport import Transport
 from cometfs.composition import Cache, open_vfs
 from cometfs.lease import LISTING, Lease
 from cometfs.vfs import keys
+from cometfs.vfs.engine.scope import questions_of
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.keys import questions_of
 from cometfs.vfs.layout import tree
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, Link, Source, Stream
@@ -102,9 +102,8 @@ def test_no_two_questions_share_a_name() -> None:
 
 
 def test_no_question_is_called_like_another_kind_of_key() -> None:
-    """What is made of answers is kept beside them, under keys that begin with the kind."""
-    kinds = {"listed", "made", "sizes", *keys._PLACES, *keys._ABOUT}
-    assert kinds.isdisjoint(question.name for question in _questions())
+    """What is made of answers is kept beside them on disk, under keys that begin with the kind."""
+    assert keys.WORDS.isdisjoint(question.name for question in _questions())
 
 
 def _questions() -> set[Source | Stream]:

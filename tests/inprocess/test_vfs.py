@@ -18,6 +18,7 @@ from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.vfs import nodes
 from cometfs.vfs.engine import listings
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Dir, File, Stream
 from tests.inprocess.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
@@ -252,7 +253,7 @@ async def test_what_a_run_has_nothing_of_is_looked_for_again_when_that_answer_ha
     directory = await at(vfs, BASELINE)
     assert await read(vfs, f"{BASELINE}/output.txt") == b""
     vfs._store.drop(vfs.listings._key(directory))  # as if nobody had listed it before
-    vfs._store.drop(("omitted", directory.entry, directory.at.key))
+    vfs._store.drop(Key.empty_entries(directory.entry, directory.at.key))
     await trio.sleep(RUNNING - 1)
     assert "output.txt" not in await names(vfs, BASELINE)
     wire.edits["experiment/output"] = lambda answer: answer.update(output="a line\n")

@@ -38,15 +38,20 @@ class Flights:
     def __init__(self, loads: trio.Nursery) -> None:
         """`loads`: where loads live and with what they die."""
         self._loads = loads
-        self._under_way: dict[Hashable, _Flight] = {}
+        self._under_way: dict[tuple[Hashable, bool], _Flight] = {}
         self._loading: list[list[Which]] = []
 
-    async def join(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
-        """What `load` returns, or raises what it raises, for all who join before it ends; one at a time per key."""
-        flight = self._under_way.get(key)
+    async def join(self, key: Hashable, load: Callable[[], Awaitable[Any]], *, renewal: bool = False) -> Any:
+        """What `load` returns, or raises what it raises, for all who join before it ends; one at a time per key.
+
+        `renewal`: a value is held meanwhile. A reader that finds none any more does not join it, but loads: calls that
+        nobody waits for are put off when few are left.
+        """
+        place = (key, renewal)
+        flight = self._under_way.get(place)
         if flight is None:
-            flight = self._under_way[key] = _Flight()
-            self._loads.start_soon(self._fly, key, flight, load)
+            flight = self._under_way[place] = _Flight()
+            self._loads.start_soon(self._fly, place, flight, load)
         await flight.landed.wait()
         if flight.error is not None:
             raise flight.error.with_traceback(None)
@@ -68,14 +73,14 @@ class Flights:
         """Those keys were dropped: whoever wants one from now on begins anew."""
         for dropped in self._loading:
             dropped.append(which)
-        for key in [key for key in self._under_way if which(key)]:
-            del self._under_way[key]
+        for place in [place for place in self._under_way if which(place[0])]:
+            del self._under_way[place]
 
     def is_late(self, key: Hashable) -> bool:
         """Whether this task is part of a load that began before `key` was dropped."""
         return any(which(key) for which in _LOADING.get() or ())
 
-    async def _fly(self, key: Hashable, flight: _Flight, load: Callable[[], Awaitable[Any]]) -> None:
+    async def _fly(self, place: tuple[Hashable, bool], flight: _Flight, load: Callable[[], Awaitable[Any]]) -> None:
         try:
             with self.loading():
                 flight.value = await load()
@@ -83,6 +88,6 @@ class Flights:
         except Exception as error:  # anything: a bug belongs to those who asked, not to the nursery of all loads
             flight.error = error
         finally:
-            if self._under_way.get(key) is flight:
-                del self._under_way[key]
+            if self._under_way.get(place) is flight:
+                del self._under_way[place]
             flight.landed.set()

@@ -227,7 +227,7 @@ class Store:
                 self._shelf.keep(key, written, self._wall(), self._wall() + lease)
             return self._hold(key, before.value, lease, 0.0, before.weight)
 
-        await self._flights.join(("renewal", key), renewed)
+        await self._flights.join(key, renewed, renewal=True)
 
     async def _load(self, key: Hashable, how: Load) -> CacheEntry:
         try:

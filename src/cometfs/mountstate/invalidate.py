@@ -14,8 +14,8 @@ from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes
 from cometfs.mountstate.kernel import Entry, Invalidator
+from cometfs.vfs.engine.scope import Scope
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.keys import Scope
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File
 

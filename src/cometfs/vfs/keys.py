@@ -1,135 +1,115 @@
-"""Which keys of the cache are meant when something is asked again: those of some questions, at some places.
+"""The keys under which answers, and what is made of them, are kept in memory and on disk. All are made here.
 
-So what is in memory, on disk and under way can all be held against it. Not here: what a node's scope is
-(invalidation.py)."""
+A key belongs to a question or to a declared entry, and to a place, never to a path: what is renamed keeps its answers.
+Not here: which keys a refresh means (engine/scope.py), and how a key is written (cache/persistent/rows.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
-from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source, Stream, for_eaches_of
+from collections.abc import Hashable
+from typing import Any, Literal, NamedTuple
 
 Place = tuple[Hashable, ...]
-"""The key of an `Context`, or its beginning: the first of it tells whose place it is (an experiment's, a project's
-...)."""
+"""The key of a `Context`: its owner (a workspace's name, a project's id, an experiment's key), then what tells the
+place from others of that owner (a metric's name, an asset's id ...). Empty at the root."""
 
-Question = Source | Stream
+Kind = Literal["answer", "listing", "empty entries", "rendered", "made", "sizes", "size differs", "walk"]
 
-_PLACES = {"listing": 3, "file": 3, "omitted": 2}
-"""Where the place stands in the keys of what is made of answers."""
+PLACELESS = frozenset({"made", "walk"})
+"""Kinds that no refresh means: of what was made on disk the key names the very answer, so it is never out of date; and
+how a program goes through a directory is no answer."""
 
-_ABOUT = ("render", "renewal")
-"""How the keys begin of what is done about another key, which follows."""
+WORDS = frozenset({"made", "sizes"})
+"""How keys begin on disk that are not a question's; no question may be called so."""
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Which keys are meant: a predicate over all that the tree keeps anything under."""
+class Key(NamedTuple):
+    """Where one thing is kept. Hashed and compared as a tuple, in C: a look at a directory makes one for every entry.
 
-    whole: frozenset[Place] = frozenset()
-    """Beginnings of places of which everything is meant; the empty one is that of all."""
-    names: frozenset[str] = frozenset()
-    """Of questions that are meant ..."""
-    owners: frozenset[Place] = frozenset()
-    """... at places that begin so ..."""
-    place: Place | None = None
-    """... and lie above or below this one; None: all of them."""
-    rebuilt: Place | None = None
-    """How the places begin of which listings are to be made anew: a row that they were bound to is in doubt."""
-    spared: frozenset[Hashable] = frozenset()
+    Its place is the very tuple of the `Context`, not a copy: a key costs 72 bytes beside it.
+    """
 
-    @cached_property
-    def firsts(self) -> frozenset[Hashable] | None:
-        """The beginnings of all those places, one of which stands in each key that is meant; None where any may."""
-        places = self.whole | self.owners | ({self.rebuilt} if self.rebuilt else set())
-        return None if () in places else frozenset(place[0] for place in places)
+    kind: Kind
+    of: Any
+    """The name of the question; of what is shown, the declared entry or the word that names it on disk."""
+    version: Hashable
+    """What tells states of one thing apart: of an ended experiment its row's version, of a body its listed size."""
+    place: Place
 
-    def __call__(self, key: Hashable) -> bool:
-        if not isinstance(key, tuple) or not key:
-            return False
-        kind = key[0]
-        if kind in _ABOUT:
-            return self(key[1])
-        place = _place_of(key)
-        if place is None or (self.firsts is not None and (not place or place[0] not in self.firsts)):
-            return False
-        if kind == "listing":
-            asked = any(each.source and self.asks(each.source, place) for each in for_eaches_of(key[1]))
-            return asked or self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
-        if kind == "omitted":
-            return self.has(place) or place[:1] in self.owners
-        if kind == "file":
-            return key[1].source is not None and self.means(key[1].source, place)
+    @staticmethod
+    def answer(name: str, version: str | int | None, place: Place) -> Key:
+        """What a question answers: a value or, of a `Stream`, a body."""
+        # Not `Key(...)`: its constructor is Python, and takes twice as long as this.
+        return tuple.__new__(Key, ("answer", name, version, place))
+
+    @staticmethod
+    def listing(entry: Hashable, version: str, place: Place, revision: int | None) -> Key:
+        """The listing of a directory; `revision`: of what is written there, None where nothing can be."""
+        return tuple.__new__(Key, ("listing", entry, version if revision is None else (version, revision), place))
+
+    @staticmethod
+    def empty_entries(entry: Hashable, place: Place) -> Key:
+        """What a directory's listings leave out."""
+        return Key("empty entries", entry, "", place)
+
+    @staticmethod
+    def rendered(entry: Hashable, version: str, place: Place) -> Key:
+        """The bytes of a file, in memory."""
+        return tuple.__new__(Key, ("rendered", entry, version, place))
+
+    @staticmethod
+    def made(word: str, place: Place, digest: str) -> Key:
+        """The bytes of a file that is slow to make, on disk; `digest`: of the answer that it is made of."""
+        return tuple.__new__(Key, ("made", word, digest, place))
+
+    @staticmethod
+    def sizes(place: Place) -> Key:
+        """What is remembered of all files of one owner."""
+        return tuple.__new__(Key, ("sizes", "", "", place[:1]))
+
+    @staticmethod
+    def size_differs(size: int | None, place: Place) -> Key:
+        """That a body came with another size than the listed one."""
+        return Key("size differs", "", size, place)
+
+    @staticmethod
+    def walk(entry: Hashable, within: tuple[str, ...], place: Place) -> Key:
+        """How far a program has come that goes through a directory."""
+        return Key("walk", entry, within, place)
+
+    @property
+    def words(self) -> Place | None:
+        """The key as it stands on disk, of texts and numbers; None for what is kept in memory only.
+
+        These are bytes of the cache's files: other words for a key mean another `FORMAT` (cache/persistent/schema.py).
+        """
+        if self.kind == "answer":
+            return (self.of, self.version, *self.place)
+        if self.kind == "sizes":
+            return ("sizes", *self.place)
+        if self.kind == "made":
+            return ("made", self.of, *self.place, self.version)
+        return None
+
+    @staticmethod
+    def parsed(words: object) -> Key | None:
+        """The inverse of `words`; None for what none of these keys is written as, such as a damaged row's."""
+        if not isinstance(words, tuple) or not words:
+            return None
+        try:
+            hash(words)  # a damaged row may hold a list
+        except TypeError:
+            return None
+        kind = words[0]
         if kind == "sizes":
-            return self.has(place) and key not in self.spared
-        return self.has(place) or self._asks(kind, place)
-
-    def means(self, question: Question, place: Place) -> bool:
-        """Whether what a question answers at a place is meant."""
-        return self.has(place) or self.asks(question, place)
-
-    def reaches(self, node: Node) -> bool:
-        """Whether the bytes of a file are asked for, or made, anew."""
-        entry, place = node.entry, node.at.key
-        if isinstance(entry, File) and entry.source is None:
-            return self.has(place) or (self.rebuilt is not None and place[:1] == self.rebuilt)
-        return isinstance(entry, File) and entry.source is not None and self.means(entry.source, place)
-
-    def shows(self, node: Node) -> bool:
-        """Whether what is meant is seen in a file, or in a directory that is declared with those questions."""
-        if not isinstance(node.entry, Dir):
-            return self.reaches(node)
-        place = node.at.key
-        return place[:1] == self.rebuilt or any(self.means(question, place) for question in questions_of(node.entry))
-
-    def has(self, place: Place) -> bool:
-        """Whether everything at the place is meant."""
-        return () in self.whole or any(place[:length] in self.whole for length in range(1, len(place) + 1))
-
-    def asks(self, question: Question, place: Place) -> bool:
-        """Whether the question is one of those that are meant at the place."""
-        return self._asks(question.name, place)
-
-    def _asks(self, name: str, place: Place) -> bool:
-        if name not in self.names or place[:1] not in self.owners:
-            return False
-        if self.place is None or len(place) <= 1:
-            return True
-        depth = min(len(place), len(self.place))
-        return place[:depth] == self.place[:depth]
+            return Key.sizes(words[1:])
+        if kind == "made":
+            return Key.made(words[1], words[2:-1], words[-1]) if len(words) > 2 else None
+        return Key.answer(kind, words[1], words[2:]) if len(words) > 1 else None
 
 
 def owner_of(key: Hashable) -> Hashable:
-    """Whose what is kept under a key is: the beginning of its place. None where no scope means it by that."""
-    if not isinstance(key, tuple) or not key:
+    """The owner of what is kept under a key: the beginning of its place. None where no refresh finds it by that."""
+    if not isinstance(key, Key) or not key.place or key.kind in PLACELESS:
         return None
-    if key[0] in _ABOUT:
-        return owner_of(key[1])
-    place = _place_of(key)
-    return place[0] if place else None
-
-
-def _place_of(key: tuple[Any, ...]) -> Place | None:
-    """The place at which something is kept; None where that is nothing to ask again."""
-    kind = key[0]
-    if kind in ("listed", "made"):
-        # Who is going through what, and pictures, which stand under the answer that they are made of.
-        return None
-    place: Place = key[_PLACES[kind]] if kind in _PLACES else key[1:] if kind == "sizes" else key[2:]
-    return place
-
-
-def questions_of(entry: Dir) -> Iterator[Question]:
-    """All that is asked for a directory and what stands in it."""
-    for child in entry.entries:
-        if isinstance(child, ForEach) and child.source is not None:
-            yield child.source
-        for one in child.shown if isinstance(child, ForEach) else (child,):
-            if isinstance(one, Dir):
-                yield from questions_of(one)
-            elif isinstance(one, File) and one.source is not None:
-                yield one.source
+    return key.place[0]

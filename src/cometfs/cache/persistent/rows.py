@@ -117,15 +117,21 @@ _PLACE = re.compile("[0-9a-f]{2}/[0-9a-f]{30}")
 
 
 def key_of(key: Hashable) -> str | None:
-    """The key as text; None for one that is not made of texts and numbers, which is not kept."""
+    """The key as text; None for one that is not made of texts and numbers, which is not kept.
+
+    A key of a type of its own tells its `words`, or None where it is for memory alone.
+    """
+    words = getattr(key, "words", key)
+    if words is None:
+        return None
     try:
-        return msgspec.json.encode(key).decode()
+        return msgspec.json.encode(words).decode()
     except (TypeError, UnicodeEncodeError):
         return None
 
 
 def of_name(name: str) -> Hashable:
-    """The inverse of `key_of`; None for what is no key."""
+    """The words that `key_of` wrote; None for what is no key."""
     try:
         key = msgspec.json.decode(name)
     except msgspec.DecodeError:

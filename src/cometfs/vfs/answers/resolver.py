@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -23,6 +23,7 @@ from cometfs.lease import SEALED, Lease
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, stream_name, validated
+from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
@@ -95,7 +96,7 @@ class AnswerResolver:
                     raise
                 # It was being fetched ahead; now somebody waits for it.
 
-    async def _ask(self, key: Hashable, source: Source, at: Context) -> CacheEntry:
+    async def _ask(self, key: Key, source: Source, at: Context) -> CacheEntry:
         asking = _Question(self, source.lease(at))
 
         async def load() -> Any:
@@ -112,10 +113,10 @@ class AnswerResolver:
             return answer
         return before if before[: len(answer)] == answer else answer
 
-    async def together(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
+    async def together(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         """See `Asker.answers`."""
         await self.prefetcher.together(source, places)
-        found: dict[tuple[Hashable, ...], Any] = {}
+        found: dict[Place, Any] = {}
 
         async def one(at: Context) -> None:
             try:
@@ -174,7 +175,7 @@ class AnswerResolver:
     async def _differs(self, stream: Stream, at: Context, size: int) -> None:
         """A body that is whole has another size than its listing tells: that is said once, and the listing asked
         again."""
-        key = ("differs", stream.size(at), *at.key)
+        key = Key.size_differs(stream.size(at), at.key)
         held = self.store.peek(key)
         if held is not None and held.value == size:
             return
@@ -206,7 +207,7 @@ class _Question:
         self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
         return held.value
 
-    async def answers(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
+    async def answers(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         return await self._answers.together(source, places)
 
     async def status(self) -> Row:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.sizes import REMEMBERED
+from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Source, fixed_of, for_eaches_of
 
@@ -28,7 +29,7 @@ class EmptyEntries:
         What a listing has once shown the next ones show too, empty: a file that goes because somebody read it would
         make `diff -r` complain of the copy that `cp -r` just made.
         """
-        key = ("omitted", entry, at.key)
+        key = Key.empty_entries(entry, at.key)
         before = self._store.peek(key)
         nothing = {child.name: left for child in fixed_of(entry) if (left := self._left_of_nothing(child, at))}
         omitted = frozenset(nothing if before is None else nothing.keys() & before.value)

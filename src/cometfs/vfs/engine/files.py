@@ -6,7 +6,6 @@ Not here: how many bytes they have (sizes.py), and what of the made is kept on d
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from zipfile import BadZipFile
 
 import trio
@@ -17,6 +16,7 @@ from cometfs.lease import Lease, is_settling
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.render_cache import RenderCache
 from cometfs.vfs.engine.sizes import Sizes
+from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import Content, Node, Opened
 from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 from cometfs.vfs.sources.experiment import ended_ago
@@ -76,7 +76,7 @@ class Files:
         key = _key(entry, at)
         held = self._store.peek(key)
         if held is None:
-            held = await self._store.once(("render", key), lambda: self._make(entry, source, at))
+            held = await self._store.once(key, lambda: self._make(entry, source, at))
         rendered: bytes = held.value
         return rendered
 
@@ -115,6 +115,6 @@ def _grows(node: Node) -> bool:
     return isinstance(node.entry, File) and node.entry.grows and may_change(node)
 
 
-def _key(entry: File, at: Context) -> Hashable:
+def _key(entry: File, at: Context) -> Key:
     """Where the bytes of a file are kept that is made of an answer."""
-    return ("file", entry, at.version, at.key)
+    return Key.rendered(entry, at.version, at.key)

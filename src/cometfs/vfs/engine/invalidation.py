@@ -1,19 +1,20 @@
 """What is asked again now: which answers stand at a node and below it, and what they were made of, and what of them.
 
-Nothing is asked here. Not here: which keys that are (keys.py), dropping (cache/), and what the kernel remembers
+Nothing is asked here. Not here: which keys that are (scope.py), dropping (cache/), and what the kernel remembers
 (fuse/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.cache.memory import Recent
 from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.scope import Question, Scope, questions_of
 from cometfs.vfs.engine.sizes import Sizes
-from cometfs.vfs.keys import Place, Question, Scope, questions_of
+from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Row, Source, Stream, for_eaches_of
 from cometfs.vfs.sources.experiment import METADATA
@@ -38,7 +39,7 @@ class AnswerInvalidation:
         for question in _closure(questions_of(tree), _of):
             for part in _of(question):
                 self._made_of.setdefault(part, set()).add(question)
-        self._left: Recent[tuple[Hashable, ForEach], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
+        self._left: Recent[tuple[Key, ForEach], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
         """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
@@ -146,7 +147,7 @@ class AnswerInvalidation:
     def _remember(self, scope: Scope, chain: Sequence[Node]) -> None:
         for node in chain:
             for each in for_eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
-                where = each.source and each.source.key(node.at)
+                where = None if each.source is None else each.source.key(node.at)
                 if where is None or not scope(where):
                     continue
                 last = self._store.last(where)

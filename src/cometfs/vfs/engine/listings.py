@@ -6,7 +6,7 @@ being written over an answer (buffer.py), and how a listing is put together (nod
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import trio
 
@@ -15,6 +15,7 @@ from cometfs.errors import NoSuchEntry, NotADirectory
 from cometfs.lease import ACCOUNT, LISTING, Lease
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.empty_entries import EmptyEntries
+from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Built, Listing, Node, build, insert
 from cometfs.vfs.schema.declaration import Dir, ForEach, Link, fixed_of, for_eaches_of
 from cometfs.vfs.schema.probe_names import is_junk
@@ -91,9 +92,10 @@ class Listings:
         except NoSuchEntry:
             return None
 
-    def _key(self, node: Node) -> Hashable:
+    def _key(self, node: Node) -> Key:
         desk = self._writing.buffer(node)
-        return ("listing", node.entry, node.at.version, node.at.key, desk and desk.revision)
+        revision = None if desk is None else desk.revision
+        return Key.listing(node.entry, node.at.version, node.at.key, revision)
 
     def _within(self, node: Node, held: CacheEntry) -> tuple[Listing, float]:
         listing: Listing = held.value
@@ -113,7 +115,7 @@ class Listings:
         return await trio.to_thread.run_sync(build, node, each, rows, abandon_on_cancel=True)
 
     def _keep(
-        self, key: Hashable, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], grown: Sequence[list[Built]]
+        self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], grown: Sequence[list[Built]]
     ) -> CacheEntry:
         at, fixed = node.at, fixed_of(entry)
         omitted, left = self._omitted.of(entry, at)

@@ -8,12 +8,13 @@ long as that answer does, and only of what has ended. Not here: making them (fil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cometfs.cache.memory import CacheEntry
 from cometfs.cache.store import Store, encoded
 from cometfs.lease import Lease
+from cometfs.vfs.keys import Key
 from cometfs.vfs.schema.declaration import Context, File
 
 
@@ -37,10 +38,10 @@ class RenderCache:
         if key is not None:
             self._store.keep(key, made, Lease(self._store.remaining(answer)), lasting=True)
 
-    def _key(self, entry: File, at: Context, answer: Any) -> Hashable | None:
+    def _key(self, entry: File, at: Context, answer: Any) -> Key | None:
         if not entry.slow or not at.version:
             return None
         written = encoded(answer)
         if written is None:
             return None
-        return ("made", self._words[entry], *at.key, hashlib.blake2b(written, digest_size=16).hexdigest())
+        return Key.made(self._words[entry], at.key, hashlib.blake2b(written, digest_size=16).hexdigest())

@@ -9,12 +9,13 @@ the asking (prefetch.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cometfs.lease import Lease
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.listings import Listings
+from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Node
 from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 
@@ -77,5 +78,5 @@ class SizePrefetch:
         self._store.keep(_key(directory), going, lease, NODE_BYTES)
 
 
-def _key(directory: Node) -> Hashable:
-    return ("listed", directory.identity)
+def _key(directory: Node) -> Key:
+    return Key.walk(directory.entry, directory.within, directory.at.key)

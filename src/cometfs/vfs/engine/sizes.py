@@ -15,15 +15,13 @@ from typing import Any, NamedTuple
 from cometfs.cache.memory import CacheEntry
 from cometfs.lease import LISTING, Lease
 from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.schema.declaration import Context, File, Source, Stream
 
 REMEMBERED = Lease(24 * 3600.0)
 """For how long it is remembered what was shown of a file or a directory."""
 
 _NOTHING: Mapping[str, Any] = {}
-
-_SIZES = "sizes"
-"""How their keys begin."""
 
 
 class Known(NamedTuple):
@@ -109,7 +107,7 @@ class Sizes:
         self,
         at: Context,
         owners: Iterable[Hashable] | None,
-        doubted: Callable[[Source | Stream, tuple[Hashable, ...]], bool],
+        doubted: Callable[[Source | Stream, Place], bool],
     ) -> frozenset[Hashable]:
         """Sizes of the files of those questions at those places, which are of those `owners` (None: of anybody), hold
         no more; when the files changed is remembered on, so that a change that is seen now is one. Of others than `at`
@@ -118,12 +116,12 @@ class Sizes:
         Returns the keys under which that stands now.
         """
         self._all(at)
-        keys: Iterable[tuple[Any, ...]] = ((_SIZES, owner) for owner in owners or ())
+        keys = [Key.sizes((owner,)) for owner in owners or ()]
         if owners is None:
-            keys = (key for key in self._store.all_keys() if isinstance(key, tuple) and key[0] == _SIZES)
-        return frozenset(key for key in list(keys) if self._is_doubted_at(key, doubted))
+            keys = [key for key in self._store.all_keys() if isinstance(key, Key) and key.kind == "sizes"]
+        return frozenset(key for key in keys if self._is_doubted_at(key, doubted))
 
-    def _is_doubted_at(self, key: tuple[Any, ...], doubted: Callable[[Any, tuple[Hashable, ...]], bool]) -> bool:
+    def _is_doubted_at(self, key: Key, doubted: Callable[[Any, Place], bool]) -> bool:
         held = self._store.peek(key)
         if held is None:
             return False
@@ -131,7 +129,7 @@ class Sizes:
         for name, dated in known.items():
             word, *items = name.split("\n")
             entry = self._files.get(word)
-            if entry is not None and entry.source and doubted(entry.source, (*key[1:], *items)):
+            if entry is not None and entry.source and doubted(entry.source, (*key.place, *items)):
                 known[name] = [*dated[:-1], 0.0]
         if known != held.value:
             self._store.keep(key, known, REMEMBERED, lasting=True)
@@ -139,7 +137,7 @@ class Sizes:
 
     def _keep(self, entry: File, at: Context, known: _Dated | _Came) -> None:
         every = {**self._all(at), self._name(entry, at): list(known)}
-        self._store.keep(_key(at), every, REMEMBERED, lasting=_lasts(at))
+        self._store.keep(Key.sizes(at.key), every, REMEMBERED, lasting=_lasts(at))
 
     def _left(self, known: _Dated | _Came) -> float:
         """Seconds for which it holds; 0 where it does not. A clock that was set back must not make it hold longer than
@@ -155,7 +153,7 @@ class Sizes:
         return self._all(at).get(self._name(entry, at))
 
     def _all(self, at: Context) -> Mapping[str, Any]:
-        key = _key(at)
+        key = Key.sizes(at.key)
         held = self._store.peek(key)
         if held is None and _lasts(at):
             held = self._store.recall(key) or self._store.keep(key, _NOTHING, REMEMBERED)
@@ -178,10 +176,6 @@ class Sizes:
         found = self._found(entry, at)
         came = None if found is None else _Came(*found)
         return told if came is None or came.told != told or not self._left(came) else came.size
-
-
-def _key(at: Context) -> Hashable:
-    return (_SIZES, *at.key[:1])
 
 
 def _lasts(at: Context) -> bool:

@@ -6,13 +6,14 @@ Not here: the tree itself (vfs/layout/) and the engine that walks it (vfs.py).
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from cometfs.comet.api import API, AssetStream
 from cometfs.lease import RUNNING, Lease
+from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.schema.names import Path
 
 Row = Mapping[str, Any]
@@ -30,7 +31,7 @@ class Context:
     """Root of Comet's web pages, without a final slash."""
     modified_ms: float
     """When this place last changed, in milliseconds since 1970."""
-    key: tuple[Hashable, ...] = ()
+    key: Place = ()
     """What tells this place from others of its kind: a workspace's name, a project's id, an experiment's key ..."""
     workspace: str = ""
     project: Row | None = None
@@ -52,7 +53,7 @@ class Resolver(Protocol):
     async def answer(self, source: Source, at: Context) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
 
-    async def answers(self, source: Source, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Any]:
+    async def answers(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
 
         Places of which Comet knows nothing any more are left out.
@@ -142,9 +143,9 @@ class Source:
     def __post_init__(self) -> None:
         _declare(self.name)
 
-    def key(self, at: Context) -> Hashable:
+    def key(self, at: Context) -> Key:
         """Where the answer for `at` is kept."""
-        return (self.name, at.version, *at.key)
+        return Key.answer(self.name, at.version, at.key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ class Stream:
     """What the listing tells of the body: its name, type and size."""
     listed_by: tuple[Source, ...] = ()
     """The listings that may have told it ..."""
-    listed_at: Callable[[Context], tuple[Hashable, ...]] = lambda at: at.key[:1]
+    listed_at: Callable[[Context], Place] = lambda at: at.key[:1]
     """... and the place that they are about."""
     same_as: Stream | None = None
     """Another question for the very same bodies, whose name it bears: they are kept once for both."""
@@ -171,9 +172,9 @@ class Stream:
         and asking tells which."""
         return self.row(at).get("fileSize") or None
 
-    def key(self, at: Context) -> Hashable:
+    def key(self, at: Context) -> Key:
         """Where the body for `at` is kept: another size in the listing means another body."""
-        return (self.name, self.size(at), *at.key)
+        return Key.answer(self.name, self.size(at), at.key)
 
 
 class StoredValue(NamedTuple):

@@ -11,10 +11,11 @@ experiments that were asked by themselves; where it differs, all are. Not here: 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cometfs.comet.answers.predicates import Condition
+from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import Context, Resolver, Row
 from cometfs.vfs.sources import experiment
 
@@ -29,7 +30,7 @@ Others = dict[str, Any]
 
 async def others_of(
     asker: Resolver, project: Context, places: Sequence[Context], columns: Sequence[Row]
-) -> Mapping[tuple[Hashable, ...], Others]:
+) -> Mapping[Place, Others]:
     """Name -> text of each experiment, by the keys of `places`; those that are gone are left out."""
     kinds = {column["name"]: column["type"] for column in columns if column["source"] == "log_other"}
     told: dict[str, Others] | None = None
@@ -38,13 +39,13 @@ async def others_of(
         witnesses = await _asked(asker, [at for at in places if str(at.key[0]) in told][:WITNESSES])
         if any(told[str(key[0])] != others for key, others in witnesses.items()):
             told = None
-    found: dict[tuple[Hashable, ...], Others] = {}
+    found: dict[Place, Others] = {}
     if told is not None:
         found = {at.key: told[str(at.key[0])] for at in places if str(at.key[0]) in told}
     return found | await _asked(asker, [at for at in places if at.key not in found])
 
 
-async def _asked(asker: Resolver, places: Sequence[Context]) -> dict[tuple[Hashable, ...], Others]:
+async def _asked(asker: Resolver, places: Sequence[Context]) -> dict[Place, Others]:
     rows = await asker.answers(experiment.OTHERS, places)
     return {key: {row["name"]: row["valueCurrent"] for row in values} for key, values in rows.items()}
 
