@@ -17,11 +17,12 @@ from cometfs.errors import SetupError
 from cometfs.server.catalog import catalog
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.catalog.project import ServedExperiment
-from cometfs.server.errors import ApiError
+from cometfs.server.http.failures import ANSWERS, answer_to
 from cometfs.server.runs import content
 from cometfs.server.runs.decode import decode
 from cometfs.server.runs.record import RunRecord, Series
 from cometfs.server.storage.deletion import DELETED
+from cometfs.server.storage.errors import InvalidKey, NotThere, StorageError, StorageFull, Unreadable
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import lock
 from cometfs.server.storage.log_lines import TIMED, LogLine, Message
@@ -298,9 +299,9 @@ def test_a_full_disk_loses_nothing_and_keeps_no_half(
 
     with monkeypatch.context() as full:
         full.setattr(os, "write", failing)
-        with pytest.raises(ApiError, match="cannot be written") as refused:
+        with pytest.raises(StorageFull, match="cannot be written") as refused:
             served.journal.log(KEY, [point(2), point(3)])
-    assert refused.value.status == 507
+    assert answer_to(refused.value).status == 507
     assert values(served[KEY]) == ["1"]
     served.journal.log(KEY, [point(2), point(3)])
     assert values(served[KEY]) == values(served.again()[KEY]) == ["1", "2", "3"]
@@ -372,7 +373,7 @@ def test_an_archive_is_gone_on_with_beside_it(tmp_path: Path) -> None:
     assert state(served[KEY]) == "running"
     served.journal.log(KEY, [point(3)])
     served.journal.end(KEY)
-    with pytest.raises(ApiError, match="does not exist"):
+    with pytest.raises(NotThere, match="does not exist"):
         served.journal.log(copy.key, [point(2)])
     later = served.again()
     assert (state(later[KEY]), values(later[KEY])) == ("finished", ["1", "2", "3"])
@@ -394,7 +395,7 @@ def test_a_folder_of_somebody_else_is_never_written_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", "x", "../" + "a" * 30, "/" * 32, "a" * 31 + "/", "." * 32, "é" * 32, "a" * 51])
 def test_a_key_is_no_path(served: Served, key: str) -> None:
     """What is no key makes no folder anywhere."""
-    with pytest.raises(ApiError, match="no experiment key"):
+    with pytest.raises(InvalidKey, match="no experiment key"):
         served.journal.begin(key, "ws", "p", 1)
     assert {path.name for path in served.directory.iterdir()} == {KEY, ".cometfs-serve"}
 
@@ -422,7 +423,7 @@ def test_new_places(served: Served) -> None:
 )
 def test_what_could_not_be_read_again_is_not_kept(served: Served, message: Message) -> None:
     """A message of another shape than its type has is refused, with all of its request."""
-    with pytest.raises(ApiError, match="not what this endpoint takes"):
+    with pytest.raises(Unreadable, match="not what this endpoint takes"):
         served.journal.log(KEY, [point(1), message])
     assert (served.directory / KEY / "messages.json").read_bytes() == b""
 
@@ -493,7 +494,7 @@ def test_a_delete_that_fails_has_deleted_nothing(tmp_path: Path) -> None:
     (tmp_path / f"{OTHER}.zip").write_bytes((tmp_path / f"{KEY}.zip").read_bytes())
     served = served.again()
     (tmp_path / DELETED).write_text("in the way")
-    with pytest.raises(ApiError, match="cannot be written"):
+    with pytest.raises(StorageFull, match="cannot be written"):
         served.journal.delete(KEY)
     (tmp_path / DELETED).unlink()
     served.journal.log(KEY, [point(3)])
@@ -576,7 +577,7 @@ def test_what_is_too_deep_is_not_kept(served: Served, depth: int) -> None:
     if depth < 200:
         served.journal.log(KEY, request)
     else:
-        with pytest.raises(ApiError, match="levels deep"):
+        with pytest.raises(Unreadable, match="levels deep"):
             served.journal.log(KEY, request)
         assert log.read_bytes() == b""
         served.journal.log(KEY, request[:1])
@@ -695,3 +696,9 @@ def test_what_others_write_beside_a_payload_is_nothing_to_us(served: Served) -> 
     log.write_text("".join(json.dumps(line | {"local_timestamp": at}) + "\n" for at in ("late", 9_000_000)))
     found = served.again()[KEY].record
     assert (found.line_count, found.last_seen) == (2, 2000)
+
+
+def test_every_error_of_the_storage_has_an_answer() -> None:
+    """A new one cannot be forgotten at the border."""
+    assert set(ANSWERS) == set(StorageError.__subclasses__())
+    assert all(one.__subclasses__() == [] for one in ANSWERS)

@@ -19,12 +19,14 @@ from starlette.routing import Route
 
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import ApiError
+from cometfs.server.http.failures import answer_to
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, key_of, refused
 from cometfs.server.read_api import downloads, registry
 from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
 from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.routing import Handler, as_json, exactly
+from cometfs.server.storage.errors import StorageError
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
 from cometfs.server.write_api.routes import CLOSED, writing_routes
@@ -71,6 +73,7 @@ def make_app(
         middleware=layers,
         exception_handlers={
             ApiError: _refuse,
+            StorageError: _not_stored,
             HTTPException: _unknown,
             ClientDisconnect: _gone,
             Exception: _failed,
@@ -159,6 +162,11 @@ async def _ask(index: Catalog, panels: KvStore, request: Request) -> ReadRequest
 async def _refuse(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, ApiError)
     return refused(exc)
+
+
+async def _not_stored(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, StorageError)
+    return refused(answer_to(exc))
 
 
 async def _unknown(request: Request, exc: Exception) -> Response:

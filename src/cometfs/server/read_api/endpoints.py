@@ -130,11 +130,7 @@ class _StoreText(msgspec.Struct):
 
 
 def _save_store(request: ReadRequest) -> Any:
-    text = request.json(_StoreText).store
-    try:
-        request.panels.save(text)
-    except OSError as exc:
-        raise ApiError(507, f"the store cannot be written: {exc.strerror}") from exc
+    request.panels.save(request.json(_StoreText).store)
     return {"msg": "Stored"}
 
 

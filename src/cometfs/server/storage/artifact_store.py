@@ -36,9 +36,9 @@ from cometfs.server.catalog.artifacts import (
     order,
 )
 from cometfs.server.catalog.disk_names import from_disk, on_disk
-from cometfs.server.errors import ApiError
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.storage.atomic import append, replace
+from cometfs.server.storage.errors import Damaged, InvalidVersion, VersionExists
 
 MAKING = "PREPARING"
 
@@ -48,14 +48,6 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,99}")
 
 _LONGEST = 255
 """Bytes of a name, as file systems have it."""
-
-
-class Unfit(Exception):
-    """A version cannot be made as it is asked for: its number is none, or is taken."""
-
-    def __init__(self, message: str, *, taken: bool) -> None:
-        super().__init__(message)
-        self.taken = taken
 
 
 class ArtifactStore:
@@ -69,15 +61,15 @@ class ArtifactStore:
     ) -> StoredArtifactVersion:
         """A new version, not whole yet; the artifact is made if need be.
 
-        Without a number it gets the next one. Raises Unfit, Refusal, and OSError.
+        Without a number it gets the next one. Raises InvalidVersion, VersionExists, Damaged, and OSError.
         """
         artifact = self._artifacts.named(workspace, name) or self._artifact(workspace, name)
         unbroken(artifact)
         number = number or _next(artifact)
         if not _VERSION.fullmatch(number) or number.lower().endswith((LINES, ABOUT)):
-            raise Unfit(f"{number!r} is no version of an artifact", taken=False)
+            raise InvalidVersion(f"{number!r} is no version of an artifact")
         if artifact.version(number) or os.path.lexists(artifact.folder / number):
-            raise Unfit(f"version {number} of the artifact {name} exists already", taken=True)
+            raise VersionExists(f"version {number} of the artifact {name} exists already")
         artifact.about.type = kind or artifact.about.type
         about.state, about.added = MAKING, time.time_ns() // 1_000_000
         artifact.about.versions[number] = about
@@ -110,7 +102,7 @@ class ArtifactStore:
         version.files = {**version.files, about.file_name: linked(about, version.added)}
 
     def close(self, version: StoredArtifactVersion, state: str) -> None:
-        """A version is whole, and its aliases are its own from now on; or it was given up. Raises Refusal."""
+        """A version is whole, and its aliases are its own from now on; or it was given up. Raises Damaged."""
         unbroken(version.artifact)
         version.about.state = state.upper()
         if version.whole:
@@ -173,7 +165,7 @@ def _next(artifact: StoredArtifact) -> str:
 
 
 def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
-    """``artifact.json`` as it stands. Raises Refusal where it cannot be read: it is its owner's, who may mend it."""
+    """``artifact.json`` as it stands. Raises Damaged where it cannot be read: it is its owner's, who may mend it."""
     path = artifact.folder / ABOUT
     try:
         content = path.read_bytes()
@@ -181,9 +173,9 @@ def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as exc:
-        raise ApiError(409, f"{path} is broken, and is not written over: mend it, and start the server again") from exc
+        raise Damaged(f"{path} is broken, and is not written over: mend it, and start the server again") from exc
     if artifact.misread:
-        raise ApiError(409, f"{path} was broken, and is read when the server starts again")
+        raise Damaged(f"{path} was broken, and is read when the server starts again")
     told: dict[str, Any] = msgspec.json.decode(content)
     return told
 

@@ -32,7 +32,6 @@ from threading import Thread
 from cometfs.server.catalog.catalog import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Catalog
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.catalog.registry import Registry
-from cometfs.server.errors import NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.runs.apply import Missing, apply
 from cometfs.server.runs.liveness import CRASHED_AFTER, HEARTBEATS, Liveness
 from cometfs.server.runs.record import Part, RunRecord
@@ -40,10 +39,11 @@ from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
 from cometfs.server.storage.dedup import TAIL, RepeatFilter, identities_of
 from cometfs.server.storage.deletion import TOLD_TO_STAY, delete, marked_deleted
+from cometfs.server.storage.errors import InvalidKey, NotThere, StorageFull, full_disk
 from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
 from cometfs.server.storage.lock import Locked
 from cometfs.server.storage.log_lines import LogLine, Message
-from cometfs.server.storage.run_dir import Heading, RunDir, error_if_full, make_folder, open_folder
+from cometfs.server.storage.run_dir import Heading, RunDir, make_folder, open_folder
 
 LOG = logging.getLogger("cometfs.server")
 
@@ -84,9 +84,9 @@ class Journal:
                 self._alive(experiment)
 
     def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> ServedExperiment:
-        """A new experiment, running since `start` (epoch ms). Raises Refusal for a key that is none."""
+        """A new experiment, running since `start` (epoch ms). Raises InvalidKey and StorageFull."""
         if not KEY.fullmatch(key):
-            raise ApiError(400, f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
+            raise InvalidKey(f"{key[:60]!r} is no experiment key: 32 to 50 letters and digits")
         workspace, project = workspace or DEFAULT_WORKSPACE, project or DEFAULT_PROJECT
         heading = new_heading(key, workspace, project, start, "create")
         folder = make_folder(self._directory.path, key, heading)
@@ -101,7 +101,7 @@ class Journal:
     def resume(self, key: str, failed: bool | None = False) -> ServedExperiment:
         """An experiment goes on: it is running again, and has `failed` so far; None leaves that as it is.
 
-        Raises Refusal when there is none of this key.
+        Raises NotThere.
         """
         run = self._run(key)
         told = {} if failed is None else {"has_crashed": failed}
@@ -111,7 +111,7 @@ class Journal:
         return run.experiment
 
     def log(self, key: str, messages: Sequence[Message], *, alive: bool = True) -> None:
-        """Keep messages of a run, without those that it sends again. Raises Refusal.
+        """Keep messages of a run, without those that it sends again. Raises StorageError.
 
         `alive` for what only the run itself sends; the others may come from somebody who looks at it.
         """
@@ -126,7 +126,7 @@ class Journal:
     def adopt(self, key: str, received: Path, size: int) -> str:
         """Keep a file that has arrived on this disk, by renaming it: the name under which a message can speak of it.
 
-        Raises Refusal.
+        Raises StorageError.
         """
         run = self._run(key)
         name = run.folder.adopt(received)
@@ -135,14 +135,14 @@ class Journal:
         return name
 
     def delete(self, key: str) -> None:
-        """An experiment that is served is gone, and so are its copies. Raises Refusal."""
+        """An experiment that is served is gone, and so are its copies. Raises StorageError."""
         experiment, copies = self.index.experiments[key], self.index.copies.get(key, [])
         if copies or len(experiment.record.parts) > 1:
             self.amend(key, lambda _: marked_deleted(_paths(experiment), copies))
         try:
-            with error_if_full():
+            with full_disk():
                 grave = delete(self.path, _paths(experiment), copies)
-        except ApiError:
+        except StorageFull:
             if key in self._runs:
                 self.amend(key, lambda _: TOLD_TO_STAY)
             raise
@@ -232,7 +232,7 @@ class Journal:
         if heading.get("stop_time") is not None:
             return
         if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / HEARTBEATS:
-            with suppress(ApiError):
+            with suppress(StorageFull):
                 run.folder.amend(last_seen=now())
             _set_state(run)
         self._alive(run.experiment)
@@ -241,7 +241,7 @@ class Journal:
 def _found(index: Catalog, key: str) -> ServedExperiment:
     experiment = index.experiments.get(key)
     if experiment is None or experiment.is_replica:
-        raise ApiError(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+        raise NotThere(f"experiment {key[:60]} does not exist")
     return experiment
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from cometfs.server.storage.atomic import replace
+from cometfs.server.storage.errors import full_disk
 
 LOG = logging.getLogger("cometfs.server")
 
@@ -40,10 +41,11 @@ class KvStore:
         return self._text
 
     def save(self, text: str) -> None:
-        """Replace the text. Raises OSError when the disk does not take it; the old text is kept then. Blocks."""
+        """Replace the text. Raises StorageFull; the old text is kept then. Blocks."""
         with self._saving:
             if self._directory is not None and os.access(self._directory, os.W_OK):
-                replace(self._directory / FILE, text.encode(), synced=True)
+                with full_disk("the store cannot be written"):
+                    replace(self._directory / FILE, text.encode(), synced=True)
             elif not self._told:
                 LOG.info("the store is kept in memory, until this server ends: there is no directory to write it to")
                 self._told = True

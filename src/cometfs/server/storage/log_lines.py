@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from cometfs.server.errors import ApiError
 from cometfs.server.runs.decode import BESIDE, BrokenLine, payload_of
 from cometfs.server.runs.python_json import DEEPEST, too_deep
+from cometfs.server.storage.errors import Unreadable
 from cometfs.server.storage.experiment_json import now
 
 TIMED = frozenset(
@@ -28,7 +28,7 @@ class LogLine:
     """A message on its way to the disk. It is encoded once, and never read back: `payload` is what its line says.
 
     `inside` and `beside` are its fields as JSON objects, those of the payload and those that stand beside it; neither
-    has the line's number, nor the time that the server gives to what came without one. Raises ApiError for what could
+    has the line's number, nor the time that the server gives to what came without one. Raises Unreadable for what could
     not be read again.
     """
 
@@ -43,7 +43,7 @@ class LogLine:
         except RecursionError:
             raise _too_deep() from None
         except BrokenLine as exc:
-            raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
+            raise Unreadable(f"the body is not what this endpoint takes: {exc}") from exc
         self._head, self._rest = self.inside[1:-1], self.beside[1:-1]
         if kind in TIMED and "local_timestamp" not in message:
             self._add_time(now())
@@ -96,5 +96,5 @@ def _joined(one: bytes, other: bytes) -> bytes:
     return b"%b,%b" % (one, other) if one and other else one or other
 
 
-def _too_deep() -> ApiError:
-    return ApiError(400, f"the body is not what this endpoint takes: it is more than {DEEPEST} levels deep")
+def _too_deep() -> Unreadable:
+    return Unreadable(f"the body is not what this endpoint takes: it is more than {DEEPEST} levels deep")

@@ -15,18 +15,17 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import msgspec
 
-from cometfs.server.errors import ApiError
 from cometfs.server.runs.decode import BrokenLine, decode
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES
 from cometfs.server.storage.atomic import append, free, replace
+from cometfs.server.storage.errors import StorageFull, full_disk
 
 HIDDEN = ".arriving-"
 """How names of files and folders begin that are not whole yet; no archive's member is called so."""
@@ -48,44 +47,35 @@ class RunDir:
         self.path, self.heading = path, heading
 
     def append(self, added: bytes) -> int:
-        """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises Refusal."""
-        with error_if_full(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
+        """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises StorageFull."""
+        with full_disk(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
             return append(file, added)
 
     def amend(self, **changes: Any) -> None:
-        """Replace fields of ``experiment.json``. Raises Refusal."""
+        """Replace fields of ``experiment.json``. Raises StorageFull."""
         changed = self.heading | changes
-        with error_if_full():
+        with full_disk():
             _replace(self.path / EXPERIMENT, changed)
         self.heading = changed
 
     def adopt(self, received: Path) -> str:
-        """Keep a file that is on this disk already: the name that it has as a member. Raises Refusal."""
+        """Keep a file that is on this disk already: the name that it has as a member. Raises StorageFull."""
         name = f"tmp{secrets.token_hex(8)}"
-        with error_if_full():
+        with full_disk():
             received.rename(self.path / name)
         return name
 
 
-@contextmanager
-def error_if_full() -> Iterator[None]:
-    """What the disk does not take is refused: the client keeps it, and nothing of it is here."""
-    try:
-        yield
-    except OSError as exc:
-        raise ApiError(507, f"it cannot be written: {exc.strerror}") from exc
-
-
 def make_folder(directory: Path, name: str, heading: Heading) -> RunDir:
-    """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises Refusal."""
+    """A new folder in `directory`, there as a whole or not at all; `name`-2 if that is taken. Raises StorageFull."""
     hidden = directory / f"{HIDDEN}{name}"
     try:
-        with error_if_full():
+        with full_disk():
             hidden.mkdir()
             (hidden / MESSAGES).touch()
             _replace(hidden / EXPERIMENT, heading)
             path = hidden.rename(free(directory, name, lambda number: f"{name}-{number}"))
-    except ApiError:
+    except StorageFull:
         rmtree(hidden, ignore_errors=True)
         raise
     return RunDir(path, heading)

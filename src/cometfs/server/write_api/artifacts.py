@@ -15,15 +15,13 @@ import msgspec
 from cometfs.server.catalog.artifacts import FileJson, StoredArtifactVersion, VersionJson
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import (
-    ARTIFACT_VERSION_EXISTS,
-    INVALID_VERSION,
     NO_SUCH_ARTIFACT,
     NO_SUCH_ARTIFACT_VERSION,
     NO_SUCH_EXPERIMENT,
     ApiError,
 )
-from cometfs.server.storage.artifact_store import MAKING, Unfit, unbroken
-from cometfs.server.storage.run_dir import error_if_full
+from cometfs.server.storage.artifact_store import MAKING, unbroken
+from cometfs.server.storage.errors import full_disk
 from cometfs.server.write_api import payloads as b
 from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 from cometfs.server.write_api.upload_lines import metadata_of, new_id
@@ -73,7 +71,7 @@ def _kept(endpoint: Endpoint) -> Endpoint:
     """An endpoint whose disk may be full."""
 
     def answer(request: WriteRequest) -> Any:
-        with error_if_full():
+        with full_disk():
             return endpoint(request)
 
     return answer
@@ -106,10 +104,7 @@ def _upsert(request: WriteRequest) -> Any:
     begun = before.version(asked.version) if before and asked.version else None
     if begun is not None and _is_repeated(begun, about):
         return _made(begun, newest)
-    try:
-        made = request.artifacts.make(workspace, asked.artifact_name, asked.artifact_type, asked.version, about)
-    except Unfit as exc:
-        raise ApiError(400, str(exc), ARTIFACT_VERSION_EXISTS if exc.taken else INVALID_VERSION) from exc
+    made = request.artifacts.make(workspace, asked.artifact_name, asked.artifact_type, asked.version, about)
     return _made(made, newest)
 
 

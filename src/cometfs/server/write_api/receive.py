@@ -18,9 +18,10 @@ from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.storage.artifact_store import ArtifactStore
+from cometfs.server.storage.errors import StorageError, full_disk
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.log_lines import Message
-from cometfs.server.storage.run_dir import HIDDEN, error_if_full
+from cometfs.server.storage.run_dir import HIDDEN
 from cometfs.server.write_api.multipart import Upload, drained, received
 
 ARRIVING = f"{HIDDEN}uploads"
@@ -45,7 +46,7 @@ class UploadRequest:
         member = self.journal.adopt(key, upload.file(), upload.size)
         try:
             self.journal.log(key, [message(member)])
-        except ApiError:
+        except StorageError:
             archive = self.experiment(key).record.parts[-1].archive
             del archive.members[member]
             (archive.path / member).unlink(missing_ok=True)
@@ -63,10 +64,10 @@ async def receive_upload(desk: UploadRequest, request: Request, take: UploadHand
         if key is not None:
             desk.experiment(key)
         kind = request.headers.get("content-type", "")
-        with error_if_full():
+        with full_disk():
             async with received(body, kind, arriving(desk.journal)) as upload:
                 return await take(desk, request, upload)
-    except ApiError:
+    except (ApiError, StorageError):
         await drained(body)
         raise
 

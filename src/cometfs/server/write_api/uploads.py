@@ -18,8 +18,8 @@ from cometfs.server.catalog.artifacts import FileJson
 from cometfs.server.errors import ApiError
 from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.runs.schema import Number
+from cometfs.server.storage.errors import full_disk
 from cometfs.server.storage.experiment_json import now
-from cometfs.server.storage.run_dir import error_if_full
 from cometfs.server.write_api import payloads as b
 from cometfs.server.write_api.artifacts import version_to_fill
 from cometfs.server.write_api.body import value_of
@@ -122,7 +122,7 @@ def _code(delivery: WriteRequest) -> Any:
     desk.experiment(asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
     said = {"source_code_type": "experiment_creation"}
-    with error_if_full():
+    with full_disk():
         arrived = arriving(delivery.journal) / new_id()
         try:
             arrived.write_bytes(content)
