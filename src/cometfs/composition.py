@@ -82,9 +82,9 @@ async def open_vfs(
                 index = Index(cache.folder)
                 ending.callback(index.close)
                 await trio.to_thread.run_sync(index.open)
-                room = Evictor(index, cache.size)
-                blobs = BlobStore(index, room)
-                writebehind = WriteBehind(index, room, blobs)
+                evictor = Evictor(index, cache.size)
+                blobs = BlobStore(index, evictor)
+                writebehind = WriteBehind(index, evictor, blobs)
                 writing.start_soon(writebehind.run)
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
@@ -100,7 +100,7 @@ async def open_vfs(
 
 @asynccontextmanager
 async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
-    """The calls of the account whose cache lies in `folder`; `rate` an hour."""
+    """The calls of the account whose cache is in `folder`; `rate` an hour."""
     budget = Budget(folder, rate)
     async with trio.open_nursery() as writing:
         writing.start_soon(budget.run)

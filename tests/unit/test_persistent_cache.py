@@ -38,9 +38,9 @@ class Account:
         self.now = NOON
         self.index = Index(folder, lambda: self.now)
         self.index.open()
-        self.room = Evictor(self.index, budget)
-        self.blobs = BlobStore(self.index, self.room)
-        self.writebehind = WriteBehind(self.index, self.room, self.blobs, lambda: self.now)
+        self.evictor = Evictor(self.index, budget)
+        self.blobs = BlobStore(self.index, self.evictor)
+        self.writebehind = WriteBehind(self.index, self.evictor, self.blobs, lambda: self.now)
 
     def write(self, *answers: Answer) -> bool:
         return self.index.write(Changes(answers))
@@ -51,7 +51,7 @@ class Account:
     def settle(self) -> None:
         """What the writebehind writes after half a second."""
         self.index.write(self.blobs.changes(Changes()))
-        self.room.make()
+        self.evictor.make()
         fresh = self.index.renewed_view()
         if fresh is not None:
             self.index.view.take(fresh)

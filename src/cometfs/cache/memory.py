@@ -1,6 +1,6 @@
 """The cache in memory: a byte budget, a lease on each value, least recently used goes first.
 
-Not here: how values are made, and who waits for them (singleflight.py, store.py).
+Not here: how values are made, and waiting for them (singleflight.py, store.py).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SWEEP = 60.0
 
 
 FEW = 8
-"""Keys of one owner that are told apart by a look at each."""
+"""Keys of one owner that are searched one by one."""
 
 Which = Callable[[Hashable], bool]
-"""Tells of a key whether it is one of those that are meant."""
+"""Whether a key is one of those that are meant."""
 
 Owner = Callable[[Hashable], Hashable]
-"""Tells of a key whose it is; None for nobody's."""
+"""The owner of a key; None for one without."""
 
 
 Recent = LRUCache
@@ -34,7 +34,7 @@ the answers, outside their budget."""
 
 @dataclass(slots=True)
 class CacheEntry:
-    """A value as it arrived. Exactly one of `value` and `error` speaks: an error is a remembered "there is none".
+    """A value as it arrived. Exactly one of `value` and `error` counts: an error is a remembered "there is none".
 
     Never changed but for `read`, and `expires` when dropped. Not frozen: it would be three times as slow to make.
     """
@@ -58,13 +58,13 @@ class CacheEntry:
 
 
 class _Owned(LRUCache[Hashable, CacheEntry]):
-    """One that knows whose its keys are, so that those of a few owners are found without going through all."""
+    """One with an index of keys by owner: those of a few owners are found without going through all."""
 
     def __init__(self, budget: int, owner: Owner) -> None:
         super().__init__(budget, attrgetter("weight"))
         self._owner = owner
         self._of: dict[Hashable, tuple[Hashable, ...] | dict[Hashable, None]] = {}
-        """Keys by owner: most have few, and a dictionary for each would take more room than all of theirs."""
+        """Keys by owner: most have few, and a dictionary for each would take more memory than all of theirs."""
 
     def __setitem__(self, key: Hashable, held: CacheEntry) -> None:
         is_new = key not in self
@@ -99,7 +99,7 @@ class Memory:
     """
 
     def __init__(self, budget: int, clock: Callable[[], float] = trio.current_time, owner: Owner | None = None) -> None:
-        """`owner`: whose a key is, where that is one of the words by which keys are dropped; None: nobody knows."""
+        """`owner`: the word by which keys are dropped together, of a key; None: keys have no owners."""
         self.clock = clock
         self._known = owner is not None
         self._held = _Owned(budget, owner or (lambda _key: None))
@@ -139,7 +139,7 @@ class Memory:
         self._held.pop(key, None)
 
     def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
-        """Forgets those keys. Whoever has a value of theirs in hand sees its lease end: what he makes of it holds no
+        """Forgets those keys. A caller that has a value of theirs in hand sees its lease end: what is made of it holds no
         longer either. `among`: if given, the owner of each of those keys is one of these."""
         now = self.clock()
         keys = list(self._held) if among is None or not self._known else self._held.of(among)

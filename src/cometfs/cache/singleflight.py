@@ -1,7 +1,7 @@
-"""One load for all who want the same: the first to ask starts it, the others wait for the same landing.
+"""Single-flight: one load for all callers that want the same key. The first starts it, the others wait for its end.
 
 Loads run in a nursery of their own, so a caller that is cancelled leaves the load to the others. When keys are dropped,
-nobody joins a load any more that was under way for one of them, and what it brings is not kept. Not here: keeping what
+a load under way for one of them is not joined any more, and what it brings is not kept. Not here: keeping what
 was loaded (store.py).
 """
 
@@ -22,10 +22,10 @@ _LOADING: ContextVar[list[Which] | None] = ContextVar("LOADING", default=None)
 
 
 class _Flight:
-    __slots__ = ("error", "landed", "value")
+    __slots__ = ("error", "ended", "value")
 
     def __init__(self) -> None:
-        self.landed = trio.Event()
+        self.ended = trio.Event()
         self.value: Any = None
         # What waiters get when the load is cancelled, which happens only when its nursery ends: the mount goes down.
         self.error: Exception | None = Unreachable("cometfs is shutting down")
@@ -36,13 +36,13 @@ class Flights:
     since. What such a load has missed is in `_loading` until it ends."""
 
     def __init__(self, loads: trio.Nursery) -> None:
-        """`loads`: where loads live and with what they die."""
+        """`loads`: the nursery that loads run in and end with."""
         self._loads = loads
         self._under_way: dict[tuple[Hashable, bool], _Flight] = {}
         self._loading: list[list[Which]] = []
 
     async def join(self, key: Hashable, load: Callable[[], Awaitable[Any]], *, renewal: bool = False) -> Any:
-        """What `load` returns, or raises what it raises, for all who join before it ends; one at a time per key.
+        """What `load` returns, or raises what it raises, for all callers that join before it ends; one at a time per key.
 
         `renewal`: a value is held meanwhile. A reader that finds none any more does not join it, but loads: calls that
         nobody waits for are put off when few are left.
@@ -52,7 +52,7 @@ class Flights:
         if flight is None:
             flight = self._under_way[place] = _Flight()
             self._loads.start_soon(self._fly, place, flight, load)
-        await flight.landed.wait()
+        await flight.ended.wait()
         if flight.error is not None:
             raise flight.error.with_traceback(None)
         return flight.value
@@ -70,7 +70,7 @@ class Flights:
             self._loading = [other for other in self._loading if other is not dropped]
 
     def drop_all(self, which: Which) -> None:
-        """Those keys were dropped: whoever wants one from now on begins anew."""
+        """Those keys were dropped: a caller that wants one from now on begins anew."""
         for dropped in self._loading:
             dropped.append(which)
         for place in [place for place in self._under_way if which(place[0])]:
@@ -85,9 +85,9 @@ class Flights:
             with self.loading():
                 flight.value = await load()
             flight.error = None
-        except Exception as error:  # anything: a bug belongs to those who asked, not to the nursery of all loads
+        except Exception as error:  # anything: a bug goes to the callers that asked, not to the nursery of all loads
             flight.error = error
         finally:
             if self._under_way.get(place) is flight:
                 del self._under_way[place]
-            flight.landed.set()
+            flight.ended.set()

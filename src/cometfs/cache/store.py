@@ -1,4 +1,4 @@
-"""Answers under keys: from memory while their lease holds, else from disk, else loaded once for all who ask.
+"""Answers under keys: from memory while their lease holds, else from disk, else loaded once for all callers.
 
 Not here: what the keys mean and how an answer is asked for (vfs/), and how the disk keeps them (writebehind.py).
 """
@@ -46,7 +46,7 @@ def weigh(value: Any, written: bytes | None = None) -> int:
 def with_items_of(before: Any, after: Any) -> Any:
     """A list, with the very items of the one before wherever they are equal, from both ends on; else `after` itself.
 
-    Of a project that is listed once a minute most rows stay as they are: who holds one holds no second copy in memory.
+    Of a project that is listed once a minute most rows stay as they are: a caller that holds one holds no second copy in memory.
     """
     if not isinstance(before, list) or not isinstance(after, list):
         return after
@@ -111,19 +111,19 @@ class Load(NamedTuple):
 
 
 class Store:
-    """The one place where answers are kept. A load that says NotFound is kept too, as a short-lived "there is none"."""
+    """The one place where answers are kept. A load that raises NotFound is kept too, for a short while."""
 
     def __init__(
         self,
         memory: Memory,
         flights: Flights,
-        shelf: PersistentStore | None = None,
+        persistent: PersistentStore | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`shelf`: None to keep nothing longer than the process; `wall`: seconds since 1970."""
+        """`persistent`: None keeps nothing longer than the process; `wall`: seconds since 1970."""
         self._memory = memory
         self._flights = flights
-        self._shelf = shelf
+        self._persistent = persistent
         self._wall = wall
 
     def peek(self, key: Hashable) -> CacheEntry | None:
@@ -131,11 +131,11 @@ class Store:
         return self._memory.get(key)
 
     def recall(self, key: Hashable) -> CacheEntry | None:
-        """What is held under `key`, in memory or on disk, without asking anybody."""
+        """What is held under `key`, in memory or on disk, without a load."""
         held = self._memory.get(key)
-        if held is not None or self._shelf is None:
+        if held is not None or self._persistent is None:
             return held
-        kept = self._shelf.recall(key)
+        kept = self._persistent.recall(key)
         if kept is None:
             return None
         # A clock that was set back must not make an answer hold longer than it was meant to.
@@ -152,31 +152,31 @@ class Store:
             value = with_items_of(before.value, value)
         lease = self._in_time(key, lease)
         written = encoded(value) if lasting or weight is None else None
-        if lasting and written is not None and self._shelf is not None and lease > RUNNING:
-            self._shelf.keep(key, written, self._wall(), self._wall() + lease)
+        if lasting and written is not None and self._persistent is not None and lease > RUNNING:
+            self._persistent.keep(key, written, self._wall(), self._wall() + lease)
         return self._hold(key, value, lease, 0.0, weigh(value, written) if weight is None else weight)
 
     def drop(self, key: Hashable) -> None:
         """Forgets what is held under `key`: there is reason to doubt it."""
         self._memory.drop(key)
-        if self._shelf is not None:
-            self._shelf.forget(key)
+        if self._persistent is not None:
+            self._persistent.forget(key)
 
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
-        """Forgets what is held under those keys. Loads that are under way for them may tell those who wait for them,
-        but are not kept, and nobody else joins them. `among`: where it is known that one of these stands in each of
+        """Forgets what is held under those keys. Loads that are under way for them still answer their callers, but are
+        not kept, and not joined any more. `among`: where it is known that one of these stands in each of
         those keys, they are found faster."""
         self._memory.drop_all(which, among)
         self._flights.drop_all(which)
-        if self._shelf is not None:
-            await self._shelf.drop_all(which, among)
+        if self._persistent is not None:
+            await self._persistent.drop_all(which, among)
 
     def last(self, key: Hashable) -> Any:
-        """The last value under `key`, even if it holds no more; None where nobody knows it."""
+        """The last value under `key`, even if it holds no more; None where there is none."""
         held = self._memory.last(key)
-        if held is not None or self._shelf is None:
+        if held is not None or self._persistent is None:
             return None if held is None else held.value
-        kept = self._shelf.last(key)
+        kept = self._persistent.last(key)
         return None if kept is None else decoded(kept.value)
 
     def all_keys(self) -> list[Hashable]:
@@ -193,7 +193,7 @@ class Store:
         return Lease(0.0) if self._flights.is_late(key) else lease
 
     async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
-        """What `load` returns, for all who ask while it runs; it keeps what is worth keeping itself."""
+        """What `load` returns, for all callers that ask while it runs; it keeps what is worth keeping itself."""
         return await self._flights.join(key, load)
 
     async def get(
@@ -223,8 +223,8 @@ class Store:
             same = before is not None and before.value == value
             if before is None or not same or not holds:
                 return self.keep(key, value, lease, lasting=lasting)
-            if lasting and self._shelf is not None and (written := encoded(value)) is not None:
-                self._shelf.keep(key, written, self._wall(), self._wall() + lease)
+            if lasting and self._persistent is not None and (written := encoded(value)) is not None:
+                self._persistent.keep(key, written, self._wall(), self._wall() + lease)
             return self._hold(key, before.value, lease, 0.0, before.weight)
 
         await self._flights.join(key, renewed, renewal=True)

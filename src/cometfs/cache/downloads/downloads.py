@@ -1,6 +1,6 @@
 """Bodies that are too big for memory: each arrives once, as a stream, into an unnamed file, and is read anywhere.
 
-A body is shared by all who have it open. What has arrived completely is kept: on disk where there is a blobs, else
+A body is shared by all that have it open. A complete one is kept: on disk where there is a blob store, else
 as long as the process lives, within a budget of bytes. What is arriving has no name, so a crash leaves nothing behind.
 Not here: what a body is and where it comes from (vfs/), answers (store.py), the files that stay (blobs.py).
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 
 from cometfs.cache.downloads.pump import Begin, Piece, pour
-from cometfs.cache.downloads.pump import ByteStream as ByteStream  # what `Begin` gives, for those who make one
+from cometfs.cache.downloads.pump import ByteStream as ByteStream  # what `Begin` gives, for callers that make one
 from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums
@@ -30,7 +30,7 @@ NEARLY_DONE = 8 << 20
 
 
 class Body:
-    """Bytes that arrive in order, or lie on disk. `size` is final as soon as it is known.
+    """Bytes that arrive in order, or are on disk. `size` is final as soon as it is known.
 
     `_changed` is set and replaced whenever `size`, `arrived` or `error` moves. `arriving` is True until the download
     has ended, well or not: until then the file is not closed. `arrived` only grows, unless what lay on disk turns out
@@ -38,7 +38,7 @@ class Body:
     """
 
     def __init__(self, folder: Path | None, blobs: BlobStore | None = None, kept: StoredBlob | None = None) -> None:
-        """`folder`: where its unnamed file lies; `kept`: a body that lies on disk, without which it arrives. Raises
+        """`folder`: where its unnamed file is; `kept`: a body on disk, without which it arrives. Raises
         OutOfSpace where there is no place for it."""
         self._folder = folder
         self._blobs = blobs
@@ -63,7 +63,7 @@ class Body:
         self.digest_due = b""
         """What that will be, once all has arrived."""
         self.mend: Callable[[], None] | None = None
-        """Begins the download of a body that lies damaged on disk."""
+        """Begins the download of a body that is damaged on disk."""
         self.make_way: Callable[[int], Awaitable[None]] = _nothing
         """Drops others for so many bytes of this one."""
         if kept is not None:
@@ -141,7 +141,7 @@ class Body:
             raise Stale("a file that was damaged in the cache has changed at Comet since: open it again")
 
     def settle(self, size: int | None) -> None:
-        """The size is known now. Raises Unreachable where it is not what a reader was told before."""
+        """The size is known now. Raises Unreachable where it is not what a reader was given before."""
         if size is not None and self.size not in (None, size):
             raise Unreachable(f"a download has {size} bytes now instead of {self.size}")
         if size is not None and self.size is None:
@@ -155,7 +155,7 @@ class Body:
             self.digest = self.digest_due
 
     def _begin_again(self) -> None:
-        """Lets go of what is damaged, and waits for the download like everybody else."""
+        """Lets go of what is damaged, and waits for the download like all other readers."""
         if self._kept is None:
             return  # another reader was faster
         assert self.mend is not None
@@ -236,8 +236,8 @@ class Bodies:
         return body
 
     def _found(self, key: Hashable) -> Body | None:
-        lying = self._blobs.open(key) if self._blobs else None
-        return None if lying is None else Body(self._folder, self._blobs, lying)
+        stored = self._blobs.open(key) if self._blobs else None
+        return None if stored is None else Body(self._folder, self._blobs, stored)
 
     def release(self, key: Hashable, body: Body) -> None:
         """One reader fewer; an unwanted download with much left to do is given up."""
@@ -245,7 +245,7 @@ class Bodies:
         self._settle(key, body)
 
     def drop_all(self, which: Which) -> None:
-        """Forgets those bodies; who has one open reads it to its end. What lies on disk is the blob store's."""
+        """Forgets those bodies; one that is open is read to its end. What is on disk is the blob store's."""
         for key, body in [(key, body) for key, body in self._kept.items() if which(key)]:
             del self._kept[key]
             self._parted.add(body)

@@ -24,7 +24,7 @@ Append = Callable[[Piece], Awaitable[None]]
 
 
 class ByteStream(Protocol):
-    """A body on its way: its size in bytes where the sender told it, then the bytes."""
+    """A body on its way: its size in bytes where the sender announced it, then the bytes."""
 
     @property
     def size(self) -> int | None: ...
@@ -61,7 +61,7 @@ async def _write(
 
 
 async def _gather(stream: ByteStream, send: Append) -> None:
-    """The first bytes at once, for a reader who wants only them."""
+    """The first bytes at once, for a reader that wants only them."""
     wanted = 1
     gathered: list[bytes] = []
     size = 0
@@ -78,7 +78,7 @@ async def _gather(stream: ByteStream, send: Append) -> None:
 
 @asynccontextmanager
 async def _ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
-    """A generator that is left early must be told so: where there is no room for what it brings, for one."""
+    """A generator that is left early must be closed: where what it brings does not fit on the disk, for one."""
     try:
         yield chunks
     finally:

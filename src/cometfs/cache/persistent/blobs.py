@@ -1,9 +1,9 @@
 """Bodies on disk, across mounts: a file each, under a name of its own, with a checksum for every block in the index.
 
-A body gets its name when it is complete, and its row after that; before that it is known as loose, so that one whose
-process died in between is removed. Nothing is synced: after a power cut a file may hold what was never written to it,
-which the checksums find. Readers hold a shared lock on the file, so that whoever makes room leaves it alone. Not here:
-arriving (downloads.py), eviction (eviction.py).
+A body gets its name when it is complete, and its row after that; in between it is recorded as an orphan, so that it is
+removed if its process dies then. Nothing is synced: after a power cut a file may hold what was never written to it,
+which the checksums find. Readers hold a shared lock on the file, and eviction skips locked files. Not here: downloading
+(downloads.py), eviction (eviction.py).
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ class Sums:
     def __init__(self) -> None:
         self._done: list[bytes] = []
         self._open = hashlib.sha256()
-        self._evictor = BLOCK
+        self._missing = BLOCK
+        """Bytes that the block which is open still takes."""
 
     def add(self, chunk: bytes) -> None:
         """What came next."""
         view = memoryview(chunk)
         while view:
-            part = view[: self._evictor]
+            part = view[: self._missing]
             self._open.update(part)
-            self._evictor -= len(part)
+            self._missing -= len(part)
             view = view[len(part) :]
-            if not self._evictor:
+            if not self._missing:
                 self._close()
 
     @property
@@ -59,31 +60,31 @@ class Sums:
 
     def all(self) -> bytes:
         """The checksums of all blocks, one after the other; nothing may be added afterwards."""
-        if self._evictor < BLOCK:
+        if self._missing < BLOCK:
             self._close()
         return b"".join(self._done)
 
     def _close(self) -> None:
         self._done.append(self._open.digest()[:DIGEST])
         self._open = hashlib.sha256()
-        self._evictor = BLOCK
+        self._missing = BLOCK
 
 
 class StoredBlob:
-    """A body that lies on disk, open. Each block is looked at once, before its first byte is given to anybody."""
+    """A body on disk, open. Each block is verified once, before its first byte is returned."""
 
     def __init__(self, file: BinaryIO, kept: KeptBody, reject: Callable[[], None]) -> None:
         self.file = file
         self.size = kept.size
         self.sums = kept.sums
         self.reject = reject
-        """Says that the file is damaged: nobody gets it any more."""
+        """Reports that the file is damaged: it is not opened again."""
         self._seen: set[int] = set()
-        self._looking = threading.Lock()
-        """Held while a block is looked at: the kernel asks for the parts of one together, and once is enough."""
+        self._verifying = threading.Lock()
+        """Held while a block is verified: the kernel asks for the parts of one together, and once is enough."""
 
     def seen(self, offset: int, end: int) -> bool:
-        """Whether all blocks of these bytes have been looked at."""
+        """Whether all blocks of these bytes are verified."""
         return all(number in self._seen for number in _blocks(offset, end))
 
     def is_whole(self) -> bool:
@@ -104,16 +105,16 @@ class StoredBlob:
         offset, end = max(offset, start), min(end, start + BLOCK)
         try:
             if number not in self._seen:
-                with self._looking:
+                with self._verifying:
                     if number not in self._seen:
-                        block = self._looked_at(number)
-                        # The very bytes that were looked at: to read them again would be to trust the disk again.
+                        block = self._verified(number)
+                        # The very bytes that were verified: to read them again would be to trust the disk again.
                         return None if block is None else block[offset - start : end - start]
             return os.pread(self.file.fileno(), end - offset, offset)
         except OSError:  # a disk that cannot read it any more
             return None
 
-    def _looked_at(self, number: int) -> bytes | None:
+    def _verified(self, number: int) -> bytes | None:
         block = os.pread(self.file.fileno(), BLOCK, number * BLOCK)
         if checksum(block) != self.sums[number * DIGEST : (number + 1) * DIGEST]:
             return None
@@ -126,11 +127,16 @@ def _blocks(offset: int, end: int) -> range:
 
 
 class BlobStore:
-    """The bodies of one account. `open` and `size` only read; what they have to say is written with `changes`."""
+    """The bodies of one account.
 
-    def __init__(self, index: Index, room: Evictor) -> None:
+    `open` and `size` only read the index: they run in the event loop, which must not wait for the database's lock. What
+    they find out is collected in `_used`, `_gone` and `_damaged`, and written with the next `changes`. A body that is
+    in `_gone` is not opened again, although its row is still there.
+    """
+
+    def __init__(self, index: Index, evictor: Evictor) -> None:
         self._index = index
-        self._evictor = room
+        self._evictor = evictor
         self._folder = index.folder / FOLDER
         self.changed: Callable[[], None] = lambda: None
         """To be called when there is something to write or to make room for."""
@@ -150,11 +156,11 @@ class BlobStore:
         kept = None if name is None else self._index.view.body(name)
         if name is None or kept is None or (name, kept.file) in self._gone:
             return None
-        lying = self._open(name, kept)
-        if lying is not None:
+        stored = self._open(name, kept)
+        if stored is not None:
             self._used.add(name)
             self.changed()
-        return lying
+        return stored
 
     def _open(self, name: str, kept: KeptBody) -> StoredBlob | None:
         try:
@@ -163,19 +169,19 @@ class BlobStore:
             self._let_go(name, kept)
             return None
         except OSError:
-            return None  # too many open files, perhaps: it is not its fault
-        lying = StoredBlob(file, kept, lambda: self._let_go(name, kept, damaged=True))
+            return None  # too many open files, perhaps: the body may be sound
+        stored = StoredBlob(file, kept, lambda: self._let_go(name, kept, damaged=True))
         try:
-            # Whoever makes room holds the lock of what he is about to drop, for an instant.
+            # Eviction holds the exclusive lock of what it is about to drop, for an instant: such a body counts as gone.
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             file.close()
             return None
         if os.fstat(file.fileno()).st_size != kept.size:
             file.close()
-            lying.reject()
+            stored.reject()
             return None
-        return lying
+        return stored
 
     def _let_go(self, name: str, kept: KeptBody, *, damaged: bool = False) -> None:
         self._gone.add((name, kept.file))
@@ -184,7 +190,7 @@ class BlobStore:
         self.changed()
 
     def changes(self, others: Changes) -> Changes:
-        """The changes, and its own: who was used, who is gone, whose bytes are not those that were kept."""
+        """`others`, with what this store has found out: bodies that were used, are gone, or are damaged."""
         used, self._used = self._used, set()
         gone, self._gone = self._gone, set()
         damaged, self._damaged = self._damaged, set()
@@ -194,9 +200,9 @@ class BlobStore:
         self, key: Hashable, descriptor: int, size: int, sums: bytes, wanted: Callable[[], bool] = lambda: True
     ) -> bool:
         """Gives a complete, unnamed file its place; False where it is none of the file system's, or of the budget's, or
-        nobody has `wanted` it any more at last.
+        it is not `wanted` any more at last.
 
-        In a thread. Its process may die at any instant: until the row is written the file is known as loose.
+        In a thread. Its process may die at any instant: until the row is written the file is recorded as an orphan.
         """
         name, file = key_of(key), fresh_place()
         if name is None or not self._evictor.has(size) or not self._index.announce(file):
@@ -215,7 +221,7 @@ class BlobStore:
         return False
 
     def make_way(self, wanted: int) -> None:
-        """Drops others for something that has no room on the disk. In a thread."""
+        """Evicts others for something that does not fit on the disk. In a thread."""
         self._evictor.make(wanted)
 
 

@@ -18,10 +18,10 @@ FREE = 0.05
 """The part of the disk that stays free."""
 
 FLOOR = 8 << 20
-"""Bytes that stay free of any disk, however small. A database that has no room to write has none to drop either."""
+"""Bytes that stay free of any disk, however small. A database that cannot write cannot drop either."""
 
 DOWN_TO = 0.95
-"""The part of the budget that is left when room is made, so that it is not made for every byte."""
+"""The part of the budget that is left after an eviction, so that not every byte needs one."""
 
 AT_ONCE = 256
 """Things that are dropped between two looks at what is left."""
@@ -55,7 +55,7 @@ def first_to_go(rows: Iterable[Row], needed: int) -> Iterator[Row]:
 
 
 class Evictor:
-    """Makes room in the folder of an account."""
+    """Keeps the folder of an account within its budget, and the disk from being full."""
 
     def __init__(self, index: Index, budget: int) -> None:
         self.budget = budget
@@ -63,12 +63,12 @@ class Evictor:
         self._bodies = index.folder / FOLDER
 
     def has(self, size: int) -> bool:
-        """Whether there is room for so many bytes more, without dropping more than them."""
+        """Whether so many bytes more fit, without dropping more than them."""
         return size <= self.budget and disk_of(self._index.folder).free - size > FLOOR
 
     def make(self, wanted: int = 0) -> None:
-        """Drops what was not used for longest until the budget holds and, where somebody needs them now, `wanted` bytes
-        are free. A body that any process has open stays. In a thread.
+        """Drops what was not used for longest until the budget holds and, if they are needed now, `wanted` bytes are
+        free. A body that any process has open stays. In a thread.
         """
         sweep(self._index)
         kept = self._index.totals().bytes
@@ -97,7 +97,8 @@ class Evictor:
         )
         if self._index.write(changes):
             return sum(row.size for row in chosen)
-        # On a disk without any room even that takes some. A row without a file is found out by whoever wants it.
+        # A full disk takes no transaction either. The files go without their rows: `BlobStore.open` finds such a row
+        # to be without a file, and drops it then.
         for row in chosen:
             unlink(self._index.folder, row.file)
         return needed
@@ -105,7 +106,7 @@ class Evictor:
 
 def sweep(index: Index) -> None:
     """Removes the files of bodies that have no row any more, or never got one."""
-    files = index.loose()
+    files = index.orphans()
     if files:
         for file in files:
             unlink(index.folder, file)
@@ -113,13 +114,13 @@ def sweep(index: Index) -> None:
 
 
 def unlink(folder: Path, file: str) -> None:
-    """Removes the file of a body, whoever has it open: they read on, and the disk gets it back when they have done."""
+    """Removes the file of a body. A process that has it open reads on; the disk gets it back when that is closed."""
     if is_place(file):
         (folder / FOLDER / file).unlink(missing_ok=True)
 
 
 def disk_of(folder: Path) -> Disk:
-    """The file system that `folder` lies on."""
+    """The file system of `folder`."""
     try:
         found = os.statvfs(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""What is kept on disk: answers, and where bodies lie, in the SQLite file that all mounts of an account share.
+"""What is kept on disk: answers, and where bodies are, in the SQLite file that all mounts of an account share.
 
 Every row carries a checksum that is looked at on the way in. A file that is damaged is set aside and begun anew; one
 that is locked, full or read-only costs what would have been kept, and a warning. All of this may wait for other
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FOLDER = "bodies"
-"""Where the files of bodies lie."""
+"""Where the files of bodies are."""
 
 GRACE = 60.0
 """Seconds after which a body that was about to get its name has died with its process."""
@@ -56,7 +56,7 @@ class Index:
         self._warned = False
 
     def open(self) -> None:
-        """Opens it, for this thread and for the view; before anybody else uses either."""
+        """Opens it, for this thread and for the view; before either is used."""
         connection = self.renewed_view(always=True)
         if connection is not None:
             self.view.take(connection)
@@ -74,10 +74,10 @@ class Index:
         return self.attempt(lambda _db: _reading(self.folder), None)
 
     def write(self, changes: Changes, wanted: Callable[[str], bool] = lambda _key: True) -> bool:
-        """Keeps, drops and marks as used, all or nothing; whether it could be written.
+        """Keeps, drops and notes as used, all or nothing; whether it could be written.
 
-        `wanted`: of which keys an answer is still to be kept. Whoever drops keys ends that wish first: either it is
-        seen here, or the row is there when he looks.
+        `wanted`: of which keys an answer is still to be kept. Asked inside the transaction: a drop makes keys unwanted
+        before it looks for their rows, so either that is seen here, or the row is there when the drop looks.
         """
         if not any(changes):
             return True
@@ -120,14 +120,14 @@ class Index:
         return self.attempt(work, False)
 
     def announce(self, file: str) -> bool:
-        """Says that a body is about to get a name, so that it is found if its process dies then."""
+        """Records that a body is about to get a name, so that it is found if its process dies then."""
         row = (file, self._wall())
         return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {ORPHANS} VALUES (?, ?)", row).rowcount), False)
 
     def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
-        """Says where an announced body lies; False where that was too late or cannot be written, or it is not `wanted`.
+        """Writes where an announced body is; False if that is too late, cannot be written, or it is not `wanted`.
 
-        Whoever drops keys ends that wish first: either it is seen here, or the row is there when he looks.
+        `wanted` is asked inside the transaction, for the same reason as in `write`.
         """
         row = (key, *body, checksum_of(key, *body), self._wall())
 
@@ -141,8 +141,8 @@ class Index:
 
         return self.attempt(work, False)
 
-    def loose(self) -> list[str]:
-        """Files of bodies that belong to nobody any more."""
+    def orphans(self) -> list[str]:
+        """Files of bodies that have no row: they are dropped, or their process died before it wrote one."""
         now = self._wall()
         question = f"SELECT file FROM {ORPHANS} WHERE since NOT BETWEEN ? AND ?"
         return self.attempt(lambda db: [row[0] for row in db.execute(question, (now - GRACE, now + GRACE))], [])
@@ -193,10 +193,10 @@ class Index:
             self._turn.release()
 
     def give_up(self, which: tuple[int, int] | None, why: str) -> bool:
-        """Sets a damaged file aside, and all bodies go with it: nobody knows any more what they are.
+        """Sets a damaged file aside, and all bodies go with it: without the index they are files without keys.
 
-        False where it stands in the way still. `which`: see `database.identity`; where it is another by now, somebody
-        was faster.
+        False where it stands in the way still. `which`: see `database.identity`; where it is another by now, another
+        process was faster.
         """
         try:
             with self._turn, database.alone(self.folder):

@@ -1,7 +1,7 @@
-"""What is kept, looked at as a whole: how much, whether it is whole, and how it all goes. For commands, not for mounts.
+"""The cache of an account as a whole: its size, its verification, its removal. For commands, not for mounts.
 
-Mounts may use it meanwhile: whoever has a body open reads on, and what is gone is fetched anew. Not here: what is said
-of it on a terminal (cli/).
+Mounts may use it meanwhile: a body that is open is read to its end, and what is gone is fetched again. Not here: how
+that is printed (cli/).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Contents(NamedTuple):
     disk_bytes: int
     """What the folder takes of its disk."""
     damaged: int
-    """Times that something was set aside, of which it lies there still."""
+    """Times that something was set aside, of which something is still there."""
     damaged_bytes: int
     state: str
-    """Empty where all is well, else why nothing can be told of what is kept."""
+    """Empty where all is well, else why the cache cannot be read."""
 
 
 class Findings(NamedTuple):
@@ -137,17 +137,17 @@ def _check_database(index: Index) -> str:
     try:
         connection = database.connect(index.folder)
         try:
-            (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        said = str(error)
+        verdict = str(error)
         if isinstance(error, sqlite3.OperationalError):
-            raise SetupError(f"the cache in {index.folder} cannot be read now: {said}") from error
-    if said == "ok":
+            raise SetupError(f"the cache in {index.folder} cannot be read now: {verdict}") from error
+    if verdict == "ok":
         return ""
-    index.give_up(which, str(said))
-    return str(said)
+    index.give_up(which, str(verdict))
+    return str(verdict)
 
 
 def _check_answers(index: Index) -> tuple[int, int]:
@@ -202,7 +202,7 @@ def _one(db: sqlite3.Connection, question: str, key: str) -> list[Any]:
 
 
 def _remove_strays(index: Index) -> int:
-    """Removes bodies that have no row. One that a mount lays at this moment has one, or is known as loose."""
+    """Removes bodies that have no row. One that a mount is adding has one, or is recorded as an orphan."""
     strays = 0
     for folder in (index.folder / FOLDER).glob("*"):
         for path in list(folder.iterdir()) if folder.is_dir() else []:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextmanager
 def occupied(folder: Path) -> Iterator[Callable[[], None]]:
-    """Has `folder`, for its owner alone, while the body runs, and gives a function that says: it is worth keeping.
+    """Has `folder`, for its owner alone, while the body runs, and gives a function to call when it is worth keeping.
 
     Without that call it is removed in the end, if it was made here and no other process uses it. Raises OSError where
     it cannot be made.

@@ -1,4 +1,4 @@
-"""Damaged files are set aside, for whoever wants to look at them; but not for ever, and not without a bound.
+"""Damaged files are set aside, to be looked at by a person; but not for ever, and not without a bound.
 
 Not here: how damage is found (index.py, blobs.py, inspection.py).
 """
@@ -18,14 +18,14 @@ DAMAGED = "damaged"
 """The folder where damaged files are set aside."""
 
 MOST = 64 << 20
-"""Bytes that lie there at most: the newest stay."""
+"""Bytes that are kept there at most: the newest stay."""
 
 PLACES = 100
-"""Damages of which something lies there at most."""
+"""Damages of which something is kept there at most."""
 
 
 def set_aside(folder: Path, files: Sequence[str], why: str) -> None:
-    """Moves damaged files out of the way, and says so once. Never raises; in a thread."""
+    """Moves damaged files out of the way, with one line in the log. Never raises; in a thread."""
     place = folder / DAMAGED / f"{time.time_ns()}-{os.getpid()}"
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)

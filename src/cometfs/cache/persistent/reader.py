@@ -51,17 +51,17 @@ class View:
         if row is None:
             return None
         if not is_sound(key, row[3], *row[:3]):
-            self._doubt(key, row[3])
+            self._report(key, row[3])
             return None
         return Kept(*row[:3])
 
     def body(self, key: str) -> KeptBody | None:
-        """Where the body under `key` lies."""
+        """Where the body under `key` is."""
         row = None if self._is_dropped(key) else self._one(_BODY, key)
         if row is None:
             return None
         if not is_sound(key, row[3], *row[:3]):
-            self._doubt(key, row[3])
+            self._report(key, row[3])
             return None
         return KeptBody(*row[:3])
 
@@ -74,9 +74,9 @@ class View:
     def _is_dropped(self, key: str) -> bool:
         return any(which(key) for which in self.dropped)
 
-    def _doubt(self, key: str, mark: Any) -> None:
+    def _report(self, key: str, checksum: Any) -> None:
         log.warning("a row of the cache was damaged on disk, and what it told is asked for again: %s", key)
-        self.unsound.append(Unsound(key, mark))
+        self.unsound.append(Unsound(key, checksum))
         self.changed()
 
     def _one(self, question: str, key: str) -> Any:

@@ -1,6 +1,6 @@
-"""What stands in a row of the index, and the mark by which it is known to be what was written.
+"""The rows of the index, and the checksum that shows a row to be what was written.
 
-Not here: the file (index.py), and who reads it (reader.py).
+Not here: the file (index.py), and reading it (reader.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DIGEST = 16
 
 AHEAD = 60.0
 """Seconds that an answer may have arrived in the future, by a clock that was corrected; beyond that it was set back,
-and nobody can tell how old the answer is."""
+and the age of the answer is unknown."""
 
 
 class Kept(NamedTuple):
@@ -30,12 +30,12 @@ class Kept(NamedTuple):
     expires: float
 
     def holds(self, now: float) -> bool:
-        """Whether it is still good, and its age can be told."""
+        """Whether it is still good, and its age is known."""
         return self.arrived - AHEAD <= now < self.expires
 
 
 class KeptBody(NamedTuple):
-    """Where a body lies: its file below the folder of bodies, its size in bytes, the checksums of its blocks."""
+    """Where a body is: its file below the folder of bodies, its size in bytes, the checksums of its blocks."""
 
     file: str
     size: int
@@ -74,7 +74,7 @@ class Totals(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Something that may go to make room; `file` is empty for an answer."""
+    """A candidate for eviction; `file` is empty for an answer."""
 
     used: float
     key: str
@@ -83,10 +83,10 @@ class Row(NamedTuple):
 
 
 class Unsound(NamedTuple):
-    """A row that is not what was written; the mark that stands in it tells it from one that is written meanwhile."""
+    """A row that is not what was written. The checksum that it has tells it from one that is written meanwhile."""
 
     key: str
-    mark: Any
+    checksum: Any
 
 
 class Changes(NamedTuple):
@@ -103,7 +103,7 @@ class Changes(NamedTuple):
 
 
 def fresh_place() -> str:
-    """Where a new body lies: two hex digits, a slash, the rest. No row ever means another's file."""
+    """A place for a new body: two hex digits, a slash, the rest. No row ever means another's file."""
     name = uuid.uuid4().hex
     return f"{name[:2]}/{name[2:]}"
 
@@ -140,7 +140,7 @@ def of_name(name: str) -> Hashable:
 
 
 def checksum_of(key: str, *words: object) -> bytes:
-    """The checksum over a row: its key and all that is said under it."""
+    """The checksum over a row: its key and its values."""
     digest = hashlib.blake2b(key.encode(), digest_size=DIGEST)
     for word in words:
         part = word if isinstance(word, bytes) else _packed(word)
@@ -149,10 +149,10 @@ def checksum_of(key: str, *words: object) -> bytes:
     return digest.digest()
 
 
-def is_sound(key: str, mark: object, *words: object) -> bool:
-    """Whether the mark is that of the words; a damaged file may bring anything."""
+def is_sound(key: str, checksum: object, *words: object) -> bool:
+    """Whether the checksum is that of the row; a damaged file may bring anything, of any type."""
     try:
-        return mark == checksum_of(key, *words)
+        return checksum == checksum_of(key, *words)
     except (TypeError, ValueError, struct.error):
         return False
 

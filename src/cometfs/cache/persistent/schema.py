@@ -1,11 +1,14 @@
-"""The tables of what is kept, and the number of their format.
+"""The tables of the cache, and the number of their format.
 
-What is kept is in this version's words: decoded answers and rendered sheets in one normal form. Another form has
-another number, its tables bear other names, and whoever finds a file of another number empties it; so a daemon of an
-older version that still runs finds its tables gone, and neither ever reads the other's. Tables of others stay.
+Values are in this version's form: decoded answers and rendered sheets in one normal form. Another form has another
+number and other names of tables, and a version that finds a file of another number empties it; so a daemon of an older
+version that still runs finds its tables gone, and neither ever reads the other's. Tables of other programs stay.
 
-A file below the folder of bodies has a row in `bodies`, or one in `loose`: from just before it gets its name, and from
-when its row goes. So nobody ever has to look for files that belong to nobody.
+A file below the folder of bodies has a row in `bodies`, or one in the table of orphans: from just before it gets its
+name, and from when its row goes. So orphans are never searched for among the files.
+
+In the file, the table of orphans is called `loose` and the column of checksums `mark`: other names would be another
+format, and empty every cache.
 """
 
 from __future__ import annotations
@@ -34,13 +37,13 @@ _STATEMENTS = (
         key TEXT PRIMARY KEY, file TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sums BLOB NOT NULL,
         mark BLOB NOT NULL, used REAL NOT NULL)""",
     f"CREATE INDEX {BODIES}_used ON {BODIES} (used, size)",
-    # `since`: when it was about to get its name; 0 for one that nobody wants any more.
+    # `since`: when it was about to get its name; 0 for one that is dropped.
     f"CREATE TABLE {ORPHANS} (file TEXT PRIMARY KEY, since REAL NOT NULL)",
     f"CREATE TRIGGER {BODIES}_loose AFTER DELETE ON {BODIES} BEGIN "
     f"INSERT OR REPLACE INTO {ORPHANS} VALUES (OLD.file, 0); END",
     f"CREATE TABLE {TOTALS} (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL)",
     f"INSERT INTO {TOTALS} VALUES ('answers', 0, 0), ('bodies', 0, 0)",
-    # The database counts for itself, so that nobody ever has to add up.
+    # The database counts for itself: adding up would read every row.
     *(
         f"CREATE TRIGGER {table}_{when} AFTER {event} ON {table} BEGIN "
         f"UPDATE {TOTALS} SET bytes = bytes {sign} {row}.size, count = count {sign} 1 WHERE name = '{name}'; END"
@@ -58,7 +61,7 @@ def format_of(db: sqlite3.Connection) -> int | None:
 
 
 def make(db: sqlite3.Connection) -> bool:
-    """Makes the tables, emptied of what another format left; False where somebody else just did."""
+    """Makes the tables, emptied of what another format left; False where another process just did."""
     with transaction(db):
         if format_of(db) == FORMAT:
             return False
@@ -75,8 +78,8 @@ def recount(db: sqlite3.Connection) -> bool:
     with transaction(db):
         for name, table in (("answers", ANSWERS), ("bodies", BODIES)):
             true = db.execute(f"SELECT coalesce(sum(size), 0), count(*) FROM {table}").fetchone()
-            told = db.execute(f"SELECT bytes, count FROM {TOTALS} WHERE name = ?", (name,)).fetchone()
-            right = right and true == told
+            recorded = db.execute(f"SELECT bytes, count FROM {TOTALS} WHERE name = ?", (name,)).fetchone()
+            right = right and true == recorded
             db.execute(f"INSERT OR REPLACE INTO {TOTALS} VALUES (?, ?, ?)", (name, *true))
     return right
 

@@ -56,10 +56,10 @@ class WriteBehind:
     `_due` is what the file does not have yet; None: to be dropped. `_bytes` is what waits there.
     """
 
-    def __init__(self, index: Index, room: Evictor, blobs: BlobStore, wall: Callable[[], float] = time.time) -> None:
-        """`room`: makes room for what is written, after each write; `library`: has its own to write then."""
+    def __init__(self, index: Index, evictor: Evictor, blobs: BlobStore, wall: Callable[[], float] = time.time) -> None:
+        """`evictor` runs after each write; what `blobs` has found out is written along."""
         self._index = index
-        self._evictor = room
+        self._evictor = evictor
         self._blobs = blobs
         self._wall = wall
         self._due: dict[str, Answer | None] = {}
@@ -164,7 +164,7 @@ class WriteBehind:
                 await trio.sleep(FLUSH)
                 await self._flush()
         finally:
-            # Another process may hold the file for longer than anybody wants to wait for the end of a mount.
+            # Another process may hold the file for longer than the end of a mount may take.
             with trio.CancelScope(shield=True), trio.move_on_after(LAST):
                 await self._flush(abandon=True)
 
