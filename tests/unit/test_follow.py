@@ -14,8 +14,9 @@ from cometfs import lease
 from cometfs.errors import CometFSError, Unreachable
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.mountstate.follow import BREATH, GRACE, REST, Follower
-from cometfs.mountstate.handles import Handles, Shared
+from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.kernel_view import Shared
 from cometfs.vfs.nodes import Attributes, Content, Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, Source, Stream
 
@@ -92,19 +93,19 @@ class Stage:
         self.vfs = FakeVfs()
         self.inodes = Inodes(Node("", Dir("", (), lambda _at: lease.RUNNING), Context("http://comet", 0.0)))
         self.handles = Handles()
-        self.live = Follower(self.vfs, self.inodes, self.handles, Stands(), KernelInvalidator().invalidate_attrs)  # type: ignore[arg-type]
+        self.live = Follower(self.vfs, self.inodes, Stands(), KernelInvalidator().invalidate_attrs)  # type: ignore[arg-type]
         self.inode = self.inodes.child(self.inodes.root, NODE)
         self.inodes.remember(self.inode)
 
     async def open(self) -> int:
         fresh = self.vfs.open_nowait(NODE) or await self.vfs.open(NODE)
-        shared = self.handles.shared(self.inode)
+        shared = self.inode.shared
         assert shared is None or self.live.take(shared, fresh)
         return self.handles.share(self.inode, fresh)[0]
 
     @property
     def shared(self) -> Shared:
-        found = self.handles.shared(self.inode)
+        found = self.inode.shared
         assert found is not None
         return found
 
@@ -116,13 +117,16 @@ class Stage:
 
     async def look(self) -> None:
         """What a getattr does."""
-        if self.live.is_due(self.inode):
-            await self.live.look(self.inode)
+        if self.is_due():
+            await self.live.look(self.shared)
+
+    def is_due(self) -> bool:
+        return self.live.is_due(self.shared)
 
     def wait(self, handle: int) -> Waker:
         """What a poll does."""
         waker = Waker()
-        self.live.wait(handle, waker, 1)
+        self.live.wait(self.handles.behind(handle), handle, waker, 1)
         return waker
 
 
@@ -223,7 +227,7 @@ async def test_what_somebody_else_has_just_asked_for_is_taken_without_a_call(
     await trio.sleep(INTERVAL)
     stage.vfs.now = Content(b"one\ntwo\n", grows=True)
     await stage.vfs.open(NODE)
-    assert not stage.live.is_due(stage.inode)
+    assert not stage.is_due()
     assert stage.shown == b"one\ntwo\n"
     assert len(stage.vfs.asked) == 2
 
@@ -237,7 +241,7 @@ async def test_a_look_that_fails_is_no_error_and_not_repeated_at_once(
     stage.vfs.error = Unreachable("no network")
     await stage.look()
     assert stage.shown == b"one\n"
-    assert not stage.live.is_due(stage.inode)
+    assert not stage.is_due()
     stage.vfs.error, stage.vfs.now = None, Content(b"one\ntwo\n", grows=True)
     await trio.sleep(REST)
     await stage.look()
@@ -252,9 +256,9 @@ async def test_a_look_waits_no_longer_than_its_grace(stage: Stage, autojump_cloc
     began = trio.current_time()
     await stage.look()
     assert trio.current_time() - began == pytest.approx(GRACE)
-    assert not stage.live.is_due(stage.inode)
+    assert not stage.is_due()
     await trio.sleep(GRACE)
-    assert stage.live.is_due(stage.inode)
+    assert stage.is_due()
 
 
 async def test_a_file_that_was_closed_meanwhile_is_nobodys_affair(
@@ -265,11 +269,13 @@ async def test_a_file_that_was_closed_meanwhile_is_nobodys_affair(
     await trio.sleep(INTERVAL)
     stage.vfs.takes, stage.vfs.now = 0.5, Content(b"one\ntwo\n", grows=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.live.look, stage.inode)
+        shared = stage.shared
+        nursery.start_soon(stage.live.look, shared)
         await trio.sleep(0.1)
         stage.handles.release(handle)
     assert told == []
-    assert not stage.live.is_due(stage.inode)
+    assert not stage.live.is_due(shared)
+    assert stage.inode.shared is None
 
 
 async def test_an_inode_that_the_kernel_has_forgotten_is_no_bug(
@@ -303,8 +309,9 @@ async def test_what_cannot_have_changed_is_not_fetched_again(
     stage.handles.share(inode, Content(b"one\n", grows=False))
     monkeypatch.setattr(Stands, "follows", lambda *_asked, **_how: False)
     monkeypatch.setattr(stage.live._revalidator, "follow", follow)
-    assert stage.live.is_due(inode)
-    await stage.live.look(inode)
+    assert inode.shared is not None
+    assert stage.live.is_due(inode.shared)
+    await stage.live.look(inode.shared)
     assert learned == [inode]
     assert stage.vfs.asked == []
 

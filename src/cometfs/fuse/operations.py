@@ -48,7 +48,7 @@ class Operations(ReadOnlyOperations):
         self._inodes = Inodes(vfs.root, lambda inode: self.invalidator.invalidate_attrs(inode.number))
         self._revalidator = Revalidator(vfs, self._inodes, limiter)
         self._handles = Handles()
-        self.follower = Follower(vfs, self._inodes, self._handles, self._revalidator, self.invalidator.invalidate_attrs)
+        self.follower = Follower(vfs, self._inodes, self._revalidator, self.invalidator.invalidate_attrs)
         self._stale = StaleIfError(vfs, self._handles, self._revalidator, limiter)
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
@@ -93,18 +93,18 @@ class Operations(ReadOnlyOperations):
 
     def _getattr_nowait(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes | None:
         place = self._inodes.at(inode)
-        is_open = self._handles.opened(place) is not None
-        if self.follower.is_due(place) if is_open else not self._revalidator.is_fresh(place):
+        shared = place.shared
+        if not self._revalidator.is_fresh(place) if shared is None else self.follower.is_due(shared):
             return None
         seen = self._vfs.glance(place.node)
-        return None if seen.size is None and not is_open else self._replies.attributes(place, seen)
+        return None if seen.size is None and shared is None else self._replies.attributes(place, seen)
 
     @handler_after(_getattr_nowait)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
-        if self._handles.opened(place) is not None:
+        if place.shared is not None:
             # Who has it open has one version of it, whatever happens at Comet.
-            await self.follower.look(place)
+            await self.follower.look(place.shared)
             return self._replies.attributes(place)
         await self._revalidator.revalidate(place)
         directory = place.parent.node if place.parent else None
@@ -137,7 +137,7 @@ class Operations(ReadOnlyOperations):
         place = self._place_nowait(inode)
         if place is None:
             return None
-        shared = self._handles.shared(place)
+        shared = place.shared
         # A body is that of the file as long as anybody has it open; so is a draft.
         lasts = shared is not None and not isinstance(shared.opened, Content)
         opened = shared.opened if shared is not None and lasts else self._vfs.files.open_nowait(place.node)
@@ -154,7 +154,7 @@ class Operations(ReadOnlyOperations):
         if not isinstance(opened, Content):
             return None
         if shared.goes_on:
-            if off >= opened.size and self.follower.is_due(shared.inode):
+            if off >= opened.size and self.follower.is_due(shared):
                 return None
             self._handles.note_read(fh, min(off + size, opened.size))
         return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
@@ -163,7 +163,7 @@ class Operations(ReadOnlyOperations):
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         shared = self._handles.behind(fh)
         if shared.goes_on:
-            await self.follower.look(shared.inode)
+            await self.follower.look(shared)
             self._handles.note_read(fh, min(off + size, shared.opened.size))
         return await shared.opened.read(off, size)  # type: ignore[return-value]
 
@@ -172,7 +172,7 @@ class Operations(ReadOnlyOperations):
         if self._handles.has_more(fh):
             return READABLE
         if poll_handle is not None:
-            self.follower.wait(fh, poll_handle, ctx.pid)
+            self.follower.wait(self._handles.behind(fh), fh, poll_handle, ctx.pid)
         return 0
 
     @at_once
@@ -205,10 +205,8 @@ class Operations(ReadOnlyOperations):
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         self._inodes.forget(inode_list)
-        self._handles.forget([number for number, _ in inode_list])
         gone = [number for number, _ in inode_list if number not in self._inodes]
         self.invalidator.forget(gone)
-        self._replies.forget(gone)
         self._revalidator.forget(gone)
 
     @at_once

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 
 import pyfuse3
 import trio
@@ -58,11 +57,6 @@ class Replies:
         self._follower = follower
         self._invalidator = invalidator
         self._owner = (os.getuid(), os.getgid())
-        self._shrunk: set[int] = set()
-        """Inodes that the kernel was once told to be longer than later. It may take them for that still: it drops
-        replies that it finds late."""
-        self._untold: set[int] = set()
-        """Inodes whose size was pushed, and not told since."""
 
     def entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         """A child of a directory, which the kernel refers to once more from then on."""
@@ -108,7 +102,7 @@ class Replies:
 
         The kernel then looks the name up again, and is told of another inode.
         """
-        shared = self._handles.shared(inode)
+        shared = inode.shared
         if shared is not None and shared.opened is not opened and not self._follower.take(shared, opened):
             raise Superseded(f"{inode.node.name} is open in a former version")
         shown = opened if shared is None else shared.opened
@@ -134,24 +128,17 @@ class Replies:
         yet would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would
         find an empty file. After this it drops that reply.
         """
-        number = inode.number
-        longer = opened.size < inode.told_size or number in self._shrunk or number in self._untold
-        whole = not paged and not longer and opened.size <= BEST_READ
+        view = inode.viewed()
+        whole = not paged and view.largest <= opened.size <= BEST_READ
         if not opened.size or not (whole or resized):
             return paged
         start = 0 if whole else (opened.size - 1) // PAGE * PAGE
-        if resized:
-            self._untold.add(number)
+        view.push(opened.size)
         try:
-            pyfuse3.notify_store(number, start, bytes(opened.part(start, BEST_READ)))
+            pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, BEST_READ)))
         except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
             return paged
         return paged or whole
-
-    def forget(self, numbers: Sequence[int]) -> None:
-        """The kernel has forgotten these inodes."""
-        self._shrunk.difference_update(numbers)
-        self._untold.difference_update(numbers)
 
     def _blank(self, lease: float) -> EntryAttributes:
         """A reply with what is the same for all entries of a directory."""
@@ -168,7 +155,8 @@ class Replies:
         `stands`: seconds for which the inode is known to stand for what it stands for. The kernel asks again after
         them, so that a `stat` in what is gone does not succeed for longer than a listing holds.
         """
-        opened = self._handles.opened(inode)
+        shared = inode.shared
+        opened = None if shared is None else shared.opened
         size = opened.size if opened is not None else seen.size
         reply.st_ino = inode.number
         reply.st_mode = _MODES[seen.kind]
@@ -178,9 +166,6 @@ class Replies:
         lease = max(min(seen.lease, stands), least)
         reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
         if size is not None:
-            if size < inode.told_size:
-                self._shrunk.add(inode.number)
-            inode.told_size = size
-            self._untold.discard(inode.number)
-        reply.st_size = inode.told_size
-        reply.st_blocks = -(-inode.told_size // BLOCK)
+            inode.tell_size(size)
+        reply.st_size = told = inode.told_size
+        reply.st_blocks = -(-told // BLOCK)

@@ -181,7 +181,8 @@ class WritableOperations(Operations):
             self.invalidator.invalidate_attrs(inode.number)
 
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
-        opened = self._draft(fh) if fh in self._writers else self._handles.opened(place)
+        shared = place.shared
+        opened = self._draft(fh) if fh in self._writers else shared and shared.opened
         if isinstance(opened, DirtyFile) and any(inode is place for inode, _ in self._writers.values()):
             opened.resize(size)
         else:

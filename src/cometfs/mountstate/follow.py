@@ -17,9 +17,9 @@ import trio
 from cometfs.caller import CALLER, Caller
 from cometfs.errors import CometFSError, NotFound
 from cometfs.lease import MISSING
-from cometfs.mountstate.handles import Handles, Shared
-from cometfs.mountstate.inodes import Inode, Inodes
+from cometfs.mountstate.inodes import Inodes
 from cometfs.mountstate.kernel import Waker
+from cometfs.mountstate.kernel_view import Shared
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.vfs.engine.files import may_change
 from cometfs.vfs.engine.vfs import Vfs
@@ -38,9 +38,10 @@ BREATH = 0.2
 
 
 class Follower:
-    """Keeps the snapshots of open files up to date.
+    """Keeps the snapshots of open files up to date. One way down: a snapshot is asked for by the request that found it
+    open, the revalidator learns whether its run goes on, the tree opens it anew. One way back: `take`.
 
-    A handle is in `_polled` iff a program asked to be woken and was not yet; an inode is in `_followed` iff a task
+    A handle is in `_polled` iff a program asked to be woken and was not yet; a snapshot is in `_followed` iff a task
     looks after it, for one of those.
     """
 
@@ -48,7 +49,6 @@ class Follower:
         self,
         vfs: Vfs,
         inodes: Inodes,
-        handles: Handles,
         revalidator: Revalidator,
         invalidate_attrs: Callable[[int], None],
     ) -> None:
@@ -58,9 +58,8 @@ class Follower:
         self._revalidator = revalidator
         self._invalidate_attrs = invalidate_attrs
         self._inodes = inodes
-        self._handles = handles
         self._polled: dict[int, Waker] = {}
-        self._followed: set[Inode] = set()
+        self._followed: set[Shared] = set()
         self._followers: trio.Nursery | None = None
 
     async def run(self) -> None:
@@ -68,59 +67,45 @@ class Follower:
         async with trio.open_nursery() as self._followers:
             await trio.sleep_forever()
 
-    def is_due(self, inode: Inode) -> bool:
+    def is_due(self, shared: Shared) -> bool:
         """Whether it must be asked what an open file is now; what is at hand it takes at once."""
-        shared = self._handles.shared(inode)
-        if shared is None or shared.parted:
+        if shared.parted or not shared.is_open:
             return False
-        known = self._revalidator.follows(inode, goes_on=shared.goes_on)
-        if known and not (shared.opened.grows or may_change(inode.node)):
+        known = self._revalidator.follows(shared.inode, goes_on=shared.goes_on)
+        if known and not _may_become_more(shared):
             return False
-        fresh = self._vfs.files.open_nowait(inode.node) if known else None
+        fresh = self._vfs.files.open_nowait(shared.inode.node) if known else None
         if fresh is None:
             return trio.current_time() >= shared.rests_until
         self.take(shared, fresh)
         return False
 
-    async def look(self, inode: Inode) -> None:
+    async def look(self, shared: Shared) -> None:
         """Asks what an open file is now, for all who have it open."""
         with trio.move_on_after(GRACE) as patience:
             try:
                 # A listing that takes long must not keep from us what is added to a file.
                 with trio.move_on_after(GRACE / 2):
-                    await self._learn(inode)
-                shared = self._handles.shared(inode)
-                if shared is None or not (shared.opened.grows or may_change(inode.node)):
+                    await self._revalidator.follow(shared.inode, goes_on=shared.goes_on)
+                if not shared.is_open or not _may_become_more(shared):
                     # What cannot have changed is not fetched again, and nobody waits again at once to learn that.
-                    self._rest(inode, GRACE)
+                    _rest(shared, GRACE)
                     return
-                fresh = await self._vfs.files.open(inode.node)
+                fresh = await self._vfs.files.open(shared.inode.node)
             except CometFSError as error:
-                log.info("%s is shown as it was: %s", inode.node.name, error)
-                gone = isinstance(error, NotFound) and self._revalidator.is_gone(inode)
-                self._rest(inode, MISSING if gone else REST)
+                log.info("%s is shown as it was: %s", shared.inode.node.name, error)
+                gone = isinstance(error, NotFound) and self._revalidator.is_gone(shared.inode)
+                _rest(shared, MISSING if gone else REST)
                 return
-            # It may have been closed meanwhile.
-            if (shared := self._handles.shared(inode)) is not None:
+            if shared.is_open:  # it may have been closed meanwhile
                 self.take(shared, fresh)
             fresh.close()
         if patience.cancelled_caught:
-            self._rest(inode, GRACE)
+            _rest(shared, GRACE)
 
-    async def _learn(self, inode: Inode) -> None:
-        """Whether its run goes on."""
-        shared = self._handles.shared(inode)
-        if shared is not None:
-            await self._revalidator.follow(inode, goes_on=shared.goes_on)
-
-    def hurry(self, inode: Inode) -> None:
+    def hurry(self, shared: Shared) -> None:
         """The next look asks, whatever the last one brought."""
-        self._rest(inode, 0.0)
-
-    def _rest(self, inode: Inode, seconds: float) -> None:
-        shared = self._handles.shared(inode)
-        if shared is not None:
-            shared.rests_until = trio.current_time() + seconds
+        _rest(shared, 0.0)
 
     def take(self, shared: Shared, fresh: Opened) -> bool:
         """Lets an open snapshot go on as `fresh`, the same file opened now.
@@ -139,13 +124,13 @@ class Follower:
             self._wake(shared)
         return taken
 
-    def wait(self, handle: int, waker: Waker, pid: int) -> None:
-        """The process `pid` wants to be woken when the file has grown or will not grow any more."""
-        inode = self._handles.behind(handle).inode
+    def wait(self, shared: Shared, handle: int, waker: Waker, pid: int) -> None:
+        """The process `pid`, which has the file open by `handle`, wants to be woken when the file has grown or will not
+        grow any more."""
         self._polled[handle] = waker
-        if inode not in self._followed and self._followers is not None:
-            self._followed.add(inode)
-            self._followers.start_soon(self._attend, inode, Caller(pid))
+        if shared not in self._followed and self._followers is not None:
+            self._followed.add(shared)
+            self._followers.start_soon(self._attend, shared, Caller(pid))
 
     def forget(self, handle: int) -> None:
         """A handle was closed."""
@@ -156,22 +141,30 @@ class Follower:
         for handle in shared.handles & self._polled.keys():
             self._polled.pop(handle).notify()
 
-    async def _attend(self, inode: Inode, caller: Caller) -> None:
+    async def _attend(self, shared: Shared, caller: Caller) -> None:
         """Follows a file for `caller`. A bug in that must not end the mount."""
         CALLER.set(caller)
         try:
-            await self._follow(inode)
+            await self._follow(shared)
         except Exception:
             log.exception("bug in following a file")
         finally:
-            self._followed.discard(inode)
+            self._followed.discard(shared)
 
-    async def _follow(self, inode: Inode) -> None:
+    async def _follow(self, shared: Shared) -> None:
         while True:
-            await trio.sleep(max(BREATH, self._vfs.glance(inode.node).lease))
-            shared = self._handles.shared(inode)
-            if shared is None or not shared.handles & self._polled.keys():
+            await trio.sleep(max(BREATH, self._vfs.glance(shared.inode.node).lease))
+            if not shared.is_open or not shared.handles & self._polled.keys():
                 return  # closed, or whoever was woken last has not come back: he does not wait any more
-            if self.is_due(inode):
-                await self.look(inode)
+            if self.is_due(shared):
+                await self.look(shared)
             self._wake(shared)
+
+
+def _may_become_more(shared: Shared) -> bool:
+    """Whether it is worth asking: of what cannot have changed only whether its run goes on is to be learned."""
+    return shared.opened.grows or may_change(shared.inode.node)
+
+
+def _rest(shared: Shared, seconds: float) -> None:
+    shared.rests_until = trio.current_time() + seconds

@@ -10,35 +10,12 @@ Not here: when it is asked again what an open file is now (follow.py).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import NamedTuple
 
 from cometfs.errors import Stale
 from cometfs.mountstate.inodes import Inode
+from cometfs.mountstate.kernel_view import Shared
 from cometfs.vfs.nodes import Node, Opened
-
-
-class Shared:
-    """The snapshot of an inode that is open."""
-
-    __slots__ = ("handles", "inode", "opened", "paged", "parted", "rests_until")
-
-    def __init__(self, inode: Inode, opened: Opened) -> None:
-        self.inode = inode
-        self.opened = opened
-        self.handles: set[int] = set()
-        self.paged = not opened.grows
-        """Whether it is read through the kernel's pages, which cannot grow without tearing: whatever was not growing
-        when it was first opened."""
-        self.parted = False
-        """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
-        self.rests_until = 0.0
-        """Until when nobody asks what the file is now, on trio's clock: asking has just failed, or takes long."""
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether what is added to the file can be shown to those who have it open."""
-        return not self.paged and not self.parted
 
 
 class OpenDir(NamedTuple):
@@ -50,8 +27,8 @@ class OpenDir(NamedTuple):
 
 
 class Handles:
-    """Open files and directories. An inode is in `_open` iff it has a file handle; in `_versions`, which outlives that,
-    iff the kernel's pages of it hold nothing but that version.
+    """Open files and directories. The view of an inode has a `shared` iff one of its handles is in `_files`, and
+    `pages`, which outlive that, iff the kernel's pages of it hold nothing but that version.
     """
 
     def __init__(self) -> None:
@@ -60,22 +37,10 @@ class Handles:
         self._read_to: dict[int, int] = {}
         """How far a file that grows was read, by handle, in bytes."""
         self._dirs: dict[int, OpenDir] = {}
-        self._open: dict[int, Shared] = {}
-        self._versions: dict[int, Hashable] = {}
-
-    def shared(self, inode: Inode) -> Shared | None:
-        """What the open handles of `inode` share, if there are any."""
-        shared = self._open.get(inode.number)
-        return None if shared is None or shared.opened.broken else shared
-
-    def opened(self, inode: Inode) -> Opened | None:
-        """Their snapshot."""
-        shared = self.shared(inode)
-        return None if shared is None else shared.opened
 
     def inodes(self) -> list[Inode]:
         """Of which files are open."""
-        return [shared.inode for shared in self._open.values()]
+        return list(dict.fromkeys(shared.inode for shared in self._files.values()))
 
     def share(self, inode: Inode, opened: Opened) -> tuple[int, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
@@ -84,9 +49,9 @@ class Handles:
         It is read through them unless the snapshot grows, or did when others opened it: a handle that is read through
         pages would keep those from seeing more, if the run is taken up again.
         """
-        shared = self.shared(inode)
+        view, shared = inode.viewed(), inode.shared
         if shared is None:
-            shared = self._open[inode.number] = Shared(inode, opened)
+            shared = view.shared = Shared(inode, opened)
         elif shared.opened is not opened:
             opened.close()
         handle = self._number()
@@ -94,12 +59,10 @@ class Handles:
         self._files[handle] = shared
         if not shared.paged:
             # It grows while nobody looks at the pages, of which a private mapping may leave some.
-            self._versions.pop(inode.number, None)
+            view.pages = None
             return handle, False
-        version = shared.opened.version
-        same = self._versions.get(inode.number) == version
-        self._versions[inode.number] = version
-        return handle, same
+        before, view.pages = view.pages, shared.opened.version
+        return handle, view.pages == before
 
     def file(self, handle: int) -> Opened:
         """The snapshot behind a handle. Raises Stale for one that is not open."""
@@ -134,11 +97,12 @@ class Handles:
             return
         shared.handles.discard(handle)
         if not shared.handles:
-            if self._open.get(shared.inode.number) is shared:  # not so if it broke and others began anew
-                del self._open[shared.inode.number]
-                if not shared.opened.broken and shared.inode.number in self._versions:
+            view = shared.inode.viewed()
+            if view.shared is shared:  # not so if it broke and others began anew
+                view.shared = None
+                if not shared.opened.broken and view.pages is not None:
                     # A download has a lasting version only when all of it has come.
-                    self._versions[shared.inode.number] = shared.opened.version
+                    view.pages = shared.opened.version
             shared.opened.close()
 
     def open_dir(self, opened: OpenDir) -> int:
@@ -157,12 +121,6 @@ class Handles:
     def release_dir(self, handle: int) -> None:
         """Closes a handle on a listing."""
         self._dirs.pop(handle, None)
-
-    def forget(self, numbers: list[int]) -> None:
-        """The kernel may have forgotten these inodes: their pages are gone with them."""
-        for number in numbers:
-            if number not in self._open:
-                self._versions.pop(number, None)
 
     def close(self) -> None:
         """Closes everything; for the end of the mount."""

@@ -13,6 +13,7 @@ from typing import cast
 import trio
 
 from cometfs.errors import Stale
+from cometfs.mountstate.kernel_view import KernelView, Shared
 from cometfs.vfs.nodes import Node
 
 BYTES = 350
@@ -42,18 +43,49 @@ class State(float, Enum):
 class Inode:
     """One inode. It is in the table iff the kernel holds a reference (`lookups` > 0), or it is the root."""
 
-    __slots__ = ("children", "lookups", "node", "number", "parent", "told_size", "until")
+    __slots__ = ("_seen", "children", "lookups", "node", "number", "parent", "until")
 
     def __init__(self, number: int, node: Node, parent: Inode | None) -> None:
         self.number = number
         self.node = node
         self.parent = parent
         self.lookups = 0
-        self.told_size = 0
-        """The size that the kernel was last told: what it is told again while nobody knows better."""
         self.children: dict[str, Inode] | None = None
         self.until: float | State = State.DOUBTED
         """The moment, on trio's clock, until which it is known to stand for `node`: see revalidate.py."""
+
+        self._seen: int | KernelView = 0
+        """How the kernel sees it; where that is nothing but a size that it was told, that size, which costs no more."""
+
+    @property
+    def view(self) -> KernelView | None:
+        """What the kernel may hold of it; None for what was only listed."""
+        return None if isinstance(self._seen, int) else self._seen
+
+    def viewed(self) -> KernelView:
+        """The same, made if need be."""
+        if isinstance(self._seen, int):
+            self._seen = KernelView(self._seen)
+        return self._seen
+
+    @property
+    def shared(self) -> Shared | None:
+        """What the open handles on it share, if there are any: not what broke, with which none can begin."""
+        seen = self._seen
+        shared = None if isinstance(seen, int) else seen.shared
+        return None if shared is None or shared.opened.broken else shared
+
+    @property
+    def told_size(self) -> int:
+        """The size that the kernel was last told: what it is told again while nobody knows better."""
+        return self._seen if isinstance(self._seen, int) else self._seen.told
+
+    def tell_size(self, size: int) -> None:
+        """The kernel is told this size."""
+        if isinstance(self._seen, int) and size >= self._seen:
+            self._seen = size
+        else:
+            self.viewed().tell(size)
 
     def bound(self, until: float) -> float | State:
         """The moment until which what lies in it stands, if that would stand until then in a directory that lasts."""
@@ -140,6 +172,8 @@ class Inodes:
             inode.lookups -= count
             if inode.lookups <= 0:
                 self._drop(inode)
+            elif inode.view is not None and inode.view.shared is None:
+                inode.view.pages = None  # it was looked up anew while its forget was on its way: its pages are gone
         if len(self._by_number) < self._most // 4:
             # A dict never gives back the room that its entries had.
             self._by_number = dict(self._by_number)

@@ -56,9 +56,9 @@ class Invalidation:
         """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
         if inode.parent is None or self._vfs.writing.buffer(inode.node) is not None:
             return False
-        shared = self._handles.shared(inode)
+        shared = inode.shared
         if shared is not None and shared.goes_on:
-            self._follower.hurry(inode)
+            self._follower.hurry(shared)
             return False
         self._inodes.part(inode.parent, inode.node.name, inode)
         return True

@@ -52,7 +52,7 @@ class StaleIfError:
         )
 
     def _followed(self, inode: Inode) -> Opened | None:
-        shared = self._handles.shared(inode)
+        shared = inode.shared
         return shared.opened if shared is not None and shared.goes_on else None
 
     def _leading(self, parent: Inode, name: str) -> tuple[Node, float] | None:
