@@ -139,8 +139,8 @@ class Memory:
         self._held.pop(key, None)
 
     def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
-        """Forgets those keys. A caller that has a value of theirs in hand sees its lease end: what is made of it holds no
-        longer either. `among`: if given, the owner of each of those keys is one of these."""
+        """Forgets those keys. A caller that has a value of theirs in hand sees its lease end: what is made of it holds
+        no longer either. `among`: if given, the owner of each of those keys is one of these."""
         now = self.clock()
         keys = list(self._held) if among is None or not self._known else self._held.of(among)
         for key in filter(which, keys):

@@ -42,7 +42,8 @@ class Flights:
         self._loading: list[list[Which]] = []
 
     async def join(self, key: Hashable, load: Callable[[], Awaitable[Any]], *, renewal: bool = False) -> Any:
-        """What `load` returns, or raises what it raises, for all callers that join before it ends; one at a time per key.
+        """What `load` returns, or raises what it raises, for all callers that join before it ends; one at a time per
+        key.
 
         `renewal`: a value is held meanwhile. A reader that finds none any more does not join it, but loads: calls that
         nobody waits for are put off when few are left.

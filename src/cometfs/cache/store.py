@@ -46,8 +46,8 @@ def weigh(value: Any, written: bytes | None = None) -> int:
 def with_items_of(before: Any, after: Any) -> Any:
     """A list, with the very items of the one before wherever they are equal, from both ends on; else `after` itself.
 
-    Of a project that is listed once a minute most rows stay as they are: a caller that holds one holds no second copy in memory.
-    """
+    Of a project that is listed once a minute most rows stay as they are: a caller that holds one holds no second copy
+    in memory."""
     if not isinstance(before, list) or not isinstance(after, list):
         return after
     head = _equal(before, after)

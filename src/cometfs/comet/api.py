@@ -19,7 +19,7 @@ from cometfs.comet.asset_api import AssetAPI
 from cometfs.comet.calls import AssetStream, Calls, Gate
 from cometfs.comet.experiment_api import ExperimentAPI
 from cometfs.comet.http.transport import Transport
-from cometfs.comet.kv_store import Alone, Store
+from cometfs.comet.kv_store import Alone, KvStoreClient
 from cometfs.comet.metric_api import MetricAPI
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
@@ -83,7 +83,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         settings = find_settings(api_key, url)
         address = parse_address(settings.url)
         self._calls = Calls(address, settings.api_key, transport or Transport(), deadline=deadline, gate=gate)
-        self._store = Store(self._calls, deadline, alone)
+        self._store = KvStoreClient(self._calls, deadline, alone)
 
     async def __aenter__(self) -> Self:
         return self

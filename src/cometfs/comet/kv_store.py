@@ -51,7 +51,7 @@ class _Change(Generic[T]):
         return self._result
 
 
-class Store:
+class KvStoreClient:
     """A change is in `_waiting` iff its task waits for it and it is not known to be stored or to have failed."""
 
     def __init__(self, calls: Calls, deadline: float, alone: Alone = nullcontext) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from cometfs.comet.kv_store import Held, Store
+from cometfs.comet.kv_store import Held, KvStoreClient
 
 
 class StoreAPI:
     """The key-value store of an account."""
 
-    _store: Store
+    _store: KvStoreClient
 
     async def store(self, key: str, value: str) -> dict[str, Any]:
         """Store the text `value` under `key`; returns ``{"msg": "Stored"}`` once the server was seen to have it.

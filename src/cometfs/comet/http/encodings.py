@@ -13,7 +13,7 @@ ACCEPTED = "gzip, deflate"
 """For the header ``Accept-Encoding``."""
 
 
-class Damaged(ValueError):
+class BrokenEncoding(ValueError):
     """The body is not in the encoding that it claims."""
 
 
@@ -48,14 +48,14 @@ class Inflate:
         try:
             found = self._inner.decompress(part)
         except zlib.error as exc:
-            raise Damaged("it is not compressed as it says") from exc
+            raise BrokenEncoding("it is not compressed as it says") from exc
         if self._inner.unused_data:
-            raise Damaged("something follows its compressed part")
+            raise BrokenEncoding("something follows its compressed part")
         return found
 
     def finish(self) -> None:
         if self._begun and not self._inner.eof:
-            raise Damaged("its compressed part has no end")
+            raise BrokenEncoding("its compressed part has no end")
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
@@ -70,4 +70,4 @@ def decoder(encoding: str) -> Decoder:
         return Plain()
     if name in ("gzip", "x-gzip", "deflate"):
         return Inflate()
-    raise Damaged(f"it is compressed in a way that was not asked for ({name[:20]})")
+    raise BrokenEncoding(f"it is compressed in a way that was not asked for ({name[:20]})")

@@ -18,7 +18,7 @@ import trio
 
 from cometfs._version import __version__
 from cometfs.comet.http.causes import innermost, reason
-from cometfs.comet.http.encodings import Damaged, Decoder, decoder, is_encoded
+from cometfs.comet.http.encodings import BrokenEncoding, Decoder, decoder, is_encoded
 from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
 from cometfs.compat.httpcore_read import Straight, straight
@@ -164,7 +164,7 @@ class Reply:
                 return self._decoder.feed(part)
             self._decoder.finish()
             return b""
-        except Damaged as exc:
+        except BrokenEncoding as exc:
             raise Unintelligible(f"The answer of {self._host} cannot be read: {exc}") from exc
 
     async def aclose(self) -> None:

@@ -22,7 +22,7 @@ HTML_TYPES = frozenset({"dataframe-profile", "metaflow-card"})
 """Types of assets that comet_ml logs as HTML."""
 
 
-class Download(ByteStream, Protocol):
+class SentBody(ByteStream, Protocol):
     """A body on its way, and how it is sent: see `AssetStream`."""
 
     @property
@@ -84,7 +84,7 @@ def flaw(expected: Expected, came: Came) -> CometFSError | None:
 
 @asynccontextmanager
 async def validated(
-    begun: AbstractAsyncContextManager[Download], expected: Expected, differs: Callable[[int], Awaitable[None]]
+    begun: AbstractAsyncContextManager[SentBody], expected: Expected, differs: Callable[[int], Awaitable[None]]
 ) -> AsyncIterator[ByteStream]:
     """A body that is what was expected, or an error: before its first byte where its size is announced, else at its
     end. `differs` is told the size of one that is whole, and another than the listed one."""
@@ -101,7 +101,7 @@ async def validated(
 class _Checked:
     """A body as it comes. What was looked at already is in `_held`."""
 
-    def __init__(self, stream: Download, expected: Expected) -> None:
+    def __init__(self, stream: SentBody, expected: Expected) -> None:
         self.size = stream.size
         self.arrived = 0
         self._stream, self._expected = stream, expected
