@@ -22,7 +22,7 @@ _LOADING: ContextVar[list[Which] | None] = ContextVar("LOADING", default=None)
 
 
 class _Flight:
-    __slots__ = ("error", "ended", "value")
+    __slots__ = ("ended", "error", "value")
 
     def __init__(self) -> None:
         self.ended = trio.Event()
