@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NoReturn, cast
 
 import trio
@@ -49,7 +49,7 @@ class Revalidator:
         if inode.until > trio.current_time():
             return True
         parent = cast(Inode, inode.parent)
-        return self.is_fresh(parent) and (self._is_declared(inode, parent) or self._is_listed(inode, parent))
+        return self.is_fresh(parent) and self._at_hand(inode, parent, known=True) is True
 
     async def revalidate(self, inode: Inode) -> bool:
         """The same, asked for where it must be; False where nobody answered: what is at hand is all there is then.
@@ -60,10 +60,9 @@ class Revalidator:
             return True
         parent = cast(Inode, inode.parent)
         known = await self.revalidate(parent)
-        if self._is_declared(inode, parent):
-            return known
-        if self._is_listed(inode, parent):
-            return True
+        stands = self._at_hand(inode, parent, known=known)
+        if stands is not None:
+            return stands
         listing = await self._listing(inode, parent) if known else None
         if listing is not None:
             self._stand(inode, parent, listing)
@@ -74,27 +73,18 @@ class Revalidator:
     def follows(self, inode: Inode, *, goes_on: bool) -> bool:
         """The same as `is_fresh` for a file that is open, which stays what it was: False where more is to be learned of
         its experiment, of one that has ended only if what is added can be shown (`goes_on`)."""
-        at, parent = inode.node.at, inode.parent
-        if at.experiment is None or parent is None:
-            return True
-        if at.version and not goes_on and inode.until is not State.DOUBTED:
-            return True  # of what has ended nobody asks; but a listing may have told of it anew
         try:
-            return self.is_fresh(parent) and (parent.node.at.version == at.version or self.is_fresh(inode))
+            return all(self.is_fresh(one) for one in _telling(inode, goes_on=goes_on))
         except Gone:
-            return True
+            return True  # for its handles it stays what it was
 
     async def follow(self, inode: Inode, *, goes_on: bool) -> None:
         """Learns that."""
-        if self.follows(inode, goes_on=goes_on):
-            return
         try:
-            parent = cast(Inode, inode.parent)
-            await self.revalidate(parent)
-            if parent.node.at.version != inode.node.at.version:
-                await self.revalidate(inode)
+            for one in _telling(inode, goes_on=goes_on):
+                await self.revalidate(one)
         except Gone:
-            return  # for its handles it stays what it was
+            return  # as above
 
     def forget(self, numbers: Iterable[int]) -> None:
         """The kernel has forgotten these inodes."""
@@ -104,6 +94,13 @@ class Revalidator:
     def is_gone(self, inode: Inode) -> bool:
         """Whether it, or what it lies in, was there no more when it was last looked at."""
         return inode.until is State.GONE or (inode.parent is not None and self.is_gone(inode.parent))
+
+    def _at_hand(self, inode: Inode, parent: Inode, *, known: bool) -> bool | None:
+        """Whether it is known to stand, by what is at hand; None where a listing must be asked for that. `known`:
+        whether its directory is."""
+        if self._is_declared(inode, parent):
+            return known
+        return True if self._is_listed(inode, parent) else None
 
     def _is_declared(self, inode: Inode, parent: Inode) -> bool:
         """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
@@ -162,3 +159,15 @@ class Revalidator:
             if trio.current_time() >= until and parent.number in self._inodes:
                 self._unanswered[parent.number] = trio.current_time() + PAUSE
         return None
+
+
+def _telling(inode: Inode, *, goes_on: bool) -> Iterator[Inode]:
+    """The inodes that tell whether the run of an open file goes on, each to be looked at before the next one."""
+    at, parent = inode.node.at, inode.parent
+    if at.experiment is None or parent is None:
+        return
+    if at.version and not goes_on and inode.until is not State.DOUBTED:
+        return  # of what has ended nobody asks; but a listing may have told of it anew
+    yield parent
+    if parent.node.at.version != inode.node.at.version:  # as it is by now
+        yield inode

@@ -70,6 +70,9 @@ class AnswerResolver:
 
     async def wanted(self, source: Source, at: Context) -> CacheEntry:
         """The answer, for a reader: what he wants next may be fetched ahead. Raises what Comet's answer raises."""
+        held = self.wanted_nowait(source, at)
+        if held is not None:
+            return held
         self.prefetcher.record_access(source, at, waited=self.store.recall(source.key(at)) is None)
         return await self.ask(source, at)
 

@@ -6,6 +6,8 @@ Not here: how many bytes they have (sizes.py), and what of the made is kept on d
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import cast
 from zipfile import BadZipFile
 
 import trio
@@ -38,21 +40,24 @@ class Files:
 
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
-        entry = node.entry
-        if not isinstance(entry, File):
-            raise IsADirectory(f"{node.name or '/'} is a directory")
+        found = self.open_nowait(node)
+        if found is not None:
+            return found
         if self._writing.buffer(node) is not None:
             return await self._writing.open(node)
+        entry = cast(File, node.entry)
         if isinstance(entry.source, Stream):
             body = await self._answers.wanted_body(entry.source, node.at)
             self._sizes.came(entry, entry.source, node.at, body.size)
             return body
-        return Content(await self._render(entry, entry.source, node.at), _grows(node))
+        return Content(await self._render(entry, cast(Source, entry.source), node.at), _grows(node))
 
     def open_nowait(self, node: Node) -> Opened | None:
-        """What `open` returns, where nobody must be asked and nothing made."""
+        """What `open` returns or raises, where nobody must be asked and nothing made."""
         entry = node.entry
-        if not isinstance(entry, File) or isinstance(entry.source, Stream) or self._writing.buffer(node) is not None:
+        if not isinstance(entry, File):
+            raise IsADirectory(f"{node.name or '/'} is a directory")
+        if isinstance(entry.source, Stream) or self._writing.buffer(node) is not None:
             return None
         if entry.source is None:
             return Content(entry.render(node.at))
@@ -67,16 +72,12 @@ class Files:
             held.read = True
         return Content(held.value, _grows(node))
 
-    async def _render(self, entry: File, source: Source | None, at: Context) -> bytes:
-        if source is None:
-            return entry.render(at)
+    async def _render(self, entry: File, source: Source, at: Context) -> bytes:
+        """What is not at hand."""
         if entry.render is bytes:
             answer = await self._answers.wanted(source, at)
             return self._sizes.dated(entry, at, answer.value, answer)
-        key = _key(entry, at)
-        held = self._store.peek(key)
-        if held is None:
-            held = await self._store.once(key, lambda: self._make(entry, source, at))
+        held = await self._store.once(_key(entry, at), lambda: self._make(entry, source, at))
         rendered: bytes = held.value
         return rendered
 
