@@ -26,6 +26,7 @@ from cometfs.cache.store import Store
 from cometfs.comet.api import API
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.keys import owner_of
@@ -91,8 +92,9 @@ async def open_vfs(
             try:
                 store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
                 spare = budget.spare if budget else lambda _urgency: True
-                answers = AnswerResolver(api, store, bodies, loads, spare, partial(_status, api.root, budget, index))
-                yield Vfs(answers, tree(workspaces), time.time() * 1000, rw=rw, live=live)
+                answers = AnswerResolver(api, store, bodies, partial(_status, api.root, budget, index))
+                answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
+                yield Vfs(answers, prefetcher, tree(workspaces), time.time() * 1000, rw=rw, live=live)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()

@@ -17,6 +17,7 @@ from cometfs.comet.http.transport import Transport
 from cometfs.composition import open_vfs
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.vfs.answers.resolver import _NothingAhead
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from tests.inprocess.conftest import Wire, at, names, read
@@ -309,3 +310,15 @@ async def test_a_metric_that_get_all_leaves_out_is_asked_by_itself(vfs: Vfs, wir
     folder = f"{PROJECT}/mlp-baseline/metrics"
     for metric in [name for name in await names(vfs, folder) if name.endswith(".csv")]:
         assert await read(vfs, f"{folder}/{metric}") == await read(alone, f"{folder}/{metric}")
+
+
+async def test_answers_need_no_prefetcher(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """A resolver that nothing is built over answers the same, each experiment by itself and none ahead."""
+    vfs._answers.ahead = _NothingAhead()
+    directories = (await experiments(vfs))[:8]
+    wire.asked.clear()
+    for name in directories:
+        path = f"{PROJECT}/{name}/params.json"
+        assert await read(vfs, path) == await read(alone, path)
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.asked == ["experiment/parameters"] * len(directories)

@@ -258,8 +258,8 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
             node, *above = await chain(vfs, f"{path}/views")
             await vfs.refresh(node, above)
             await vfs.listings.children(above[0])
-            vfs._answers.prefetcher.renew(experiment.EXPERIMENTS, node.at)
-        prefetcher, left = vfs._answers.prefetcher, vfs.refresh._left
+            vfs.listings._prefetcher.renew(experiment.EXPERIMENTS, node.at)
+        prefetcher, left = vfs.listings._prefetcher, vfs.refresh._left
         assert 0 < len(left) <= left.currsize <= 40
         assert [len(one) for one in (prefetcher._weights, prefetcher._trusted, prefetcher._renewing)] == [1, 1, 1]
         assert [await read(vfs, f"{path}/experiments.csv") for path in paths] == before

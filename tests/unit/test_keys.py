@@ -34,6 +34,7 @@ IN_MEMORY = [
     Key.rendered(METRIC_CSV, "v1", AT.key),
     Key.size_differs(5, AT.key),
     Key.walk(tree(), ("folder",), AT.key),
+    Key.observed(METRIC.name, AT.key),
 ]
 
 DAMAGED = ['["made"]', '["made","a"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]

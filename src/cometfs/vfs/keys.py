@@ -13,7 +13,7 @@ Place = tuple[Hashable, ...]
 """The key of a `Context`: its owner (a workspace's name, a project's id, an experiment's key), then what tells the
 place from others of that owner (a metric's name, an asset's id ...). Empty at the root."""
 
-Kind = Literal["answer", "listing", "empty entries", "rendered", "made", "sizes", "size differs", "walk"]
+Kind = Literal["answer", "listing", "empty entries", "rendered", "made", "sizes", "size differs", "walk", "observed"]
 
 PLACELESS = frozenset({"made", "walk"})
 """Kinds that no refresh means: of what was made on disk the key names the very answer, so it is never out of date; and
@@ -76,6 +76,11 @@ class Key(NamedTuple):
     def walk(entry: Hashable, within: tuple[str, ...], place: Place) -> Key:
         """How far a program has come that goes through a directory."""
         return Key("walk", entry, within, place)
+
+    @staticmethod
+    def observed(subject: str, place: Place) -> Key:
+        """What was learned of a place by the way, which no question answers."""
+        return Key("observed", subject, "", place)
 
     @property
     def words(self) -> Place | None:

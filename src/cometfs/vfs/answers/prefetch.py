@@ -8,24 +8,25 @@ one from then on. Not here: who reads what (files.py, listings.py).
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
-from cometfs.cache.memory import CacheEntry, Recent
+from cometfs.cache.memory import Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import CometFSError, NotFound
 from cometfs.lease import is_settling
+from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
-from cometfs.vfs.nodes import OpenedBody
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source, Stream
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject, has_siblings
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Row, Source, Stream
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.metrics import COLUMNS, of_project
+from cometfs.vfs.sources.metrics import COLUMNS
 
 log = logging.getLogger(__name__)
 
@@ -44,56 +45,20 @@ SLOW = 10.0
 SAMPLE = 2
 """Experiments asked by themselves that the first batch of a project is held against."""
 
-PROJECTS = 32
-"""Projects of which the order of experiments is remembered."""
-
 REMEMBERED = 4096
 """Projects and questions of which it is remembered how they were answered last: well below a megabyte."""
-
-
-class Asks(Protocol):
-    """What is used of the answers."""
-
-    @property
-    def store(self) -> Store: ...
-
-    async def ask(self, source: Source, at: Context) -> CacheEntry: ...
-
-    async def open_body(self, stream: Stream, at: Context) -> OpenedBody: ...
-
-    def fill(self, source: Source, at: Context, answer: Any) -> CacheEntry: ...
-
-    def asker(self) -> Resolver: ...
-
-
-class _Siblings:
-    """The experiments of a project in the order of their names, as a walk through them goes."""
-
-    def __init__(self, at: Context, rows: Sequence[Row]) -> None:
-        self.project = of_project(at)
-        self.rows = rows
-        self.places = {row["experimentKey"]: place for place, row in enumerate(rows)}
-        self.asked: dict[str, deque[Context]] = {}
-        """By batch, the experiments that were asked for last."""
-
-    def like(self, at: Context, places: Iterable[int]) -> list[Context]:
-        """The places at other experiments that `at` is at its own."""
-        found = []
-        for place in places:
-            sibling = experiment.at_experiment(self.project, self.rows[place])
-            found.append(replace(sibling, key=(*sibling.key, *at.key[1:]), item=at.item))
-        return found
 
 
 class Prefetcher:
     """Fetches ahead. A batch is in `_batches`, under each experiment that it asks for, iff it has not ended."""
 
-    def __init__(self, answers: Asks, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
+    def __init__(self, answers: AnswerResolver, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
         self._answers = answers
         self._loads = loads
         self._spare = spare
         self._policy = Readahead()
-        self._lines: OrderedDict[Hashable, _Siblings] = OrderedDict()
+        self._siblings = SiblingsByProject(answers.store)
+        self.observations = Observations()
         self._batches: dict[Hashable, trio.Event] = {}
         self._weights: Recent[Hashable, float] = Recent(REMEMBERED)
         """Bytes that the last batch about a project brought for an experiment."""
@@ -104,7 +69,7 @@ class Prefetcher:
 
     def record_access(self, source: Source, at: Context, *, waited: bool) -> None:
         """A reader asks `source` at a place; `waited`: its answer was not at hand."""
-        line = self._line(at) if _has_siblings(at) else None
+        line = self._siblings.of(at) if has_siblings(at) else None
         place = None if line is None else line.places.get(at.key[0])
         if line is None or place is None:
             return
@@ -156,7 +121,7 @@ class Prefetcher:
     async def together(self, source: Source, places: Sequence[Context]) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be believed."""
         missing = [at for at in places if self._is_missing(source, at)]
-        line = self._line(places[0]) if places else None
+        line = self._siblings.of(places[0]) if places else None
         if source.batch is None or line is None or len(missing) <= 2 * SAMPLE:
             return
         batch = source.batch
@@ -169,7 +134,7 @@ class Prefetcher:
         chunks = [missing[start : start + size] for start in range(first, len(missing), size)]
         await experiment.each_of(chunks, lambda chunk: self._batched(source, line, chunk))
 
-    async def _ask_sample(self, source: Source, line: _Siblings, at: Context) -> None:
+    async def _ask_sample(self, source: Source, line: Siblings, at: Context) -> None:
         assert source.batch is not None
         try:
             await self._answers.ask(source, at)
@@ -177,7 +142,7 @@ class Prefetcher:
             return  # deleted since the listing: it tells nothing
         line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
 
-    def _begin(self, source: Source, line: _Siblings, places: list[Context]) -> None:
+    def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
         batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
         missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
@@ -222,7 +187,7 @@ class Prefetcher:
 
         await experiment.each_of(wanted, in_turn, ABREAST)
 
-    async def _batched(self, source: Source, line: _Siblings, places: list[Context]) -> None:
+    async def _batched(self, source: Source, line: Siblings, places: list[Context]) -> None:
         assert source.batch is not None
         # Another batch may have taken some of them since they were chosen.
         places = [at for at in places if self._is_missing(source, at)]
@@ -244,14 +209,14 @@ class Prefetcher:
             for key in keys:
                 self._batches.pop(key, None)
 
-    def _doubt_old_names(self, line: _Siblings) -> None:
+    def _doubt_old_names(self, line: Siblings) -> None:
         """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
         store, names = self._answers.store, COLUMNS.key(line.project)
         columns, listing = store.recall(names), store.peek(experiment.EXPERIMENTS.key(line.project))
         if columns is not None and listing is not None and columns.arrived < listing.arrived:
             store.drop(names)
 
-    def _sample(self, source: Source, line: _Siblings) -> list[Context]:
+    def _sample(self, source: Source, line: Siblings) -> list[Context]:
         assert source.batch is not None
         if _trust_key(source, line) in self._trusted:
             return []
@@ -262,7 +227,7 @@ class Prefetcher:
         held = self._answers.store.peek(source.key(at))
         return None if held is None else held.value
 
-    def _agree(self, source: Source, line: _Siblings, found: Sequence[Found], sampled: bool) -> bool:
+    def _agree(self, source: Source, line: Siblings, found: Sequence[Found], sampled: bool) -> bool:
         """Whether the batch tells what was told before; decided once for a project and a source."""
         if not found:
             self._trusted[_trust_key(source, line)] = False  # it brings nothing here: a call for nothing is enough
@@ -282,30 +247,16 @@ class Prefetcher:
             self._trusted[_trust_key(source, line)] = True
         return True
 
-    def _keep(self, batch: Batch, line: _Siblings, found: Sequence[Found], count: int) -> None:
+    def _keep(self, batch: Batch, line: Siblings, found: Sequence[Found], count: int) -> None:
         weight = 0
         for one in found:
             if self._told(one.source, one.at) is None:
                 weight += self._answers.fill(one.source, one.at, one.answer).weight
         self._weights[batch.name, line.project.key] = weight / max(1, count)
 
-    def _most(self, line: _Siblings, batch: Batch) -> int:
+    def _most(self, line: Siblings, batch: Batch) -> int:
         weight = self._weights.get((batch.name, line.project.key))
         return batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
-
-    def _line(self, at: Context) -> _Siblings | None:
-        """The siblings of an experiment; None where their listing is not at hand."""
-        project = of_project(at)
-        held = self._answers.store.peek(experiment.EXPERIMENTS.key(project))
-        if held is None or held.error is not None:
-            return None
-        line = self._lines.get(project.key)
-        if line is None or line.rows is not held.value:
-            line = self._lines[project.key] = _Siblings(at, held.value)
-        self._lines.move_to_end(project.key)
-        if len(self._lines) > PROJECTS:
-            self._lines.popitem(last=False)
-        return line
 
 
 def _has_just_ended(row: Row) -> bool:
@@ -324,10 +275,5 @@ async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitabl
         log.exception("bug in what nobody waits for")
 
 
-def _trust_key(source: Source, line: _Siblings) -> Hashable:
+def _trust_key(source: Source, line: Siblings) -> Hashable:
     return (source.batch and source.batch.name, source.name, line.project.key)
-
-
-def _has_siblings(at: Context) -> bool:
-    """Whether other experiments may have the same: what is theirs alone (an asset) is known by its row."""
-    return at.experiment is not None and (len(at.key) == 1 or isinstance(at.item, str))

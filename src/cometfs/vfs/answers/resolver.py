@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
-from cometfs.cache.memory import CacheEntry
+from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
-from cometfs.caller import CALLER, Urgency
+from cometfs.caller import CALLER
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Withheld
 from cometfs.lease import SEALED, Lease
-from cometfs.vfs.answers.prefetch import Prefetcher
+from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, stream_name, validated
 from cometfs.vfs.keys import Key, Place
@@ -28,6 +28,7 @@ from cometfs.vfs.nodes import OpenedBody
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of
+from cometfs.vfs.sources.metrics import of_project
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,38 @@ async def _no_listing(_stream: Stream, _at: Context) -> None:
     await trio.lowlevel.checkpoint()
 
 
+class Ahead(Protocol):
+    """What fetches answers before their readers come. A resolver tells it what is read, and works without."""
+
+    @property
+    def observations(self) -> Observations: ...
+
+    def record_access(self, source: Source, at: Context, *, waited: bool) -> None:
+        """A reader asks `source` at a place; `waited`: its answer was not at hand."""
+
+    async def wait_for_batch(self, source: Source, at: Context) -> None:
+        """Returns when no batch is under way that may bring the answer."""
+
+    async def together(self, source: Source, places: Sequence[Context]) -> None:
+        """Has at hand afterwards what one call answers for many places."""
+
+
+class _NothingAhead:
+    """Where nothing is fetched ahead, each question is asked by itself."""
+
+    def __init__(self) -> None:
+        self.observations = Observations()
+
+    def record_access(self, source: Source, at: Context, *, waited: bool) -> None:
+        pass
+
+    async def wait_for_batch(self, _source: Source, _at: Context) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def together(self, _source: Source, _places: Sequence[Context]) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 class AnswerResolver:
     """What is known, and what must be asked to know more."""
 
@@ -49,12 +82,9 @@ class AnswerResolver:
         api: API,
         store: Store,
         bodies: Bodies,
-        loads: trio.Nursery,
-        spare: Callable[[Urgency], bool] = lambda _urgency: True,
         status: Callable[[], Awaitable[Row]] = _no_status,
     ) -> None:
-        """`loads`: where answers that nobody waits for yet are fetched; `spare`: whether calls are left for those;
-        `status`: what there is to say about the mount itself."""
+        """`status`: what there is to say about the mount itself."""
         self.api = api
         self.status = status
         self.store = store
@@ -62,7 +92,8 @@ class AnswerResolver:
         self.relist: Callable[[Stream, Context], Awaitable[None]] = _no_listing
         """Lets the listing be asked for again that told of a body what is not so."""
         self.doubts = RevalidationSet()
-        self.prefetcher = Prefetcher(self, loads, spare)
+        self.ahead: Ahead = _NothingAhead()
+        """A prefetcher is built over a resolver, and then stands here: it calls the resolver, which only tells it."""
 
     def peek(self, source: Source, at: Context) -> CacheEntry | None:
         """What is in memory; asks nobody."""
@@ -73,7 +104,7 @@ class AnswerResolver:
         held = self.wanted_nowait(source, at)
         if held is not None:
             return held
-        self.prefetcher.record_access(source, at, waited=self.store.recall(source.key(at)) is None)
+        self.ahead.record_access(source, at, waited=self.store.recall(source.key(at)) is None)
         return await self.ask(source, at)
 
     def wanted_nowait(self, source: Source, at: Context) -> CacheEntry | None:
@@ -83,14 +114,14 @@ class AnswerResolver:
             return None
         # Who reads again what he had before needs nothing that is ahead of him: it was at hand then, too.
         if not held.read:
-            self.prefetcher.record_access(source, at, waited=False)
+            self.ahead.record_access(source, at, waited=False)
         return held
 
     async def ask(self, source: Source, at: Context) -> CacheEntry:
         """The answer, at hand or asked for. Raises what Comet's answer raises."""
         key = source.key(at)
         if self.store.peek(key) is None:
-            await self.prefetcher.wait_for_batch(source, at)
+            await self.ahead.wait_for_batch(source, at)
         while True:
             try:
                 return await self._ask(key, source, at)
@@ -118,7 +149,7 @@ class AnswerResolver:
 
     async def together(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         """See `Asker.answers`."""
-        await self.prefetcher.together(source, places)
+        await self.ahead.together(source, places)
         found: dict[Place, Any] = {}
 
         async def one(at: Context) -> None:
@@ -129,6 +160,11 @@ class AnswerResolver:
 
         await each_of(places, one)
         return found
+
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+        """Forgets what is kept under those keys, and what was observed of them; see `Store.drop_all`."""
+        self.ahead.observations.drop_all(which)
+        await self.store.drop_all(which, among)
 
     def asker(self) -> Resolver:
         """What a question is asked with that nobody waits for."""
@@ -155,9 +191,7 @@ class AnswerResolver:
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what he wants next may be fetched ahead."""
         if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
-            self.prefetcher.record_access(
-                experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at)
-            )
+            self.ahead.record_access(experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at))
         return await self.open_body(stream, at)
 
     async def open_body(self, stream: Stream, at: Context) -> OpenedBody:
@@ -224,8 +258,15 @@ class _Question:
         # What is made of another answer holds no longer than that.
         self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
 
-    def note(self, source: Source, at: Context) -> None:
-        self._answers.fill(source, at, True)
+    def wants_all(self, source: Source, at: Context) -> bool:
+        at_hand = self.answer_nowait(source, at) is not None
+        return self._answers.ahead.observations.wants_all(source, at, of_project(at), at_hand=at_hand)
+
+    def agreement(self, subject: str, project: Context) -> bool | None:
+        return self._answers.ahead.observations.agreement(subject, project)
+
+    def record_agreement(self, subject: str, project: Context, *, agrees: bool) -> None:
+        self._answers.ahead.observations.record_agreement(subject, project, agrees=agrees)
 
     def doubts(self, at: Context) -> bool:
         return at in self._answers.doubts

@@ -6,7 +6,6 @@ Not here: how many bytes they have (sizes.py), and what of the made is kept on d
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import cast
 from zipfile import BadZipFile
 

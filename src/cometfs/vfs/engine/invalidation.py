@@ -54,14 +54,14 @@ class AnswerInvalidation:
         self._remember(scope, [node, *above])
         scope = replace(scope, spared=self._sizes.doubt(node.at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
-        await self._store.drop_all(scope, scope.firsts)
+        await self._answers.drop_all(scope, scope.firsts)
         return scope
 
     async def relist(self, stream: Stream, at: Context) -> None:
         """Drops the listing that told of a body, which came with another size; asks nobody itself."""
         place = stream.listed_at(at)
         scope = self._asking(set(stream.listed_by), frozenset({place[:1]}), place, None)
-        await self._store.drop_all(scope, scope.firsts)
+        await self._answers.drop_all(scope, scope.firsts)
 
     def scope(self, node: Node, above: Sequence[Node]) -> Scope:
         """What is meant by a node."""

@@ -13,6 +13,7 @@ import trio
 from cometfs.cache.memory import CacheEntry
 from cometfs.errors import NoSuchEntry, NotADirectory
 from cometfs.lease import ACCOUNT, LISTING, Lease
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.empty_entries import EmptyEntries
 from cometfs.vfs.keys import Key
@@ -36,7 +37,8 @@ us each."""
 class Listings:
     """What is in directories. Folders that a "/" in names made are in the listing of their declared directory."""
 
-    def __init__(self, answers: AnswerResolver, writing: WritePolicy) -> None:
+    def __init__(self, answers: AnswerResolver, prefetcher: Prefetcher, writing: WritePolicy) -> None:
+        self._prefetcher = prefetcher
         self._answers = answers
         self._store = answers.store
         self._writing = writing
@@ -70,7 +72,7 @@ class Listings:
         if held is not None and self._store.remaining(held) < RENEW_BELOW:
             for each in for_eaches_of(entry):
                 if each.source is not None:
-                    self._answers.prefetcher.renew(each.source, node.at)
+                    self._prefetcher.renew(each.source, node.at)
         return None if held is None else self._within(node, held)
 
     async def child(self, node: Node, name: str) -> tuple[Node, float]:

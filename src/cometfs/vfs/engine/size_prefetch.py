@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cometfs.cache.store import Store
 from cometfs.lease import Lease
-from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Node
@@ -39,9 +40,11 @@ _OPEN, _CLOSED = _Pass(is_open=True), _Pass(is_open=False)
 class SizePrefetch:
     """Remembers which directories were listed just now, and asks once for the sizes of each."""
 
-    def __init__(self, answers: AnswerResolver, listings: Listings, lacks_size: Callable[[Node], bool]) -> None:
-        self._warmer = answers.prefetcher
-        self._store = answers.store
+    def __init__(
+        self, store: Store, prefetcher: Prefetcher, listings: Listings, lacks_size: Callable[[Node], bool]
+    ) -> None:
+        self._prefetcher = prefetcher
+        self._store = store
         self._listings = listings
         self._lacks_size = lacks_size
 
@@ -63,7 +66,7 @@ class SizePrefetch:
         if going.is_open or going.first not in (None, node.name):
             self._store.drop(_key(directory))
             asked = (question for one in listing.nodes.values() for question in self._questions(one))
-            self._warmer.warm(list({source.key(at): (source, at) for source, at in asked}.values()))
+            self._prefetcher.warm(list({source.key(at): (source, at) for source, at in asked}.values()))
         elif going.first is None:
             self._keep(directory, _Pass(False, node.name), GOING_THROUGH)
 

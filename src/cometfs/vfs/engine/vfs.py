@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cometfs.lease import LISTING, RUNNING, Lease
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.files import Files
 from cometfs.vfs.engine.invalidation import AnswerInvalidation
@@ -30,7 +31,14 @@ class Vfs:
     """A mounted Comet: nodes in, children, attributes and bytes out."""
 
     def __init__(
-        self, answers: AnswerResolver, tree: Dir, born_ms: float, *, rw: bool = False, live: Lease = RUNNING
+        self,
+        answers: AnswerResolver,
+        prefetcher: Prefetcher,
+        tree: Dir,
+        born_ms: float,
+        *,
+        rw: bool = False,
+        live: Lease = RUNNING,
     ) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
@@ -40,8 +48,10 @@ class Vfs:
         self._sizes = Sizes(answers, on_disk)
         self.root = Node("", tree, Context(answers.api.root, born_ms, live=live))
         self.writing = WritePolicy(answers, rw=rw)
-        self.listings = Listings(answers, self.writing)
-        self._prefetch = SizePrefetch(answers, self.listings, lambda node: self.glance(node).size is None)
+        self.listings = Listings(answers, prefetcher, self.writing)
+        self._size_prefetch = SizePrefetch(
+            answers.store, prefetcher, self.listings, lambda node: self.glance(node).size is None
+        )
         self.files = Files(answers, self._sizes, RenderCache(answers.store, on_disk), self.writing)
         self.refresh = AnswerInvalidation(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
@@ -72,7 +82,7 @@ class Vfs:
             return replace(seen, size=estimate, settled=False)
         if seen.size is None:
             if directory is not None:
-                self._prefetch.missed(directory, node)
+                self._size_prefetch.missed(directory, node)
             opened = await self.files.open(node)
             seen = replace(self.glance(node), size=opened.size)
             opened.close()
@@ -80,11 +90,11 @@ class Vfs:
 
     def listed(self, directory: Node) -> None:
         """A program lists a directory, which `closed` tells the end of: it may ask for the sizes of all in it."""
-        self._prefetch.opened(directory)
+        self._size_prefetch.opened(directory)
 
     def closed(self, directory: Node) -> None:
         """It has listed it."""
-        self._prefetch.closed(directory)
+        self._size_prefetch.closed(directory)
 
     def provenance(self, node: Node) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""

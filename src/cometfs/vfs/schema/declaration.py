@@ -68,8 +68,14 @@ class Resolver(Protocol):
     def fill(self, source: Source, at: Context, answer: Any) -> None:
         """Keeps what `source` would answer at a place, which another answer told as well."""
 
-    def note(self, source: Source, at: Context) -> None:
-        """Keeps that there is something to know at a place, which no answer tells, for as long as `source` says."""
+    def wants_all(self, source: Source, at: Context) -> bool:
+        """Records that one item of the experiment at a place is asked for; whether to ask for all, with `source`."""
+
+    def agreement(self, subject: str, project: Context) -> bool | None:
+        """Whether what batches tell of a `subject` in a project is what single calls tell; None: not compared yet."""
+
+    def record_agreement(self, subject: str, project: Context, *, agrees: bool) -> None:
+        """Lets `agreement` say so from now on."""
 
     def doubts(self, at: Context) -> bool:
         """Whether somebody wants to know of an experiment what is true now, which is not what its listing told."""

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import trio
 
-from cometfs import lease
 from cometfs.comet.api import API
 from cometfs.errors import NotFound, Unsupported
 from cometfs.render import points, spreads
@@ -111,18 +110,10 @@ async def _names(asker: Resolver, at: Context) -> list[str]:
 
 
 async def _sheet(asker: Resolver, at: Context) -> bytes:
-    """One metric as CSV. The first of an experiment is asked for alone, the second brings all; and whoever wanted
-    several of one experiment will want several of the next."""
+    """One metric as CSV: alone, or with all others of its experiment, where several are wanted."""
     whole = experiment.of_experiment(at)
-    project = of_project(at)
-    first = asker.answer_nowait(EVERY_POINT, whole) is None and asker.answer_nowait(_WANTED, whole) is None
-    if first:
-        asker.note(_WANTED, whole)
-        if asker.answer_nowait(_SEVERAL, project) is None:
-            return await _one_sheet(asker, at)
-    # Who follows one metric of a run wants it again and again, and not all of them for ever.
-    if not first or at.version:
-        asker.note(_SEVERAL, project)
+    if not asker.wants_all(EVERY_POINT, whole):
+        return await _one_sheet(asker, at)
     try:
         sheets = await asker.answer(SHEETS, whole)
     except (Unsupported, NotFound):
@@ -149,16 +140,6 @@ def _sheets_of(rows: Sequence[Row]) -> dict[str, bytes]:
         by_name.setdefault(row["metricName"], []).append(row)
     return {name: points.sheet(points.of_points(of_one)) for name, of_one in by_name.items()}
 
-
-async def _nothing(_asker: Resolver, _at: Context) -> None:
-    await trio.lowlevel.checkpoint()
-
-
-_WANTED = Source("the metric that was wanted first", _nothing, sealed_lease, kept=False)
-"""Never asked, only noted: whether another metric of the experiment was read before."""
-
-_SEVERAL = Source("several metrics of an experiment", _nothing, listing_lease, kept=False)
-"""Of a project, as `_WANTED`: whether somebody read several metrics of one of its experiments just now."""
 
 SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, of=(EVERY_POINT,))
 
@@ -221,7 +202,7 @@ async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Told]]) 
     if not tied:
         return False
     project = of_project(tied[0][0])
-    known = asker.answer_nowait(_FIRST_COUNTS, project)
+    known = asker.agreement(FIRST_COUNTS, project)
     if known is None:
         at, told = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
         try:
@@ -229,8 +210,8 @@ async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Told]]) 
         except NotFound:  # deleted since the listing: the next batch will tell
             return False
         known = all(summary.get(name) == spread for name, spread in told.spreads.items())
-        asker.fill(_FIRST_COUNTS, project, known)
-    return bool(known)
+        asker.record_agreement(FIRST_COUNTS, project, agrees=known)
+    return known
 
 
 def _found(at: Context, told: _Told, first: bool) -> list[Found]:
@@ -257,15 +238,13 @@ SPREADS = Source(
 )
 """Metric -> `spreads.Spread`. Alone 1 call, the summary, which the listing of `metrics/` shares."""
 
-_FIRST_COUNTS = Source("which of equal values counts", _nothing, lambda _at: lease.SEALED, kept=False)
-"""Of a project; never asked, only noted: whether the first of equal values is the least or the greatest."""
+FIRST_COUNTS = "the first of equal values is the least or the greatest"
+"""In which batches must agree with summaries."""
 
 METRIC_NAMES = Source("names of metrics", _names, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source(
-    "experiment/metrics/get-metric", _sheet, sealed_lease, after=METRIC_NAMES, of=(SHEETS, _WANTED), grows=True
-)
+METRIC = Source("experiment/metrics/get-metric", _sheet, sealed_lease, after=METRIC_NAMES, of=(SHEETS,), grows=True)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
