@@ -95,6 +95,35 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     await made.http.aclose()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "asked", "status", "number"),
+    [
+        ("GET", "experiment/metadata", {"experimentKey": OTHER}, 404, 90211),
+        ("GET", "write/experiment/archive", {"experimentKey": OTHER}, 404, 90211),
+        ("GET", "write/experiment/delete", {"experimentKey": OTHER}, 404, 90211),
+        ("GET", "write/experiment/stop", {"experimentKey": OTHER}, 400, 90211),
+        ("POST", "write/experiment/move", {"experimentKeys": [OTHER], "targetProjectName": "q"}, 404, 90211),
+        ("POST", "write/experiment/log-other", {"experimentKey": OTHER, "key": "k", "value": 1}, 400, 90211),
+        ("POST", "write/experiment/code", {"experimentKey": OTHER, "code": "x"}, 400, 90211),
+        ("POST", "write/artifacts/upsert", {"experimentKey": OTHER, "artifactName": "a"}, 400, 90211),
+        ("POST", "write/registry-model/item/create", {"experimentKey": OTHER, "experimentModelName": "m"}, 400, 90211),
+        ("POST", "/clientlib/logger/get/run", {"previousExperiment": OTHER}, 400, 90210),
+    ],
+)
+async def test_an_experiment_that_is_not_there(
+    client: Client, method: str, path: str, asked: Json, status: int, number: int
+) -> None:
+    """Comet has several statuses for it, and clients look at them."""
+    reply = await (client.get(path, status, **asked) if method == "GET" else client.post(path, asked, status))
+    assert reply == {"msg": f"experiment {OTHER} does not exist", "code": status, "sdk_error_code": number}
+
+
+async def test_an_upload_to_an_experiment_that_is_not_there(client: Client) -> None:
+    """It is refused before it is received."""
+    assert (await client.upload(b"x", experimentId=OTHER, status=400))["sdk_error_code"] == 90211
+    assert not client.arriving()
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 

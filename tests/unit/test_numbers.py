@@ -17,7 +17,7 @@ from cometfs.render.cells import is_number
 from cometfs.server.catalog.artifacts import order
 from cometfs.server.errors import ApiError
 from cometfs.server.http.listener import parsed
-from cometfs.server.read_api.request import ReadRequest
+from cometfs.server.request import Request
 
 WIDE = "1\uff10"
 """A ten whose zero is a full-width digit: Python's `float` and `int` read it."""
@@ -78,7 +78,7 @@ def test_a_metric_is_the_same_alone_and_in_a_batch(text: str) -> None:
 def test_digits_alone_make_a_whole_number(text: str) -> None:
     """A length, a page, a port, a part of a version: nothing but digits of ASCII, and no thousands of them."""
     assert whole_of(text) is None
-    asked = ReadRequest(cast(Any, None), cast(Any, None), {"page": text}, b"", "key", "http://comet/")
+    asked = Request(cast(Any, None), {"page": text}, b"", "key", "http://comet/")
     with pytest.raises(ApiError) as caught:
         asked.number("page", None)
     assert caught.value.status == 400

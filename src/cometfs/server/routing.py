@@ -1,4 +1,4 @@
-"""Routes of exactly the methods that they name, and JSON as Comet's clients take it.
+"""Routes of exactly the methods that they name, JSON as Comet's clients take it, and where those put their API key.
 
 Not here: which routes there are (`app`, `routes`).
 """
@@ -9,11 +9,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
+
+KEY_HEADERS = ("authorization", "comet-sdk-api")
+"""Where clients put their key, bare: the first is Python's, R's and JavaScript's, the second Java's."""
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+def key_of(scope: Scope) -> str | None:
+    """The API key of a request, if it has one."""
+    headers = Headers(scope=scope)
+    return next((headers[name] for name in KEY_HEADERS if headers.get(name)), None)
 
 
 def exactly(path: str, handler: Handler, *methods: str) -> Route:

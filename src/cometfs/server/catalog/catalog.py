@@ -74,6 +74,11 @@ class Catalog:
         """The project of these names, if there is one."""
         return self.projects.get(project_id(workspace, name))
 
+    def experiment(self, key: str, *, writable: bool = False) -> ServedExperiment | None:
+        """The experiment of this key; one that is to be `writable` is no replica."""
+        found = self.experiments.get(key)
+        return None if found is None or (writable and found.is_replica) else found
+
     def add(self, key: str, workspace: str, project: str, record: RunRecord) -> ServedExperiment:
         """Serve `record` under `key`, in a project that is made if need be."""
         home = self._home(workspace, project)

@@ -13,7 +13,8 @@ import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -21,15 +22,16 @@ from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import ApiError
 from cometfs.server.http.failures import answer_to
 from cometfs.server.http.hosts import OwnNames
-from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, key_of, refused
-from cometfs.server.read_api import downloads, registry
-from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED, Endpoint
-from cometfs.server.read_api.request import ReadRequest
+from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, refused
+from cometfs.server.read_api import downloads
+from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED
+from cometfs.server.request import CLOSED, Backend, Endpoint, Request, request_of
 from cometfs.server.routing import Handler, as_json, exactly
+from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.errors import StorageError
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
-from cometfs.server.write_api.routes import CLOSED, writing_routes
+from cometfs.server.write_api.routes import writing_routes
 
 VERSION = "4.40.0"
 """The Comet that this one claims to be: new enough for every call that its clients make."""
@@ -64,12 +66,10 @@ def make_app(
     ]
     if access_log is not None:
         layers.insert(0, Middleware(AccessLog, path=access_log))
+    artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
+    backend = Backend(index, KvStore(index.directory), journal, artifacts, closed)
     app = Starlette(
-        routes=[
-            *_open_routes(),
-            *_rest_routes(index, KvStore(index.directory)),
-            *writing_routes(journal, closed),
-        ],
+        routes=[*_open_routes(), *_rest_routes(backend), *writing_routes(backend)],
         middleware=layers,
         exception_handlers={
             ApiError: _refuse,
@@ -87,100 +87,88 @@ def _open_routes() -> list[Route]:
     return [exactly(path, _constant(body), "GET") for path, body in OPEN.items()]
 
 
-def _rest_routes(index: Catalog, panels: KvStore) -> list[Route]:
+def _rest_routes(backend: Backend) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return exactly(REST + path, handler, method)
 
     return [
-        *(route(path, _at_once(index, panels, endpoint)) for path, endpoint in IN_MEMORY.items()),
-        *(route(path, _in_thread(index, panels, endpoint)) for path, endpoint in FROM_DISK.items()),
-        *(route(path, _in_thread(index, panels, endpoint), "POST") for path, endpoint in POSTED.items()),
-        route("experiment/asset/get-asset", _bytes(index, panels, downloads.asset)),
-        route("experiment/model/download", _bytes(index, panels, downloads.model)),
-        route("registry-model/item/download", _bytes(index, panels, downloads.registered_model)),
-        route("registry-model/item/{item}/metadata", _item_metadata(index, panels)),
-        route("experiment/git/patch", _patch(index, panels)),
+        *(route(path, _at_once(backend, endpoint)) for path, endpoint in IN_MEMORY.items()),
+        *(route(path, _in_thread(backend, endpoint)) for path, endpoint in FROM_DISK.items()),
+        *(route(path, _in_thread(backend, endpoint), "POST") for path, endpoint in POSTED.items()),
+        route("experiment/asset/get-asset", _bytes(backend, downloads.asset)),
+        route("experiment/model/download", _bytes(backend, downloads.model)),
+        route("registry-model/item/download", _bytes(backend, downloads.registered_model)),
+        route("experiment/git/patch", _patch(backend)),
     ]
 
 
 def _constant(body: Any) -> Handler:
-    async def handle(_: Request) -> Response:
+    async def handle(_: HttpRequest) -> Response:
         return as_json(body)
 
     return handle
 
 
-def _at_once(index: Catalog, panels: KvStore, endpoint: Endpoint) -> Handler:
-    async def handle(request: Request) -> Response:
-        return as_json(endpoint(await _ask(index, panels, request)))
+def _at_once(backend: Backend, endpoint: Endpoint) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        return as_json(endpoint(await _whole(backend, http)))
 
     return handle
 
 
-def _in_thread(index: Catalog, panels: KvStore, endpoint: Endpoint) -> Handler:
-    async def handle(request: Request) -> Response:
-        ask = await _ask(index, panels, request)
+def _in_thread(backend: Backend, endpoint: Endpoint) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        request = await _whole(backend, http)
         try:
-            return await trio.to_thread.run_sync(lambda: as_json(endpoint(ask)))
+            return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
         except FileNotFoundError:
-            # An experiment was deleted while its files were read. Now that this is the event loop, it is in no index.
-            return await trio.to_thread.run_sync(lambda: as_json(endpoint(ask)))
+            # An experiment was deleted while its files were read. Now that this is the event loop, no catalog has it.
+            return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
 
     return handle
 
 
-def _bytes(index: Catalog, panels: KvStore, answer: Callable[[ReadRequest], Response]) -> Handler:
-    async def handle(request: Request) -> Response:
-        return answer(await _ask(index, panels, request))
+def _bytes(backend: Backend, answer: Callable[[Request], Response]) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        return answer(await _whole(backend, http))
 
     return handle
 
 
-def _item_metadata(index: Catalog, panels: KvStore) -> Handler:
-    """The one endpoint that has a name of something in its path."""
-
-    async def handle(request: Request) -> Response:
-        return as_json(registry.item_metadata(await _ask(index, panels, request), request.path_params["item"]))
-
-    return handle
-
-
-def _patch(index: Catalog, panels: KvStore) -> Handler:
-    async def handle(request: Request) -> Response:
-        found = downloads.patch(await _ask(index, panels, request))
+def _patch(backend: Backend) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        found = downloads.patch(await _whole(backend, http))
         return found or as_json({"msg": "no git patch was logged", "code": 200})
 
     return handle
 
 
-async def _ask(index: Catalog, panels: KvStore, request: Request) -> ReadRequest:
-    return ReadRequest(
-        index, panels, request.query_params, await request.body(), key_of(request.scope) or "", str(request.base_url)
-    )
+async def _whole(backend: Backend, http: HttpRequest) -> Request:
+    return request_of(backend, http, await http.body())
 
 
-async def _refuse(_: Request, exc: Exception) -> Response:
+async def _refuse(_: HttpRequest, exc: Exception) -> Response:
     assert isinstance(exc, ApiError)
     return refused(exc)
 
 
-async def _not_stored(_: Request, exc: Exception) -> Response:
+async def _not_stored(_: HttpRequest, exc: Exception) -> Response:
     assert isinstance(exc, StorageError)
     return refused(answer_to(exc))
 
 
-async def _unknown(request: Request, exc: Exception) -> Response:
+async def _unknown(request: HttpRequest, exc: Exception) -> Response:
     """No such endpoint, or not by this method: to Comet's clients the same thing."""
     assert isinstance(exc, HTTPException)
     status = 404 if exc.status_code == 405 else exc.status_code
     return refused(ApiError(status, f"no endpoint {request.method} {request.url.path}"))
 
 
-async def _gone(_: Request, __: Exception) -> Response:
+async def _gone(_: HttpRequest, __: Exception) -> Response:
     """An answer for nobody: whoever asked went away in the middle of it, and nothing was done."""
     return refused(ApiError(400, "the request was cut short"))
 
 
-async def _failed(_: Request, exc: Exception) -> Response:
+async def _failed(_: HttpRequest, exc: Exception) -> Response:
     """Something broke in here, an archive that is gone or a bug; the traceback is logged by whoever runs the server."""
     return refused(ApiError(500, f"the embedded Comet failed: {type(exc).__name__}"))

@@ -15,9 +15,9 @@ from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.hosts import OwnNames
+from cometfs.server.request import CLOSED
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import Locked, lock
-from cometfs.server.write_api.routes import CLOSED
 
 
 @contextmanager

@@ -19,21 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cometfs.server.errors import KEY_NOT_REGISTERED, ApiError
 from cometfs.server.http.hosts import OwnNames
-
-KEY_HEADERS = ("authorization", "comet-sdk-api")
-"""Where clients put their key, bare: the first is Python's, R's and JavaScript's, the second Java's."""
+from cometfs.server.routing import key_of
 
 FOREIGN = ("cross-site", "same-site")
 """What browsers say in `Sec-Fetch-Site` of a request for a page that is not this server's."""
 
 MOST_SHOWN = 100
 """Characters of a name that a refusal repeats."""
-
-
-def key_of(scope: Scope) -> str | None:
-    """The API key of a request, if it has one."""
-    headers = Headers(scope=scope)
-    return next((headers[name] for name in KEY_HEADERS if headers.get(name)), None)
 
 
 def refused(refusal: ApiError) -> Response:

@@ -12,24 +12,24 @@ from urllib.parse import unquote
 
 from cometfs.server.catalog.artifacts import StoredArtifact, StoredArtifactFile, StoredArtifactVersion
 from cometfs.server.errors import NO_SUCH_ARTIFACT, NO_SUCH_ARTIFACT_VERSION, NOT_FINAL, ApiError
-from cometfs.server.read_api.request import ReadRequest
 from cometfs.server.read_api.serializers import LOCAL_USER
+from cometfs.server.request import Request
 
 
-def all_of_workspace(request: ReadRequest) -> Any:
+def all_of_workspace(request: Request) -> Any:
     """``artifacts/get-all``: without versions, as a listing."""
     kind = request.query.get("type")
     found = request.index.artifacts.of(_workspace(request))
     return {"artifacts": [_summary(one) for one in found if kind in (None, one.about.type)]}
 
 
-def details(request: ReadRequest) -> Any:
+def details(request: Request) -> Any:
     """``artifacts/get``."""
     artifact = _artifact(request)
     return _summary(artifact) | {"versions": [_version_row(version) for version in artifact.whole()]}
 
 
-def version(request: ReadRequest) -> Any:
+def version(request: Request) -> Any:
     """``artifacts/version``."""
     found = _version(request)
     artifact = found.artifact
@@ -52,7 +52,7 @@ def version(request: ReadRequest) -> Any:
     }
 
 
-def files(request: ReadRequest) -> Any:
+def files(request: Request) -> Any:
     """``artifacts/version/files``."""
     found = _version(request)
     return {
@@ -63,7 +63,7 @@ def files(request: ReadRequest) -> Any:
     }
 
 
-def lineage(request: ReadRequest) -> Any:
+def lineage(request: Request) -> Any:
     """``get/artifacts``: what an experiment logged. Nothing here knows what it used."""
     key, wanted = request.experiment().key, request.query.get("filter", "all")
     if wanted not in ("all", "input", "output"):
@@ -139,16 +139,16 @@ def _file_row(found: StoredArtifactVersion, file: StoredArtifactFile, base_url: 
 # -- what is asked for -------------------------------------------------------------------------------------------------
 
 
-def _given(request: ReadRequest, *names: str) -> str | None:
+def _given(request: Request, *names: str) -> str | None:
     """The first of these that is given."""
     return next((request.query[name] for name in names if request.query.get(name)), None)
 
 
-def _workspace(request: ReadRequest) -> str:
+def _workspace(request: Request) -> str:
     return request.workspace("workspace" if "workspace" in request.query else "workspaceName")
 
 
-def _artifact(request: ReadRequest) -> StoredArtifact:
+def _artifact(request: Request) -> StoredArtifact:
     identity = _given(request, "artifactId", "artifact_id")
     if identity is not None:
         found = request.index.artifacts.by_id.get(identity)
@@ -163,7 +163,7 @@ def _artifact(request: ReadRequest) -> StoredArtifact:
     return found
 
 
-def _version(request: ReadRequest) -> StoredArtifactVersion:
+def _version(request: Request) -> StoredArtifactVersion:
     """The version that is named by id, number or alias; the newest where none is named.
 
     Whoever is making a version knows its id; to everybody else one that is not whole is refused.
@@ -184,5 +184,5 @@ def _version(request: ReadRequest) -> StoredArtifactVersion:
     return found
 
 
-def _only_alias(request: ReadRequest) -> bool:
+def _only_alias(request: Request) -> bool:
     return "alias" in request.query and _given(request, "version", "versionOrAlias", "version_or_alias") is None

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from cometfs.server.catalog.registry import file_name, model_assets
 from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import full_metrics, registry
-from cometfs.server.read_api.request import ReadRequest
+from cometfs.server.request import Request
 from cometfs.server.runs.content import CHUNK
 from cometfs.server.runs.record import LoggedAsset
 
@@ -29,7 +29,7 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The time of every member of a zip that is made here, so that it is the same bytes each time."""
 
 
-def asset(request: ReadRequest) -> Response:
+def asset(request: Request) -> Response:
     """The bytes of ``assetId``, at once: a request that allows a redirect gets none, there is nowhere to send it."""
     if request.query.get("artifactVersionId"):
         return _artifact_file(request)
@@ -42,7 +42,7 @@ def asset(request: ReadRequest) -> Response:
     return _of_asset(found, found.member)
 
 
-def _full_metric(request: ReadRequest, identity: str) -> Response:
+def _full_metric(request: Request, identity: str) -> Response:
     experiment = request.experiment()
     metric = full_metrics.metric_of(experiment, identity)
     if metric is None:
@@ -50,7 +50,7 @@ def _full_metric(request: ReadRequest, identity: str) -> Response:
     return Download(f"all of {metric}", lambda: io.BytesIO(full_metrics.packed(experiment, metric)))
 
 
-def _artifact_file(request: ReadRequest) -> Response:
+def _artifact_file(request: Request) -> Response:
     """Whose experiment it is said to be does not matter: the version has the file."""
     identity, version = request.text("assetId"), request.index.artifacts.versions.get(request.text("artifactVersionId"))
     if version is None:
@@ -64,19 +64,19 @@ def _artifact_file(request: ReadRequest) -> Response:
     return Download(str(path), lambda: path.open("rb"), found.size)
 
 
-def patch(request: ReadRequest) -> Response | None:
+def patch(request: Request) -> Response | None:
     """The zip with the run's uncommitted changes; None when there were none."""
     found = request.record().patch
     return _of_asset(found, found.member) if found is not None and found.member is not None else None
 
 
-def model(request: ReadRequest) -> Response:
+def model(request: Request) -> Response:
     """A model of an experiment, all its files in a zip."""
     name = request.text("modelName")
     return _zip_of(model_assets(request.record(), name), name)
 
 
-def registered_model(request: ReadRequest) -> Response:
+def registered_model(request: Request) -> Response:
     """A version of a registered model, all its files in a zip."""
     found = registry.version(request)
     return _zip_of(found.assets(), f"{found.asked.model_name} {found.number}")

@@ -1,4 +1,4 @@
-"""One function per question of Comet's REST API, version 2: from an `ReadRequest` to the value that becomes the
+"""One function per question of Comet's REST API, version 2: from a `Request` to the value that becomes the
 answer's JSON.
 
 ``IN_MEMORY`` holds what the index alone answers, ``FROM_DISK`` what reads archives and so runs in a thread,
@@ -9,7 +9,7 @@ Not here: HTTP, keys, errors' shapes (`app`, `request`); bytes of assets (`downl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,27 +20,25 @@ from cometfs.server.read_api import artifacts, full_metrics, query, registry, se
 from cometfs.server.read_api.charts import ChartQuestion, chart
 from cometfs.server.read_api.columns import columns
 from cometfs.server.read_api.comparing import Unknown
-from cometfs.server.read_api.request import ReadRequest
+from cometfs.server.request import Endpoint, Request
 from cometfs.server.runs import content
 from cometfs.server.runs.record import LoggedAsset
-
-Endpoint = Callable[[ReadRequest], Any]
 
 PAGE_SIZE = 100
 """How many experiments a page has when a client asks for a page and not for a size."""
 
 
-def _account(request: ReadRequest) -> Any:
+def _account(request: Request) -> Any:
     return {"userName": serializers.LOCAL_USER, "defaultWorkspaceName": request.index.default_workspace()}
 
 
-def _projects(request: ReadRequest) -> Any:
+def _projects(request: Request) -> Any:
     return {
         "projects": [serializers.project_row(project) for project in request.index.projects_of(request.workspace())]
     }
 
 
-def _experiments(request: ReadRequest) -> Any:
+def _experiments(request: Request) -> Any:
     """Without ``archived`` only live ones; without ``page`` and ``size`` all of them in one answer."""
     archived = request.flag("archived", False)
     found = [one for one in request.project().experiments if one.record.archived == archived]
@@ -48,7 +46,7 @@ def _experiments(request: ReadRequest) -> Any:
     return {"experiments": rows}
 
 
-def _sorted(request: ReadRequest, found: list[ServedExperiment]) -> list[ServedExperiment]:
+def _sorted(request: Request, found: list[ServedExperiment]) -> list[ServedExperiment]:
     """By start unless ``sortBy`` says ``endTime``; ascending unless ``sortOrder`` says ``desc``."""
     by = request.query.get("sortBy", "startTime")
     if by not in ("startTime", "endTime"):
@@ -60,7 +58,7 @@ def _sorted(request: ReadRequest, found: list[ServedExperiment]) -> list[ServedE
     return sorted(found, key=time_of, reverse=request.query.get("sortOrder", "asc").lower() == "desc")
 
 
-def _page(request: ReadRequest, found: list[ServedExperiment]) -> list[ServedExperiment]:
+def _page(request: Request, found: list[ServedExperiment]) -> list[ServedExperiment]:
     page, size = request.number("page", None), request.number("size", None)
     if page is None and size is None:
         return found
@@ -68,18 +66,18 @@ def _page(request: ReadRequest, found: list[ServedExperiment]) -> list[ServedExp
     return found[(page - 1) * size : page * size]
 
 
-def _points(request: ReadRequest) -> Any:
+def _points(request: Request) -> Any:
     # comet_ml logs, and lists, a metric whose name is the empty text; missing is only a name that is not there.
     name = "" if request.query.get("metricName") == "" else request.text("metricName")
     return {"metrics": content.points(request.record(), name)}
 
 
-def _all_points(request: ReadRequest) -> Any:
+def _all_points(request: Request) -> Any:
     record = request.record()
     return {"metrics": [point for name in record.metrics for point in content.points(record, name)]}
 
 
-def _assets(request: ReadRequest) -> Any:
+def _assets(request: Request) -> Any:
     wanted = request.query.get("type") or "all"
     if wanted == full_metrics.TYPE:
         return {"assets": full_metrics.rows(request.experiment(), request.base_url)}
@@ -88,29 +86,29 @@ def _assets(request: ReadRequest) -> Any:
     return _asset_rows(request, (asset for asset in found if wanted in ("all", asset.type)))
 
 
-def _assets_by_name(request: ReadRequest) -> Any:
+def _assets_by_name(request: Request) -> Any:
     name, kind = request.text("assetName"), request.query.get("type") or "all"
     found = request.record().assets.values()
     return _asset_rows(request, (asset for asset in found if asset.name == name and kind in ("all", asset.type)))
 
 
-def _asset_rows(request: ReadRequest, assets: Iterable[LoggedAsset]) -> Any:
+def _asset_rows(request: Request, assets: Iterable[LoggedAsset]) -> Any:
     experiment = request.experiment()
-    return {"assets": [serializers.asset_row(experiment, asset, request.base_url, request.key) for asset in assets]}
+    return {"assets": [serializers.asset_row(experiment, asset, request.base_url, request.api_key) for asset in assets]}
 
 
-def _system_details(request: ReadRequest) -> Any:
+def _system_details(request: Request) -> Any:
     experiment = request.experiment()
     return {"experimentKey": experiment.key} | content.system_details(experiment.record)
 
 
-def _query(request: ReadRequest) -> Any:
+def _query(request: Request) -> Any:
     asked: query.Query = request.json(query.Query)
     found = _found(request.about(asked.place()).project(), asked.tree(), asked.archived)
     return {"experimentKeys": [one.key for one in found]}
 
 
-def _search(request: ReadRequest) -> Any:
+def _search(request: Request) -> Any:
     asked: query.Search = request.json(query.Search)
     project = request.about({"projectId": asked.project_id or ""}).project()
     found = _found(project, asked.rules_tree or query.Rule(rules=[]), bool(asked.deleted))
@@ -129,7 +127,7 @@ class _StoreText(msgspec.Struct):
     store: str
 
 
-def _save_store(request: ReadRequest) -> Any:
+def _save_store(request: Request) -> Any:
     request.panels.save(request.json(_StoreText).store)
     return {"msg": "Stored"}
 
@@ -158,6 +156,7 @@ IN_MEMORY: dict[str, Endpoint] = {
     "registry-model/items": registry.items,
     "registry-model/item/details": registry.item_details,
     "registry-model/item/download-instructions": registry.instructions,
+    "registry-model/item/{item}/metadata": registry.item_metadata,
     "registry-model/latest_version": registry.latest,
     "registry-model/notes": registry.notes,
     "registry-model/allowed_status_values": lambda _: {"allowedStatus": registry.ALLOWED_STATUS},

@@ -11,7 +11,7 @@ from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.catalog.registry import RegistryModel, RegistryVersion, model_assets
 from cometfs.server.errors import NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import serializers
-from cometfs.server.read_api.request import ReadRequest
+from cometfs.server.request import Request
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.values import text_of
 
@@ -22,21 +22,21 @@ ALLOWED_STATUS = ["None", "Development", "Staging", "QA", "Production"]
 # -- of an experiment --------------------------------------------------------------------------------------------------
 
 
-def models(request: ReadRequest) -> Any:
+def models(request: Request) -> Any:
     """``experiment/model``."""
     experiment = request.experiment()
     names = sorted({asset.model for asset in experiment.record.assets.values() if asset.model is not None})
     return {"models": [_model_row(request, experiment, name) for name in names]}
 
 
-def assets(request: ReadRequest) -> Any:
+def assets(request: Request) -> Any:
     """``experiment/model/asset/list``."""
     experiment = request.experiment()
     found = model_assets(experiment.record, request.text("modelName"))
-    return {"assets": [serializers.asset_row(experiment, asset, request.base_url, request.key) for asset in found]}
+    return {"assets": [serializers.asset_row(experiment, asset, request.base_url, request.api_key) for asset in found]}
 
 
-def _model_row(request: ReadRequest, experiment: ServedExperiment, name: str) -> dict[str, Any]:
+def _model_row(request: Request, experiment: ServedExperiment, name: str) -> dict[str, Any]:
     records = [
         {"registryModelId": model.id, "registryModelName": model.name, "version": version.number}
         for model in request.index.registry.models.values()
@@ -57,29 +57,29 @@ def _model_of(experiment: ServedExperiment, name: str) -> dict[str, Any]:
 # -- of the registry ---------------------------------------------------------------------------------------------------
 
 
-def registered(request: ReadRequest) -> Any:
+def registered(request: Request) -> Any:
     """``registry-model``."""
     return {"registryModels": [_summary(model) for model in request.index.registry.of(request.workspace())]}
 
 
-def count(request: ReadRequest) -> Any:
+def count(request: Request) -> Any:
     """``registry-model/count``."""
     return {"registryModelCount": len(request.index.registry.of(request.workspace()))}
 
 
-def details(request: ReadRequest) -> Any:
+def details(request: Request) -> Any:
     """``registry-model/details``."""
     found = model(request)
     return _summary(found) | {"versions": [_version_row(request, version) for version in found.versions]}
 
 
-def compact(request: ReadRequest) -> Any:
+def compact(request: Request) -> Any:
     """``registry-model/compact-details``: no files."""
     found = model(request)
     return _summary(found) | {"versions": [_item(version) for version in found.versions]}
 
 
-def items(request: ReadRequest) -> Any:
+def items(request: Request) -> Any:
     """``registry-model/items``: the versions that have a tag, a status and the beginning of a number."""
     tag, status, prefix = (request.query.get(name) for name in ("tag", "status", "versionPrefix"))
     return {
@@ -93,12 +93,12 @@ def items(request: ReadRequest) -> Any:
     }
 
 
-def item_details(request: ReadRequest) -> Any:
+def item_details(request: Request) -> Any:
     """``registry-model/item/details``."""
     return _version_row(request, version(request))
 
 
-def latest(request: ReadRequest) -> Any:
+def latest(request: Request) -> Any:
     """``registry-model/latest_version``, of a stage or of a major and a minor number if these are given."""
     stage = request.query.get("stage")
     numbers = [request.query.get("versionMajor"), request.query.get("versionMinor")]
@@ -109,19 +109,20 @@ def latest(request: ReadRequest) -> Any:
     raise ApiError(404, "there is no such version", NO_SUCH_MODEL)
 
 
-def instructions(request: ReadRequest) -> Any:
+def instructions(request: Request) -> Any:
     """``registry-model/item/download-instructions``: from here, not from a storage."""
     return {"versions": [_version_row(request, version(request))], "s3DownloadEnabled": False}
 
 
-def notes(request: ReadRequest) -> Any:
+def notes(request: Request) -> Any:
     """``registry-model/notes``: archives have none."""
     model(request)
     return {"notes": ""}
 
 
-def item_metadata(request: ReadRequest, identity: str) -> Any:
+def item_metadata(request: Request) -> Any:
     """``registry-model/item/<id>/metadata``."""
+    identity = request.text("item")
     found = request.index.registry.items.get(identity)
     if found is None:
         raise ApiError(404, f"registry model item {identity} does not exist", NO_SUCH_MODEL)
@@ -129,7 +130,7 @@ def item_metadata(request: ReadRequest, identity: str) -> Any:
     return {"metadata": [{"key": key, "value": text_of(value)} for key, value in told.items()]}
 
 
-def model(request: ReadRequest) -> RegistryModel:
+def model(request: Request) -> RegistryModel:
     """The registered model of ``workspaceName`` and ``modelName``."""
     name = request.text("modelName")
     found = request.index.registry.named(request.workspace(), name)
@@ -138,7 +139,7 @@ def model(request: ReadRequest) -> RegistryModel:
     return found
 
 
-def version(request: ReadRequest) -> RegistryVersion:
+def version(request: Request) -> RegistryVersion:
     """The version that ``version`` or ``stage`` names, the newest where neither is given."""
     found, number, stage = model(request), request.query.get("version"), request.query.get("stage")
     newest = found.at_stage(stage) if stage else found.versions[0]
@@ -180,7 +181,9 @@ def _item(found: RegistryVersion) -> dict[str, Any]:
     }
 
 
-def _version_row(request: ReadRequest, found: RegistryVersion) -> dict[str, Any]:
+def _version_row(request: Request, found: RegistryVersion) -> dict[str, Any]:
     address = f"{request.base_url}api/rest/v2/registry-model/item/download"
-    rows = [serializers.asset_row(found.experiment, asset, request.base_url, request.key) for asset in found.assets()]
+    rows = [
+        serializers.asset_row(found.experiment, asset, request.base_url, request.api_key) for asset in found.assets()
+    ]
     return _item(found) | {"assets": rows, "restApiUrl": address}

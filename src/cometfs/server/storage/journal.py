@@ -239,8 +239,8 @@ class Journal:
 
 
 def _found(index: Catalog, key: str) -> ServedExperiment:
-    experiment = index.experiments.get(key)
-    if experiment is None or experiment.is_replica:
+    experiment = index.experiment(key, writable=True)
+    if experiment is None:
         raise NotThere(f"experiment {key[:60]} does not exist")
     return experiment
 

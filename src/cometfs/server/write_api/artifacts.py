@@ -1,4 +1,4 @@
-"""Calls that make artifacts: from a `WriteRequest` to the value that becomes the answer's JSON.
+"""Calls that make artifacts: from a `Request` to the value that becomes the answer's JSON.
 
 A version is made with ``upsert``, its files are uploaded, and with its state it becomes whole; until then nobody but
 its maker sees it.
@@ -17,13 +17,12 @@ from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import (
     NO_SUCH_ARTIFACT,
     NO_SUCH_ARTIFACT_VERSION,
-    NO_SUCH_EXPERIMENT,
     ApiError,
 )
+from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.storage.artifact_store import MAKING, unbroken
 from cometfs.server.storage.errors import full_disk
 from cometfs.server.write_api import payloads as b
-from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 from cometfs.server.write_api.upload_lines import metadata_of, new_id
 
 
@@ -70,7 +69,7 @@ class _Links(msgspec.Struct, rename="camel"):
 def _kept(endpoint: Endpoint) -> Endpoint:
     """An endpoint whose disk may be full."""
 
-    def answer(request: WriteRequest) -> Any:
+    def answer(request: Request) -> Any:
         with full_disk():
             return endpoint(request)
 
@@ -85,11 +84,9 @@ def version_to_fill(index: Catalog, identity: str) -> StoredArtifactVersion:
     return found
 
 
-def _upsert(request: WriteRequest) -> Any:
+def _upsert(request: Request) -> Any:
     asked: _Upsert = request.json(_Upsert)
-    experiment = request.journal.index.experiments.get(asked.experiment_key)
-    if experiment is None:
-        raise ApiError(400, f"experiment {asked.experiment_key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+    experiment = request.experiment(asked.experiment_key, status=400)
     if not asked.artifact_name:
         raise ApiError(400, "artifactName is missing")
     about = VersionJson(
@@ -99,7 +96,7 @@ def _upsert(request: WriteRequest) -> Any:
         experiment_key=experiment.key,
     )
     workspace = experiment.project.workspace
-    before = request.journal.index.artifacts.named(workspace, asked.artifact_name)
+    before = request.index.artifacts.named(workspace, asked.artifact_name)
     newest = next(reversed(before.whole()), None) if before else None
     begun = before.version(asked.version) if before and asked.version else None
     if begun is not None and _is_repeated(begun, about):
@@ -126,16 +123,16 @@ def _made(version: StoredArtifactVersion, before: StoredArtifactVersion | None) 
     }
 
 
-def _state(request: WriteRequest) -> Any:
+def _state(request: Request) -> Any:
     asked: _VersionState = request.json(_VersionState)
-    request.artifacts.close(_version(request.journal.index, asked.artifact_version_id), asked.state)
+    request.artifacts.close(_version(request.index, asked.artifact_version_id), asked.state)
     return DONE
 
 
-def _labels(request: WriteRequest) -> Any:
+def _labels(request: Request) -> Any:
     """What is not given stays as it is."""
     asked: _Labels = request.json(_Labels)
-    found = _version(request.journal.index, asked.artifact_version_id)
+    found = _version(request.index, asked.artifact_version_id)
     unbroken(found.artifact)
     about, metadata = found.about, metadata_of(asked.version_metadata)
     if asked.alias is not None:
@@ -146,9 +143,9 @@ def _labels(request: WriteRequest) -> Any:
     return DONE
 
 
-def _details(request: WriteRequest) -> Any:
+def _details(request: Request) -> Any:
     asked: _Details = request.json(_Details)
-    found = request.journal.index.artifacts.by_id.get(asked.artifact_id)
+    found = request.index.artifacts.by_id.get(asked.artifact_id)
     if found is None:
         raise ApiError(404, f"artifact {asked.artifact_id[:60]} does not exist", NO_SUCH_ARTIFACT)
     unbroken(found)
@@ -158,11 +155,11 @@ def _details(request: WriteRequest) -> Any:
     return DONE
 
 
-def _links(request: WriteRequest) -> Any:
+def _links(request: Request) -> Any:
     """Files that are somewhere else, many at once."""
     asked: _Links = request.json(_Links)
     links = asked.remote_artifact_asset_requests
-    versions = [version_to_fill(request.journal.index, one.artifact_version_id) for one in links]
+    versions = [version_to_fill(request.index, one.artifact_version_id) for one in links]
     told = [
         FileJson(
             one.file_name, one.asset_id or new_id(), link=one.link, type=one.type, metadata=metadata_of(one.metadata)

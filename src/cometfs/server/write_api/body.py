@@ -1,20 +1,16 @@
-"""Bodies of requests that log something, as values.
+"""Receives the bodies of requests that log something, which may be compressed.
 
-They may be compressed, and they are what Python's ``json`` writes (`python_json`).
-
-Not here: what the values mean (`payloads`).
+Not here: bodies of several parts (`multipart`); what they say (`payloads`).
 """
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import trio
 from starlette.requests import Request
 
 from cometfs.server.errors import ApiError
-from cometfs.server.runs.python_json import decoded
 
 LIMIT = 32 << 20
 """Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""
@@ -32,14 +28,6 @@ async def read_body(request: Request) -> bytes:
     if encoding != "gzip":
         raise ApiError(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
     return await trio.to_thread.run_sync(_unpacked, bytes(body))
-
-
-def value_of(body: bytes, shape: type[Any]) -> Any:
-    """The body as a value of `shape`. Raises Refusal."""
-    try:
-        return decoded(body, shape)
-    except ValueError as exc:
-        raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""One function per call of an online experiment: from a `WriteRequest` to the value that becomes the answer's JSON.
+"""One function per call of an online experiment: from a `Request` to the value that becomes the answer's JSON.
 
 ``CLIENTLIB`` and ``WRITTEN`` are the two bases that comet_ml mixes. All run on the event loop, see `journal`.
 
@@ -15,12 +15,12 @@ import msgspec
 
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
+from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.runs.liveness import HEARTBEATS
 from cometfs.server.runs.schema import Number
 from cometfs.server.storage.experiment_json import moment, now
 from cometfs.server.storage.run_dir import Heading
 from cometfs.server.write_api import payloads as b
-from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 
 ALREADY_EXISTS = 90999
 NOT_FOUND_TO_WRITE = 90210
@@ -79,7 +79,7 @@ class _State(b.LogBody):
     has_crashed: bool | None = None
 
 
-def _add_run(request: WriteRequest) -> Any:
+def _add_run(request: Request) -> Any:
     """A client that got no answer asks again, with the same time: that is no second experiment."""
     asked: _Start = request.json(_Start)
     journal, key = request.journal, asked.experiment_key
@@ -92,14 +92,13 @@ def _add_run(request: WriteRequest) -> Any:
     return _handshake(request, journal.resume(key))
 
 
-def _get_run(request: WriteRequest) -> Any:
+def _get_run(request: Request) -> Any:
     key = request.json(_Resume).previous_experiment
-    if key not in request.journal.index.experiments:
-        raise ApiError(400, f"experiment {key[:60]} does not exist", NOT_FOUND_TO_WRITE)
+    request.experiment(key, status=400, sdk_error_code=NOT_FOUND_TO_WRITE)
     return _handshake(request, request.journal.resume(key))
 
 
-def _handshake(request: WriteRequest, experiment: ServedExperiment) -> Any:
+def _handshake(request: Request, experiment: ServedExperiment) -> Any:
     """`lastOffset` lets the numbers of pieces of output go on, so that each belongs to one piece."""
     project = experiment.project
     return {
@@ -116,7 +115,7 @@ def _handshake(request: WriteRequest, experiment: ServedExperiment) -> Any:
     }
 
 
-def _status(request: WriteRequest) -> Any:
+def _status(request: Request) -> Any:
     asked: _Status = request.json(_Status)
     sent = None if asked.local_timestamp is None else moment(asked.local_timestamp)
     if asked.is_alive:
@@ -133,7 +132,7 @@ def _status(request: WriteRequest) -> Any:
     }
 
 
-def _times(request: WriteRequest) -> Any:
+def _times(request: Request) -> Any:
     """An archive that is uploaded tells when its run began and ended; one that is created by hand may."""
     asked: _Times = request.json(_Times)
     start, stop = asked.start_timestamp or asked.start_time_millis, asked.end_timestamp or asked.end_time_millis
@@ -143,18 +142,18 @@ def _times(request: WriteRequest) -> Any:
     return DONE
 
 
-def _add_tags(request: WriteRequest) -> Any:
+def _add_tags(request: Request) -> Any:
     asked: _Tags = request.json(_Tags)
     return _tagged(request, asked.experiment_key, lambda tags: tags | dict.fromkeys(asked.added_tags))
 
 
-def _untag(request: WriteRequest) -> Any:
+def _untag(request: Request) -> Any:
     asked: _Untag = request.json(_Untag)
     gone = set(asked.tags)
     return _tagged(request, asked.experiment_key, lambda tags: {tag: None for tag in tags if tag not in gone})
 
 
-def _tagged(request: WriteRequest, key: str, change: Callable[[dict[str, None]], dict[str, None]]) -> Any:
+def _tagged(request: Request, key: str, change: Callable[[dict[str, None]], dict[str, None]]) -> Any:
     def changed(heading: Heading) -> Heading:
         return {"tags": list(change(dict.fromkeys(heading["tags"])))}
 
@@ -165,17 +164,17 @@ def _tagged(request: WriteRequest, key: str, change: Callable[[dict[str, None]],
     return DONE
 
 
-def _stop(request: WriteRequest) -> Any:
-    request.journal.end(request.key())
+def _stop(request: Request) -> Any:
+    request.journal.end(request.experiment_key())
     return DONE
 
 
-def _beat(request: WriteRequest) -> Any:
-    request.journal.beat(request.key())
+def _beat(request: Request) -> Any:
+    request.journal.beat(request.experiment_key())
     return DONE
 
 
-def _update_status(request: WriteRequest) -> Any:
+def _update_status(request: Request) -> Any:
     """What the SDK says when something went wrong in it or in the run, which may go on for all that."""
     asked: _State = request.json(_State)
     key = asked.experiment_key
@@ -191,7 +190,7 @@ def _update_status(request: WriteRequest) -> Any:
     return DONE
 
 
-def _system_details(request: WriteRequest) -> Any:
+def _system_details(request: Request) -> Any:
     asked: _System = request.json(_System)
     told = request.json(dict[str, Any])
     request.journal.log(asked.experiment_key, list(b.system_messages(told)), alive=False)
@@ -201,7 +200,7 @@ def _system_details(request: WriteRequest) -> Any:
 def _logged(shape: type[b.LogBody], *, alive: bool = False) -> Endpoint:
     """`alive` for what only a run itself sends."""
 
-    def log(request: WriteRequest) -> Any:
+    def log(request: Request) -> Any:
         body: b.LogBody = request.json(shape)
         messages = list(islice(body.messages(), MOST + 1))
         if len(messages) > MOST:
@@ -215,7 +214,7 @@ def _logged(shape: type[b.LogBody], *, alive: bool = False) -> Endpoint:
 def _logged_one(shape: type[b.PointBody | b.SettingBody]) -> Endpoint:
     """A single value, beside the key."""
 
-    def log(request: WriteRequest) -> Any:
+    def log(request: Request) -> Any:
         value: b.PointBody | b.SettingBody = request.json(shape)
         request.journal.log(request.json(b.LogBody).experiment_key, [value.message()], alive=False)
         return DONE
@@ -223,7 +222,7 @@ def _logged_one(shape: type[b.PointBody | b.SettingBody]) -> Endpoint:
     return log
 
 
-def _nothing(_: WriteRequest) -> Any:
+def _nothing(_: Request) -> Any:
     return DONE
 
 

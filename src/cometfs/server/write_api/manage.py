@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from cometfs.server.catalog.project import ServedExperiment
-from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
+from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_WORKSPACE, ApiError
+from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.storage.experiment_json import now
-from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 
 
 class _Move(msgspec.Struct, rename="camel"):
@@ -32,47 +32,47 @@ class _New(msgspec.Struct, rename="camel"):
     experiment_name: str | None = None
 
 
-def _archive(request: WriteRequest) -> Any:
+def _archive(request: Request) -> Any:
     return _set_archived(request, True)
 
 
-def _restore(request: WriteRequest) -> Any:
+def _restore(request: Request) -> Any:
     return _set_archived(request, False)
 
 
-def _set_archived(request: WriteRequest, archived: bool) -> Any:
-    experiment = _experiment(request, request.key())
+def _set_archived(request: Request, archived: bool) -> Any:
+    experiment = request.experiment(writable=True)
     if experiment.record.archived != archived:
         request.journal.amend(experiment.key, lambda _: {"archived": archived})
         experiment.record.archived = archived
     return DONE
 
 
-def _move(request: WriteRequest) -> Any:
+def _move(request: Request) -> Any:
     """All of them or, where one is not there, none."""
     asked: _Move = request.json(_Move)
     if asked.symlink:
         raise ApiError(400, "an experiment is in one project here: it can be moved, and not be linked")
     if not asked.target_project_name:
         raise ApiError(400, "targetProjectName is missing", NO_PROJECT_NAME)
-    found = [_experiment(request, key) for key in asked.experiment_keys]
+    found = [request.experiment(key, writable=True) for key in asked.experiment_keys]
     for experiment in found:
         _put(request, experiment, asked.target_workspace_name, asked.target_project_name)
     return DONE
 
 
-def _put(request: WriteRequest, experiment: ServedExperiment, workspace: str | None, project: str) -> None:
+def _put(request: Request, experiment: ServedExperiment, workspace: str | None, project: str) -> None:
     place = {"workspace": workspace or experiment.project.workspace, "project_name": project}
     request.journal.amend(experiment.key, lambda _: place)
-    request.journal.index.move(experiment, place["workspace"], project)
+    request.index.move(experiment, place["workspace"], project)
 
 
-def _delete(request: WriteRequest) -> Any:
-    request.journal.delete(_experiment(request, request.key()).key)
+def _delete(request: Request) -> Any:
+    request.journal.delete(request.experiment(writable=True).key)
     return DONE
 
 
-def _create(request: WriteRequest) -> Any:
+def _create(request: Request) -> Any:
     """An experiment without a run: it has ended as soon as it has begun."""
     asked: _New = request.json(_New)
     if not asked.workspace_name:
@@ -83,13 +83,6 @@ def _create(request: WriteRequest) -> Any:
         request.journal.log(key, [("log_other", {"key": "Name", "value": asked.experiment_name})])
     request.journal.end(key, start)
     return {"experimentKey": key, "name": asked.experiment_name, "msg": "created", "code": 200}
-
-
-def _experiment(request: WriteRequest, key: str) -> ServedExperiment:
-    found = request.journal.index.experiments.get(key)
-    if found is None or found.is_replica:
-        raise ApiError(404, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
-    return found
 
 
 BY_GET: dict[str, Endpoint] = {

@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import python_multipart
 import trio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+from starlette.requests import Request as HttpRequest
 
 from cometfs.files import write_all
 from cometfs.server.errors import ApiError
+from cometfs.server.request import Request
+from cometfs.server.storage.errors import StorageError, full_disk
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.run_dir import HIDDEN
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -61,6 +66,9 @@ class Upload:
         return self.path
 
 
+UploadHandler = Callable[[Request, Upload], Awaitable[Any]]
+
+
 @asynccontextmanager
 async def received(body: AsyncIterable[bytes], content_type: str, folder: Path) -> AsyncGenerator[Upload]:
     """The upload that `body` is, its file in `folder`; a file that is still there at the end is removed.
@@ -78,6 +86,31 @@ async def received(body: AsyncIterable[bytes], content_type: str, folder: Path) 
         yield parts.upload
     finally:
         parts.discard()
+
+
+async def receive_upload(request: Request, http: HttpRequest, take: UploadHandler) -> Any:
+    """Receive a body and have it taken; the value is the answer's JSON. Raises ApiError and StorageError."""
+    body = http.stream()
+    try:
+        key = request.query.get("experimentId") or request.query.get("experimentKey")
+        if key is not None:
+            request.experiment(key, writable=True, status=400)
+        with full_disk():
+            async with received(body, http.headers.get("content-type", ""), arriving(request.journal)) as upload:
+                return await take(request, upload)
+    except (ApiError, StorageError):
+        await drained(body)
+        raise
+
+
+def arriving(journal: Journal) -> Path:
+    """The folder beside the archives in which files are until they are whole; the next server removes it.
+
+    Raises OSError.
+    """
+    folder = journal.path / f"{HIDDEN}uploads"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 async def drained(body: AsyncGenerator[bytes]) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from cometfs.server.catalog.registry import FIRST, RegistryVersion, registry_name
-from cometfs.server.errors import INVALID_VERSION, NO_SUCH_EXPERIMENT, NO_SUCH_MODEL, ApiError
+from cometfs.server.errors import INVALID_VERSION, NO_SUCH_MODEL, ApiError
+from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.runs.schema import RegisterModel
 from cometfs.server.write_api import payloads as b
-from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
 
 _VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.+-]{1,100})?")
 
@@ -48,13 +48,10 @@ class _VersionStatus(msgspec.Struct, rename="camel"):
     status: str
 
 
-def _create(request: WriteRequest) -> Any:
+def _create(request: Request) -> Any:
     """``write/registry-model/item/create``; the same once more is no second version."""
     asked: _Create = request.json(_Create)
-    index, key = request.journal.index, asked.experiment_key
-    experiment = index.experiments.get(key)
-    if experiment is None:
-        raise ApiError(400, f"experiment {key[:60]} does not exist", NO_SUCH_EXPERIMENT)
+    experiment = request.experiment(asked.experiment_key, status=400)
     if asked.version is not None and not _VERSION.fullmatch(asked.version):
         raise ApiError(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
     told = RegisterModel(
@@ -69,42 +66,42 @@ def _create(request: WriteRequest) -> Any:
         tags=asked.tags or [],
     )
     told.registry_name = registry_name(told)
-    model = index.registry.named(experiment.project.workspace, told.registry_name)
+    model = request.index.registry.named(experiment.project.workspace, told.registry_name)
     told.version = told.version or (model.next() if model else FIRST)
     taken = model.version(told.version) if model else None
     if taken and (taken.experiment is not experiment or taken.asked.model_name != told.model_name):
         raise ApiError(400, f"version {told.version} of the model {told.registry_name} is registered already")
     if taken is None:
-        _log(request, key, told)
+        _log(request, experiment.key, told)
     return _told(request, experiment.project.workspace, told)
 
 
-def _say_metadata(request: WriteRequest) -> Any:
+def _say_metadata(request: Request) -> Any:
     """``write/registry-model/item/<id>/metadata``: what is not named stays."""
     found, asked = _item(request, request.text("item")), request.json(_VersionFacts)
     facts = {fact.key: fact.value for fact in asked.metadata}
     return _say(request, found, metadata=(found.asked.metadata or {}) | facts)
 
 
-def _say_status(request: WriteRequest) -> Any:
+def _say_status(request: Request) -> Any:
     asked: _VersionStatus = request.json(_VersionStatus)
     return _say(request, _item(request, asked.model_item_id), status=asked.status)
 
 
-def _add_stage(request: WriteRequest) -> Any:
+def _add_stage(request: Request) -> Any:
     """``write/registry-model/item/stage``, a GET. What was a stage once is called a tag today."""
     found, stage = _item(request, request.text("modelItemId")), request.text("stage")
     return _say(request, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
 
 
-def _drop_stage(request: WriteRequest) -> Any:
+def _drop_stage(request: Request) -> Any:
     """``write/registry-model/item/stage/delete``, a GET."""
     found, stage = _item(request, request.text("modelItemId")), request.text("stage")
     kept = [[one for one in words or [] if one != stage] for words in (found.asked.tags, found.asked.stages)]
     return _say(request, found, tags=kept[0], stages=kept[1])
 
 
-def _say(request: WriteRequest, found: RegistryVersion, **changes: Any) -> Any:
+def _say(request: Request, found: RegistryVersion, **changes: Any) -> Any:
     asked = msgspec.structs.replace(
         found.asked, version=found.number, workspace=_workspace(found), registry_name=registry_name(found.asked)
     )
@@ -112,15 +109,15 @@ def _say(request: WriteRequest, found: RegistryVersion, **changes: Any) -> Any:
     return DONE
 
 
-def _log(request: WriteRequest, key: str, told: RegisterModel) -> None:
+def _log(request: Request, key: str, told: RegisterModel) -> None:
     payload = {
         name: getattr(told, name) for name in told.__struct_fields__ if name not in ("local_timestamp", "context")
     }
     request.journal.log(key, [("register_model", payload | {"experiment_id": key, "status_configuration": None})])
 
 
-def _told(request: WriteRequest, workspace: str, told: RegisterModel) -> Any:
-    model = request.journal.index.registry.named(workspace, registry_name(told))
+def _told(request: Request, workspace: str, told: RegisterModel) -> Any:
+    model = request.index.registry.named(workspace, registry_name(told))
     assert model is not None
     version = model.version(told.version or "")
     assert version is not None
@@ -131,8 +128,8 @@ def _workspace(found: RegistryVersion) -> str:
     return found.asked.workspace or found.experiment.project.workspace
 
 
-def _item(request: WriteRequest, identity: str) -> RegistryVersion:
-    found = request.journal.index.registry.items.get(identity)
+def _item(request: Request, identity: str) -> RegistryVersion:
+    found = request.index.registry.items.get(identity)
     if found is None:
         raise ApiError(404, f"registry model item {identity[:60]} does not exist", NO_SUCH_MODEL)
     return found

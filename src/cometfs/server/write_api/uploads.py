@@ -2,30 +2,31 @@
 
 An upload that comes twice, because its answer was lost, has the id and the bytes of the first: it changes nothing.
 
-Not here: how files are taken in (`receive`), how lines look (`upload_lines`).
+Not here: how bodies are received (`multipart`), how lines look (`upload_lines`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import filecmp
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+import trio
 
 from cometfs.server.catalog.artifacts import FileJson
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
+from cometfs.server.request import DONE, Endpoint, Request, value_of
 from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.runs.schema import Number
-from cometfs.server.storage.errors import full_disk
+from cometfs.server.storage.errors import StorageError, full_disk
 from cometfs.server.storage.experiment_json import now
+from cometfs.server.storage.log_lines import Message
 from cometfs.server.write_api import payloads as b
 from cometfs.server.write_api.artifacts import version_to_fill
-from cometfs.server.write_api.body import value_of
-from cometfs.server.write_api.multipart import Upload
-from cometfs.server.write_api.receive import UploadHandler, UploadRequest, arriving, is_there
-from cometfs.server.write_api.request import DONE, Endpoint, WriteRequest
+from cometfs.server.write_api.multipart import Upload, UploadHandler, arriving
 from cometfs.server.write_api.upload_lines import (
     asset_id,
     file_upload,
@@ -48,35 +49,35 @@ LIMITS_3D = {
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-async def _asset(desk: UploadRequest, request: Request, upload: Upload) -> Any:
+async def _asset(request: Request, upload: Upload) -> Any:
     """``asset/upload`` and ``write/experiment/upload-asset``: a file, or a link to one."""
-    query = request.query_params
+    query = request.query
     kind = query.get("type") or "asset"
     name = query.get("fileName") or Path(upload.file_name or "").name or "unnamed"
-    return await _kept(desk, {**query, "fileName": name}, upload, kind, asset_id(query, "assetId"), "assetId")
+    return await _kept(request, {**query, "fileName": name}, upload, kind, asset_id(query, "assetId"), "assetId")
 
 
-async def _visualization(desk: UploadRequest, request: Request, upload: Upload) -> Any:
+async def _visualization(request: Request, upload: Upload) -> Any:
     """``visualizations/upload``: an image; what else goes that way says so."""
-    query = request.query_params
+    query = request.query
     return await _kept(
-        desk, query, upload, query.get("type") or "visualization", asset_id(query, "imageId", "assetId"), "imageId"
+        request, query, upload, query.get("type") or "visualization", asset_id(query, "imageId", "assetId"), "imageId"
     )
 
 
 async def _kept(
-    desk: UploadRequest, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str
+    request: Request, query: Mapping[str, str], upload: Upload, kind: str, identity: str, kind_of_id: str
 ) -> Any:
     metadata = metadata_of(upload.texts["metadata"]) if "metadata" in upload.texts else _in_query(query)
     if query.get("artifactVersionId"):
         name = query.get("fileName") or query.get("figName") or Path(upload.file_name or "").name or "unnamed"
-        return _of_artifact(desk, query, upload, FileJson(name, identity, metadata=metadata or None))
-    experiment = desk.experiment(query.get("experimentId") or query.get("experimentKey"))
+        return _of_artifact(request, query, upload, FileJson(name, identity, metadata=metadata or None))
+    experiment = _named_experiment(request)
     placed = placement(query, identity, kind_of_id)
     if "link" in upload.texts:
-        desk.journal.log(experiment.key, [remote_file(kind, upload.texts["link"], placed, metadata)])
-    elif not await is_there(experiment.record.assets.get(identity), upload):
-        desk.keep(experiment.key, upload, lambda member: file_upload(kind, member, placed, metadata, now()))
+        request.journal.log(experiment.key, [remote_file(kind, upload.texts["link"], placed, metadata)])
+    elif not await _is_there(experiment.record.assets.get(identity), upload):
+        _keep(request, experiment.key, upload, lambda member: file_upload(kind, member, placed, metadata, now()))
     return _answer(identity)
 
 
@@ -88,23 +89,51 @@ def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
         return {}
 
 
-def _of_artifact(desk: UploadRequest, query: Mapping[str, str], upload: Upload, about: FileJson) -> Any:
-    version = version_to_fill(desk.journal.index, query["artifactVersionId"])
+def _of_artifact(request: Request, query: Mapping[str, str], upload: Upload, about: FileJson) -> Any:
+    version = version_to_fill(request.index, query["artifactVersionId"])
     about.type = query.get("type")
     if "link" in upload.texts:
         about.link = upload.texts["link"]
-        desk.artifacts.link(version, about)
+        request.artifacts.link(version, about)
     else:
-        desk.artifacts.keep(version, about, upload.file())
+        request.artifacts.keep(version, about, upload.file())
     return _answer(about.asset_id)
 
 
-async def _git_patch(desk: UploadRequest, request: Request, upload: Upload) -> Any:
+async def _git_patch(request: Request, upload: Upload) -> Any:
     """``git-patch/upload`` and ``write/experiment/git/patch``: a zip that holds ``git_diff.patch``."""
-    experiment = desk.experiment(request.query_params.get("experimentId") or request.query_params.get("experimentKey"))
-    if not await is_there(experiment.record.patch, upload):
-        desk.keep(experiment.key, upload, lambda member: file_upload("git-patch", member, None, {}, now()))
+    experiment = _named_experiment(request)
+    if not await _is_there(experiment.record.patch, upload):
+        _keep(request, experiment.key, upload, lambda member: file_upload("git-patch", member, None, {}, now()))
     return DONE
+
+
+def _named_experiment(request: Request) -> ServedExperiment:
+    return _experiment(request, request.query.get("experimentId") or request.query.get("experimentKey") or "")
+
+
+def _experiment(request: Request, key: str) -> ServedExperiment:
+    return request.experiment(key, writable=True, status=400)
+
+
+def _keep(request: Request, key: str, upload: Upload, message: Callable[[str], Message]) -> None:
+    """Take an upload's file into a run, with the line that speaks of it: both or neither. Raises StorageError."""
+    member = request.journal.adopt(key, upload.file(), upload.size)
+    try:
+        request.journal.log(key, [message(member)])
+    except StorageError:
+        archive = _experiment(request, key).record.parts[-1].archive
+        del archive.members[member]
+        (archive.path / member).unlink(missing_ok=True)
+        raise
+
+
+async def _is_there(asset: LoggedAsset | None, upload: Upload) -> bool:
+    """Whether an asset holds these bytes already."""
+    if asset is None or asset.member is None or asset.size != upload.size:
+        return False
+    path = asset.part.archive.path / asset.member
+    return path.is_file() and await trio.to_thread.run_sync(filecmp.cmp, path, upload.file(), False)
 
 
 def _answer(identity: str) -> Any:
@@ -115,19 +144,24 @@ class _Code(b.LogBody):
     code: str
 
 
-def _code(delivery: WriteRequest) -> Any:
+def _code(request: Request) -> Any:
     """``write/experiment/code``: the script of the run, which archives have as a file."""
-    asked: _Code = delivery.json(_Code)
-    desk, content = UploadRequest(delivery.journal, delivery.artifacts), asked.code.encode("utf-8", "replace")
-    desk.experiment(asked.experiment_key)
+    asked: _Code = request.json(_Code)
+    content = asked.code.encode("utf-8", "replace")
+    _experiment(request, asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
-    said = {"source_code_type": "experiment_creation"}
+    script = {"source_code_type": "experiment_creation"}
     with full_disk():
-        arrived = arriving(delivery.journal) / new_id()
+        arrived = arriving(request.journal) / new_id()
         try:
             arrived.write_bytes(content)
             upload = Upload(path=arrived, size=len(content))
-            desk.keep(asked.experiment_key, upload, lambda name: file_upload("source_code", name, placed, said, now()))
+            _keep(
+                request,
+                asked.experiment_key,
+                upload,
+                lambda name: file_upload("source_code", name, placed, script, now()),
+            )
         finally:
             arrived.unlink(missing_ok=True)
     return DONE
@@ -149,26 +183,27 @@ class _Item(b.LogBody):
     asset_item_type: str | None = None
 
 
-def _create(delivery: WriteRequest) -> Any:
+def _create(request: Request) -> Any:
     """``asset``: an asset whose files come later, which only 3-D images are."""
-    asked: _Scene = delivery.json(_Scene)
+    asked: _Scene = request.json(_Scene)
     if asked.asset_type != "3d-image":
         raise ApiError(400, f"an asset of type {asked.asset_type!r} comes with its file")
     identity = new_id()
     message = scene(identity, asked.user_file_name, step=asked.step, metadata=metadata_of(asked.metadata))
-    delivery.journal.log(asked.experiment_key, [message])
+    request.journal.log(asked.experiment_key, [message])
     return {"assetId": identity}
 
 
-async def _item(desk: UploadRequest, _: Request, upload: Upload) -> Any:
+async def _item(request: Request, upload: Upload) -> Any:
     """``asset/asset-item``: points or boxes of a 3-D image."""
     asked: _Item = _params(upload, _Item)
-    found = _scene_of(desk, asked.experiment_key, asked.asset_id)
-    items = desk.experiment(asked.experiment_key).record.assets
+    found = _scene_of(request, asked.experiment_key, asked.asset_id)
+    items = _experiment(request, asked.experiment_key).record.assets
     same = next((items[one] for one in found.items if one in items and items[one].name == asked.user_file_name), None)
-    if not await is_there(same, upload):
+    if not await _is_there(same, upload):
         item = {"file_name": asked.user_file_name, "type": asked.asset_item_type}
-        desk.keep(
+        _keep(
+            request,
             asked.experiment_key,
             upload,
             lambda member: scene(found.id, found.name, step=found.step, items=[item | {"file_path": member}]),
@@ -176,12 +211,13 @@ async def _item(desk: UploadRequest, _: Request, upload: Upload) -> Any:
     return _answer(asked.asset_id)
 
 
-async def _thumbnail(desk: UploadRequest, request: Request, upload: Upload) -> Any:
+async def _thumbnail(request: Request, upload: Upload) -> Any:
     """``asset/<id>/thumbnail``: the picture of a 3-D image."""
     asked: b.LogBody = _params(upload, b.LogBody)
-    found = _scene_of(desk, asked.experiment_key, request.path_params["asset"])
-    if not await is_there(found, upload):
-        desk.keep(
+    found = _scene_of(request, asked.experiment_key, request.query["asset"])
+    if not await _is_there(found, upload):
+        _keep(
+            request,
             asked.experiment_key,
             upload,
             lambda member: scene(found.id, found.name, step=found.step, thumbnail=member),
@@ -189,8 +225,8 @@ async def _thumbnail(desk: UploadRequest, request: Request, upload: Upload) -> A
     return DONE
 
 
-def _scene_of(desk: UploadRequest, key: str, identity: str) -> LoggedAsset:
-    found = desk.experiment(key).record.assets.get(identity)
+def _scene_of(request: Request, key: str, identity: str) -> LoggedAsset:
+    found = _experiment(request, key).record.assets.get(identity)
     if found is None or found.type != "3d-image":
         raise ApiError(400, f"there is no 3-D image {identity[:60]}")
     return found
@@ -215,15 +251,15 @@ class _RemoteModel(b.LogBody):
     remote_entities: list[_RemoteFile]
 
 
-def _remote_model(delivery: WriteRequest) -> Any:
+def _remote_model(request: Request) -> Any:
     """``asset/log-remote-model``."""
-    asked: _RemoteModel = delivery.json(_RemoteModel)
+    asked: _RemoteModel = request.json(_RemoteModel)
     files = [
         {"assetId": one.asset_id or new_id(), "fileName": one.file_name, "remoteUrl": one.remote_url}
         | ({"metadata": _object(one.metadata)} if one.metadata else {})
         for one in asked.remote_entities
     ]
-    delivery.journal.log(
+    request.journal.log(
         asked.experiment_key, [("remote_model", {"model_name": asked.model_name, "remote_assets": files})]
     )
     return DONE
@@ -251,7 +287,7 @@ WRITTEN: dict[str, UploadHandler] = {
 POSTED: dict[str, Endpoint] = {"write/experiment/code": _code}
 """POSTs below ``/api/rest/v2/`` that are JSON."""
 
-SAID: dict[str, Endpoint] = {
+CREATED: dict[str, Endpoint] = {
     "asset": _create,
     "asset/3d-limits": lambda _: LIMITS_3D,
     "asset/log-remote-model": _remote_model,

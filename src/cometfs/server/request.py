@@ -1,0 +1,172 @@
+"""A request as endpoints see it: named values instead of a query string, things of the catalog instead of their names.
+
+What is missing or unknown is refused here, in Comet's numbers, so that endpoints only answer.
+
+Not here: HTTP (`app`, `routes`); receiving bodies (`body`, `multipart`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+
+from cometfs.numbers import whole_of
+from cometfs.server.catalog.catalog import Catalog
+from cometfs.server.catalog.project import ServedExperiment, ServedProject
+from cometfs.server.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
+from cometfs.server.routing import key_of
+from cometfs.server.runs.python_json import decoded
+from cometfs.server.runs.record import RunRecord
+from cometfs.server.storage.artifact_store import ArtifactStore
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.kv_store import KvStore
+
+DONE = {"msg": "ok", "code": 200}
+"""What most endpoints answer that change something."""
+
+CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What requests are answered from, and written to; without a `journal` they are not, and `closed` says why."""
+
+    index: Catalog
+    panels: KvStore
+    journal: Journal | None = None
+    artifacts: ArtifactStore | None = None
+    closed: str = CLOSED
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: its query with what is named in its path, its unpacked body, the API key that it came with, and the
+    address of the server with a trailing slash.
+    """
+
+    backend: Backend
+    query: Mapping[str, str]
+    body: bytes
+    api_key: str
+    base_url: str
+
+    @property
+    def index(self) -> Catalog:
+        return self.backend.index
+
+    @property
+    def panels(self) -> KvStore:
+        return self.backend.panels
+
+    @property
+    def journal(self) -> Journal:
+        if self.backend.journal is None:
+            raise ApiError(403, self.backend.closed)
+        return self.backend.journal
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        if self.backend.artifacts is None:
+            raise ApiError(403, self.backend.closed)
+        return self.backend.artifacts
+
+    def text(self, name: str) -> str:
+        """A value that must be given."""
+        value = self.query.get(name)
+        if not value:
+            raise ApiError(400, f"{name} is missing")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A boolean in any client's spelling: ``true``, ``True``, ``1``."""
+        value = self.query.get(name)
+        return default if value is None else value.lower() in ("true", "1")
+
+    def number(self, name: str, default: int | None) -> int | None:
+        """A whole number from 1 on."""
+        value = self.query.get(name)
+        if value is None:
+            return default
+        number = whole_of(value)
+        if not number:
+            raise ApiError(400, f"{name} must be a whole number from 1 on, not {value[:60]!r}")
+        return number
+
+    def experiment_key(self) -> str:
+        """The key in ``experimentKey``."""
+        key = self.query.get("experimentKey")
+        if not key:
+            raise ApiError(400, "experimentKey is missing", NO_EXPERIMENT_KEY)
+        return key
+
+    def experiment(
+        self,
+        key: str | None = None,
+        *,
+        writable: bool = False,
+        status: int = 404,
+        sdk_error_code: int = NO_SUCH_EXPERIMENT,
+    ) -> ServedExperiment:
+        """The experiment of `key`, or of ``experimentKey``; `writable` for one that is no replica.
+
+        `status` and `sdk_error_code` are of the answer where there is none: Comet has different ones for the same.
+        """
+        key = self.experiment_key() if key is None else key
+        found = self.index.experiment(key, writable=writable)
+        if found is None:
+            raise ApiError(status, f"experiment {key[:60]} does not exist", sdk_error_code)
+        return found
+
+    def record(self) -> RunRecord:
+        """What the experiment of ``experimentKey`` logged."""
+        return self.experiment().record
+
+    def workspace(self, parameter: str = "workspaceName") -> str:
+        """The name in ``workspaceName``, or in another parameter; it must be a workspace."""
+        name = self.text(parameter)
+        if name not in self.index.workspaces():
+            raise ApiError(404, f"workspace {name} does not exist", NO_SUCH_WORKSPACE)
+        return name
+
+    def project(self) -> ServedProject:
+        """The project of ``projectId``, or of ``workspaceName`` and ``projectName``."""
+        identity = self.query.get("projectId")
+        if identity:
+            found = self.index.projects.get(identity)
+        else:
+            workspace = self.workspace()
+            identity = self.query.get("projectName")
+            if not identity:
+                raise ApiError(400, "projectName is missing", NO_PROJECT_NAME)
+            found = self.index.project(workspace, identity)
+        if found is None:
+            raise ApiError(404, f"project {identity} does not exist")
+        return found
+
+    def about(self, query: Mapping[str, str]) -> Request:
+        """The same request with another query: for endpoints whose body says what others say in their query."""
+        return replace(self, query=query)
+
+    def json(self, shape: type[Any]) -> Any:
+        """The body, as a value of `shape`."""
+        return value_of(self.body, shape)
+
+
+def request_of(backend: Backend, http: HttpRequest, body: bytes) -> Request:
+    query = {**http.query_params, **http.path_params}
+    return Request(backend, query, body, key_of(http.scope) or "", str(http.base_url))
+
+
+Endpoint = Callable[[Request], Any]
+"""What answers: the value becomes the answer's JSON."""
+
+
+def value_of(body: bytes, shape: type[Any]) -> Any:
+    """JSON as a value of `shape`."""
+    try:
+        return decoded(body, shape)
+    except ValueError as exc:
+        raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
