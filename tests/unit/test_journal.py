@@ -17,7 +17,7 @@ from cometfs.errors import SetupError
 from cometfs.server.catalog import catalog
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.catalog.project import ServedExperiment
-from cometfs.server.http.failures import ANSWERS, answer_to
+from cometfs.server.http.app import ANSWERS, answer_to
 from cometfs.server.runs import content
 from cometfs.server.runs.decode import decode
 from cometfs.server.runs.record import RunRecord, Series

@@ -19,8 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cometfs.server.catalog.catalog import Catalog
-from cometfs.server.errors import ApiError
-from cometfs.server.http.failures import answer_to
+from cometfs.server.errors import ARTIFACT_VERSION_EXISTS, INVALID_VERSION, NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, refused
 from cometfs.server.read_api import downloads
@@ -28,7 +27,16 @@ from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED
 from cometfs.server.request import CLOSED, Backend, Endpoint, Request, request_of
 from cometfs.server.routing import Handler, as_json, exactly
 from cometfs.server.storage.artifact_store import ArtifactStore
-from cometfs.server.storage.errors import StorageError
+from cometfs.server.storage.errors import (
+    Damaged,
+    InvalidKey,
+    InvalidVersion,
+    NotThere,
+    StorageError,
+    StorageFull,
+    Unreadable,
+    VersionExists,
+)
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
 from cometfs.server.write_api.routes import writing_routes
@@ -40,6 +48,18 @@ OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping"
 """What is answered without a key."""
 
 REST = "/api/rest/v2/"
+
+
+ANSWERS: dict[type[StorageError], tuple[int, int | None]] = {
+    StorageFull: (507, None),
+    NotThere: (400, NO_SUCH_EXPERIMENT),
+    InvalidKey: (400, None),
+    Unreadable: (400, None),
+    Damaged: (409, None),
+    InvalidVersion: (400, INVALID_VERSION),
+    VersionExists: (400, ARTIFACT_VERSION_EXISTS),
+}
+"""The status of each error of the storage, and Comet's number where it has one: only here are both known."""
 
 
 def make_app(
@@ -150,6 +170,12 @@ async def _whole(backend: Backend, http: HttpRequest) -> Request:
 async def _refuse(_: HttpRequest, exc: Exception) -> Response:
     assert isinstance(exc, ApiError)
     return refused(exc)
+
+
+def answer_to(exc: StorageError) -> ApiError:
+    """What a client is answered."""
+    status, number = ANSWERS[type(exc)]
+    return ApiError(status, str(exc), number)
 
 
 async def _not_stored(_: HttpRequest, exc: Exception) -> Response:

@@ -19,7 +19,6 @@ from cometfs.server.errors import ApiError
 from cometfs.server.read_api import artifacts, full_metrics, query, registry, serializers
 from cometfs.server.read_api.charts import ChartQuestion, chart
 from cometfs.server.read_api.columns import columns
-from cometfs.server.read_api.comparing import Unknown
 from cometfs.server.request import Endpoint, Request
 from cometfs.server.runs import content
 from cometfs.server.runs.record import LoggedAsset
@@ -119,7 +118,7 @@ def _search(request: Request) -> Any:
 def _found(project: ServedProject, tree: query.Rule, archived: bool) -> list[ServedExperiment]:
     try:
         return query.found(project, tree, archived)
-    except Unknown as exc:
+    except query.Unknown as exc:
         raise ApiError(400, str(exc)) from exc
 
 

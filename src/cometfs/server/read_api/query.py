@@ -6,19 +6,22 @@ Python client sends the opposite operator and says `negated` beside it, so that 
 A column that an experiment does not have meets ``is_null`` and ``is_empty`` and no comparison; a tag that it does not
 have meets ``not_equal`` as well.
 
-Not here: which columns there are (`columns`), what is compared how (`comparing`).
+Not here: which columns there are (`columns`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from operator import ge, gt, le, lt
 from typing import Any
 
 import msgspec
 
+from cometfs.numbers import number_of
 from cometfs.server.catalog.project import ServedExperiment, ServedProject
-from cometfs.server.read_api.comparing import meets
 from cometfs.server.runs import content
 from cometfs.server.runs.values import text_of
 from cometfs.times import in_utc
@@ -181,3 +184,86 @@ def _moment(milliseconds: int | None) -> str | None:
 
 def _truth(value: bool) -> str:
     return text_of(value)
+
+
+# -- how a value that was logged compares with the one that a query asks for -------------------------------------------
+
+Comparable = str | float
+
+
+class Unknown(ValueError):
+    """An operator, or a value, that no comparison is known for; the text says which."""
+
+
+def meets(logged: str | None, operator: str, wanted: Any, kind: str, *, absent_differs: bool = False) -> bool:
+    """Whether `logged` meets the comparison; `kind` is the type of its column, ``string``, ``double`` and so on.
+
+    What was not logged, None, meets ``is_null`` and ``is_empty``, and with `absent_differs` also ``not_equal``. Raises
+    Unknown.
+    """
+    if operator in _EMPTINESS:
+        return _EMPTINESS[operator](logged)
+    positive = operator.removeprefix("not_")
+    if positive not in _COMPARISONS:
+        raise Unknown(f"unknown operator {operator!r}")
+    if logged is None:
+        return absent_differs and operator == "not_equal"
+    return _COMPARISONS[positive](logged, wanted, kind) == (positive == operator)
+
+
+def _equal(logged: str, wanted: Any, kind: str) -> bool:
+    if kind == "boolean":
+        return _boolean(logged) == _boolean(text_of(wanted))
+    return logged == text_of(wanted) or _ordered(logged, wanted, kind, lambda one, other: one == other)
+
+
+def _ordered(logged: str, wanted: Any, kind: str, order: Callable[[Any, Any], bool]) -> bool:
+    """As moments, or as numbers if both are; text has an order only where both are no numbers."""
+    one: Comparable | None
+    other: Comparable | None
+    if kind == "datetime":
+        one, other = _seconds(logged), _seconds(text_of(wanted))
+    else:
+        one, other = number_of(logged), number_of(wanted)
+        if kind == "string" and one is None and other is None:
+            one, other = logged, text_of(wanted)
+    return one is not None and other is not None and order(one, other)
+
+
+def _between(logged: str, wanted: Any, kind: str) -> bool:
+    if not isinstance(wanted, list) or len(wanted) != 2:
+        raise Unknown(f"between takes two values, not {wanted!r}")
+    return _ordered(logged, wanted[0], kind, ge) and _ordered(logged, wanted[1], kind, le)
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds since 1970; a time without a zone is UTC."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+
+
+_EMPTINESS: dict[str, Callable[[str | None], bool]] = {
+    "is_null": lambda logged: logged is None,
+    "is_not_null": lambda logged: logged is not None,
+    "is_empty": lambda logged: not logged,
+    "is_not_empty": lambda logged: bool(logged),
+}
+
+_COMPARISONS: dict[str, Callable[[str, Any, str], bool]] = {
+    "equal": _equal,
+    "less": partial(_ordered, order=lt),
+    "less_or_equal": partial(_ordered, order=le),
+    "greater": partial(_ordered, order=gt),
+    "greater_or_equal": partial(_ordered, order=ge),
+    "between": _between,
+    "contains": lambda logged, wanted, _: text_of(wanted) in logged,
+    "begins_with": lambda logged, wanted, _: logged.startswith(text_of(wanted)),
+    "ends_with": lambda logged, wanted, _: logged.endswith(text_of(wanted)),
+}

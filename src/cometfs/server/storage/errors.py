@@ -1,4 +1,4 @@
-"""What the storage cannot do, as exceptions. It knows no HTTP: which status each becomes is decided in `http.failures`.
+"""What the storage cannot do, as exceptions. It knows no HTTP: which status each becomes is decided in `http.app`.
 
 Not here: what is wrong with a request (`server.errors`).
 """

@@ -1,12 +1,15 @@
 """The routes of endpoints that change something: what runs log, what is uploaded, what becomes of experiments.
 
-Without a journal all of them are there and refuse, with the reason.
+Without a journal all of them are there and refuse, with the reason. Bodies may be compressed.
 
 Not here: the other endpoints' (`app`); what is done (the modules whose tables are put together here).
 """
 
 from __future__ import annotations
 
+import zlib
+
+import trio
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,13 +19,16 @@ from cometfs.server.request import Backend, Endpoint, request_of
 from cometfs.server.routing import as_json, exactly
 from cometfs.server.write_api import artifacts, manage, registry, uploads
 from cometfs.server.write_api import experiments as logging
-from cometfs.server.write_api.body import read_body
 from cometfs.server.write_api.multipart import UploadHandler, drained, receive_upload
 
 CLIENTLIB = "/clientlib/"
 
 RESTS = ("/api/rest/v2/", "/clientlib/rest/v2/")
 """Two bases, which comet_ml mixes."""
+
+
+LONGEST_BODY = 32 << 20
+"""Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""
 
 
 def writing_routes(backend: Backend) -> list[Route]:
@@ -46,7 +52,7 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
     async def handle(http: HttpRequest) -> Response:
         if backend.journal is None:
             raise ApiError(403, backend.closed)
-        request = request_of(backend, http, await read_body(http))
+        request = request_of(backend, http, await _whole_body(http))
         try:
             return as_json(endpoint(request))
         except RecursionError as exc:  # while it was read: nothing was written
@@ -65,6 +71,39 @@ def _upload_route(backend: Backend, path: str, take: UploadHandler) -> Route:
         return as_json(await receive_upload(request_of(backend, http, b""), http, take))
 
     return exactly(path, handle, "POST", "PUT")
+
+
+async def _whole_body(http: HttpRequest) -> bytes:
+    """The body, unpacked. Raises Refusal when it is too large, or not what its header says."""
+    body = bytearray()
+    async for chunk in http.stream():
+        body += chunk
+        _check(len(body))
+    encoding = http.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return bytes(body)
+    if encoding != "gzip":
+        raise ApiError(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
+    return await trio.to_thread.run_sync(_unpacked, bytes(body))
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        made = unpacker.decompress(body, LONGEST_BODY + 1)
+    except zlib.error as exc:
+        raise ApiError(400, f"the body is no gzip: {exc}") from exc
+    _check(len(made))
+    if not unpacker.eof:
+        raise ApiError(400, "the body is no gzip: it is cut short")
+    if unpacker.unused_data:
+        raise ApiError(400, "the body is no gzip: there is more behind its end")
+    return made
+
+
+def _check(size: int) -> None:
+    if size > LONGEST_BODY:
+        raise ApiError(413, f"a body may have {LONGEST_BODY} bytes, and this one has more")
 
 
 async def _no_calls(_: HttpRequest) -> Response:
