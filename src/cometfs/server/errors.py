@@ -1,6 +1,6 @@
 """Answers that are errors: Comet's own error numbers, and the exception that becomes such an answer.
 
-Not here: HTTP (`app`).
+Not here: HTTP (`http.app`); what the storage cannot do (`storage.errors`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What is missing or unknown is refused here, in Comet's numbers, so that endpoints only answer.
 
-Not here: HTTP (`app`, `routes`); receiving bodies (`body`, `multipart`).
+Not here: HTTP (`http.app`, `write_api.routes`); receiving bodies (`write_api.multipart`).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Request:
         return found
 
     def about(self, query: Mapping[str, str]) -> Request:
-        """The same request with another query: for endpoints whose body says what others say in their query."""
+        """The same request with another query: for endpoints that take in the body what others take in the query."""
         return replace(self, query=query)
 
     def json(self, shape: type[Any]) -> Any:

@@ -1,6 +1,6 @@
 """Routes of exactly the methods that they name, JSON as Comet's clients take it, and where those put their API key.
 
-Not here: which routes there are (`app`, `routes`).
+Not here: which routes there are (`http.app`, `write_api.routes`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def key_of(scope: Scope) -> str | None:
 
 
 def exactly(path: str, handler: Handler, *methods: str) -> Route:
-    """Left alone, GET would bring HEAD with it, which would stream a whole asset to nobody."""
+    """Left alone, GET would bring HEAD with it, which would stream a whole asset for nothing."""
     made = Route(path, handler)
     made.methods = set(methods)
     return made

@@ -1,13 +1,13 @@
 """Artifacts: versioned sets of files of a workspace, from the folder ``artifacts`` beside the archives.
 
     artifacts/<workspace>/<artifact>/<version>/<files, in folders or not>
-    artifacts/<workspace>/<artifact>/artifact.json      optional: what is said about it, `ArtifactJson`
-    artifacts/<workspace>/<artifact>/<version>.jsonl    optional: what is said about its files, a line each, `FileJson`
+    artifacts/<workspace>/<artifact>/artifact.json      optional: its description, `ArtifactJson`
+    artifacts/<workspace>/<artifact>/<version>.jsonl    optional: its files' descriptions, a line each, `FileJson`
 
-Names, sizes and places of files are read once; their bytes when somebody asks. Links are left out: a link could name
+Names, sizes and places of files are read once; their bytes on request. Links are left out: a link could name
 any file of this machine. Names that begin with a dot are none of artifacts or versions.
 
-Not here: answers (`artifacts`); making them (`artifact_store`).
+Not here: answers (`read_api.artifacts`); making them (`storage.artifact_store`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FOLDER = "artifacts"
 ABOUT = "artifact.json"
 
 LINES = ".jsonl"
-"""What follows a version's name in the name of the file that tells of its files."""
+"""What follows a version's name in the name of the file that describes its files."""
 
 
 CLOSED = "CLOSED"
@@ -41,7 +41,7 @@ CLOSED = "CLOSED"
 
 
 class VersionJson(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What is said about a version; `added` in ms since 1970, by default when its newest file was changed."""
+    """The description of a version; `added` in ms since 1970, by default when its newest file was changed."""
 
     aliases: list[str] = []
     tags: list[str] = []
@@ -63,7 +63,7 @@ class ArtifactJson(msgspec.Struct, omit_defaults=True):
 
 
 class FileJson(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What is said about a file: where it is, in `path` below its version or behind a `link`, and what it is."""
+    """The description of a file: where it is, in `path` below its version or behind a `link`, and what it is."""
 
     file_name: str
     asset_id: str
@@ -119,7 +119,7 @@ class StoredArtifactVersion:
 class StoredArtifact:
     """An artifact, its versions from the oldest number to the newest; it is kept in `folder`.
 
-    `misread`: its ``artifact.json`` says something that we could not read.
+    `misread`: its ``artifact.json`` could not be read.
     """
 
     id: str
@@ -135,11 +135,11 @@ class StoredArtifact:
         return next((one for one in self.versions if one.name == name), None)
 
     def whole(self) -> list[StoredArtifactVersion]:
-        """The versions that nothing is missing of; no listing tells of others."""
+        """The versions that nothing is missing of; no listing has others."""
         return [one for one in self.versions if one.whole]
 
     def alias(self, name: str) -> StoredArtifactVersion | None:
-        """The version that `name` points to; ``latest`` is the newest where nothing is said to be."""
+        """The version that `name` points to; ``latest`` is the newest unless a version has that alias."""
         whole = self.whole()
         named = next((one for one in whole if name in one.about.aliases), None)
         return named or (whole[-1] if name.lower() == "latest" and whole else None)
@@ -186,12 +186,12 @@ def artifact_id(workspace: str, name: str) -> str:
 
 
 def _artifact(folder: Path) -> StoredArtifact:
-    told = _about(folder / ABOUT)
-    about = told or ArtifactJson()
+    parsed = _about(folder / ABOUT)
+    about = parsed or ArtifactJson()
     workspace, name = about.workspace or from_disk(folder.parent.name), about.name or from_disk(folder.name)
-    made = StoredArtifact(artifact_id(workspace, name), workspace, name, about, folder, misread=told is None)
+    made = StoredArtifact(artifact_id(workspace, name), workspace, name, about, folder, misread=parsed is None)
     made.versions.extend(_version(made, one) for one in sorted(_folders(folder), key=lambda one: order(one.name)))
-    unknown = {name for name, told in about.versions.items() if told.state == CLOSED and not made.version(name)}
+    unknown = {name for name, one in about.versions.items() if one.state == CLOSED and not made.version(name)}
     if unknown:
         LOG.warning("%s: there is no version %s", folder / ABOUT, ", ".join(sorted(unknown)))
     return made
@@ -201,17 +201,17 @@ def _version(artifact: StoredArtifact, folder: Path) -> StoredArtifactVersion:
     number = from_disk(folder.name)
     about = artifact.about.versions.setdefault(number, VersionJson())
     made = StoredArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
-    told = {one.path or one.file_name: one for one in _told(folder.with_name(folder.name + LINES))}
-    found = [_file(made.id, folder, path, told) for path in _files(folder)]
-    found += [linked(one, about.added or 0) for one in told.values() if one.link is not None]
+    announced = {one.path or one.file_name: one for one in _file_lines(folder.with_name(folder.name + LINES))}
+    found = [_file(made.id, folder, path, announced) for path in _files(folder)]
+    found += [linked(one, about.added or 0) for one in announced.values() if one.link is not None]
     made.files = {file.name: file for file in sorted(found, key=lambda file: file.name)}
     made.added = about.added or max((file.changed for file in found), default=0)
     return made
 
 
-def _file(version: str, folder: Path, path: Path, told: dict[str, FileJson]) -> StoredArtifactFile:
+def _file(version: str, folder: Path, path: Path, announced: dict[str, FileJson]) -> StoredArtifactFile:
     name, stat = from_disk(path.relative_to(folder)), path.stat()
-    about = told.get(name) or FileJson(name, derived_id("artifact-file", version, name))
+    about = announced.get(name) or FileJson(name, derived_id("artifact-file", version, name))
     return kept(about, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
@@ -227,7 +227,7 @@ def linked(about: FileJson, changed: int) -> StoredArtifactFile:
     return StoredArtifactFile(about.asset_id, about.file_name, None, 0, changed, about.link, about.type, metadata)
 
 
-def _told(path: Path) -> Iterator[FileJson]:
+def _file_lines(path: Path) -> Iterator[FileJson]:
     """The lines about a version's files; the last one of a name is the one that counts, as they are in a dict."""
     try:
         lines = path.read_bytes().splitlines()
@@ -244,7 +244,7 @@ def _told(path: Path) -> Iterator[FileJson]:
 
 
 def _about(path: Path) -> ArtifactJson | None:
-    """What is said, nothing where there is no such file; None where that is broken."""
+    """The description, an empty one where there is no such file; None where that is broken."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=ArtifactJson)
     except FileNotFoundError:
@@ -273,7 +273,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name; nothing where there is none. Names that are no text cannot be told in JSON."""
+    """What is in a folder, by name; nothing where there is none. Names that are no text cannot be written in JSON."""
     try:
         entries = sorted(folder.iterdir())
     except FileNotFoundError:

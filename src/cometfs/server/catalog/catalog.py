@@ -2,7 +2,7 @@
 
 A record is read once however often it is served: replicas are little more than a key and a name that point to it.
 
-Not here: what a record holds (`record`), and answers (`serializers`).
+Not here: what a record holds (`runs.record`), and answers (`read_api.serializers`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Catalog:
         self.copies: dict[str, list[Path]] = {}
         """Archives that are not served because they say again what others of their key say."""
         self.about: dict[tuple[str, str], ProjectMetadata] = {}
-        """What is said of projects, also of those that are not there yet."""
+        """The metadata of projects, also of those that are not there yet."""
         self.directory = directory
         """Where the server may keep what it is given; None for nowhere."""
 
@@ -96,7 +96,7 @@ class Catalog:
         self._registered_anew(experiment)
 
     def remove(self, experiment: ServedExperiment) -> None:
-        """Serve an experiment no more, nor its replicas and what is told of its copies."""
+        """Serve an experiment no more, nor its replicas, and forget its copies."""
         gone = {experiment.key, *self.replicas.pop(experiment.key, ())}
         for home in {self.experiments[key].project.id: self.experiments[key].project for key in gone}.values():
             self._leave(home, gone)
@@ -109,7 +109,7 @@ class Catalog:
         self._registered_anew(experiment)
 
     def _registered_anew(self, changed: ServedExperiment) -> None:
-        """After an experiment has come, gone or moved: what others registered may be told otherwise now."""
+        """After an experiment has come, gone or moved: what others registered may have other numbers now."""
         if changed.record.registrations:
             self.registry = Registry(self.experiments.values())
 
@@ -202,8 +202,8 @@ def _begun(part: tuple[Archive, Heading]) -> tuple[Number, bool]:
 def _without_copies(parts: list[tuple[Archive, Heading]]) -> list[tuple[Archive, Heading]]:
     """Parts without those that are another one again: a zip beside its unpacked folder, a backup under another name.
 
-    Parts of a run that was resumed begin at times of their own; of copies the one that says most is kept. What a server
-    logged is no copy of what somebody put there, whenever both say that they began.
+    Parts of a run that was resumed begin at times of their own; of copies the longest is kept. What a server
+    logged is no copy of what was put there, whenever both began by their own account.
     """
     kept: dict[object, tuple[Archive, Heading]] = {}
     for archive, heading in sorted(parts, key=_says_most, reverse=True):
@@ -239,6 +239,6 @@ def _add_replicas(index: Catalog, key: str, parts: list[tuple[Archive, Heading]]
 
 
 def _deciding(headings: list[Heading]) -> list[Heading]:
-    """Who says first where an experiment belongs: this server, which may have moved it, and then its first archive."""
+    """What decides where an experiment belongs: first this server, which may have moved it, then its first archive."""
     ours = [heading for heading in headings if heading.last_seen is not None]
     return [*reversed(ours), *headings]

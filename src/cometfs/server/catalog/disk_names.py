@@ -1,6 +1,6 @@
 """Names of files on disk: UTF-8 bytes, whatever the locale says, so that a directory means the same to every server.
 
-Not here: which names a file can have (artifact_store.py).
+Not here: which names a file can have (`storage.artifact_store`).
 """
 
 from __future__ import annotations

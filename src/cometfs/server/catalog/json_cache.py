@@ -1,6 +1,6 @@
 """Parts of answers as JSON, kept for requests of the same: replicas of a record all have the same points.
 
-Not here: what the parts are (`charts`).
+Not here: what the parts are (`read_api.charts`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Projects and their experiments: a record under a key and a name, in a place.
 
-Not here: finding them (`catalog`), what a record holds (`record`).
+Not here: finding them (`catalog.catalog`), what a record holds (`runs.record`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class ServedExperiment:
     """A record under a key, in a project. A replica has a name of its own, `alias`, if its record has a name.
 
     `record` is replaced by its next version whenever something is logged: take it once and work with that. `liveness`
-    is there while somebody logs."""
+    is there while the run is logged.
+    """
 
     key: str
     project: ServedProject
@@ -49,5 +50,5 @@ class ServedExperiment:
 
     @property
     def crashed(self) -> bool:
-        """It neither ended nor runs, or it said itself that it failed."""
+        """It neither ended nor runs, or it reported itself that it failed."""
         return self.record.crashed and not self.running

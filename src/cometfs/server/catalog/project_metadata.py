@@ -1,4 +1,4 @@
-"""``projects.json`` beside the archives: what is said about projects, which no archive says.
+"""``projects.json`` beside the archives: descriptions and notes of projects, which no archive has.
 
 An object, ``{"<workspace>/<project>": {"notes": "...", "description": "...", "public": true}}``, every field optional.
 
@@ -18,7 +18,7 @@ PROJECTS = "projects.json"
 
 
 class ProjectMetadata(msgspec.Struct):
-    """What is said about one project: `notes` in Markdown."""
+    """The metadata of one project: `notes` in Markdown."""
 
     notes: str | None = None
     description: str | None = None

@@ -4,7 +4,7 @@ A run that names no version gets the next free one, as Comet gives it; a version
 again, but the run that has it may say again what it is. The files of a version are the model's files of the run that
 registered it.
 
-Not here: answers (`registry`).
+Not here: answers (`read_api.registry`).
 """
 
 from __future__ import annotations

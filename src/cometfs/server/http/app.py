@@ -1,6 +1,6 @@
-"""The embedded Comet as an ASGI application: routes, and the borders that every request passes.
+"""The embedded Comet as an ASGI application: routes, middleware, and errors as answers.
 
-Not here: sockets (`listener`); answers (`endpoints`, `downloads`).
+Not here: sockets (`listener`); answers (`read_api`, `write_api`).
 """
 
 from __future__ import annotations
@@ -191,10 +191,10 @@ async def _unknown(request: HttpRequest, exc: Exception) -> Response:
 
 
 async def _gone(_: HttpRequest, __: Exception) -> Response:
-    """An answer for nobody: whoever asked went away in the middle of it, and nothing was done."""
+    """The client went away in the middle of its request: nothing was done, and no one reads this answer."""
     return refused(ApiError(400, "the request was cut short"))
 
 
 async def _failed(_: HttpRequest, exc: Exception) -> Response:
-    """Something broke in here, an archive that is gone or a bug; the traceback is logged by whoever runs the server."""
+    """Something broke in here, an archive that is gone or a bug; the server that runs this logs the traceback."""
     return refused(ApiError(500, f"the embedded Comet failed: {type(exc).__name__}"))

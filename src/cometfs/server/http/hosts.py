@@ -1,4 +1,4 @@
-"""Which names are this server's own: what tells a request of its clients from one of a web page somewhere.
+"""Which names are this server's own: it distinguishes a request of its clients from one of a web page somewhere.
 
 A page can make its own name lead to this machine (DNS rebinding), and a browser then takes this server for a part of
 the page's site. What the browser says of a request gives that away: its `Host` is the page's.
@@ -21,8 +21,8 @@ PORTS = {"http": 80, "https": 443}
 
 
 class OwnNames:
-    """`bound`: names of this machine, good for the port that is served. `named`: NAME or NAME:PORT, as somebody else
-    (a proxy, a forwarded port) shows this server; without a port, any. Raises ValueError for one that is no name."""
+    """`bound`: names of this machine, good for the port that is served. `named`: NAME or NAME:PORT, as a proxy or
+    a forwarded port shows this server; without a port, any. Raises ValueError for one that is no name."""
 
     def __init__(self, bound: Iterable[str] = (), named: Iterable[str] = ()) -> None:
         self._bound = LOCAL | {_plain(host) for host in bound}

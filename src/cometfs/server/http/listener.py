@@ -26,7 +26,7 @@ from cometfs.numbers import whole_of
 BACKLOG = 1024
 
 KEEP_ALIVE = 300.0
-"""Seconds that an idle connection is kept. Longer than clients keep theirs, so that it is the client who closes: a
+"""Seconds that an idle connection is kept. Longer than clients keep theirs, so that it is the client that closes: a
 server that closes first races with the next request."""
 
 

@@ -57,13 +57,15 @@ class SiteCheck:
         foreign = origin is not None and not self._names.has_origin(origin, server)
         if foreign or headers.get("sec-fetch-site") in FOREIGN:
             page = (origin or "no Origin")[:MOST_SHOWN]
-            said = f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
-            return ApiError(403, said)
+            message = (
+                f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
+            )
+            return ApiError(403, message)
         return None
 
 
 class KeyCheck:
-    """Lets in who has the key: exactly `api_key`, or any key when that is None. `open_paths` need none."""
+    """Lets in requests with the key: exactly `api_key`, or any key when that is None. `open_paths` need none."""
 
     def __init__(self, app: ASGIApp, api_key: str | None, open_paths: frozenset[str]) -> None:
         self._app, self._api_key, self._open_paths = app, api_key, open_paths
@@ -93,8 +95,8 @@ class Latency:
 class AccessLog:
     """Writes one JSON line per request.
 
-    The line is in the file before the last byte of the answer is handed over, so whoever has the answer finds the
-    line. A request that is given up has its line when it ends, with the bytes that were sent until then; status 0
+    The line is in the file before the last byte of the answer is handed over, so a client that has the answer finds
+    the line. A request that is given up has its line when it ends, with the bytes that were sent until then; status 0
     says that nothing was.
     """
 

@@ -1,8 +1,8 @@
-"""Questions about artifacts. Clients name what they request for in many ways, and all of them are taken.
+"""Questions about artifacts. Clients name what they ask for in many ways, and all of them are taken.
 
 Comet's Python client encodes an artifact's name twice, so it is decoded once more if it names nothing as it is.
 
-Not here: bytes of files (`downloads`); reading the folder (`artifacts`).
+Not here: bytes of files (`downloads`); reading the folder (`catalog.artifacts`).
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _artifact(request: Request) -> StoredArtifact:
 def _version(request: Request) -> StoredArtifactVersion:
     """The version that is named by id, number or alias; the newest where none is named.
 
-    Whoever is making a version knows its id; to everybody else one that is not whole is refused.
+    The client that makes a version knows its id; to all others one that is not whole is refused.
     """
     identity = _given(request, "versionId", "artifactVersionId", "version_id", "artifact_version_id")
     by_id = identity is not None

@@ -1,6 +1,6 @@
 """Metrics and parameters of many experiments in one answer, as charts want them.
 
-Not here: the points of one metric as they were logged (`content.points`).
+Not here: the points of one metric as they were logged (`runs.content.points`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cometfs.server.runs.record import RunRecord
 from cometfs.server.runs.values import text_of
 
 SAMPLE = 500
-"""How many points of a metric a chart gets that does not request for all."""
+"""How many points of a metric a chart gets that does not ask for all."""
 
 Point = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _alone(index: Catalog, record: RunRecord, names: list[str], sampled: bool) -
         points = _sorted_points(record, name)
         return _columns(record, name, _sampled(points) if sampled else points)
 
-    # A record only grows, so the number of points tells what is in a part.
+    # A record only grows, so the number of points identifies what is in a part.
     keys = {name: (record.serial, name, sampled, len(record.metrics[name].lines)) for name in names}
     return [index.encoded.part(key, partial(columns, name)) for name, key in keys.items()]
 

@@ -51,7 +51,7 @@ def _full_metric(request: Request, identity: str) -> Response:
 
 
 def _artifact_file(request: Request) -> Response:
-    """Whose experiment it is said to be does not matter: the version has the file."""
+    """Which experiment the request names does not matter: the version has the file."""
     identity, version = request.text("assetId"), request.index.artifacts.versions.get(request.text("artifactVersionId"))
     if version is None:
         raise ApiError(404, "the artifact version does not exist", NO_SUCH_ARTIFACT_VERSION)
@@ -97,7 +97,7 @@ def _zip_of(assets: Iterable[LoggedAsset], name: str) -> Response:
 
 def _zipped(files: dict[str, LoggedAsset]) -> BinaryIO:
     """A temporary file, gone when it is closed. Blocks."""
-    made = tempfile.TemporaryFile()  # noqa: SIM115  whoever sends it closes it
+    made = tempfile.TemporaryFile()  # noqa: SIM115  Download closes it
     try:
         with zipfile.ZipFile(made, "w") as archive:
             for name, asset in files.items():
@@ -116,8 +116,8 @@ def _zipped(files: dict[str, LoggedAsset]) -> BinaryIO:
 class Download(Response):
     """What `opened` gives as a body of known length, `CHUNK` bytes at a time; `place` names it in errors.
 
-    `size` in bytes is what was told before; None takes the file's own. It stops when the client goes away. A file that
-    has become shorter meanwhile breaks the connection, so that nobody takes a part for the whole.
+    `size` in bytes is what was announced before; None takes the file's own. It stops when the client goes away. A file
+    that has become shorter meanwhile breaks the connection, so that no client takes a part for the whole.
     """
 
     media_type = "application/octet-stream"

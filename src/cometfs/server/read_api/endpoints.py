@@ -1,10 +1,10 @@
 """One function per question of Comet's REST API, version 2: from a `Request` to the value that becomes the
 answer's JSON.
 
-``IN_MEMORY`` holds what the index alone answers, ``FROM_DISK`` what reads archives and so runs in a thread,
+``IN_MEMORY`` holds what the catalog alone answers, ``FROM_DISK`` what reads archives and so runs in a thread,
 ``POSTED`` what comes with a body. An endpoint is added by adding its line.
 
-Not here: HTTP, keys, errors' shapes (`app`, `request`); bytes of assets (`downloads`).
+Not here: HTTP and keys (`http`), requests (`server.request`); bytes of assets (`downloads`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Comet's Python client looks for them before it asks for a metric whose name it has changed, so there is one of every
 metric. Of names that its change makes equal only the first has a file.
 
-Not here: the points themselves (`content`).
+Not here: the points themselves (`runs.content`).
 """
 
 from __future__ import annotations

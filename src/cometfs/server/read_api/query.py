@@ -58,12 +58,12 @@ class Query(msgspec.Struct, rename="camel"):
 
     def place(self) -> dict[str, str]:
         """Which project, in the words of a query string."""
-        told = {
+        words = {
             "projectId": self.project_id,
             "workspaceName": self.workspace_name,
             "projectName": self.project_name,
         }
-        return {name: found for name, found in told.items() if found}
+        return {name: found for name, found in words.items() if found}
 
     def tree(self) -> Rule:
         return Rule(rules=[_sourced(one.query, one.source) for one in self.predicates])

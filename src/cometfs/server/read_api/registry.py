@@ -1,6 +1,6 @@
 """Questions about models: those of an experiment, and those of a workspace's registry.
 
-Not here: what is registered (`registry`); zips of files (`downloads`).
+Not here: what is registered (`catalog.registry`); zips of files (`downloads`).
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def item_metadata(request: Request) -> Any:
     found = request.index.registry.items.get(identity)
     if found is None:
         raise ApiError(404, f"registry model item {identity} does not exist", NO_SUCH_MODEL)
-    told = found.asked.metadata or {}
-    return {"metadata": [{"key": key, "value": text_of(value)} for key, value in told.items()]}
+    facts = found.asked.metadata or {}
+    return {"metadata": [{"key": key, "value": text_of(value)} for key, value in facts.items()]}
 
 
 def model(request: Request) -> RegistryModel:
@@ -151,11 +151,11 @@ def version(request: Request) -> RegistryVersion:
 
 def _summary(found: RegistryModel) -> dict[str, Any]:
     times = [one.created_at for one in found.versions]
-    told = [one.asked.description for one in found.versions if one.asked.description]
+    descriptions = [one.asked.description for one in found.versions if one.asked.description]
     return {
         "registryModelId": found.id,
         "modelName": found.name,
-        "description": told[0] if told else None,
+        "description": descriptions[0] if descriptions else None,
         "isPublic": any(one.asked.public for one in found.versions),
         "numberOfVersions": len(found.versions),
         "userName": serializers.LOCAL_USER,

@@ -1,9 +1,9 @@
-"""The shapes in which Comet answers about what the index has in memory.
+"""The shapes in which Comet answers about what the catalog has in memory.
 
 Field names and their order are Comet's; what Comet has and archives do not (throttling, optimisations) is null or
 false.
 
-Not here: reading archives (`content`), and requests (`endpoints`).
+Not here: reading archives (`runs.content`), and requests (`endpoints`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.values import Logged
 
 LOCAL_USER = "local"
-"""Whose account this is: archives do not know Comet's users."""
+"""The user of this account: archives do not know Comet's users."""
 
 
 def project_row(project: ServedProject) -> dict[str, Any]:
-    """A project as ``projects`` and ``project`` tell it."""
+    """A project as in ``projects`` and ``project``."""
     return {
         "projectId": project.id,
         "projectName": project.name,
@@ -33,7 +33,7 @@ def project_row(project: ServedProject) -> dict[str, Any]:
 
 
 def experiment_row(experiment: ServedExperiment) -> dict[str, Any]:
-    """An experiment as ``experiments`` and ``experiment/metadata`` tell it."""
+    """An experiment as in ``experiments`` and ``experiment/metadata``."""
     record, project = experiment.record, experiment.project
     path = record.file_path
     return {
@@ -90,7 +90,7 @@ def summary_rows(record: RunRecord) -> list[dict[str, Any]]:
 
 
 def asset_row(experiment: ServedExperiment, asset: LoggedAsset, base_url: str, key: str) -> dict[str, Any]:
-    """An asset as ``asset/list`` tells it; like Comet's own, `curlDownload` holds the key of whoever asks."""
+    """An asset as in ``asset/list``; like Comet's own, `curlDownload` holds the API key of the request."""
     address = f"{base_url}api/rest/v2/experiment/asset/get-asset?experimentKey={experiment.key}&assetId={asset.id}"
     return {
         "fileName": asset.name,

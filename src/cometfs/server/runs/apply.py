@@ -3,7 +3,7 @@
 Last value wins for parameters and others; a context stands in front of the names of metrics and parameters; a file
 logged with ``overwrite`` replaces those of its name; texts are remembered as line numbers.
 
-Not here: reading archives in order (`load`), which calls `apply` once per message.
+Not here: reading archives in order (`load`), which calls `apply` once per message; new messages (`storage.journal`).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _register_model(record: RunRecord, _: Part, __: int, payload: m.RegisterMode
 def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None:
     """A 3-D image: its picture is the asset itself, its points and boxes are assets of type ``asset-item``.
 
-    Comet is told of them one by one, so a line about one that is known adds to it.
+    Clients log them one by one, so a line about one that is known adds to it.
     """
     scene_id = payload.asset_id or derived_id(str(number), payload.name)
     before = record.assets.get(scene_id)
@@ -138,7 +138,7 @@ def _scene(record: RunRecord, part: Part, number: int, payload: m.Scene) -> None
 
 
 def _asset(record: RunRecord, part: Part, number: int, kind: str, placed: m.Placement) -> LoggedAsset:
-    """An asset with everything that its placement tells; missing ids and names are made up, always the same."""
+    """An asset with everything that its placement has; missing ids and names are made up, always the same."""
     asset_id = placed.asset_id or placed.image_id or derived_id(str(number), kind)
     name = placed.fig_name or placed.file_name or kind
     return LoggedAsset(

@@ -1,8 +1,8 @@
-"""The parts of a record that stay on disk until somebody asks: points of metrics, texts, details of the machine, git.
+"""The parts of a record that stay on disk until they are needed: points of metrics, texts, details of the machine, git.
 
 Every function reads archives and blocks; call them from a thread.
 
-Not here: summaries and listings, which the index has in memory (`serializers`).
+Not here: summaries and listings, which the catalog has in memory (`read_api.serializers`).
 """
 
 from __future__ import annotations
@@ -101,33 +101,38 @@ def git_metadata(record: RunRecord) -> dict[str, str | None]:
 
 
 def system_details(record: RunRecord) -> dict[str, Any]:
-    """The machine and its packages, all fields present; what several messages tell is merged in order."""
-    told: dict[str, Any] = dict.fromkeys(SYSTEM_FIELDS)
-    told |= {"gpuStaticInfoList": [], "logAdditionalSystemInfoList": {}, "osPackages": None, "installedPackages": None}
+    """The machine and its packages, all fields present; several messages are merged in order."""
+    details: dict[str, Any] = dict.fromkeys(SYSTEM_FIELDS)
+    details |= {
+        "gpuStaticInfoList": [],
+        "logAdditionalSystemInfoList": {},
+        "osPackages": None,
+        "installedPackages": None,
+    }
     for payload in _of(record, "system"):
-        _lay_over(told, payload)
-    facts = told["logAdditionalSystemInfoList"].items()
-    told["logAdditionalSystemInfoList"] = [{"key": name, "value": value} for name, value in facts]
+        _lay_over(details, payload)
+    facts = details["logAdditionalSystemInfoList"].items()
+    details["logAdditionalSystemInfoList"] = [{"key": name, "value": value} for name, value in facts]
     ram = record.metrics.get("sys.ram.total")
-    told["systemMetricNames"] = sorted(name for name in record.metrics if name.startswith("sys."))
-    told["maxTotalMemory"] = None
-    told["totalRam"] = number_of(ram.summary.current.text) if ram else None
-    return told
+    details["systemMetricNames"] = sorted(name for name in record.metrics if name.startswith("sys."))
+    details["maxTotalMemory"] = None
+    details["totalRam"] = number_of(ram.summary.current.text) if ram else None
+    return details
 
 
-def _lay_over(told: dict[str, Any], payload: m.Payload) -> None:
+def _lay_over(details: dict[str, Any], payload: m.Payload) -> None:
     match payload:
         case m.SystemMessage():
             fields = ((ours, getattr(payload, theirs)) for ours, theirs in SYSTEM_FIELDS.items())
-            told.update((name, value) for name, value in fields if value is not None)
+            details.update((name, value) for name, value in fields if value is not None)
         case m.InstalledPackages():
-            told["installedPackages"] = payload.installed_packages
+            details["installedPackages"] = payload.installed_packages
         case m.OsPackages():
-            told["osPackages"] = payload.os_packages
+            details["osPackages"] = payload.os_packages
         case m.GpuStatic():
-            told["gpuStaticInfoList"] = payload.gpu_static_info or []
+            details["gpuStaticInfoList"] = payload.gpu_static_info or []
         case m.SystemInfo(system_info=fact):
-            told["logAdditionalSystemInfoList"][text_of(fact.key)] = text_of(fact.value)
+            details["logAdditionalSystemInfoList"][text_of(fact.key)] = text_of(fact.value)
 
 
 def asset_chunks(asset: LoggedAsset) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The one message of old SDKs, ``ws_msg``, taken apart into the messages of today, so nobody else has to know of it.
+"""The one message of old SDKs, ``ws_msg``, taken apart into the messages of today, so no other module has to know it.
 
 Not here: today's messages (`schema`).
 """

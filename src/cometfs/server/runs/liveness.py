@@ -1,6 +1,6 @@
-"""Whether a run that is being logged is still alive: it is for as long as it was heard of not too long ago.
+"""Whether a run that is being logged is still alive: its last sign of life is not too long ago.
 
-Not here: what is heard (`journal`).
+Not here: what is a sign of life (`storage.journal`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ CRASHED_AFTER = 30.0
 """Seconds of silence after which a run is taken to have crashed. A run that comes again is alive again."""
 
 HEARTBEATS = 3
-"""How many is_alive fit into that time: a run is asked to be heard of so often."""
+"""How many is_alive fit into that time: that often a run is asked for one."""
 
 
 class Liveness:

@@ -1,8 +1,8 @@
 """Reads archives into a record, once, from their first line to their last.
 
-A broken archive is read as far as it goes: what had to be skipped is counted and told in one warning that names it.
+A broken archive is read as far as it goes: one warning names it, and what had to be skipped.
 
-Not here: which archives there are (`catalog`).
+Not here: which archives there are (`catalog.catalog`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOG = logging.getLogger("cometfs.server")
 
 
 class Heading(msgspec.Struct):
-    """``experiment.json``: whose archive this is. Times in epoch milliseconds; `stop_time` is missing when a run was
-    killed.
+    """``experiment.json``: which experiment's archive this is. Times in epoch milliseconds; `stop_time` is missing when
+    a run was killed.
 
     Four fields are ours, no SDK writes them. `archived` puts the experiment among the archived ones. `has_crashed` is
-    what the run said of itself. `last_seen` is in folders that a server logs into, where `tags` are all of the run's:
-    when it was last heard of. `unfinished`: it has not ended, whatever its `stop_time` says to others.
+    what the run reported of itself. `last_seen`, the time of its last sign of life, is in folders that a server logs
+    into, where `tags` are all of the run's. `unfinished`: it has not ended, whatever its `stop_time` says to others.
     """
 
     offline_id: str | None = None
@@ -64,8 +64,8 @@ def read_record(parts: Iterable[tuple[Archive, Heading]]) -> RunRecord:
     for archive, heading in parts:
         _add_heading(record, heading)
         _add_part(record, archive)
-        stop, heard = heading.stop_time, int(heading.last_seen or 0)
-        latest = max(record.latest or 0, record.start or 0, heard)
+        stop, last_seen = heading.stop_time, int(heading.last_seen or 0)
+        latest = max(record.latest or 0, record.start or 0, last_seen)
         record.end = (latest or None) if stop is None else int(stop)
     return record
 
@@ -92,16 +92,16 @@ def _add_part(record: RunRecord, archive: Archive) -> None:
     else:
         faults.append(f"no {MESSAGES}")
     if faults:
-        LOG.warning("%s: read as far as it goes; %s", archive.path, _told(faults))
+        LOG.warning("%s: read as far as it goes; %s", archive.path, _summary(faults))
 
 
-def _told(faults: list[str]) -> str:
+def _summary(faults: list[str]) -> str:
     shown = "; ".join(faults[:3])
     return shown if len(faults) <= 3 else f"{shown}; and {len(faults) - 3} more"
 
 
 def _add_lines(record: RunRecord, part: Part) -> list[str]:
-    """Feed every line of a part; what could not be taken in comes back as texts."""
+    """Apply every line of a part; returns what could not be applied, as texts."""
     faults = []
     starts: array[int] = part.starts
     with closing(part.archive.open(MESSAGES)) as file:

@@ -17,8 +17,8 @@ import msgspec
 from cometfs.numbers import word_of
 
 DEEPEST = 200
-"""How deep lists and objects may stand in each other. Python's own limit depends on who asks: what one reader takes in
-would be too deep for the next."""
+"""How deep lists and objects may stand in each other. Python's own limit depends on the caller's stack: what one reader
+takes in would be too deep for the next."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 

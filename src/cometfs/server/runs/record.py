@@ -3,7 +3,7 @@ the rest.
 
 A record is made of parts, one per archive; a run that was resumed offline has several, in the order of their start.
 Lines are numbered from 1 through all parts, and that number is what Comet calls ``offset``. The text of a line is
-read again when somebody asks for it (`RunRecord.payloads`); what stays in memory is where each line begins.
+read again on request (`RunRecord.payloads`); what stays in memory is where each line begins.
 
 A line that is appended later is applied like those found at the start, but never to a record that others read: it is
 applied to the next version (`RunRecord.grown`), which then takes its place. Invariants that let a thread walk through a
@@ -13,9 +13,9 @@ record without a lock:
   copies one the first time it changes it; the methods below are the only way to change one.
 - What versions share and still change, the arrays of lines and the summaries of metrics, only grows, and what was read
   of it stays true.
-- What is said of the whole run, its end and whether it crashed or is archived, changes in place.
+- What concerns the whole run, its end and whether it crashed or is archived, changes in place.
 
-Not here: experiments' names and places (`catalog`), and answers (`content`, `serializers`).
+Not here: experiments' names and places (`catalog`), and answers (`read_api`).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class RunRecord:
         return owned
 
     def begun(self, start: int) -> RunRecord:
-        """The next version, of a run that began at another time: so did what was told without a time before others."""
+        """The next version, of a run that began at another time: what was logged before any time was given did, too."""
         made, before = self.grown(), self.start
         made.start = start
         made.last_seen = start if self.last_seen == before else self.last_seen

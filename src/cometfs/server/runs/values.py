@@ -1,4 +1,4 @@
-"""Values as Comet tells them: everything is text, with the step, the time and the context it was logged at.
+"""Values as Comet shows them: everything is text, with the step, the time and the context it was logged at.
 
 How a logged value becomes text: a string stays as it is, numbers are written as Python writes them (all digits, so that
 reading gives the same number back), true and false in lower case, null is ``null``, lists and objects are JSON text.

@@ -1,4 +1,4 @@
-"""The members of one archive: which there are, how long they are, and their bytes when somebody asks.
+"""The members of one archive: which there are, how long they are, and their bytes on request.
 
 An archive is a zip as comet_ml's ``OfflineExperiment`` writes it (flat, stored uncompressed), or a folder that holds
 the same members. Only a table of names, places and sizes stays in memory. A zip that was cut short has lost its
@@ -42,7 +42,7 @@ class Member:
 
 
 class Archive:
-    """One zip or folder. `truncated` tells that its end is missing."""
+    """One zip or folder. `truncated`: its end is missing."""
 
     def __init__(self, path: Path, members: dict[str, Member], *, truncated: bool = False) -> None:
         self.path = path
@@ -122,7 +122,7 @@ def _walk_headers(path: Path) -> dict[str, Member]:
 
 
 def _local_member(file: BinaryIO, at: int) -> Member | None:
-    """The stored member whose local header is at `at`; None when there is none or its length is not told there."""
+    """The stored member whose local header is at `at`; None when there is none or its length is not there."""
     file.seek(at)
     raw = file.read(_LOCAL_HEADER.size)
     if len(raw) < _LOCAL_HEADER.size or not raw.startswith(_LOCAL_MAGIC):
@@ -135,7 +135,7 @@ def _local_member(file: BinaryIO, at: int) -> Member | None:
 
 
 def _unpack(path: Path, name: str) -> io.BufferedIOBase:
-    """A compressed member, unpacked into memory: comet_ml writes none, somebody's own zip tool may."""
+    """A compressed member, unpacked into memory: comet_ml writes none, other zip tools may."""
     with zipfile.ZipFile(path) as archive:
         return io.BytesIO(archive.read(name))
 

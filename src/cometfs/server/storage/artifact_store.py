@@ -1,13 +1,13 @@
-"""Makes artifacts: versions, their files, and what is said about them, in the folder that `artifacts` reads.
+"""Makes artifacts: versions, their files, and the descriptions of both, in the folder that `catalog.artifacts` reads.
 
 A file is found under its own name where a path may have that name, and under a made-up one elsewhere; the line about it
-says which. What is said is written whole beside its old text and renamed over it, and a line about a file is written
-before the file is renamed into its place: whoever is killed in between leaves a line about no file, which is not read,
-or the old bytes of a file that was to be replaced under what is said of the new ones.
+says which. A description is written whole beside its old text and renamed over it, and a line about a file is written
+before the file is renamed into its place: a server that is killed in between leaves a line about no file, which is not
+read, or the old bytes of a file that was to be replaced under the description of the new ones.
 
 Like those of the `journal` all methods run on the event loop. What threads may read meanwhile is replaced, not changed.
 
-Not here: who asks (`artifacts`).
+Not here: the endpoints (`write_api.artifacts`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LONGEST = 255
 
 
 class ArtifactStore:
-    """What is written below `directory`, told to `artifacts` at once."""
+    """Writes below `directory`, and adds to `artifacts` at once what it wrote."""
 
     def __init__(self, directory: Path, artifacts: ArtifactCatalog) -> None:
         self._directory, self._artifacts = directory, artifacts
@@ -73,7 +73,7 @@ class ArtifactStore:
         artifact.about.type = kind or artifact.about.type
         about.state, about.added = MAKING, time.time_ns() // 1_000_000
         artifact.about.versions[number] = about
-        self.tell(artifact)
+        self.save(artifact)
         (artifact.folder / number).mkdir()
         identity = derived_id("artifact-version", artifact.id, number)
         made = StoredArtifactVersion(identity, artifact, number, {}, about, about.added)
@@ -81,8 +81,8 @@ class ArtifactStore:
         self._artifacts.add(artifact, made)
         return made
 
-    def tell(self, artifact: StoredArtifact) -> None:
-        """Write what is said about an artifact and its versions, and what somebody else says of them there."""
+    def save(self, artifact: StoredArtifact) -> None:
+        """Write the descriptions of an artifact and its versions, with the fields that others wrote there."""
         replace(artifact.folder / ABOUT, msgspec.json.encode(_together(unbroken(artifact), artifact.about)))
 
     def keep(self, version: StoredArtifactVersion, about: FileJson, received: Path) -> None:
@@ -107,7 +107,7 @@ class ArtifactStore:
         version.about.state = state.upper()
         if version.whole:
             self.name(version, version.about.aliases)
-        self.tell(version.artifact)
+        self.save(version.artifact)
 
     @staticmethod
     def name(version: StoredArtifactVersion, aliases: list[str]) -> None:
@@ -128,7 +128,7 @@ class ArtifactStore:
 
     @staticmethod
     def _path(version: StoredArtifactVersion, folder: Path, name: str) -> str:
-        """Where a file goes, below its version: the same place each time it comes, and nobody else's."""
+        """Where a file goes, below its version: the same place each time it comes, and no other file's."""
         before = version.files.get(name)
         if before is not None and before.path is not None:
             return from_disk(before.path.relative_to(folder))
@@ -176,15 +176,15 @@ def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
         raise Damaged(f"{path} is broken, and is not written over: mend it, and start the server again") from exc
     if artifact.misread:
         raise Damaged(f"{path} was broken, and is read when the server starts again")
-    told: dict[str, Any] = msgspec.json.decode(content)
-    return told
+    parsed: dict[str, Any] = msgspec.json.decode(content)
+    return parsed
 
 
 def _together(before: dict[str, Any], about: ArtifactJson) -> dict[str, Any]:
     """`about`, with what stood there that we know nothing of."""
-    told, versions = _over(before, about), before.get("versions", {})
+    whole, versions = _over(before, about), before.get("versions", {})
     mine = {name: _over(versions.get(name, {}), one) for name, one in about.versions.items()}
-    return told | {"versions": versions | mine}
+    return whole | {"versions": versions | mine}
 
 
 def _over(before: dict[str, Any], about: ArtifactJson | VersionJson) -> dict[str, Any]:

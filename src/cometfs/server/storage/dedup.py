@@ -10,7 +10,8 @@ single messages are compared, not requests:
   comet_ml sends again *later* it numbers anew: it is not recognised, and is there twice, if the answer to the first
   request was lost.
 - reports (html) carry the time at which they were sent: the same holds for them.
-- everything else (others, texts, facts about the machine) carries nothing to tell a repetition from a second logging.
+- everything else (others, texts, facts about the machine) carries nothing that distinguishes a repetition from a second
+  logging.
   Nearly all of it is "the last one counts", where twice is as good as once.
 
 Not here: files (a repeated upload has the id of the first, and takes its place).
@@ -30,14 +31,14 @@ TAIL = 2 << 20
 """Bytes at the end of a log that are looked at after a restart."""
 
 TIMED = frozenset({"metric_msg", "parameter_msg", "log_dependency"})
-"""What `local_timestamp` tells apart: it is the writer's."""
+"""What `local_timestamp` distinguishes: it is the writer's."""
 
 NUMBERED = frozenset({"standard_output", "html", "htmlOverride"})
-"""What `sent` tells apart; `local_timestamp`, if it has one, is this server's."""
+"""What `sent` distinguishes; `local_timestamp`, if it has one, is this server's."""
 
 
 class RepeatFilter:
-    """The last `limit` messages of one run that can be told apart."""
+    """The last `limit` messages of one run that can be distinguished."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._limit = limit

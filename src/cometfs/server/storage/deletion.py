@@ -1,13 +1,13 @@
 """Deletes an experiment's folders and archives, so that a kill at any moment leaves all of it or nothing.
 
-What this server logged is removed. An archive that somebody put into the directory is moved into its folder
-``.deleted``, where nobody looks for archives, and stays: to destroy it is up to its owner. So is every copy, be it one
+What this server logged is removed. An archive that was put into the directory is moved into its folder ``.deleted``,
+which is not searched for archives, and stays: to destroy it is up to its owner. So is every copy, be it one
 of what was logged here.
 
-Of an experiment of several parts the last one, which is ours, is told first what goes with it, and goes last itself;
-where it is still there, the next server finishes that.
+Of an experiment of several parts the last one, which is ours, first gets a mark with what goes with it, and goes last
+itself; where it is still there, the next server finishes that.
 
-Not here: which experiment (`manage`).
+Not here: which experiment (`write_api.manage`).
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ COPIES = "deleted_copies"
 
 
 def marked_deleted(parts: Sequence[Path], copies: Sequence[Path]) -> dict[str, Any]:
-    """What the last part is told."""
+    """The mark in the last part's ``experiment.json``."""
     return {GOES_WITH: [path.name for path in parts[:-1]], COPIES: [path.name for path in copies]}
 
 
-TOLD_TO_STAY: dict[str, Any] = {GOES_WITH: None, COPIES: None}
+UNMARKED: dict[str, Any] = {GOES_WITH: None, COPIES: None}
 
 
 def delete(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) -> Path:
@@ -47,23 +47,23 @@ def delete(directory: Path, parts: Sequence[Path], copies: Sequence[Path] = ()) 
 
     Raises OSError, and then all of them are where they were.
     """
-    grave = directory / f"{HIDDEN}{secrets.token_hex(8)}"
-    grave.mkdir()
+    trash = directory / f"{HIDDEN}{secrets.token_hex(8)}"
+    trash.mkdir()
     moved: list[tuple[Path, Path]] = []
     try:
         for path in [*copies, *parts]:
             if path.exists():
                 removed = path not in copies and open_folder(path) is not None
-                goal = grave / path.name if removed else _kept(directory / DELETED, path.name)
+                goal = trash / path.name if removed else _kept(directory / DELETED, path.name)
                 moved.append((path, path.rename(goal)))
     except OSError:
         for path, goal in reversed(moved):
             with suppress(OSError):
                 goal.rename(path)
         with suppress(OSError):
-            grave.rmdir()
+            trash.rmdir()
         raise
-    return grave
+    return trash
 
 
 def finish_deletions(directory: Path) -> None:

@@ -1,6 +1,6 @@
-"""``experiment.json`` of folders that are logged into: comet_ml's fields, and when the run was last heard of.
+"""``experiment.json`` of folders that are logged into: comet_ml's fields, and the time of the run's last sign of life.
 
-Not here: files (`run_dir`), what other archives say there (`load`).
+Not here: files (`run_dir`), what other archives have there (`runs.load`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def moment(told: Number) -> int:
+def moment(reported: Number) -> int:
     """A client's time in epoch milliseconds. comet_ml sends some of them a thousand times too great."""
-    at = max(0, int(told))
+    at = max(0, int(reported))
     while at > LAST:
         at //= 1000
     return at
@@ -64,16 +64,16 @@ def next_heading(experiment: ServedExperiment) -> dict[str, Any]:
 def _start_of(record: RunRecord) -> int:
     """When the last part began."""
     try:
-        told = read_heading(record.parts[-1].archive).start_time
+        start = read_heading(record.parts[-1].archive).start_time
     except (BrokenArchive, OSError):
-        told = record.start
-    return int(told or 0)
+        start = record.start
+    return int(start or 0)
 
 
 def was_alive(experiment: ServedExperiment, since: float) -> bool:
-    """Whether a run was still heard of, at `since` or later (epoch ms), when the last server of its folder ended.
+    """Whether a run still gave signs of life, at `since` or later (epoch ms), when the last server of its folder ended.
 
-    For as long as no server runs nobody can be heard of, so its silence counts from now on.
+    While no server runs no sign can arrive, so its silence counts from now on.
     """
     if experiment.is_replica or not experiment.record.crashed:
         return False

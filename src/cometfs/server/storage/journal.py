@@ -1,12 +1,12 @@
 """What is logged while the server runs: kept in the directory of the archives, and at once part of what is served.
 
-`begin` an experiment or take it up again, `log` messages, `adopt` files, let it `beat`, `end` it, `amend` what
-``experiment.json`` says of it, `delete` it. A message is a pair of type and payload as ``messages.json`` has them; what
+`begin` an experiment or take it up again, `log` messages, `adopt` files, let it `beat`, `end` it, `amend` its
+``experiment.json``, `delete` it. A message is a pair of type and payload as ``messages.json`` has them; what
 these calls have returned from is in the run's folder and survives a kill.
 
 Invariants, all of which hold because everything here runs on the event loop, between two awaits:
 
-- Who reads an experiment's record reads all of a request or nothing of it: the next version is fed aside and put in
+- A reader of an experiment's record sees all of a request or nothing of it: the next version is made aside and put in
   place when the lines are in the file. Of a version that was put in place only single words change (`end`, `crashed`,
   `archived`), and what versions share grows; so threads read it unlocked.
 - Whether and when a run ended is in memory what the next server makes of its ``experiment.json`` (`_set_state`).
@@ -14,7 +14,7 @@ Invariants, all of which hold because everything here runs on the event loop, be
 - The journal alone writes into folders that are called after their key and have ``last_seen`` in their
   ``experiment.json``, and into no other. A run that came as an archive goes on in a new folder, as its next part.
 
-Not here: what requests say (`experiments`), who comes twice (`dedup`), files (`run_dir`, `deletion`).
+Not here: requests (`write_api`), messages that come twice (`dedup`), files (`run_dir`, `deletion`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
 from cometfs.server.storage.dedup import TAIL, RepeatFilter, identities_of
-from cometfs.server.storage.deletion import TOLD_TO_STAY, delete, marked_deleted
+from cometfs.server.storage.deletion import UNMARKED, delete, marked_deleted
 from cometfs.server.storage.errors import InvalidKey, NotThere, StorageFull, full_disk
 from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
 from cometfs.server.storage.lock import Locked
@@ -80,7 +80,7 @@ class Journal:
         self._directory, self._clock = directory, clock
         self._runs: dict[str, _Run] = {}
         for experiment in index.experiments.values():
-            if was_alive(experiment, directory.last_heard - crashed_after * 1000):
+            if was_alive(experiment, directory.last_alive - crashed_after * 1000):
                 self._alive(experiment)
 
     def begin(self, key: str, workspace: str | None, project: str | None, start: int) -> ServedExperiment:
@@ -104,8 +104,8 @@ class Journal:
         Raises NotThere.
         """
         run = self._run(key)
-        told = {} if failed is None else {"has_crashed": failed}
-        run.folder.amend(stop_time=None, last_seen=now(), **told)
+        changes = {} if failed is None else {"has_crashed": failed}
+        run.folder.amend(stop_time=None, last_seen=now(), **changes)
         _set_state(run)
         self._alive(run.experiment)
         return run.experiment
@@ -113,7 +113,7 @@ class Journal:
     def log(self, key: str, messages: Sequence[Message], *, alive: bool = True) -> None:
         """Keep messages of a run, without those that it sends again. Raises StorageError.
 
-        `alive` for what only the run itself sends; the others may come from somebody who looks at it.
+        `alive` for what only the run itself sends; the others may come from a program that looks at it.
         """
         run = self._run(key)
         fresh, identities = run.repeats.fresh(LogLine(kind, message) for kind, message in messages)
@@ -121,7 +121,7 @@ class Journal:
             self._write(run, fresh)
             run.repeats.remember(identities)
         if alive:
-            self._heard(run)
+            self._sign_of_life(run)
 
     def adopt(self, key: str, received: Path, size: int) -> str:
         """Keep a file that has arrived on this disk, by renaming it: the name under which a message can speak of it.
@@ -131,7 +131,7 @@ class Journal:
         run = self._run(key)
         name = run.folder.adopt(received)
         run.part.archive.members[name] = Member(name, size)
-        self._heard(run)
+        self._sign_of_life(run)
         return name
 
     def delete(self, key: str) -> None:
@@ -141,15 +141,15 @@ class Journal:
             self.amend(key, lambda _: marked_deleted(_paths(experiment), copies))
         try:
             with full_disk():
-                grave = delete(self.path, _paths(experiment), copies)
+                trash = delete(self.path, _paths(experiment), copies)
         except StorageFull:
             if key in self._runs:
-                self.amend(key, lambda _: TOLD_TO_STAY)
+                self.amend(key, lambda _: UNMARKED)
             raise
         self._runs.pop(key, None)
         self.index.remove(experiment)
-        # It may hold a hundred thousand files, and nobody waits for it.
-        Thread(target=rmtree, args=(grave, True)).start()
+        # It may hold a hundred thousand files, and no request waits for it.
+        Thread(target=rmtree, args=(trash, True)).start()
 
     def beat(self, key: str, sent: int | None = None) -> None:
         """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""
@@ -170,16 +170,16 @@ class Journal:
         run.folder.amend(stop_time=stop, last_seen=now())
         run.experiment.liveness = None
         _set_state(run)
-        self._directory.heard()
+        self._directory.touch()
 
     def retime(self, key: str, start: int | None, stop: int | None) -> None:
-        """When the run began and ended (epoch ms), where that is told. One of several parts began when its first did,
+        """When the run began and ended (epoch ms), where that is given. One of several parts began when its first did,
         which is not ours to change; the start of the last keeps its place behind the others.
         """
         run = self._run(key)
         lone = len(run.experiment.record.parts) == 1
-        told = {"start_time": start if lone else None, "stop_time": stop}
-        run.folder.amend(**{name: at for name, at in told.items() if at is not None})
+        changes = {"start_time": start if lone else None, "stop_time": stop}
+        run.folder.amend(**{name: at for name, at in changes.items() if at is not None})
         if lone and start is not None:
             run.experiment.record = run.experiment.record.begun(start)
         if stop is not None:
@@ -187,10 +187,10 @@ class Journal:
         _set_state(run)
 
     def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[ServedExperiment, Heading]:
-        """Change what ``experiment.json`` of the run's last part says: `change` gets all, and returns what is new.
+        """Change ``experiment.json`` of the run's last part: `change` gets all, and returns what is new.
 
         Whether and when the run ended follows from it at once, the rest of what is served with the next start; to
-        change that too is up to the caller, who gets all of it.
+        change that too is up to the caller, which gets all of it.
         """
         run = self._run(key)
         run.folder.amend(**change(run.folder.heading))
@@ -224,10 +224,10 @@ class Journal:
         if experiment.liveness is None:
             experiment.liveness = Liveness(self.crashed_after, self._clock)
         experiment.liveness.beat()
-        self._directory.heard()
+        self._directory.touch()
 
-    def _heard(self, run: _Run) -> None:
-        """It told what only a run itself tells: it is alive, unless it has ended. The next server is to know too."""
+    def _sign_of_life(self, run: _Run) -> None:
+        """It sent what only a run itself sends: it is alive, unless it has ended. The next server is to know too."""
         heading = run.folder.heading
         if heading.get("stop_time") is not None:
             return
@@ -278,11 +278,11 @@ def _paths(experiment: ServedExperiment) -> list[Path]:
 
 
 def _set_state(run: _Run) -> None:
-    """What the next server makes of its folder. While a run goes on, its end is when it was last heard of."""
+    """What the next server makes of its folder. While a run goes on, its end is its last sign of life."""
     record, heading = run.experiment.record, run.folder.heading
     stop = heading.get("stop_time")
-    heard = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
-    record.end = heard if stop is None else stop
+    latest = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
+    record.end = latest if stop is None else stop
     record.crashed = stop is None or bool(heading.get("has_crashed"))
 
 

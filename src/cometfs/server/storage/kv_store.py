@@ -3,7 +3,7 @@
 Comet's own endpoint for it is not public; this server's is ``panel/store`` to read and ``write/panel/store`` to write.
 The text is kept in ``store.json`` beside the archives, and only in memory where that cannot be written.
 
-Not here: what the text says. It is the client's.
+Not here: what is in the text. It is the client's.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class KvStore:
     """The text, ``{}`` at first.
 
     `directory` is where its file is; None keeps it in memory. What `save` has returned from is on the disk, whole:
-    whoever is killed in between leaves the old text or the new one.
+    a server that is killed in between leaves the old text or the new one.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._told = False
+        self._reported = False
         self._saving = Lock()
         self._text = EMPTY if directory is None else _read(directory / FILE)
 
@@ -46,9 +46,9 @@ class KvStore:
             if self._directory is not None and os.access(self._directory, os.W_OK):
                 with full_disk("the store cannot be written"):
                     replace(self._directory / FILE, text.encode(), synced=True)
-            elif not self._told:
+            elif not self._reported:
                 LOG.info("the store is kept in memory, until this server ends: there is no directory to write it to")
-                self._told = True
+                self._reported = True
             self._text = text
 
 

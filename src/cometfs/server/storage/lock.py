@@ -1,6 +1,6 @@
-"""One server for a directory: who has locked its file ``.cometfs-serve`` may write into it, and mends it first.
+"""One server for a directory: the one that has locked its file ``.cometfs-serve`` may write there, and mends it first.
 
-When that file was changed tells when a server last heard of any run; the next one judges by it which were alive.
+The file's mtime is that of the last sign of life of any run; the next server judges by it which were alive.
 
 Not here: what is written (`journal`).
 """
@@ -23,15 +23,15 @@ class Locked:
 
     def __init__(self, path: Path, file: int) -> None:
         self.path, self._file = path, file
-        self.last_heard = os.fstat(file).st_mtime_ns / 1e6
+        self.last_alive = os.fstat(file).st_mtime_ns / 1e6
         """Epoch milliseconds, by the last server; the lock's own age where there was none."""
 
-    def heard(self) -> None:
-        """Some run was heard of now."""
+    def touch(self) -> None:
+        """Some run gave a sign of life now."""
         os.utime(self._file)
 
     def close(self) -> None:
-        self.heard()
+        self.touch()
         os.close(self._file)
 
 

@@ -34,14 +34,14 @@ Heading = dict[str, Any]
 
 UNFINISHED = "unfinished"
 """The field of ``experiment.json`` for a run that has not ended. Its `stop_time`, None here, stands there all the same,
-as when it was last heard of: without one comet_ml's uploader refuses an archive (its schema wants an integer).
+as the time of its last sign of life: without one comet_ml's uploader refuses an archive (its schema wants an integer).
 """
 
 LOG = logging.getLogger("cometfs.server")
 
 
 class RunDir:
-    """One such folder; `heading` is what its ``experiment.json`` says, fields that we do not know included."""
+    """One such folder; `heading` is what is in its ``experiment.json``, unknown fields included."""
 
     def __init__(self, path: Path, heading: Heading) -> None:
         self.path, self.heading = path, heading
@@ -82,7 +82,7 @@ def make_folder(directory: Path, name: str, heading: Heading) -> RunDir:
 
 
 def is_ours(heading: Heading) -> bool:
-    """Whether a folder with this heading was made to be logged into, and not put there by somebody."""
+    """Whether a folder with this heading was made by a server to be logged into, and not put there as an archive."""
     return "last_seen" in heading
 
 
@@ -105,7 +105,7 @@ def open_folder(path: Path) -> RunDir | None:
 
 
 def mend(folder: RunDir) -> None:
-    """Make good what a killed server left: nobody was told that half a line or half a file was kept. Raises OSError."""
+    """Make good what a killed server left: half a line or half a file was acknowledged to no client. Raises OSError."""
     for left in folder.path.glob(f"{HIDDEN}*"):
         _remove(left)
     path = folder.path / MESSAGES
@@ -140,7 +140,7 @@ def mend_all(directory: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):  # somebody else removes it
+    with suppress(FileNotFoundError):  # another process removes it
         if path.is_dir() and not path.is_symlink():
             rmtree(path)
         else:
@@ -161,6 +161,6 @@ def _start_of_last_line(file: int, size: int, step: int = 1 << 16) -> int:
 
 def _replace(path: Path, content: Heading) -> None:
     if content.get("stop_time") is None:
-        told = [content.get(field) or 0 for field in ("last_seen", "start_time")]
-        content = content | {UNFINISHED: True, "stop_time": max(told)}
+        times = [content.get(field) or 0 for field in ("last_seen", "start_time")]
+        content = content | {UNFINISHED: True, "stop_time": max(times)}
     replace(path, msgspec.json.encode(content), path.with_name(f"{HIDDEN}{path.name}"))

@@ -1,9 +1,9 @@
 """Calls that make artifacts: from a `Request` to the value that becomes the answer's JSON.
 
-A version is made with ``upsert``, its files are uploaded, and with its state it becomes whole; until then nobody but
-its maker sees it.
+A version is made with ``upsert``, its files are uploaded, and with its state it becomes whole; until then no client
+but its maker sees it.
 
-Not here: uploads (`uploads`), what is written (`artifact_store`).
+Not here: uploads (`uploads`), what is written (`storage.artifact_store`).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Links(msgspec.Struct, rename="camel"):
 
 
 def _kept(endpoint: Endpoint) -> Endpoint:
-    """An endpoint whose disk may be full."""
+    """An endpoint that writes to a disk, which may be full."""
 
     def answer(request: Request) -> Any:
         with full_disk():
@@ -77,7 +77,7 @@ def _kept(endpoint: Endpoint) -> Endpoint:
 
 
 def version_to_fill(index: Catalog, identity: str) -> StoredArtifactVersion:
-    """The version of this id, which must still be in the making. Raises Refusal."""
+    """The version of this id, which must still be in the making. Raises ApiError."""
     found = _version(index, identity)
     if found.whole:
         raise ApiError(400, f"version {found.name} of {found.artifact.name} is closed, its files stay as they are")
@@ -106,9 +106,9 @@ def _upsert(request: Request) -> Any:
 
 
 def _is_repeated(begun: StoredArtifactVersion, about: VersionJson) -> bool:
-    """Whether who asks for a version is who began it, and got no answer: nothing has come of it since.
+    """Whether a client asks for a version that it began already, and got no answer: nothing has come of it since.
 
-    Who names no number gets another one: two versions of one run that are logged at once are not one version.
+    A request without a number gets another one: two versions of one run that are logged at once are not one version.
     """
     same = msgspec.structs.replace(about, state=begun.about.state, added=begun.about.added)
     return begun.about == same and begun.about.state == MAKING and not begun.files
@@ -139,7 +139,7 @@ def _labels(request: Request) -> Any:
         request.artifacts.name(found, asked.alias)
     about.tags = about.tags if asked.version_tags is None else asked.version_tags
     about.metadata = about.metadata if asked.version_metadata is None else metadata
-    request.artifacts.tell(found.artifact)
+    request.artifacts.save(found.artifact)
     return DONE
 
 
@@ -151,7 +151,7 @@ def _details(request: Request) -> Any:
     unbroken(found)
     found.about.type = asked.artifact_type or found.about.type
     found.about.tags = found.about.tags if asked.tags is None else asked.tags
-    request.artifacts.tell(found)
+    request.artifacts.save(found)
     return DONE
 
 
@@ -160,13 +160,13 @@ def _links(request: Request) -> Any:
     asked: _Links = request.json(_Links)
     links = asked.remote_artifact_asset_requests
     versions = [version_to_fill(request.index, one.artifact_version_id) for one in links]
-    told = [
+    announced = [
         FileJson(
             one.file_name, one.asset_id or new_id(), link=one.link, type=one.type, metadata=metadata_of(one.metadata)
         )
         for one in links
     ]
-    for version, about in zip(versions, told, strict=True):
+    for version, about in zip(versions, announced, strict=True):
         request.artifacts.link(version, about)
     return DONE
 

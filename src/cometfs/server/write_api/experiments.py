@@ -1,8 +1,8 @@
 """One function per call of an online experiment: from a `Request` to the value that becomes the answer's JSON.
 
-``CLIENTLIB`` and ``WRITTEN`` are the two bases that comet_ml mixes. All run on the event loop, see `journal`.
+``CLIENTLIB`` and ``WRITTEN`` are the two bases that comet_ml mixes. All run on the event loop, see `storage.journal`.
 
-Not here: files, which are uploaded; HTTP (`app`).
+Not here: files (`uploads`); HTTP (`routes`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ NOT_FOUND_TO_WRITE = 90210
 """Comet's numbers for an experiment that is there already, and for one that cannot be written to."""
 
 LIMIT_MB = 100 << 10
-"""How large files may be, as clients are told, in MiB: what fits on the disk."""
+"""How large files may be, as clients learn it, in MiB: what fits on the disk."""
 
 MOST = 100_000
-"""Values of one request, which nobody else is served beside. comet_ml sends some thousand."""
+"""Values of one request, beside which no other is served. comet_ml sends some thousand."""
 
 
 class _Start(msgspec.Struct, rename="camel"):
@@ -133,7 +133,7 @@ def _status(request: Request) -> Any:
 
 
 def _times(request: Request) -> Any:
-    """An archive that is uploaded tells when its run began and ended; one that is created by hand may."""
+    """An archive that is uploaded announces when its run began and ended; one that is created by hand may."""
     asked: _Times = request.json(_Times)
     start, stop = asked.start_timestamp or asked.start_time_millis, asked.end_timestamp or asked.end_time_millis
     request.journal.retime(
@@ -175,16 +175,16 @@ def _beat(request: Request) -> Any:
 
 
 def _update_status(request: Request) -> Any:
-    """What the SDK says when something went wrong in it or in the run, which may go on for all that."""
+    """What the SDK reports when something went wrong in it or in the run, which may go on for all that."""
     asked: _State = request.json(_State)
     key = asked.experiment_key
     if asked.is_alive and asked.error is None:
         request.journal.resume(key, asked.has_crashed)
         return DONE
-    told: dict[str, Any] = {} if asked.has_crashed is None else {"has_crashed": asked.has_crashed}
+    changes: dict[str, Any] = {} if asked.has_crashed is None else {"has_crashed": asked.has_crashed}
     if asked.error is not None:
-        told |= {"customer_error_reported": True, "customer_error_message": asked.error}
-    request.journal.amend(key, lambda _: told)
+        changes |= {"customer_error_reported": True, "customer_error_message": asked.error}
+    request.journal.amend(key, lambda _: changes)
     if asked.is_alive is False:
         request.journal.end(key)
     return DONE
@@ -192,8 +192,8 @@ def _update_status(request: Request) -> Any:
 
 def _system_details(request: Request) -> Any:
     asked: _System = request.json(_System)
-    told = request.json(dict[str, Any])
-    request.journal.log(asked.experiment_key, list(b.system_messages(told)), alive=False)
+    reported = request.json(dict[str, Any])
+    request.journal.log(asked.experiment_key, list(b.system_messages(reported)), alive=False)
     return DONE
 
 

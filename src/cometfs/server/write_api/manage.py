@@ -1,9 +1,9 @@
-"""Calls that say what becomes of experiments: archived, restored, moved, deleted, made without a run.
+"""Endpoints that manage experiments: archive, restore, move, delete, create one without a run.
 
-What is said stands in the ``experiment.json`` of an experiment's last part, see `journal`; so an archive that somebody
-put there is never changed, and what is said of it is in a folder beside.
+All of it is kept in the ``experiment.json`` of an experiment's last part, see `storage.journal`; so an archive that was
+put into the directory is never changed, and what was changed of it is in a folder beside.
 
-Not here: what runs log (`experiments`); how folders go (`deletion`).
+Not here: what runs log (`experiments`); how folders go (`storage.deletion`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The body of an upload, ``multipart/form-data``: its file goes to the disk as it comes, its other parts stay text.
 
-What was received is a file in the folder it was meant for, under a name that nobody reads, until its receiver takes it
-away by renaming. A body that is broken, cut short or given up leaves nothing behind.
+What was received is a file in the folder it was meant for, under a name that no reader looks at, until its receiver
+takes it away by renaming. A body that is broken, cut short or given up leaves nothing behind.
 
 Not here: what the parts say (`upload_lines`).
 """
@@ -73,7 +73,7 @@ UploadHandler = Callable[[Request, Upload], Awaitable[Any]]
 async def received(body: AsyncIterable[bytes], content_type: str, folder: Path) -> AsyncGenerator[Upload]:
     """The upload that `body` is, its file in `folder`; a file that is still there at the end is removed.
 
-    Raises Refusal for a body that is not what `content_type` says, and OSError when the disk does not take it.
+    Raises ApiError for a body that is not what `content_type` says, and OSError when the disk does not take it.
     """
     parts = _Parts(_boundary(content_type), folder)
     try:

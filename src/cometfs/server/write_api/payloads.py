@@ -1,9 +1,9 @@
 """What comet_ml sends when it logs, and the messages that its offline archives have for the same.
 
-Each class is the body of one endpoint; `schema` gives pairs of type and payload. Nulls are left out where archives
+Each class is the body of one endpoint; `messages` gives pairs of type and payload. Nulls are left out where archives
 leave them out.
 
-Not here: reading bodies (`body`), keeping messages (`journal`).
+Not here: reading bodies (`routes`), keeping messages (`storage.journal`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cometfs.server.storage.log_lines import Message
 
 
 class LogBody(msgspec.Struct, rename="camel", kw_only=True):
-    """Every body says whose it is."""
+    """Every body names its experiment."""
 
     experiment_key: str
 
@@ -198,15 +198,15 @@ class Cloud(LogBody):
         yield "cloud_details", {"cloud_metadata": self.metadata, "provider": self.provider}
 
 
-def system_messages(told: dict[str, Any]) -> Iterator[Message]:
-    """``write/experiment/system-details``, which tells any of its fields: those that it tells, nulls included."""
-    details = {theirs: told[ours] for ours, theirs in SYSTEM_FIELDS.items() if ours in told}
+def system_messages(reported: dict[str, Any]) -> Iterator[Message]:
+    """``write/experiment/system-details``, with any of its fields: those that it has, nulls included."""
+    details = {theirs: reported[ours] for ours, theirs in SYSTEM_FIELDS.items() if ours in reported}
     if details:
         yield "system_details", dict(sorted(details.items()))
     for ours, theirs in _LISTS.items():
-        if told.get(ours) is not None:
-            yield theirs, {theirs: told[ours]}
-    for fact in told.get("logAdditionalSystemInfoList") or ():
+        if reported.get(ours) is not None:
+            yield theirs, {theirs: reported[ours]}
+    for fact in reported.get("logAdditionalSystemInfoList") or ():
         yield "system_info", {"system_info": fact}
 
 
@@ -217,8 +217,8 @@ _LISTS = {
 }
 
 
-def _number(told: Any) -> Number | None:
-    return told if type(told) in (int, float) else None
+def _number(value: Any) -> Number | None:
+    return value if type(value) in (int, float) else None
 
 
 def _in_context(context: str | None) -> dict[str, Any]:

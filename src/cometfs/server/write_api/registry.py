@@ -1,10 +1,10 @@
-"""Calls that put models into a workspace's registry, and say more about what is there.
+"""Endpoints that put models into a workspace's registry, and change what is there.
 
 Every one of them is a line in the archive of the experiment that registered the version; a later line about the same
 version says it anew. A tool that uploads such an archive registers the version with the first of them, and is refused
 the others.
 
-Not here: what is registered (`registry`), questions about it (`registry`).
+Not here: what is registered (`catalog.registry`), questions about it (`read_api.registry`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _create(request: Request) -> Any:
     experiment = request.experiment(asked.experiment_key, status=400)
     if asked.version is not None and not _VERSION.fullmatch(asked.version):
         raise ApiError(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
-    told = RegisterModel(
+    payload = RegisterModel(
         model_name=asked.experiment_model_name,
         registry_name=asked.registry_model_name,
         workspace=experiment.project.workspace,
@@ -65,43 +65,43 @@ def _create(request: Request) -> Any:
         status=asked.status,
         tags=asked.tags or [],
     )
-    told.registry_name = registry_name(told)
-    model = request.index.registry.named(experiment.project.workspace, told.registry_name)
-    told.version = told.version or (model.next() if model else FIRST)
-    taken = model.version(told.version) if model else None
-    if taken and (taken.experiment is not experiment or taken.asked.model_name != told.model_name):
-        raise ApiError(400, f"version {told.version} of the model {told.registry_name} is registered already")
+    payload.registry_name = registry_name(payload)
+    model = request.index.registry.named(experiment.project.workspace, payload.registry_name)
+    payload.version = payload.version or (model.next() if model else FIRST)
+    taken = model.version(payload.version) if model else None
+    if taken and (taken.experiment is not experiment or taken.asked.model_name != payload.model_name):
+        raise ApiError(400, f"version {payload.version} of the model {payload.registry_name} is registered already")
     if taken is None:
-        _log(request, experiment.key, told)
-    return _told(request, experiment.project.workspace, told)
+        _log(request, experiment.key, payload)
+    return _answer(request, experiment.project.workspace, payload)
 
 
-def _say_metadata(request: Request) -> Any:
+def _set_metadata(request: Request) -> Any:
     """``write/registry-model/item/<id>/metadata``: what is not named stays."""
     found, asked = _item(request, request.text("item")), request.json(_VersionFacts)
     facts = {fact.key: fact.value for fact in asked.metadata}
-    return _say(request, found, metadata=(found.asked.metadata or {}) | facts)
+    return _amend(request, found, metadata=(found.asked.metadata or {}) | facts)
 
 
-def _say_status(request: Request) -> Any:
+def _set_status(request: Request) -> Any:
     asked: _VersionStatus = request.json(_VersionStatus)
-    return _say(request, _item(request, asked.model_item_id), status=asked.status)
+    return _amend(request, _item(request, asked.model_item_id), status=asked.status)
 
 
 def _add_stage(request: Request) -> Any:
     """``write/registry-model/item/stage``, a GET. What was a stage once is called a tag today."""
     found, stage = _item(request, request.text("modelItemId")), request.text("stage")
-    return _say(request, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
+    return _amend(request, found, tags=[*(tag for tag in found.asked.tags or [] if tag != stage), stage])
 
 
 def _drop_stage(request: Request) -> Any:
     """``write/registry-model/item/stage/delete``, a GET."""
     found, stage = _item(request, request.text("modelItemId")), request.text("stage")
     kept = [[one for one in words or [] if one != stage] for words in (found.asked.tags, found.asked.stages)]
-    return _say(request, found, tags=kept[0], stages=kept[1])
+    return _amend(request, found, tags=kept[0], stages=kept[1])
 
 
-def _say(request: Request, found: RegistryVersion, **changes: Any) -> Any:
+def _amend(request: Request, found: RegistryVersion, **changes: Any) -> Any:
     asked = msgspec.structs.replace(
         found.asked, version=found.number, workspace=_workspace(found), registry_name=registry_name(found.asked)
     )
@@ -109,17 +109,17 @@ def _say(request: Request, found: RegistryVersion, **changes: Any) -> Any:
     return DONE
 
 
-def _log(request: Request, key: str, told: RegisterModel) -> None:
-    payload = {
-        name: getattr(told, name) for name in told.__struct_fields__ if name not in ("local_timestamp", "context")
+def _log(request: Request, key: str, payload: RegisterModel) -> None:
+    fields = {
+        name: getattr(payload, name) for name in payload.__struct_fields__ if name not in ("local_timestamp", "context")
     }
-    request.journal.log(key, [("register_model", payload | {"experiment_id": key, "status_configuration": None})])
+    request.journal.log(key, [("register_model", fields | {"experiment_id": key, "status_configuration": None})])
 
 
-def _told(request: Request, workspace: str, told: RegisterModel) -> Any:
-    model = request.index.registry.named(workspace, registry_name(told))
+def _answer(request: Request, workspace: str, payload: RegisterModel) -> Any:
+    model = request.index.registry.named(workspace, registry_name(payload))
     assert model is not None
-    version = model.version(told.version or "")
+    version = model.version(payload.version or "")
     assert version is not None
     return {"registryModelId": model.id, "registryModelItemId": version.id}
 
@@ -137,8 +137,8 @@ def _item(request: Request, identity: str) -> RegistryVersion:
 
 POSTED: dict[str, Endpoint] = {
     "write/registry-model/item/create": _create,
-    "write/registry-model/item/status": _say_status,
-    "write/registry-model/item/{item}/metadata": _say_metadata,
+    "write/registry-model/item/status": _set_status,
+    "write/registry-model/item/{item}/metadata": _set_metadata,
 }
 
 BY_GET: dict[str, Endpoint] = {

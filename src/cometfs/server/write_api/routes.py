@@ -74,7 +74,7 @@ def _upload_route(backend: Backend, path: str, take: UploadHandler) -> Route:
 
 
 async def _whole_body(http: HttpRequest) -> bytes:
-    """The body, unpacked. Raises Refusal when it is too large, or not what its header says."""
+    """The body, unpacked. Raises ApiError when it is too large, or not what its header announces."""
     body = bytearray()
     async for chunk in http.stream():
         body += chunk

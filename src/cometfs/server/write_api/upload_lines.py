@@ -1,6 +1,6 @@
-"""What an upload says, as the line that an offline archive has for it.
+"""An upload as the line that an offline archive has for it.
 
-Not here: receiving bodies (`multipart`); who is asked to keep what (`uploads`).
+Not here: receiving bodies (`multipart`); endpoints (`uploads`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cometfs.server.runs.python_json import decoded, too_deep
 from cometfs.server.storage.log_lines import Message
 
 NOT_KEPT = frozenset({"experimentId", "experimentKey", "projectId", "apiKey", "artifactVersionId", "metadata", "runId"})
-"""Words of the query that say where an upload goes, not what it is."""
+"""Words of the query about where an upload goes, not what it is."""
 
 NUMBERS = frozenset({"step", "epoch", "figCounter", "sampleRate"})
 
@@ -31,12 +31,12 @@ def new_id() -> str:
 
 def placement(query: Mapping[str, str], identity: str, kind_of_id: str = "assetId") -> dict[str, Any]:
     """``additional_params``: the words of a query under their own names, numbers and flags as such."""
-    told: dict[str, Any] = {"context": None, "overwrite": False, "runId": None, "step": None}
+    params: dict[str, Any] = {"context": None, "overwrite": False, "runId": None, "step": None}
     for name, value in query.items():
         if name in NOT_KEPT:
             continue
-        told[name] = _number(name, value) if name in NUMBERS else _flag(value) if name in FLAGS else value
-    return told | {kind_of_id: identity}
+        params[name] = _number(name, value) if name in NUMBERS else _flag(value) if name in FLAGS else value
+    return params | {kind_of_id: identity}
 
 
 def asset_id(query: Mapping[str, str], *names: str) -> str:
@@ -48,17 +48,17 @@ def asset_id(query: Mapping[str, str], *names: str) -> str:
 
 
 def metadata_of(text: str | None) -> dict[str, Any]:
-    """Metadata are an object, as JSON text that Python wrote (`lenient`); none is an empty one."""
+    """Metadata are an object, as JSON text that Python wrote (`runs.python_json`); none is an empty one."""
     body = (text or "").encode("utf-8", "surrogatepass")
     if not body:
         return {}
     if too_deep(body):
         raise ApiError(400, "the metadata have lists and objects too deep in each other")
     try:
-        told: dict[str, Any] = decoded(body, dict[str, Any])
+        parsed: dict[str, Any] = decoded(body, dict[str, Any])
     except ValueError as exc:
         raise ApiError(400, f"the metadata are no JSON object: {exc}") from exc
-    return told
+    return parsed
 
 
 def file_upload(kind: str, member: str, placed: dict[str, Any] | None, metadata: dict[str, Any], at: int) -> Message:
@@ -75,8 +75,8 @@ def file_upload(kind: str, member: str, placed: dict[str, Any] | None, metadata:
 
 def remote_file(kind: str, link: str, placed: dict[str, Any], metadata: dict[str, Any]) -> Message:
     """A file that is somewhere else."""
-    told = {"upload_type": kind, "remote_uri": link, "additional_params": placed | {"isRemote": True}}
-    return "remote_file", told | {"metadata": metadata}
+    fields = {"upload_type": kind, "remote_uri": link, "additional_params": placed | {"isRemote": True}}
+    return "remote_file", fields | {"metadata": metadata}
 
 
 def scene(
@@ -89,8 +89,8 @@ def scene(
     thumbnail: str | None = None,
 ) -> Message:
     """A 3-D image, or what came to one later: lines of the same ``asset_id`` add up."""
-    told = {"asset_id": identity, "name": name, "upload_type": "asset-item", "items": list(items), "step": step}
-    return "3d-image", told | {"metadata": metadata, "thumbnail_path": thumbnail or ""}
+    fields = {"asset_id": identity, "name": name, "upload_type": "asset-item", "items": list(items), "step": step}
+    return "3d-image", fields | {"metadata": metadata, "thumbnail_path": thumbnail or ""}
 
 
 def _number(name: str, value: str) -> int | float | None:

@@ -1,4 +1,4 @@
-"""One function for each kind of upload: which line of the archive tells of it.
+"""One function for each kind of upload: which line of the archive describes it.
 
 An upload that comes twice, because its answer was lost, has the id and the bytes of the first: it changes nothing.
 
@@ -43,7 +43,7 @@ LIMITS_3D = {
     "maxBoxes": 100_000,
     "maxBoxesFileSizeInBytes": 1 << 30,
 }
-"""comet_ml thins out what has more points than it is told."""
+"""comet_ml thins out what has more points than this."""
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
