@@ -56,7 +56,7 @@ class Catalog:
         """Where the server may keep what it is given; None for nowhere."""
 
     def workspaces(self) -> list[str]:
-        """Names of workspaces, sorted; a user always has one, so an empty index has the default one."""
+        """Names of workspaces, sorted; a user always has one, so an empty catalog has the default one."""
         used = {project.workspace for project in self.projects.values()}
         return sorted(used | self.artifacts.workspaces() | self.registry.workspaces()) or [DEFAULT_WORKSPACE]
 
@@ -138,7 +138,7 @@ def project_id(workspace: str, name: str) -> str:
 
 
 def open_directory(directory: Path, replicate: int = 1) -> Catalog:
-    """The index of all archives in `directory`: ``*.zip``, and folders of the same shape.
+    """The catalog of all archives in `directory`: ``*.zip``, and folders of the same shape.
 
     Each is served `replicate` times: once as it is, and as copies whose keys and names are derived from its own. What
     is beside them, ``projects.json`` and the folder ``artifacts``, is served too. What cannot be read is skipped with a

@@ -63,7 +63,7 @@ class _Run:
 
 
 class Journal:
-    """Of one index, which was read from `directory` after that was locked. Runs are taken to have crashed after
+    """Of one catalog, which was read from `directory` after that was locked. Runs are taken to have crashed after
     `crashed_after` seconds of silence by `clock`.
     """
 
