@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,11 +18,24 @@ from tests.support.signals import pass_on_no_dispositions
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
+TIERS = ("mount", "client", "browser", "inprocess", "unit")
+"""In the order in which they run: the last files are short ones, so that of two workers none waits for the other."""
+
+LONG = ("test_model.py", "test_suite.py")
+"""Files of few and long tests, which run first."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     pass_on_no_dispositions()
+    # Hundreds of processes import the package: compiled by each of them, the suite takes half as long again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
     config.addinivalue_line("markers", "promise(name): holds the promise of that name in manual/semantics.md")
+    config.option.loadscopereorder = False  # pytest-xdist's own order is by the number of tests in a file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (item.path.name not in LONG, TIERS.index(item.path.parent.name)))
 
 
 @pytest.fixture(autouse=True)
