@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -22,47 +21,11 @@ import trio
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
-from tests.support.processes import PATIENCE
+from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, surroundings
 
 KEY = "c0ffee00c0ffee00c0ffee00c0ffee00"
-SCRIPTS = Path(__file__).parent / "scripts"
-API_KEY = "some-key"
 
 Told = dict[str, Any]
-
-
-def surroundings(home: Path, url: str) -> dict[str, str]:
-    """The environment of a user with no settings but these; nothing in it leads off this machine."""
-    return {
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-        "COMET_API_KEY": API_KEY,
-        "COMET_URL_OVERRIDE": f"{url}/clientlib/",
-        "COMET_ERROR_TRACKING_ENABLE": "false",
-        "COMET_LOGGING_CONSOLE": "ERROR",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-
-
-def run(script: str, *words: str, folder: Path, url: str) -> str:
-    """What a script prints, to its end."""
-    command = [sys.executable, str(SCRIPTS / script), *words]
-    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
-
-
-def make_dirty_repository(folder: Path) -> None:
-    """A git repository of one commit, with a change that is not committed."""
-
-    def git(*words: str) -> None:
-        who = ["-c", "user.name=T", "-c", "user.email=t@example.com"]
-        subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
-
-    (folder / "notes.txt").write_text("before\n")
-    for words in (["init", "-b", "main"], ["add", "notes.txt"], ["commit", "-m", "first"]):
-        git(*words)
-    (folder / "notes.txt").write_text("after\n")
 
 
 @pytest.fixture(scope="module")

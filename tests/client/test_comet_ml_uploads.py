@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client.test_comet_ml_reads import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
+from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
 from tests.support.processes import PATIENCE, Comet, running_comet
 
 ONLINE = "0111e000000000000000000000000001"

@@ -6,7 +6,6 @@ It runs as a process of its own, in an empty folder and with an empty home; it i
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
+from tests.support.comet_ml_client import API_KEY, SCRIPTS, surroundings
 
-SCRIPT = Path(__file__).parent / "scripts" / "ask_workspace.py"
 ARTIFACT = sample_directory() / "artifacts" / "tabular" / "wine features"
 
 Told = dict[str, Any]
@@ -54,17 +53,9 @@ def told(index: Catalog, metrics: dict[str, int], tmp_path_factory: pytest.TempP
 
 async def ask(index: Catalog, metrics: list[str], folder: Path) -> Told:
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve, make_app(index, api_key="some-key"), "127.0.0.1:0")
-        surroundings = {
-            "HOME": str(folder),
-            "PATH": os.environ["PATH"],
-            "COMET_API_KEY": "some-key",
-            "COMET_URL_OVERRIDE": f"{url}/clientlib/",
-            "COMET_ERROR_TRACKING_ENABLE": "false",
-            "COMET_LOGGING_CONSOLE": "ERROR",
-        }
-        command = [sys.executable, str(SCRIPT), *metrics]
-        done = await trio.run_process(command, cwd=folder, env=surroundings, capture_stdout=True)
+        url = await nursery.start(serve, make_app(index, api_key=API_KEY), "127.0.0.1:0")
+        command = [sys.executable, str(SCRIPTS / "ask_workspace.py"), *metrics]
+        done = await trio.run_process(command, cwd=folder, env=surroundings(folder, url), capture_stdout=True)
         nursery.cancel_scope.cancel()
     answers: Told = json.loads(done.stdout)
     return answers

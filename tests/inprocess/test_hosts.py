@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.listener import serve
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import lock
+from tests.support.comet_ml_client import surroundings
 from tests.support.processes import PATIENCE
 
 KEY = "00c0ffee" * 4
@@ -217,21 +217,14 @@ async def test_comet_ml_deletes_by_each_local_name(bind: str, host: str, tmp_pat
     runs.mkdir()
     try:
         async with serving(runs, bind) as url:
-            surroundings = {
-                "HOME": str(tmp_path),
-                "PATH": os.environ["PATH"],
-                "COMET_API_KEY": "some-key",
-                "COMET_URL_OVERRIDE": f"http://{host}:{urlsplit(url).port}/clientlib/",
-                "COMET_ERROR_TRACKING_ENABLE": "false",
-                "COMET_LOGGING_CONSOLE": "ERROR",
-            }
-            async with API("k", surroundings["COMET_URL_OVERRIDE"]) as api:  # as a mount asks
+            environ = surroundings(tmp_path, f"http://{host}:{urlsplit(url).port}")
+            async with API("k", environ["COMET_URL_OVERRIDE"]) as api:  # as a mount asks
                 assert await api.workspaces() == ["ws"]
             code = (
                 f"import comet_ml; api = comet_ml.API(cache=False); print(*api.get()); api.delete_experiment({KEY!r})"
             )
             command = [sys.executable, "-c", f"{code}; print(*api.get())"]
-            done = await trio.run_process(command, cwd=tmp_path, env=surroundings, capture_stdout=True)
+            done = await trio.run_process(command, cwd=tmp_path, env=environ, capture_stdout=True)
     except OSError as error:
         if bind.startswith("["):
             pytest.skip(f"no IPv6 on this machine: {error}")

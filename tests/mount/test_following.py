@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.comet_ml_client import surroundings
 from tests.support.live_runs import ALIVE, LIVE, following, tail
 from tests.support.processes import PATIENCE, Comet, running_comet, running_mount
 from tests.support.subprocesses import await_that
@@ -33,20 +33,12 @@ json.dump({"output": experiment.get_output(), "metrics": experiment.get_metrics(
 """
 
 
-def surroundings(home: Path, url: str) -> dict[str, str]:
-    """The environment of a user with no settings but these; nothing in it leads off this machine."""
-    return {
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-        "COMET_API_KEY": "test-key",
-        "COMET_URL_OVERRIDE": f"{url}/clientlib/",
-        "COMET_ERROR_TRACKING_ENABLE": "false",
-        "COMET_LOGGING_CONSOLE": "ERROR",
-        # A server that is away is found out, and found again, in a second.
-        "COMET_FALLBACK_STREAMER_CONNECTION_CHECK_INTERVAL": "1",
-        "COMET_MESSAGE_BATCH_STDOUT_INTERVAL": "1",
-        "COMET_MESSAGE_BATCH_METRIC_INTERVAL": "1",
-    }
+INTERVALS = {
+    # A server that is away is found out, and found again, in a second.
+    "COMET_FALLBACK_STREAMER_CONNECTION_CHECK_INTERVAL": "1",
+    "COMET_MESSAGE_BATCH_STDOUT_INTERVAL": "1",
+    "COMET_MESSAGE_BATCH_METRIC_INTERVAL": "1",
+}
 
 
 @dataclass
@@ -84,7 +76,9 @@ def training(home: Path, comet: Comet) -> Iterator[Training]:
     script = Path(__file__).parents[1] / "support" / "train_script.py"
     command = [sys.executable, str(script), WORKSPACE, PROJECT, KEY]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=home, env=surroundings(home, comet.url), stdin=pipe, stdout=pipe) as process:
+    with subprocess.Popen(
+        command, cwd=home, env=surroundings(home, comet.url, **INTERVALS), stdin=pipe, stdout=pipe
+    ) as process:
         try:
             yield Training(process, home)
         finally:
@@ -94,7 +88,9 @@ def training(home: Path, comet: Comet) -> Iterator[Training]:
 def read_back(home: Path, comet: Comet) -> dict[str, Any]:
     """What comet_ml's own API reads of the run."""
     command = [sys.executable, "-c", READ_BACK, KEY]
-    done = subprocess.run(command, cwd=home, env=surroundings(home, comet.url), capture_output=True, check=True)
+    done = subprocess.run(
+        command, cwd=home, env=surroundings(home, comet.url, **INTERVALS), capture_output=True, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -17,6 +17,7 @@ import pandas
 import pytest
 
 from cometfs.render.numbers import spelt
+from tests.support.comet_ml_client import surroundings
 from tests.support.processes import Mounted
 from tests.support.spawning import inside
 
@@ -49,12 +50,7 @@ json.dump(found, open(sys.argv[1], "w"))
 def told(warm: Mounted, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What comet_ml's own API reads from the same server, by experiment key."""
     result = tmp_path_factory.mktemp("told") / "told.json"
-    environ = {
-        **os.environ,
-        "COMET_ERROR_TRACKING_ENABLE": "false",
-        "COMET_URL_OVERRIDE": f"{warm.comet.url}/clientlib/",
-        "COMET_LOGGING_CONSOLE": "ERROR",
-    }
+    environ = surroundings(result.parent, warm.comet.url)
     subprocess.run([sys.executable, "-c", READ_ALL, str(result)], env=environ, check=True, cwd=result.parent)
     found: dict[str, Any] = json.loads(result.read_text())
     return found

@@ -1,6 +1,6 @@
 """Runs that go on while a test looks: one that logs by plain requests, and programs that follow its files.
 
-Not here: comet_ml's own Experiment (train.py), and what a mount should show (test_following.py, test_growing.py).
+Not here: comet_ml's own Experiment (train_script.py), and what a mount shows (test_following.py, test_growing.py).
 """
 
 from __future__ import annotations

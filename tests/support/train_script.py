@@ -1,4 +1,4 @@
-"""Trains a model and logs it with comet_ml's own Experiment: ``train.py WORKSPACE PROJECT KEY``. Not a test by itself.
+"""Trains a model and logs it with comet_ml: ``train_script.py WORKSPACE PROJECT KEY``. Not a test by itself.
 
 A number on a line of stdin is how many epochs to train next; the end of stdin is the end of the run. What was printed
 stands in ``printed.txt``, and ``done`` in a line of its own on the real stdout when a number of epochs was trained.
