@@ -178,7 +178,7 @@ def test_every_command_of_the_tour_works_as_it_stands(stage: Stage) -> None:
             assert_grows(stage, path, command)
             continue
         said = subprocess.run(
-            ["sh", "-c", command], cwd=path, env=stage.environ, capture_output=True, timeout=PATIENCE, check=False
+            inside(path, "sh", "-c", command), env=stage.environ, capture_output=True, timeout=PATIENCE, check=False
         )
         assert said.stderr == b"", command
         assert said.returncode == (1 if command.startswith("diff") else 0), command

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import PATIENCE, Comet, is_mounted, running_mount
+from tests.support.spawning import inside
 from tests.support.subprocesses import Said, Stage, clean_up
 
 
@@ -97,9 +98,11 @@ def test_umount_finds_the_mount_by_where_one_stands(dead: bool, stage: Stage, co
 def standing(place: Path, stage: Stage, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A shell in `place` that runs the command once it may read a line."""
     ours = (sys.executable, "-P", "-m", "cometfs")  # -P: Python itself would look into its working directory
-    script = ["sh", "-c", 'read -r _ && exec "$@"', "sh", *ours, *arguments]
+    script = inside(place, "sh", "-c", 'echo && read -r _ && exec "$@"', "sh", *ours, *arguments)
     pipe = subprocess.PIPE
-    with subprocess.Popen(script, cwd=place, env=stage.environ, stdin=pipe, stdout=pipe) as shell:
+    with subprocess.Popen(script, env=stage.environ, stdin=pipe, stdout=pipe) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.read(1) == b"\n", "it does not stand there"
         yield shell
 
 

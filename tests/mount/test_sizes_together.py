@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.faulty_comet import Faults, faulty_comet
 from tests.support.processes import PATIENCE, Comet, Mounted, running_mount
+from tests.support.spawning import inside
 
 BASELINE = "vision-lab/digits/mlp-baseline"
 
@@ -48,7 +49,7 @@ def asked(faults: Faults) -> Counter[str]:
 
 def run(mounted: Mounted, *command: str) -> str:
     ended = subprocess.run(
-        command, cwd=mounted / BASELINE, capture_output=True, text=True, timeout=PATIENCE, check=True
+        inside(mounted / BASELINE, *command), capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     return ended.stdout
 
@@ -67,14 +68,14 @@ def test_all_sizes_are_asked_for_before_one_of_them_is_answered(
 ) -> None:
     """All are under way at once while Comet answers none. Where the directory was closed before, one goes ahead."""
     mounted, faults = slow
-    with subprocess.Popen(["cat", "url.txt"], cwd=mounted / BASELINE, stdout=subprocess.DEVNULL):
+    with subprocess.Popen(inside(mounted / BASELINE, "cat", "url.txt"), stdout=subprocess.DEVNULL):
         pass  # the levels above
     if alone:
         faults.hold("experiment/metrics/")  # any one would do; the first by name is another
     else:
         for endpoint in SIZES:
             faults.hold(endpoint)
-    with subprocess.Popen(command, cwd=mounted / BASELINE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(inside(mounted / BASELINE, *command), stdout=subprocess.PIPE) as process:
         try:
             for endpoint in SIZES:
                 faults.await_arrivals(endpoint)

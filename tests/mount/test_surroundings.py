@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.other_users import Stranger, needs_root, stranger_on
 from tests.support.processes import COMETFS, PATIENCE, Comet, is_mounted, running_comet
+from tests.support.spawning import inside
 from tests.support.subprocesses import Said, Stage, clean_up
 
 
@@ -279,7 +280,7 @@ def test_umount_says_what_still_uses_the_mount(stage: Stage, comet: Comet) -> No
         "forest-200/metadata.json open": ["sh", "-c", f"exec 3<metadata.json && cd / && {shell}"],
         "forest-200/params.json in memory": [sys.executable, "-c", python],
     }
-    processes = [subprocess.Popen(command, cwd=run, stdout=subprocess.PIPE) for command in users.values()]
+    processes = [subprocess.Popen(inside(run, *command), stdout=subprocess.PIPE) for command in users.values()]
     try:
         for process in processes:
             assert process.stdout is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.processes import COMETFS, PATIENCE
+from tests.support.spawning import inside
 
 MARK = "COMETFS_TEST_MARK"
 
@@ -41,12 +42,11 @@ class Stage:
 
     def run(self, *arguments: str | Path, **environ: str) -> Said:
         """`cometfs` with these arguments, to its end."""
-        command = [*COMETFS, *map(str, arguments)]
+        command = inside(self.cwd or self.home, *COMETFS, *arguments)
         out, err = self.home / ".stdout", self.home / ".stderr"
         with out.open("wb") as output, err.open("wb") as complaint:
             ended = subprocess.run(
                 command,
-                cwd=self.cwd or self.home,
                 env={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
