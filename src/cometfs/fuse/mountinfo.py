@@ -113,5 +113,7 @@ def _target(path: str) -> Path | None:
     """Where a symbolic link leads; None for all else, also for what is not there or cannot be reached."""
     try:
         return Path(os.readlink(path))  # noqa: PTH115
+    except UnicodeEncodeError:  # the locale has no way to it: the command says so
+        raise
     except (OSError, ValueError):
         return None
