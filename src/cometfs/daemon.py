@@ -34,9 +34,11 @@ def open_streams() -> None:
         os.set_inheritable(opened, True)
     os.close(opened)
     # What is closed at the start is None here.
-    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = sys.stdin or open(0, encoding="locale", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="locale", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(  # noqa: SIM115
+        2, "w", buffering=1, encoding="locale", errors="backslashreplace", closefd=False
+    )
 
 
 def in_background(main: Callable[[Callable[[], None]], None], log_file: BinaryIO) -> None:

@@ -40,11 +40,21 @@ def turns_paths(_node: ast.Call, name: str) -> bool:
     return name in ("fsencode", "fsdecode")
 
 
+def opens_text(node: ast.Call) -> bool:
+    """Whether it is `open(FILE)` or has a mode of text: the second argument of a function's, the first of a path's."""
+    is_function = isinstance(node.func, ast.Name)
+    modes = [arg.value for arg in node.args[is_function : is_function + 1] if isinstance(arg, ast.Constant)]
+    modes += [word.value.value for word in node.keywords if word.arg == "mode" and isinstance(word.value, ast.Constant)]
+    return any(mode in ("r", "w", "a", "x", "r+", "w+", "a+") for mode in modes) or (is_function and not modes)
+
+
 def reads_as_the_locale_says(node: ast.Call, name: str) -> bool:
     """Of `open` without an encoding Python warns, and the processes of test_locales.py take that for an error."""
     words = {word.arg for word in node.keywords}
     if name in ("read_text", "write_text"):
         return len(node.args) < (1 if name == "read_text" else 2) and "encoding" not in words
+    if name in ("open", "fdopen"):
+        return opens_text(node) and "encoding" not in words
     return bool(words & {"text", "universal_newlines"}) and "encoding" not in words
 
 

@@ -38,7 +38,7 @@ class AccountLock:
         with ExitStack() as ending:
             await _until(lambda: _claim(self._folder.name, ending))
             with suppress(OSError):  # a directory that cannot be written to: the name has to do
-                file = (self._folder / FILE).open("a")
+                file = (self._folder / FILE).open("ab")
                 ending.enter_context(file)
                 await _until(lambda: _lock(file.fileno()))
             yield
