@@ -23,6 +23,7 @@ from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
 from cometfs.mountstate.invalidate import Invalidation
+from cometfs.mountstate.kernel_view import Shared
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.mountstate.stale_if_error import StaleIfError
@@ -38,7 +39,11 @@ ATTRIBUTE = b"user.comet."
 
 
 class Operations(ReadOnlyOperations):
-    """What the kernel asks of a mounted tree."""
+    """What the kernel asks of a mounted tree.
+
+    A request that can often be answered at once has two ways, which share what they decide: `_*_nowait` looks whether
+    all is at hand; the handler waits for what is not, and goes on as the other does.
+    """
 
     def __init__(self, vfs: Vfs, limiter: RequestLimiter) -> None:
         super().__init__()
@@ -72,8 +77,9 @@ class Operations(ReadOnlyOperations):
 
     def _lookup_nowait(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes | None:
         parent = self._place_nowait(parent_inode)
-        if parent is None:
-            return None
+        return None if parent is None else self._entry_at_hand(parent, name)
+
+    def _entry_at_hand(self, parent: Inode, name: bytes) -> EntryAttributes | None:
         if name in (b".", b".."):
             return self._replies.attributes(parent if name == b"." else parent.parent or parent)
         try:
@@ -86,6 +92,9 @@ class Operations(ReadOnlyOperations):
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         with self.invalidator.looking_up(parent_inode):
             parent = await self._place(parent_inode)
+            found = self._entry_at_hand(parent, name)
+            if found is not None:
+                return found
             try:
                 return self._replies.entry(parent, *await self._stale.child(parent, names.decoded(name)))
             except NoSuchEntry as error:
@@ -96,8 +105,11 @@ class Operations(ReadOnlyOperations):
         shared = place.shared
         if not self._revalidator.is_fresh(place) if shared is None else self.follower.is_due(shared):
             return None
+        return self._attributes_at_hand(place)
+
+    def _attributes_at_hand(self, place: Inode) -> EntryAttributes | None:
         seen = self._vfs.glance(place.node)
-        return None if seen.size is None and shared is None else self._replies.attributes(place, seen)
+        return None if seen.size is None and place.shared is None else self._replies.attributes(place, seen)
 
     @handler_after(_getattr_nowait)
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -105,8 +117,11 @@ class Operations(ReadOnlyOperations):
         if place.shared is not None:
             # Who has it open has one version of it, whatever happens at Comet.
             await self.follower.look(place.shared)
-            return self._replies.attributes(place)
-        await self._revalidator.revalidate(place)
+        else:
+            await self._revalidator.revalidate(place)
+        found = self._attributes_at_hand(place)
+        if found is not None:
+            return found
         directory = place.parent.node if place.parent else None
         return self._replies.attributes(place, await self._vfs.attributes(place.node, directory))
 
@@ -125,18 +140,22 @@ class Operations(ReadOnlyOperations):
 
     def _readlink_nowait(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT | None:
         place = self._place_nowait(inode)
-        return None if place is None else pyfuse3.FileNameT(names.encoded(self._vfs.readlink(place.node)))
+        return None if place is None else self._target(place)
+
+    def _target(self, place: Inode) -> pyfuse3.FileNameT:
+        return pyfuse3.FileNameT(names.encoded(self._vfs.readlink(place.node)))
 
     @handler_after(_readlink_nowait)
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
-        return pyfuse3.FileNameT(names.encoded(self._vfs.readlink((await self._place(inode)).node)))
+        return self._target(await self._place(inode))
 
     def _open_nowait(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
         if writes(flags):
             refuse()
         place = self._place_nowait(inode)
-        if place is None:
-            return None
+        return None if place is None else self._open_at_hand(place)
+
+    def _open_at_hand(self, place: Inode) -> FileInfo | None:
         shared = place.shared
         # A body is that of the file as long as anybody has it open; so is a draft.
         lasts = shared is not None and not isinstance(shared.opened, Content)
@@ -146,16 +165,20 @@ class Operations(ReadOnlyOperations):
     @handler_after(_open_nowait)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
-        return self._replies.open_file(place, await self._stale.open(place))
+        found = self._open_at_hand(place)
+        return self._replies.open_file(place, await self._stale.open(place)) if found is None else found
 
     def _read_nowait(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
+        if shared.goes_on and off >= shared.opened.size and self.follower.is_due(shared):
+            return None
+        return self._part_at_hand(shared, fh, off, size)
+
+    def _part_at_hand(self, shared: Shared, fh: FileHandleT, off: int, size: int) -> bytes | None:
         opened = shared.opened
         if not isinstance(opened, Content):
             return None
         if shared.goes_on:
-            if off >= opened.size and self.follower.is_due(shared):
-                return None
             self._handles.note_read(fh, min(off + size, opened.size))
         return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
 
@@ -164,8 +187,8 @@ class Operations(ReadOnlyOperations):
         shared = self._handles.behind(fh)
         if shared.goes_on:
             await self.follower.look(shared)
-            self._handles.note_read(fh, min(off + size, shared.opened.size))
-        return await shared.opened.read(off, size)  # type: ignore[return-value]
+        found = self._part_at_hand(shared, fh, off, size)
+        return await shared.opened.read(off, size) if found is None else found  # type: ignore[return-value]
 
     @at_once
     def poll(self, inode: InodeT, fh: FileHandleT, poll_handle: pyfuse3.PollHandle | None, ctx: RequestContext) -> int:
