@@ -24,7 +24,7 @@ from cometfs.cache.persistent.account_lock import AccountLock
 from cometfs.comet.api import API
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings, ServeSettings
-from cometfs.daemon import claim, tell_systemd
+from cometfs.daemon import claim, notify_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import session
@@ -41,7 +41,7 @@ START = 20.0
 """Seconds that the server may take for its first answer."""
 
 NAMING = 3.0
-"""Seconds that a name server may take to tell this machine's own name."""
+"""Seconds that a name server may take for this machine's own name."""
 
 SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
@@ -126,7 +126,7 @@ async def demo(
 ) -> None:
     """The embedded Comet with a run that goes on, and a mount of it, in one process; `ready` gets the server's address.
 
-    Ends like `mount`. The archives are only read; what the demo writes lies in a directory that goes with it.
+    Ends like `mount`. The archives are only read; what the demo writes is in a directory that goes with it.
     """
     from cometfs import demo_run
     from cometfs.server.http import listener
@@ -160,7 +160,7 @@ def _copied(archives: Path, place: Path) -> Path:
 
 @contextmanager
 def _writing_to(folder: Path) -> Iterator[None]:
-    """What this process and its libraries keep for a user (locks, matplotlib's list of fonts) lies in `folder`."""
+    """What this process and its libraries keep for a user (locks, matplotlib's list of fonts) is in `folder`."""
     names = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "caches", "MPLCONFIGDIR": "matplotlib"}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: str(folder / part) for name, part in names.items()})
@@ -217,7 +217,7 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(session.serve, vfs, settings.mountpoint, source=source, deadline=settings.deadline))
         ready()
-        tell_systemd("READY=1")
+        notify_systemd("READY=1")
 
 
 async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
@@ -253,7 +253,7 @@ async def _await_signal(nursery: trio.Nursery, task_status: trio.TaskStatus[None
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
-            tell_systemd("STOPPING=1")
+            notify_systemd("STOPPING=1")
             nursery.cancel_scope.cancel()
 
 

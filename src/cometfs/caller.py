@@ -1,4 +1,4 @@
-"""For whom something is asked: a value that follows a request from the kernel down to the call that it costs.
+"""The program that a call is made for: a value that follows a request from the kernel down to the call that it costs.
 
 Not here: what is made of it (quota/limiter.py counts, the tree decides what may wait).
 """
@@ -16,29 +16,29 @@ class Urgency(IntEnum):
     WAITING = 0
     """A program waits."""
     AHEAD = 1
-    """Somebody will probably want it next."""
+    """A program will probably want it next."""
     RENEWAL = 2
     """What is at hand will not hold much longer."""
 
 
 class Caller(NamedTuple):
-    """Who wants something."""
+    """What makes a request."""
 
     pid: int = 0
-    """The program that waits; 0 where nobody is known."""
+    """The program that waits; 0 where none is known."""
     urgency: Urgency = Urgency.WAITING
 
     @property
     def waits(self) -> bool:
-        """Whether anybody waits."""
+        """Whether a program waits."""
         return self.urgency is Urgency.WAITING
 
 
-NOBODY = Caller()
+UNKNOWN = Caller()
 
 AHEAD = Caller(urgency=Urgency.AHEAD)
 
 RENEWAL = Caller(urgency=Urgency.RENEWAL)
 
-CALLER: ContextVar[Caller] = ContextVar("CALLER", default=NOBODY)
-"""Tasks inherit it from where they are started, so a load is counted to who asked for it first."""
+CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
+"""Tasks inherit it from where they are started, so a load is counted to the program that asked first."""

@@ -22,7 +22,7 @@ RATE = 15_000
 """Calls an hour that Comet documents for a key."""
 
 CACHE_SIZE = "10G"
-"""What is kept on disk where nobody says otherwise."""
+"""What is kept on disk unless an option says otherwise."""
 
 DEADLINE = 30.0
 """Seconds that a program waits at most for one answer of the mount."""

@@ -1,4 +1,4 @@
-"""A process in the background that says when it is ready: to the shell that started it, and to systemd.
+"""A process in the background that reports when it is ready: to the shell that started it, and to systemd.
 
 Not here: what the process does (app.py).
 """
@@ -51,11 +51,11 @@ def in_background(main: Callable[[Callable[[], None]], None], log_file: BinaryIO
         os.close(reader)
         _become_daemon(main, writer, log_file)
     os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        said = told.read()
-    if said != _READY:
+    with os.fdopen(reader, "rb") as pipe:
+        report = pipe.read()
+    if report != _READY:
         raise SetupError(
-            said.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_file.name!s}"
+            report.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_file.name!s}"
         )
 
 
@@ -82,7 +82,7 @@ def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_
         status = 0
     except CometFSError as error:
         log.error("%s", error)
-        _tell(writer, str(error))
+        _report(writer, str(error))
     except BaseException:
         log.exception("the daemon failed")
     finally:
@@ -90,11 +90,11 @@ def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_
         os._exit(status)
 
 
-def _tell(writer: int, sentence: str) -> None:
+def _report(writer: int, sentence: str) -> None:
     try:
         os.write(writer, sentence.encode("utf-8", "surrogateescape"))
     except OSError:
-        return  # it was ready already: the parent has gone its way, and the log has the sentence
+        return  # it was ready already: the parent has ended, and the log has the sentence
 
 
 def _redirect(log_file: BinaryIO) -> None:
@@ -105,7 +105,7 @@ def _redirect(log_file: BinaryIO) -> None:
     os.close(null)
     log_file.close()
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(encoding="utf-8")  # one log, whatever the locales of those who write to it
+        sys.stderr.reconfigure(encoding="utf-8")  # one log, whatever the locale of a process that writes to it
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def _lock(descriptor: int, mountpoint: Path) -> None:
         log.info("%s takes no lock, and so keeps no second mount away: %s", mountpoint, error)
 
 
-def tell_systemd(state: str) -> None:
+def notify_systemd(state: str) -> None:
     """Sends `state` ("READY=1", "STOPPING=1") to the service manager that started this process, if one did."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:

@@ -1,7 +1,7 @@
 """The one SQLite file that all mounts of an account share: how it is opened, and nothing of what is in it.
 
-`PRAGMA user_version` belongs to the index (tables.py). Not here: tables. Whoever keeps something makes its own
-(index.py, quota/limiter.py).
+`PRAGMA user_version` belongs to the index (cache/persistent/schema.py). Not here: tables. Each of its users
+makes its own (index.py, sqlite_bucket.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BESIDE = (FILE, f"{FILE}-wal", f"{FILE}-shm")
 """What the file consists of while it is in use."""
 
 LOCK = "lock"
-"""Held by whoever opens the file or moves it out of the way: the two together would tear its parts asunder."""
+"""Held while the file is opened or moved out of the way: both at once would tear its parts asunder."""
 
 PATIENCE = 5.0
 """Seconds to wait for another process that writes at this moment."""
@@ -62,7 +62,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Runs the body while nobody else opens the file in `folder` or moves it away. Raises sqlite3.OperationalError."""
+    """Runs the body while no other process opens the file in `folder` or moves it. Raises sqlite3.OperationalError."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor)

@@ -71,9 +71,9 @@ async def _begin(send: Send) -> None:
 
 async def _epoch(send: Send, epoch: int) -> None:
     loss, accuracy = _curve(epoch)
-    told = {"train_loss": loss, "validate_accuracy": accuracy}
+    metrics = {"train_loss": loss, "validate_accuracy": accuracy}
     place = {"step": epoch, "epoch": epoch, "timestamp": _now()}
-    await send("metrics", {"values": [{"metricName": name, "metricValue": told[name]} | place for name in told]})
+    await send("metrics", {"values": [{"metricName": name, "metricValue": metrics[name]} | place for name in metrics]})
     line = f"epoch {epoch:4}  train_loss {loss:.4f}  validate_accuracy {accuracy:.4f}\n"
     await send("output", {"outputLines": [{"output": line, "stderr": False}]})
 
@@ -90,11 +90,11 @@ async def _send(transport: Transport, url: str, api_key: str, what: str, body: d
     written = json.dumps({"experimentKey": KEY, **body}).encode()
     reply = await transport.send("POST", f"{url}/clientlib/{_PATHS[what]}", headers=headers, body=written)
     try:
-        said = await reply.read()
+        answer = await reply.read()
     finally:
         await reply.aclose()
     if reply.status != 200:
-        raise Unreachable(f"{url} answers {reply.status} to what it logs: {said[:200].decode(errors='replace')}")
+        raise Unreachable(f"{url} answers {reply.status} to what it logs: {answer[:200].decode(errors='replace')}")
 
 
 def _now() -> int:

@@ -1,4 +1,4 @@
-"""What lies more open than it should: a sentence for each, which names the remedy. A command says them when it starts.
+"""What is more open than it should be: a sentence for each, which names the remedy. Commands print them at their start.
 
 Not here: what is refused (server/http/middleware.py), and where keys are looked for (comet/settings.py).
 """

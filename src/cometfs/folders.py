@@ -70,7 +70,7 @@ def _platform(directory: Callable[[str], Path]) -> Path:
 
 
 SERVER = "server"
-"""The file in the folder of an account that tells its server."""
+"""The file in the folder of an account that names its server."""
 
 
 def cache_path(wanted: Path | None = None) -> Path:
@@ -93,7 +93,7 @@ def _absolute(path: Path) -> Path:
 def cache_directory(wanted: Path | None = None) -> Path:
     """The directory of the caches of all accounts; made, for its owner alone, where there is none. Raises SetupError.
 
-    One that is there stays as it is: it may be anybody's and hold anything, like /tmp.
+    One that is there stays as it is: it may belong to another user and hold anything, like /tmp.
     """
     path = cache_path(wanted)
     try:
@@ -127,7 +127,7 @@ def account_in_use(caches: Path, url: str, api_key: str) -> Iterator[tuple[Path,
                 path.chmod(0o700)
         except OSError as error:
             raise SetupError(f"cannot use {path} for the cache ({error.strerror}): {_REMEDY}") from error
-        with suppress(OSError):  # full or read-only: its name tells as much
+        with suppress(OSError):  # full or read-only: its name has the host
             if not (path / SERVER).exists():
                 (path / SERVER).write_text(parse_address(url).root, encoding="utf-8")
         yield path, keep
@@ -139,7 +139,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 class CachedAccount(NamedTuple):
-    """Whose answers are kept in a folder: the server as far as it is known, and the folder."""
+    """An account in the cache: its server as far as it is known, and its folder."""
 
     server: str
     folder: Path
@@ -163,7 +163,7 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{16}")
 
 
 def _is_account(folder: Path) -> bool:
-    """By its name and what is in it: other things may lie beside it, and other users' folders."""
+    """By its name and what is in it: other things may be beside it, and other users' folders."""
     if not _ACCOUNT.fullmatch(folder.name):
         return False
     with suppress(OSError):  # it is gone now

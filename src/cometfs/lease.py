@@ -1,6 +1,6 @@
 """How long an answer may be reused: a value, and the policy that gives each kind of answer its own.
 
-Not here: clocks and caches. A lease is a number of seconds; whoever keeps the answer counts from when it arrived.
+Not here: clocks and caches. A lease is a number of seconds; it counts from when the answer arrived.
 """
 
 from __future__ import annotations

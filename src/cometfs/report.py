@@ -1,4 +1,4 @@
-"""What `cometfs status` prints, from what a mount's `.cometfs/status.json` says. A pure function of values."""
+"""What `cometfs status` prints, from a mount's `.cometfs/status.json`. A pure function of values."""
 
 from __future__ import annotations
 

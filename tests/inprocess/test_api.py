@@ -18,7 +18,7 @@ import trio
 
 from cometfs import API
 from cometfs.comet.calls import STALL
-from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNTOLD
+from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
 from cometfs.comet.http.transport import OURS, Lane, Lanes, Transport, ours
 from cometfs.errors import (
     CometFSError,
@@ -224,7 +224,7 @@ async def test_a_429_is_obeyed_as_often_as_the_deadline_allows(autojump_clock: t
     assert len(comet.requests) == 9
 
 
-@pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "3600"}, 3600.0), ({}, UNTOLD)])
+@pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "3600"}, 3600.0), ({}, UNSPECIFIED)])
 async def test_a_429_longer_than_the_deadline_is_told_at_once(
     headers: dict[str, str], seconds: float, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.comet.http.retries import BASE, CAP, UNTOLD, backoff, retry_after
+from cometfs.comet.http.retries import BASE, CAP, UNSPECIFIED, backoff, retry_after
 
 NOW = 1_445_412_480.0
 """Wed, 21 Oct 2015 07:28:00 GMT."""
@@ -40,11 +40,11 @@ def test_the_first_wait_can_be_none_and_is_at_most_the_base() -> None:
         ({"retry-after": "Wed, 21 Oct 2015 07:28:10 GMT"}, 10.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:27:00 GMT"}, 0.0),
         ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "nan"}, UNTOLD),
-        ({"retry-after": "inf"}, UNTOLD),
-        ({"retry-after": ""}, UNTOLD),
-        ({"retry-after": "Wed, 99 Oct 2015 07:28:10 GMT"}, UNTOLD),
-        ({}, UNTOLD),
+        ({"retry-after": "nan"}, UNSPECIFIED),
+        ({"retry-after": "inf"}, UNSPECIFIED),
+        ({"retry-after": ""}, UNSPECIFIED),
+        ({"retry-after": "Wed, 99 Oct 2015 07:28:10 GMT"}, UNSPECIFIED),
+        ({}, UNSPECIFIED),
     ],
 )
 def test_a_429_is_believed(headers: dict[str, str], seconds: float) -> None:

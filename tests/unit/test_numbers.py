@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cometfs.comet.answers import models
-from cometfs.comet.http.retries import UNTOLD, retry_after
+from cometfs.comet.http.retries import UNSPECIFIED, retry_after
 from cometfs.compat.httpcore_read import LONG, straight
 from cometfs.numbers import number_of, whole_of
 from cometfs.render import points
@@ -102,4 +102,4 @@ def test_versions_are_ordered_by_the_digits_of_their_parts() -> None:
 @pytest.mark.parametrize("text", ["1_000", WIDE])
 def test_a_wait_that_is_no_number_is_none(text: str) -> None:
     """What a 429 asks for."""
-    assert retry_after({"retry-after": text}, now=0.0) == UNTOLD
+    assert retry_after({"retry-after": text}, now=0.0) == UNSPECIFIED

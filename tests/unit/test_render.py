@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cometfs.render import objects, spreads, tables, text
 from cometfs.render.points import of_points, sheet
-from cometfs.render.sieve import sieve
+from cometfs.render.redact import redact
 
 
 def row(name: str, value: str | None) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def test_the_table_of_experiments_has_stable_columns() -> None:
     ]
 
 
-def test_no_key_and_no_presigned_link_passes_the_sieve() -> None:
+def test_no_key_and_no_presigned_link_is_left_by_redaction() -> None:
     """Whatever level they stand on; what is no secret passes as it is."""
     answer = {
         "assets": [
@@ -178,7 +178,7 @@ def test_no_key_and_no_presigned_link_passes_the_sieve() -> None:
         "link": "https://store.example/o/1?X-Amz-Credential=C&X-Amz-Signature=abc&x=1",
         "plain": "https://www.comet.com/api/asset/download?experimentKey=K&assetId=A",
     }
-    assert sieve(answer) == {
+    assert redact(answer) == {
         "assets": [{"assetId": "a", "step": 1}],
         "link": "https://store.example/o/1",
         "plain": "https://www.comet.com/api/asset/download?experimentKey=K&assetId=A",

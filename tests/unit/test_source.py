@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,5 +101,35 @@ def test_no_face_knows_a_name_of_the_tree() -> None:
         for path in sorted((SOURCE / folder).glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and node.value in known
+    ]
+    assert found == []
+
+
+SPOKEN = ("cli", "comet", "render", "cache", "quota")
+"""Packages in which programs are no persons, beside the modules at the top."""
+
+PERSONS = re.compile(
+    r"\b(whoever|whom|he|him|his|somebody|anybody|everybody|nobody|told|said|keeper|library of|lying|sieve|shelf)\b",
+    re.IGNORECASE,
+)
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Comments, docstrings and names of variables, by line; no messages, which are tested where they are printed."""
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            is_text = token.type == tokenize.STRING and token.string.startswith('"""')
+            if is_text or token.type in (tokenize.COMMENT, tokenize.NAME):
+                yield token.start[0], token.string
+
+
+def test_programs_are_no_persons() -> None:
+    """A program, a task or a reader is an "it", and what it gets has a name of its own."""
+    modules = [*SOURCE.glob("*.py"), *(path for name in SPOKEN for path in (SOURCE / name).rglob("*.py"))]
+    found = [
+        (path.relative_to(SOURCE).as_posix(), line, word[1])
+        for path in sorted(modules)
+        for line, text in prose(path)
+        if (word := PERSONS.search(text))
     ]
     assert found == []

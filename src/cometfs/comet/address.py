@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from cometfs.errors import SetupError
 
 _TAIL = re.compile(r"(/clientlib|/api/rest/v2)?/*$")
-"""What clients of other kinds are told and REST calls do not want."""
+"""A part that addresses for other clients have and REST calls do not want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def parse_address(url: str) -> Address:
     """The Comet at `url`, with or without ``/clientlib``, with or without a final slash.
 
     A path before ``/clientlib`` is kept. Comet's clients disagree here: the Python one drops it, the R one keeps it;
-    whoever writes a path means it, and who runs Comet at the root of a host writes none. Raises SetupError.
+    a path that is written is meant, and a Comet at the root of a host has none. Raises SetupError.
     """
     try:
         parts = urlsplit(url.strip())

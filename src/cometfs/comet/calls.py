@@ -27,7 +27,7 @@ from cometfs.numbers import whole_of
 T = TypeVar("T")
 
 LARGE = 1 << 20
-"""Bytes of an answer from which on it is decoded in a thread, so that it does not hold up everybody else."""
+"""Bytes of an answer from which on it is decoded in a thread, so that the event loop runs on."""
 
 STALL = 30.0
 """Seconds without a byte after which a download counts as broken."""

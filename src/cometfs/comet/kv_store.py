@@ -92,7 +92,7 @@ class KvStoreClient:
         return change.result()
 
     async def _make(self, changes: Sequence[_Change[Any]]) -> None:
-        """All `changes` at once; those whose tasks are cancelled meanwhile may be made, or not."""
+        """Makes all `changes` with one write. One whose task is cancelled meanwhile may be made, or not."""
         results: list[Any]
         try:
             before = await self.read()
@@ -129,7 +129,7 @@ class KvStoreClient:
 
 
 def held(text: str) -> Held:
-    """What the text of a store says. Raises msgspec.MsgspecError for one that is no JSON object."""
+    """The object in the text of a store. Raises msgspec.MsgspecError for one that is no JSON object."""
     return msgspec.json.decode(text, type=Held)
 
 

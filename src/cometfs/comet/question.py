@@ -86,9 +86,9 @@ def about(experiment_key: str, what: str, lacking: str = "", **more: str) -> Que
 
 def refusal(question: Question, status: int, body: bytes, secret: str = "", retry_after: float = 0.0) -> CometFSError:
     """What an answer of Comet itself that is not 200 means. `secret`, the API key, stays out of the sentence."""
-    said = _Said.of(body)
-    kind = _kind(question, status, said)
-    sentence = _sentence(question, status, kind, said.shown(secret))
+    refused = _Refusal.of(body)
+    kind = _kind(question, status, refused)
+    sentence = _sentence(question, status, kind, refused.shown(secret))
     return Throttled(sentence, retry_after) if kind is Throttled else kind(sentence)
 
 
@@ -122,29 +122,29 @@ def elsewhere(question: Question, location: str) -> Unintelligible:
     return Unintelligible(f"The server redirects{host} instead of answering {question}; check its address")
 
 
-def _kind(question: Question, status: int, said: _Said) -> type[CometFSError]:
-    if said.code in _BY_CODE:
-        return _BY_CODE[said.code]
+def _kind(question: Question, status: int, refused: _Refusal) -> type[CometFSError]:
+    if refused.code in _BY_CODE:
+        return _BY_CODE[refused.code]
     if status in PASSING:
         return Transient
     if status == 404:
-        return _missing(question, said)
+        return _missing(question, refused)
     if status == 400:
-        return _bad(question, said)
+        return _bad(question, refused)
     by_status = {401: KeyRejected, 402: NotAllowed, 403: NotAllowed, 407: Unreachable, 429: Throttled}
     return by_status.get(status) or _unforeseen(status)
 
 
-def _missing(question: Question, said: _Said) -> type[CometFSError]:
+def _missing(question: Question, refused: _Refusal) -> type[CometFSError]:
     """404: the thing is not there if Comet says so in its own form; else it is the endpoint that is not."""
-    if question.endpoint.endswith("panel/store") or not (said.comet or said.empty):
+    if question.endpoint.endswith("panel/store") or not (refused.comet or refused.empty):
         return Unsupported
-    return Unsupported if said.empty and question.lacking else NotFound
+    return Unsupported if refused.empty and question.lacking else NotFound
 
 
-def _bad(question: Question, said: _Said) -> type[CometFSError]:
+def _bad(question: Question, refused: _Refusal) -> type[CometFSError]:
     """400: what older servers answer when they do not have what a key names."""
-    if not said.comet:
+    if not refused.comet:
         return Unintelligible
     return NotFound if question.query else Unsupported
 
@@ -157,8 +157,8 @@ def _unforeseen(status: int) -> type[CometFSError]:
     return Unsupported if status >= 400 else Unintelligible
 
 
-def _sentence(question: Question, status: int, kind: type[CometFSError], said: str) -> str:
-    answered = f"{question.endpoint} answered {status}{f': {said}' if said else ''}"
+def _sentence(question: Question, status: int, kind: type[CometFSError], words: str) -> str:
+    answered = f"{question.endpoint} answered {status}{f': {words}' if words else ''}"
     if kind is NotFound:
         return f"Comet has no {question.subject} ({answered})"
     if kind is KeyRejected:
@@ -173,17 +173,17 @@ def _sentence(question: Question, status: int, kind: type[CometFSError], said: s
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Refusal:
     """The body of a refusal, as far as it can be understood."""
 
     message: str = ""
     code: int = 0
     comet: bool = False
-    """Whether it has Comet's form, so that it is Comet who speaks and no proxy."""
+    """Whether it has Comet's form, so that it is an answer of Comet and not of a proxy."""
     empty: bool = False
 
     @classmethod
-    def of(cls, body: bytes) -> _Said:
+    def of(cls, body: bytes) -> _Refusal:
         try:
             found = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -63,8 +63,8 @@ def find_settings(
             "No Comet API key was found: set COMET_API_KEY, or write it to ~/.comet.config"
             " as a line api_key=... below a line [comet]"
         )
-    told = _address_in(_sendable(key))
-    address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or told or DEFAULT_URL
+    carried = _address_in(_sendable(key))
+    address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or carried or DEFAULT_URL
     return Settings(key, address, tuple(surroundings.key_files))
 
 
@@ -176,10 +176,10 @@ def _address_in(key: str) -> str | None:
         return None
     try:
         padded = tail + "=" * (-len(tail) % 4)
-        told = msgspec.json.decode(
+        payload = msgspec.json.decode(
             base64.b64decode(padded, altchars="-_" if set(tail) & set("-_") else None, validate=True)
         )
-        base = told.get("baseUrl")
+        base = payload.get("baseUrl")
     except (binascii.Error, ValueError, AttributeError, msgspec.MsgspecError):
         raise SetupError("The API key is damaged behind its '*'; copy it again, whole") from None
     return f"{base.rstrip('/')}/clientlib/" if isinstance(base, str) and base else None

@@ -1,8 +1,8 @@
-"""Calls are admitted here: a waiting reader first, what is fetched ahead only while more than a fifth is left, what is
-renewed before anybody misses it only while more than two fifths are.
+"""Admission of calls: a waiting reader first, prefetches only while more than a fifth is left, renewals only while more
+than two fifths are.
 
-A mount takes tokens from the account's bucket a few at a time and writes down who spent them when it takes the next
-ones. Not here: the bucket's arithmetic (token_bucket.py), its place (sqlite_bucket.py), the calls themselves
+A mount takes tokens from the account's bucket a few at a time and records their use when it takes the next ones. Not
+here: the bucket's arithmetic (token_bucket.py), its place (sqlite_bucket.py), the calls themselves
 (comet/calls.py)."""
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ AT_ONCE = 8
 """Tokens taken from the bucket in one transaction; a mount that is killed loses so many of 15,000."""
 
 PATIENCE = 5.0
-"""Seconds that a reader waits here for a token; whoever would wait for longer is told so, and decides himself."""
+"""Seconds that a reader waits here for a token; a longer wait is an error at once, and the program decides."""
 
 WRITE_EVERY = 2.0
-"""Seconds after which calls are written down at the latest, for whoever looks at them."""
+"""Seconds after which calls are written down at the latest, for `cometfs status`."""
 
 LAST = 2.0
 """Seconds that the last writing may take when the mount ends."""
@@ -43,7 +43,7 @@ class Status(NamedTuple):
     used: int
     left: int
     full_in_s: float
-    """Seconds until all may be used again, if nobody calls."""
+    """Seconds until all may be used again, without further calls."""
     shut_for_s: float
     """Seconds that the server wants to be left alone."""
     by_endpoint: dict[str, int]
@@ -73,8 +73,8 @@ class Budget:
     async def admit(self, endpoint: str) -> None:
         """Returns when a call may be made, in the order of asking.
 
-        Raises Throttled where that takes longer than `PATIENCE`; Withheld at once where nobody waits for the answer
-        and the rest is for those who do.
+        Raises Throttled where that takes longer than `PATIENCE`; Withheld at once where no program waits for the answer
+        and the rest is kept for those that do.
         """
         caller = CALLER.get()
         if not caller.waits and (self._short or not self.spare(caller.urgency)):
@@ -89,7 +89,7 @@ class Budget:
     def spare(self, urgency: Urgency = Urgency.AHEAD) -> bool:
         """Whether calls are left for what is no more urgent than that."""
         if self._level is None:
-            return True  # the first taking will tell
+            return True  # unknown before the first taking, which finds out
         return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK[urgency]
 
     async def shut(self, seconds: float) -> None:
@@ -164,7 +164,7 @@ def command_of(pid: int) -> str:
 
 
 def status_of(ledger: Ledger, now: float, hand: int = 0) -> Status:
-    """What a ledger says; `hand`: tokens that were taken from its bucket and not used."""
+    """The status of a ledger; `hand`: tokens that were taken from its bucket and not used."""
     account = ledger.account()
     by_endpoint: Counter[str] = Counter()
     by_command: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The bucket of calls and who took from it, in the database that all mounts of an account share.
+"""The bucket of calls and what took from it, in the database that all mounts of an account share.
 
 Threads of a process take turns. A database that cannot be used costs the sharing, not the calls: the
 bucket is then this process's own. Not here: the bucket's arithmetic (token_bucket.py), waiting (limiter.py).
@@ -40,7 +40,7 @@ class Spent(NamedTuple):
     """Since 1970."""
     endpoint: str
     command: str
-    """The program that wanted it; "readahead" where nobody waited."""
+    """The program that wanted it; "readahead" where none waited."""
 
 
 class Account(NamedTuple):
@@ -84,7 +84,7 @@ class Ledger:
         self._change(lambda level: level._replace(tokens=min(self.rate, level.tokens + tokens)), spent)
 
     def shut(self, until: float) -> Level:
-        """Nobody may take anything before that moment, in seconds since 1970."""
+        """Nothing may be taken before that moment, in seconds since 1970."""
         return self._change(lambda level: shut(level, until), {})
 
     def account(self) -> Account:

@@ -1,6 +1,6 @@
 """How many calls are left: a token bucket as a value, and what its numbers mean. Pure functions, without a clock.
 
-Not here: where the bucket is kept (sqlite_bucket.py) and who waits for it (limiter.py).
+Not here: where the bucket is kept (sqlite_bucket.py) and waiting for it (limiter.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cometfs.caller import Urgency
 HOUR = 3600.0
 
 KEPT_BACK = {Urgency.WAITING: 0.0, Urgency.AHEAD: 0.2, Urgency.RENEWAL: 0.4}
-"""The part of the bucket that each leaves alone: the last fifth is for who waits."""
+"""The part of the bucket that each leaves alone: the last fifth is for programs that wait."""
 
 LONGEST_SHUT = HOUR
 """Seconds that a bucket may be shut: beyond that the clock was set back."""
@@ -24,11 +24,11 @@ class Level(NamedTuple):
     tokens: float
     at: float
     shut_until: float = 0.0
-    """Before that nothing may be taken, whatever is in it: the server said so."""
+    """Before that nothing may be taken, whatever is in it: the server asked for that."""
 
 
 def full(rate: float, now: float) -> Level:
-    """A bucket that nobody took from."""
+    """A bucket that nothing was taken from."""
     return Level(float(rate), now)
 
 
@@ -74,6 +74,6 @@ def until_one(level: Level, rate: float, now: float) -> float:
 
 
 def until_full(level: Level, rate: float, now: float) -> float:
-    """Seconds until the bucket is full if nobody takes anything."""
+    """Seconds until the bucket is full if nothing is taken."""
     lacking = (rate - filled(level, rate, now).tokens) * HOUR / rate
     return max(shut_for(level, rate, now), lacking)

@@ -1,4 +1,4 @@
-"""What a person wants to see of names, values and times in a table: own metrics before everybody's, four digits of 17.
+"""Names, values and times for a table that people read: own metrics before comet_ml's, four digits of 17.
 
 Not here: markup (overview.py).
 """
@@ -43,7 +43,7 @@ def brief(value: str) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """Seconds as people say them: two units."""
+    """Seconds as people write them: two units."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     whole = round(seconds)

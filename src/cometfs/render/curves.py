@@ -129,10 +129,10 @@ def shortened(text: str, cells: float) -> str:
 
 
 def _fitting(text: str, cells: float) -> str:
-    room = cells
+    left = cells
     for index, letter in enumerate(text):
-        room -= _width(letter)
-        if room < 0:
+        left -= _width(letter)
+        if left < 0:
             return text[:index]
     return text
 

@@ -1,7 +1,7 @@
 """The one spelling of a metric's value: the same bytes whichever of Comet's answers it came from.
 
 Comet tells the points of one metric as text (``8.63E-4``, as Java writes numbers) and charts of many as JSON numbers;
-it keeps doubles either way. Parameters and others are not touched: their text is what somebody logged.
+it keeps doubles either way. Parameters and others are not touched: their text is what was logged.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _finite(value: Any) -> Any:
 
 
 def without(answer: Mapping[str, Any] | None, *names: str) -> dict[str, Any] | None:
-    """`answer` less the fields in `names`; None where no other field says anything."""
+    """`answer` less the fields in `names`; None where all other fields are empty."""
     kept = {name: value for name, value in (answer or {}).items() if name not in names}
     return kept if any(value not in (None, [], "") for value in kept.values()) else None
 
@@ -81,14 +81,14 @@ def values_by_name(values: Mapping[str, Any]) -> bytes:
 
 def metric_spreads(spreads: Mapping[str, Sequence[Any]]) -> bytes:
     """Metrics as an object: name -> last, min, max and the steps of the three (see `spreads.Spread`)."""
-    return _object((name, _spread(told)) for name, told in spreads.items())
+    return _object((name, _spread(values)) for name, values in spreads.items())
 
 
 _SPREAD = ("last", "last_step", "min", "min_step", "max", "max_step")
 
 
-def _spread(told: Sequence[Any]) -> str:
-    fields = (f'"{word}": {literal(value)}' for word, value in zip(_SPREAD, told, strict=True))
+def _spread(values: Sequence[Any]) -> str:
+    fields = (f'"{word}": {literal(value)}' for word, value in zip(_SPREAD, values, strict=True))
     return "{" + ", ".join(fields) + "}"
 
 

@@ -177,7 +177,7 @@ class _Header(NamedTuple):
     name: str
     tip: str
     full: str
-    marks: str = ""
+    classes: str = ""
 
 
 class _Line(NamedTuple):
@@ -187,13 +187,13 @@ class _Line(NamedTuple):
     tip: str
     link: str
     state: str
-    mark: str
+    state_class: str
     started: str
     duration: float | None
     lasted: str
     tags: Sequence[str]
     cells: Sequence[tuple[str, str, str]]
-    """Marks, tip, text."""
+    """Classes, tip, text."""
     key: str
     files: Sequence[tuple[str, str]]
 
@@ -221,8 +221,8 @@ def _headers(columns: Sequence[_Column], rows: Sequence[OverviewRow]) -> list[_H
 
 def _header(column: _Column, rows: Sequence[OverviewRow]) -> _Header:
     numbers = all(is_number(value) for row in rows if (value := column.of(row)))
-    marks = _joined("d" * (column.kind == "parameter"), "n" * numbers)
-    return _Header(column.name, f"{column.kind} {column.name}", f"{_PREFIX[column.kind]}.{column.name}", marks)
+    classes = _joined("d" * (column.kind == "parameter"), "n" * numbers)
+    return _Header(column.name, f"{column.kind} {column.name}", f"{_PREFIX[column.kind]}.{column.name}", classes)
 
 
 def _line_of(row: OverviewRow, columns: Sequence[_Column]) -> _Line:
@@ -233,7 +233,7 @@ def _line_of(row: OverviewRow, columns: Sequence[_Column]) -> _Line:
         tip=name if len(name) > SHORT else "",
         link=_link(row.path),
         state=row.state,
-        mark=row.state if row.state in ("running", "finished", "crashed") else "",
+        state_class=row.state if row.state in ("running", "finished", "crashed") else "",
         started=moment(row.started_ms),
         duration=duration,
         lasted="" if duration is None else spoken(duration / 1000),
@@ -252,8 +252,8 @@ def _cell(value: str, column: _Column) -> tuple[str, str, str]:
     return _joined(differs, "n" * is_number(value)), value[:LONG] if shown != value else "", shown
 
 
-def _joined(*marks: str) -> str:
-    return " ".join(filter(None, marks))
+def _joined(*classes: str) -> str:
+    return " ".join(filter(None, classes))
 
 
 def _same(rows: Sequence[OverviewRow]) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
-"""What a picture is drawn on: a figure of matplotlib with axes, their grid, ticks and labels.
+"""The canvas of a picture: a figure of matplotlib with axes, their grid, ticks and labels.
 
 Made once for each kind of scale and used for one picture after the other, for axes are dearer to make than a line is to
-draw. So are ticks: each is six artists of matplotlib. Here all marks of an axis are two and only labels are one each;
-where they stand and what they say is matplotlib's choice. Not here: what is drawn (`plots`), and the settings of
-matplotlib, which are the process's: who uses this has set them, and is the only one who draws.
+draw. So are ticks: each is six artists of matplotlib. Here all ticks of an axis are two artists, and each label is one;
+their places and texts are matplotlib's choice. Not here: what is drawn (`plots`), and the settings of
+matplotlib, which belong to the process: the caller has set them, and draws alone.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def forget() -> None:
 
 @contextmanager
 def blank(size: tuple[float, float], box: tuple[float, float, float, float], *, logarithmic: bool) -> Iterator[Axes]:
-    """Empty axes in an empty figure of `size` inches; `box`: where they lie, as fractions of it."""
+    """Empty axes in an empty figure of `size` inches; `box`: where they are, as fractions of it."""
     axes = _KEPT.pop(logarithmic, None) or _made(logarithmic=logarithmic)
     axes.figure.set_size_inches(size)  # type: ignore[union-attr]
     axes.set_position(box)
     yield axes
     _wipe(axes)
-    # Not after an error: nobody knows what is left in them then.
+    # Not after an error: what is left in them then is unknown.
     _KEPT[logarithmic] = axes
 
 
@@ -121,7 +121,7 @@ def _rule(axes: Axes, side: _Side, words_at: tuple[Transform, Any, Any]) -> None
 
 
 def _seen(axis: Axis, locs: Sequence[float]) -> list[float]:
-    """Locators go beyond the edges. What is at one is told on the scale, where a hair is a hair."""
+    """Locators go beyond the edges. What is at one is decided on the scale, where a hair is a hair."""
     low, high, *places = axis.get_transform().transform([*axis.get_view_interval(), *locs]).tolist()
     hair = (high - low) * 1e-9
     return [loc for loc, place in zip(locs, places, strict=True) if low - hair <= place <= high + hair]
@@ -139,6 +139,6 @@ def _ticks(axes: Axes, side: _Side, locs: Sequence[float], length: float, width:
     from matplotlib.lines import Line2D
 
     x, y = side.placed(locs, [0] * len(locs))
-    marks = Line2D(x, y, color=_FRAME, linestyle="none", marker=side.marker, markersize=length, markeredgewidth=width)
-    marks.set(transform=side.place, clip_on=False)
-    axes.add_artist(marks)
+    ticks = Line2D(x, y, color=_FRAME, linestyle="none", marker=side.marker, markersize=length, markeredgewidth=width)
+    ticks.set(transform=side.place, clip_on=False)
+    axes.add_artist(ticks)

@@ -66,7 +66,7 @@ _BARE = {"Date": None, "Creator": None, "Format": None, "Type": None}
 """No metadata: the same points give the same bytes tomorrow."""
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "cometfs", "path.simplify": True}
 _LOCK = threading.Lock()
-"""matplotlib's settings belong to the process; who holds this has changed them and puts them back."""
+"""matplotlib's settings belong to the process; the holder of this has changed them and puts them back."""
 
 
 def available() -> bool:
@@ -82,8 +82,8 @@ def drawn_by() -> str:
 def chart_svg(title: str, lines: Sequence[Line]) -> bytes:
     """One metric as a picture 1,000 px wide: a line for each (label, points), points being (step, Comet's text).
 
-    A point without a step lies at its index. What is no finite number is a gap. The y axis is logarithmic where the
-    values span more than three decades and none is negative; a zero then lies on the lower edge. The first 30 lines
+    A point without a step is at its index. What is no finite number is a gap. The y axis is logarithmic where the
+    values span more than three decades and none is negative; a zero then is on the lower edge. The first 30 lines
     that have a number are named and coloured in the order given, the others are grey and counted; each tells its whole
     label when pointed at. Long lines are thinned without losing an extreme.
     """
@@ -99,11 +99,11 @@ class _Words:
     """The words of a picture, and their placeholders."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
     def __call__(self, words: str) -> str:
-        self.said.append(words)
-        return f"@cometfs-{len(self.said) - 1}@"
+        self.texts.append(words)
+        return f"@cometfs-{len(self.texts) - 1}@"
 
 
 def _drawn(title: str, drawn: Sequence[DrawnCurve]) -> tuple[str, list[str]]:
@@ -127,7 +127,7 @@ def _drawn(title: str, drawn: Sequence[DrawnCurve]) -> tuple[str, list[str]]:
         _legend(figure, drawn, words, rows, columns)
         svg = io.StringIO()
         FigureCanvasSVG(figure).print_svg(svg, metadata=_BARE)  # type: ignore[no-untyped-call]
-    return svg.getvalue(), words.said
+    return svg.getvalue(), words.texts
 
 
 def _other_settings() -> dict[Any, Any]:
@@ -140,7 +140,7 @@ def _other_settings() -> dict[Any, Any]:
 
 
 def _box(height: float) -> tuple[float, float, float, float]:
-    """Where the axes lie, as fractions of a picture `height` pixels high."""
+    """Where the axes are, as fractions of a picture `height` pixels high."""
     bottom = height - HEIGHT + _BOTTOM
     return _LEFT / WIDTH, bottom / height, (WIDTH - _LEFT - _RIGHT) / WIDTH, (height - bottom - _TOP) / height
 
@@ -177,7 +177,7 @@ def _dress(axes: Axes, drawn: Sequence[DrawnCurve], words: _Words, title: str) -
 
 
 def _legend_shape(drawn: Sequence[DrawnCurve]) -> tuple[int, int]:
-    """Rows and columns; few names stand in few columns, where there is room for long ones."""
+    """Rows and columns; few names stand in few columns, where long ones fit."""
     entries = min(len(drawn), NAMED) + (len(drawn) > NAMED)
     if len(drawn) == 1 and not drawn[0].label:
         return 0, 1

@@ -1,8 +1,8 @@
 """The points of a metric in one normal form, whichever of Comet's answers they came from, and their sheet (CSV).
 
 Three answers have points: ``get-metric`` and ``get-all`` as rows, ``multi-metric-chart`` as parallel lists of numbers.
-A chart tells no order of logging, nothing of values that are no numbers, and no more than 15,000 points of a metric;
-where that could make a difference `of_chart` says so, and the metric is asked for by itself.
+A chart has no order of logging, no values that are no numbers, and no more than 15,000 points of a metric;
+where that could make a difference `of_chart` returns None, and the metric is asked for by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHART_LIMIT = 15_000
 HEAD = ("step", "epoch", "timestamp_ms", "value")
 
 Row = tuple[Any, Any, Any, Any]
-"""What HEAD says: numbers or None, and the value as text."""
+"""The columns of HEAD: numbers or None, and the value as text."""
 
 
 def of_points(points: Iterable[Mapping[str, Any]]) -> list[Row]:
@@ -48,7 +48,7 @@ def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:
     found = sorted(zip(*columns, strict=True), key=lambda row: _rank(row[0], row[2]))
     for one, other in pairwise(found):
         if one[0] == other[0] and one[2] == other[2] and one != other:
-            return None  # which of the two was logged first is not told
+            return None  # which of the two was logged first is unknown
     return [(step, epoch, when, spelt(value)) for step, epoch, when, value in found]
 
 
@@ -77,7 +77,7 @@ def sheet(rows: Iterable[Row]) -> bytes:
 
 
 _BARE = re.compile(r"[0-9A-Za-z.+-]*")
-"""What is written without quotes, whoever writes it."""
+"""What every writer of CSV leaves without quotes."""
 
 
 def _plain(rows: Sequence[Row]) -> Iterable[str] | None:
@@ -115,8 +115,8 @@ class Extent(NamedTuple):
 
 
 def extent(rows: Sequence[Row]) -> Extent | None:
-    """What a summary would say of these rows; None where that cannot be told from them: no points, values that are no
-    numbers, NaN (of which no summary says whether it counts).
+    """The values that a summary has of these rows; None where they do not show them: no points, values that are no
+    numbers, NaN (which may count in a summary, or not).
 
     The last is the latest; of several within one millisecond that of the greatest step.
     """

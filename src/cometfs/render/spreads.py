@@ -1,6 +1,6 @@
 """The last, least and greatest value of a metric, each with its step: from Comet's summary, and from its points.
 
-A summary goes by the order of logging, of which a chart's points say nothing. So points tell only what the order of
+A summary goes by the order of logging, which a chart's points do not have. So points show only what the order of
 their times and that of their steps agree on; for the rest Comet must be asked. Not here: points (points.py).
 """
 
@@ -25,21 +25,21 @@ class Spread(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """A spread that points tell. `tied`: the least or the greatest value is at several places, and the first of them
-    was taken, which is a guess at what the server does."""
+    """A spread computed from points. `tied`: the least or the greatest value is at several places, and the first of
+    them was taken, which is a guess at what the server does."""
 
     spread: Spread
     tied: bool
 
 
 def of_summary(row: Mapping[str, Any]) -> Spread:
-    """What a row of ``metrics/summary`` tells."""
+    """The spread in a row of ``metrics/summary``."""
     words = ("Current", "Min", "Max")
-    return Spread(*(told for word in words for told in (spelt(row["value" + word]), _whole(row["step" + word]))))
+    return Spread(*(part for word in words for part in (spelt(row["value" + word]), _whole(row["step" + word]))))
 
 
 def of_points(rows: Sequence[Row]) -> Derived | None:
-    """What the summary of these rows says; None where they do not tell it for certain."""
+    """The spread that the summary of these rows has; None where the rows leave it open."""
     kinds = {type(row[0]) for row in rows}
     if extent(rows) is None or not (kinds <= {int, float} or kinds == {type(None)}):
         return None

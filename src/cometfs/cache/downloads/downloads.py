@@ -23,10 +23,10 @@ from cometfs.errors import OutOfSpace, Stale, Unreachable
 from cometfs.files import write_all
 
 IDLE = 256
-"""Bodies that are kept for nobody, at most: each holds a file descriptor."""
+"""Bodies that are kept without a reader, at most: each holds a file descriptor."""
 
 NEARLY_DONE = 8 << 20
-"""A download with no more than this many bytes to go is finished even when nobody waits for it any more."""
+"""A download with no more than this many bytes to go is finished even without a reader."""
 
 
 class Body:
@@ -196,8 +196,8 @@ class Bodies:
     def __init__(
         self, loads: trio.Nursery, budget: int, folder: Path | None = None, blobs: BlobStore | None = None
     ) -> None:
-        """`budget`: bytes of complete bodies that are kept for nobody and not on disk; `folder`: where the unnamed
-        files lie; `library`: where those go that have arrived."""
+        """`budget`: bytes of complete bodies that are kept without a reader and not on disk; `folder`: where the
+        unnamed files are; `blobs`: where complete bodies go."""
         self._blobs = blobs
         self._loads = loads
         self._budget = budget
@@ -210,7 +210,7 @@ class Bodies:
         return self._kept.get(key)
 
     def size(self, key: Hashable) -> int | None:
-        """The size in bytes of a body at hand or on disk; asks nobody."""
+        """The size in bytes of a body at hand or on disk, without a call."""
         body = self._kept.get(key)
         if body is not None:
             return body.size
@@ -253,7 +253,7 @@ class Bodies:
             self._settle(key, body)
 
     def close(self) -> None:
-        """Closes every file; for when the nursery of loads has ended and nobody reads any more."""
+        """Closes every file; for when the nursery of loads has ended and no reader is left."""
         for body in (*self._kept.values(), *self._parted):
             body.close()
         self._kept.clear()

@@ -1,4 +1,4 @@
-"""Files without a name: nobody else sees them, and they go with the process.
+"""Files without a name: no other process sees them, and they go with the process.
 
 Not here: what is written to them (downloads.py), and how one gets a name (blobs.py).
 """
@@ -14,7 +14,7 @@ from cometfs.errors import OutOfSpace
 
 
 def unnamed(folder: Path | None) -> BinaryIO:
-    """A file that nobody else sees and that goes with the process. Raises OutOfSpace where there is no place."""
+    """A file that no other process sees and that goes with the process. Raises OutOfSpace where there is no place."""
     try:
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

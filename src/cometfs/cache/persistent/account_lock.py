@@ -45,7 +45,7 @@ class AccountLock:
 
 
 async def _until(taken: Callable[[], bool]) -> None:
-    while not taken():  # noqa: ASYNC110  # nobody tells when another process lets go
+    while not taken():  # noqa: ASYNC110  # nothing reports that another process lets go
         await trio.sleep(random.uniform(0.5, 1.5) * LOOK_EVERY)
 
 

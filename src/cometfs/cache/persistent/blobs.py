@@ -139,7 +139,7 @@ class BlobStore:
         self._evictor = evictor
         self._folder = index.folder / FOLDER
         self.changed: Callable[[], None] = lambda: None
-        """To be called when there is something to write or to make room for."""
+        """To be called when there is something to write or to evict for."""
         self._used: set[str] = set()
         self._gone: set[tuple[str, str]] = set()
         self._damaged: set[str] = set()

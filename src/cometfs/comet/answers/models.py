@@ -377,5 +377,5 @@ def curve(asset: Asset, body: bytes) -> Curve:
 
 
 def logged_json(body: bytes) -> Any:
-    """What a JSON file that a user logged says; Python wrote it, so it may hold the words NaN and Infinity."""
+    """The content of a JSON file that a user logged; Python wrote it, so it may hold the words NaN and Infinity."""
     return json.loads(body)

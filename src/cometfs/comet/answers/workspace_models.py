@@ -193,7 +193,7 @@ def artifacts(body: bytes) -> list[Artifact]:
 
 
 def artifact(body: bytes) -> Artifact:
-    """One artifact, which must tell its versions."""
+    """One artifact, which must have its versions."""
     value(body, "versions", list[msgspec.Raw])
     return ARTIFACT.read(body)
 
@@ -212,6 +212,6 @@ def registered_models(body: bytes) -> list[RegisteredModel]:
 
 
 def registered_model(body: bytes) -> RegisteredModel:
-    """One registered model, which must tell its versions."""
+    """One registered model, which must have its versions."""
     value(body, "versions", list[msgspec.Raw])
     return REGISTERED_MODEL.read(body)

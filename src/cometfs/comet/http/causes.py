@@ -1,4 +1,4 @@
-"""What lies beneath an exception of a library: the system's own error, in the system's own words.
+"""What is beneath an exception of a library: the system's own error, in the system's own words.
 
 Not here: which of our errors it becomes (`transport`).
 """
@@ -10,7 +10,7 @@ import ssl
 
 
 def reason(cause: BaseException) -> str:
-    """What the system says went wrong; not `str()`, which may hold addresses and line numbers."""
+    """What went wrong in the words of the system; not `str()`, which may hold addresses and line numbers."""
     if isinstance(cause, ssl.SSLError):
         return f"TLS: {(cause.reason or 'unknown fault').replace('_', ' ').lower()}"
     return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else ""

@@ -64,7 +64,7 @@ def is_encoded(headers: Mapping[str, str]) -> bool:
 
 
 def decoder(encoding: str) -> Decoder:
-    """What undoes `encoding`, the value of the header. Raises Damaged for one that nobody asked for."""
+    """What undoes `encoding`, the value of the header. Raises Damaged for one that was not asked for."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return Plain()

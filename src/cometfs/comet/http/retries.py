@@ -24,7 +24,7 @@ CAP = 8.0
 PASSING = frozenset({500, 502, 503, 504})
 """Statuses of a server in trouble that often answers a moment later."""
 
-UNTOLD = 60.0
+UNSPECIFIED = 60.0
 """Seconds to wait after a 429 that does not say how long; what Comet's own Python client assumes."""
 
 COURTESY = 0.5
@@ -48,14 +48,14 @@ def backoff(attempt: int, chance: float, *, base: float = BASE, cap: float = CAP
 def retry_after(headers: Mapping[str, str], now: float) -> float:
     """Seconds until a server that answered 429 wants to be asked again; `now` in seconds since 1970.
 
-    ``Retry-After-Custom`` (seconds, with a fraction) is Comet's, ``Retry-After`` (seconds, or a date) everybody's.
+    ``Retry-After-Custom`` (seconds, with a fraction) is Comet's, ``Retry-After`` (seconds, or a date) HTTP's own.
     `headers` has its names in lower case.
     """
     asked = (_seconds(headers.get("retry-after-custom")), _seconds(headers.get("retry-after")))
-    told = next((seconds for seconds in asked if seconds is not None), None)
-    if told is None:
-        told = _until(headers.get("retry-after"), now)
-    return UNTOLD if told is None else told
+    pause = next((seconds for seconds in asked if seconds is not None), None)
+    if pause is None:
+        pause = _until(headers.get("retry-after"), now)
+    return UNSPECIFIED if pause is None else pause
 
 
 def _seconds(text: str | None) -> float | None:

@@ -77,7 +77,8 @@ def _trouble(exc: Exception, cause: BaseException) -> str:
 
 
 @contextmanager
-def _border(host: str) -> Iterator[None]:
+def _translating(host: str) -> Iterator[None]:
+    """Exceptions of httpx leave the body as ours: no other module knows them."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, OSError) as exc:
@@ -94,9 +95,9 @@ def is_close_delimited(headers: Mapping[str, str], extensions: Mapping[str, Any]
 
 
 class Reply:
-    """Status and headers of an answer, and its body on the way. Whoever has one closes it.
+    """Status and headers of an answer, and its body on the way. Its owner closes it.
 
-    `close_delimited` is True where nothing but the end of the connection tells that the body has ended.
+    `close_delimited` is True where nothing but the end of the connection shows that the body has ended.
     `_ended` is True as soon as there is nothing more to be had: at the end, and after an error. `_inside` is True while
     the generators of httpcore wait in the middle of the body.
     """
@@ -132,7 +133,7 @@ class Reply:
         if self._ended:
             return None
         try:
-            with _border(self._host):
+            with _translating(self._host):
                 part = await (self._onward(self._straight) if self._straight and self._inside else self._generated())
         except BaseException:
             self._ended = True
@@ -169,7 +170,7 @@ class Reply:
 
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body has not been read to its end."""
-        with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _border(self._host):
+        with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _translating(self._host):
             try:
                 if self._inside:
                     await self._unwind()
@@ -205,7 +206,7 @@ class Transport:
     ) -> Reply:
         """The reply to one request, as soon as its headers are there. Redirects are replies."""
         host = urlsplit(url).netloc.rpartition("@")[2]
-        with _border(host):
+        with _translating(host):
             request = httpx.Request(
                 method,
                 url,

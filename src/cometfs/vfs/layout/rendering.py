@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cometfs.render import objects, plots, points, text
 from cometfs.render import tables as csv
 from cometfs.render.overview import OverviewRow, overview_html
-from cometfs.render.sieve import sieve
+from cometfs.render.redact import redact
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row, Source
 from cometfs.vfs.sources import project_tables
@@ -38,7 +38,7 @@ def url_text(at: Context) -> bytes:
 
 def whole_answer(answer: Any) -> bytes:
     """A whole answer of the SDK, secrets removed."""
-    return objects.pretty(sieve(answer))
+    return objects.pretty(redact(answer))
 
 
 def is_blank(answer: Row) -> bool:
@@ -148,7 +148,7 @@ def is_remote(row: Row) -> bool:
 
 def link_text(row: Row) -> bytes:
     """Where an asset lies that Comet has only a link of."""
-    return text.lines([sieve(row["link"] or "")])
+    return text.lines([redact(row["link"] or "")])
 
 
 def remote_names(rows: Sequence[Row]) -> list[names.Path]:

@@ -1,4 +1,4 @@
-"""What must never be written anywhere: keys and links that open something to whoever has them. One sieve for all files.
+"""Redaction of what must never be written anywhere: keys, and links that need no key. One function for all files.
 
 Not here: deciding what is shown otherwise.
 """
@@ -17,12 +17,12 @@ _SIGNED = re.compile(
 )
 
 
-def sieve(answer: Any) -> Any:
+def redact(answer: Any) -> Any:
     """`answer` without the fields that hold secrets, and with presigned links cut at their query."""
     if isinstance(answer, dict):
-        return {name: sieve(value) for name, value in answer.items() if name not in SECRET_FIELDS}
+        return {name: redact(value) for name, value in answer.items() if name not in SECRET_FIELDS}
     if isinstance(answer, list | tuple):
-        return [sieve(value) for value in answer]
+        return [redact(value) for value in answer]
     if isinstance(answer, str):
         return _SIGNED.sub(r"\1", answer)
     return answer
