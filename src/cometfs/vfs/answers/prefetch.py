@@ -1,8 +1,8 @@
-"""What is fetched before its reader comes: siblings of what he read, together where Comet answers many in one call.
+"""Answers fetched before their readers come: for siblings of what was read, in one call where Comet answers many.
 
-What to fetch is decided in readahead.py; here it is done, in tasks that die with the loads. A batch is believed when it
-tells of experiments that were asked by themselves just what they told; where it does not, the project is asked one by
-one from then on. Not here: who reads what (files.py, listings.py).
+What to fetch is decided in readahead.py; here it is done, in tasks that die with the loads. A batch is trusted when it
+agrees with single calls about a sample of experiments; where it does not, the project is asked one by one from then on.
+Not here: what is read (engine/) and answers as such (resolver.py).
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ RENEWED = 0.25
 """The last part of its lease in which an answer in use is asked for again."""
 
 ABREAST = 16
-"""Single questions ahead of one reader at once; the other connections are for who waits."""
+"""Single questions ahead of one reader at once; the other connections are for those that wait."""
 
 TARGET = 4 << 20
 """Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
 
 SLOW = 10.0
-"""Seconds that a reader waits for a batch that may bring what he wants: a third of what a program waits for us."""
+"""Seconds that a reader waits for a batch that may bring its answer: a third of the deadline of its request."""
 
 SAMPLE = 2
-"""Experiments asked by themselves that the first batch of a project is held against."""
+"""Experiments asked by themselves that the first batch of a project is verified against."""
 
 REMEMBERED = 4096
 """Projects and questions of which it is remembered how they were answered last: well below a megabyte."""
@@ -92,7 +92,7 @@ class Prefetcher:
             self._begin(source, line, line.like(at, ahead))
 
     def renew(self, source: Source, at: Context) -> None:
-        """Somebody uses what `source` has answered: asks again where that will not hold much longer."""
+        """What `source` has answered is being used: asks again where that will not hold much longer."""
         key = source.key(at)
         held = self._answers.store.peek(key) if source.renewed else None
         if held is None or held.error is not None or self._renewing.get(key) == held.expires:
@@ -106,20 +106,20 @@ class Prefetcher:
         await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
 
     def warm(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
-        """Asks single questions that somebody is about to ask."""
+        """Asks single questions that a reader is about to ask."""
         if self._spare(Urgency.AHEAD):
             self._start(AHEAD, self._singly, list(wanted))
 
     async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
-        event = self._batches.get((source.batch.name, *at.key)) if source.batch else None
+        event = self._batches.get((source.batch.name, at.key)) if source.batch else None
         if event is not None:
-            # A batch that is slow must not be the reader's affair: he asks by himself then.
+            # A slow batch must not stall a reader: it makes a call of its own then.
             with trio.move_on_after(SLOW):
                 await event.wait()
 
     async def together(self, source: Source, places: Sequence[Context]) -> None:
-        """Has the answers at hand afterwards of all places for which the source's batch can be believed."""
+        """Has the answers at hand afterwards of all places for which the source's batch can be trusted."""
         missing = [at for at in places if self._is_missing(source, at)]
         line = self._siblings.of(places[0]) if places else None
         if source.batch is None or line is None or len(missing) <= 2 * SAMPLE:
@@ -139,7 +139,7 @@ class Prefetcher:
         try:
             await self._answers.ask(source, at)
         except NotFound:
-            return  # deleted since the listing: it tells nothing
+            return  # deleted since the listing: no sample
         line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
@@ -149,7 +149,7 @@ class Prefetcher:
             asked = [at for at in missing if self._is_missing(source, at)]
         else:
             asked = [at for at in missing if self._is_due(source, at)]
-        # Somebody who reads again what is at hand must not pay for tasks that have nothing to do.
+        # Reading again what is at hand must not pay for tasks that have nothing to do.
         if asked and batched:
             self._start(AHEAD, self._batched, source, line, asked)
         elif asked:
@@ -159,16 +159,16 @@ class Prefetcher:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
 
     def _is_due(self, source: Source, at: Context) -> bool:
-        """Whether what may bring the answer by the way has come without it, and says that there is one: who walks from
+        """Whether what may bring the answer by the way has come without it, and says that there is one: a walk from
         experiments with one metric to such as have others must not ask those for what they never logged."""
-        return source.after is None or at.item in (self._told(source.after, experiment.of_experiment(at)) or ())
+        return source.after is None or at.item in (self._held(source.after, experiment.of_experiment(at)) or ())
 
     def _is_missing(self, source: Source, at: Context) -> bool:
-        """Whether a batch may be asked for this answer, and nobody has or is about to."""
+        """Whether a batch may be asked for this answer, which is neither at hand nor in a batch under way."""
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
-        return (source.batch.name, *at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
+        return (source.batch.name, at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
 
     async def _singly(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
         async def one(question: tuple[Source | Stream, Context]) -> None:
@@ -179,7 +179,7 @@ class Prefetcher:
                 else:
                     await self._answers.ask(source, at)
             except CometFSError as error:
-                log.debug("not fetched ahead: %s", error)  # whoever wants it will be told
+                log.debug("not fetched ahead: %s", error)  # its reader asks again, and gets the error
 
         async def in_turn(question: tuple[Source | Stream, Context]) -> None:
             async with self._abreast:
@@ -193,8 +193,9 @@ class Prefetcher:
         places = [at for at in places if self._is_missing(source, at)]
         if not places or not self._trusted.get(_trust_key(source, line), True):
             return
+        # No await between the look above and here: two batches never ask for the same experiment.
         ended = trio.Event()
-        keys = [(source.batch.name, *at.key) for at in places]
+        keys = [(source.batch.name, at.key) for at in places]
         self._batches.update(dict.fromkeys(keys, ended))
         try:
             self._doubt_old_names(line)
@@ -205,6 +206,7 @@ class Prefetcher:
         except CometFSError as error:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         finally:
+            # Also when it failed or was cancelled: readers that wait for it go on alone.
             ended.set()
             for key in keys:
                 self._batches.pop(key, None)
@@ -221,20 +223,20 @@ class Prefetcher:
         if _trust_key(source, line) in self._trusted:
             return []
         known = {at.key: at for at in line.asked.get(source.batch.name, ()) if at.version}
-        return [at for at in known.values() if self._told(source, at) is not None][:SAMPLE]
+        return [at for at in known.values() if self._held(source, at) is not None][:SAMPLE]
 
-    def _told(self, source: Source, at: Context) -> Any:
+    def _held(self, source: Source, at: Context) -> Any:
         held = self._answers.store.peek(source.key(at))
         return None if held is None else held.value
 
     def _agree(self, source: Source, line: Siblings, found: Sequence[Found], sampled: bool) -> bool:
-        """Whether the batch tells what was told before; decided once for a project and a source."""
+        """Whether the batch agrees with what single calls answered; decided once for a project and a source."""
         if not found:
             self._trusted[_trust_key(source, line)] = False  # it brings nothing here: a call for nothing is enough
             return False
         for one in found:
-            told = self._told(one.source, one.at)
-            if told is not None and told != one.answer:
+            single = self._held(one.source, one.at)
+            if single is not None and single != one.answer:
                 log.warning(
                     "Comet's %s tells other than %s of experiment %s: the project is asked one by one",
                     source.batch and source.batch.name,
@@ -250,7 +252,8 @@ class Prefetcher:
     def _keep(self, batch: Batch, line: Siblings, found: Sequence[Found], count: int) -> None:
         weight = 0
         for one in found:
-            if self._told(one.source, one.at) is None:
+            # What a single call answered meanwhile stays: it is at least as fresh.
+            if self._held(one.source, one.at) is None:
                 weight += self._answers.fill(one.source, one.at, one.answer).weight
         self._weights[batch.name, line.project.key] = weight / max(1, count)
 
@@ -264,7 +267,7 @@ def _has_just_ended(row: Row) -> bool:
 
 
 async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
-    """Does what nobody waits for. What goes wrong there is told to whoever wants the same, and never ends the mount."""
+    """Does work that no reader waits for. Its errors never end the mount; a reader of the same gets its own."""
     CALLER.set(caller)
     try:
         with store.loading():

@@ -1,4 +1,4 @@
-"""Answers to the questions of the tree: at hand, asked for once, or asked for many experiments together.
+"""Answers to sources: at hand, or asked for once for all readers.
 
 Not here: what is asked ahead of its readers (prefetch.py), and what is shown of answers (files.py, listings.py).
 """
@@ -90,17 +90,17 @@ class AnswerResolver:
         self.store = store
         self.bodies = bodies
         self.relist: Callable[[Stream, Context], Awaitable[None]] = _no_listing
-        """Lets the listing be asked for again that told of a body what is not so."""
+        """Lets the listing be asked for again that has a wrong size of a body."""
         self.doubts = RevalidationSet()
         self.ahead: Ahead = _NothingAhead()
         """A prefetcher is built over a resolver, and then stands here: it calls the resolver, which only tells it."""
 
     def peek(self, source: Source, at: Context) -> CacheEntry | None:
-        """What is in memory; asks nobody."""
+        """What is in memory; makes no call."""
         return self.store.peek(source.key(at))
 
     async def wanted(self, source: Source, at: Context) -> CacheEntry:
-        """The answer, for a reader: what he wants next may be fetched ahead. Raises what Comet's answer raises."""
+        """The answer, for a reader: what it wants next may be fetched ahead. Raises what Comet's answer raises."""
         held = self.wanted_nowait(source, at)
         if held is not None:
             return held
@@ -112,7 +112,7 @@ class AnswerResolver:
         held = self.peek(source, at)
         if held is None or held.error is not None:
             return None
-        # Who reads again what he had before needs nothing that is ahead of him: it was at hand then, too.
+        # A second read of one answer says nothing new: it was at hand the first time, and what is ahead was fetched.
         if not held.read:
             self.ahead.record_access(source, at, waited=False)
         return held
@@ -128,7 +128,7 @@ class AnswerResolver:
             except Withheld:
                 if not CALLER.get().waits:
                     raise
-                # It was being fetched ahead; now somebody waits for it.
+                # The call was put off, being only ahead; now a reader waits, and the next attempt is its own.
 
     async def _ask(self, key: Key, source: Source, at: Context) -> CacheEntry:
         asking = _Question(self, source.lease(at))
@@ -148,7 +148,7 @@ class AnswerResolver:
         return before if before[: len(answer)] == answer else answer
 
     async def together(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
-        """See `Asker.answers`."""
+        """See `Resolver.answers`."""
         await self.ahead.together(source, places)
         found: dict[Place, Any] = {}
 
@@ -167,7 +167,7 @@ class AnswerResolver:
         await self.store.drop_all(which, among)
 
     def asker(self) -> Resolver:
-        """What a question is asked with that nobody waits for."""
+        """What a source is asked with that no reader waits for."""
         return _Question(self, Lease(math.inf))
 
     def fill(self, source: Source, at: Context, answer: Any, lease: Lease | None = None) -> CacheEntry:
@@ -177,7 +177,7 @@ class AnswerResolver:
         return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
-        """A body, or its first `most` bytes; it is kept for who reads it next."""
+        """A body, or its first `most` bytes; it is kept for its next reader."""
         opened = await self.open_body(stream, at)
         try:
             return await opened.read(0, opened.size if most is None else most)
@@ -189,7 +189,7 @@ class AnswerResolver:
         return self.bodies.size(stream.key(at)) is not None
 
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
-        """The same as `open_body`, for a reader: what he wants next may be fetched ahead."""
+        """The same as `open_body`, for a reader: what it wants next may be fetched ahead."""
         if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
             self.ahead.record_access(experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at))
         return await self.open_body(stream, at)
@@ -207,10 +207,10 @@ class AnswerResolver:
             except Withheld:
                 if not CALLER.get().waits:
                     raise
-                # It was being fetched ahead; now somebody waits for it.
+                # The call was put off, being only ahead; now a reader waits, and the next attempt is its own.
 
     async def _differs(self, stream: Stream, at: Context, size: int) -> None:
-        """A body that is whole has another size than its listing tells: that is said once, and the listing asked
+        """A body that is whole has another size than its listing says: that is logged once, and the listing asked
         again."""
         key = Key.size_differs(stream.size(at), at.key)
         held = self.store.peek(key)

@@ -1,4 +1,4 @@
-"""Rows of experiments that are not to be believed any more: somebody wants to know what is true now.
+"""Rows of experiments that a refresh has put in doubt, until Comet was asked.
 
 Not here: what is asked then (experiment.py).
 """
@@ -16,7 +16,7 @@ from cometfs.vfs.schema.declaration import Context, Row
 from cometfs.vfs.sources.experiment import key
 
 LAST = 10 * LISTING
-"""Seconds for which a row is doubted: the listing that told it holds for a fraction of that."""
+"""Seconds for which a row is doubted: the listing that has it holds for a fraction of that."""
 
 
 class _Doubt(NamedTuple):
@@ -25,7 +25,7 @@ class _Doubt(NamedTuple):
 
 
 class RevalidationSet:
-    """By the key of an experiment, its row in its project's listing, until Comet has told what is true."""
+    """By the key of an experiment, its row in its project's listing, until Comet has answered."""
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class RevalidationSet:
 
     @contextmanager
     def settled(self, at: Context) -> Iterator[None]:
-        """The body asks what is true: if it is told, nothing is left to doubt but what was doubted meanwhile."""
+        """The body asks Comet: if that succeeds, nothing is left to doubt but what was doubted meanwhile."""
         before = self._doubted.get(key(at))
         yield
         if before is not None and self._doubted.get(key(at)) is before:

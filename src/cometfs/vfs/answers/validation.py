@@ -1,4 +1,4 @@
-"""Bodies are validated against their listing: a login page, an empty or a cut body is no asset, and nobody gets a byte.
+"""Bodies are validated against their listing: no login page, empty or cut body is passed on.
 
 A listing may be stale, and Comet's own client says so: a body of another size is shown where its end is certain. Not
 here: whether what was announced has arrived (comet/calls.py), and what is done about a stale listing (resolver.py).
@@ -33,7 +33,7 @@ class SentBody(ByteStream, Protocol):
 
 
 class Expected(NamedTuple):
-    """What a listing tells of a body."""
+    """What a listing says of a body."""
 
     what: str
     """For sentences."""
@@ -87,7 +87,7 @@ async def validated(
     begun: AbstractAsyncContextManager[SentBody], expected: Expected, differs: Callable[[int], Awaitable[None]]
 ) -> AsyncIterator[ByteStream]:
     """A body that is what was expected, or an error: before its first byte where its size is announced, else at its
-    end. `differs` is told the size of one that is whole, and another than the listed one."""
+    end. `differs` gets the size of one that is whole, and another than the listed one."""
     async with begun as stream:
         checked = _Checked(stream, expected)
         await checked.look()

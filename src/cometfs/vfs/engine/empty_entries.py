@@ -1,6 +1,6 @@
 """What listings leave out: files and directories of which answers at hand say that Comet has nothing.
 
-Nobody is asked for that. Not here: what an answer says then (`File.nothing`, `Dir.hides` in the declaration).
+No call is made for that. Not here: what an answer says then (`File.nothing`, `Dir.hides` in the declaration).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class EmptyEntries:
         """The names that a listing made now leaves out, and the seconds for which the answers hold that say so: what a
         run has logged meanwhile must not stay out of sight for longer.
 
-        What a listing has once shown the next ones show too, empty: a file that goes because somebody read it would
+        What a listing has once shown the next ones show too, empty: a file that vanishes because it was read would
         make `diff -r` complain of the copy that `cp -r` just made.
         """
         key = Key.empty_entries(entry, at.key)
@@ -51,6 +51,6 @@ class EmptyEntries:
 
     def _left_of(self, source: Source, at: Context, nothing: Callable[..., bool]) -> float:
         held = self._answers.peek(source, at)
-        # A remembered "no such thing" decides nothing here: it is told to who asks for the file.
-        told = held is not None and held.error is None and nothing(held.value)
-        return self._store.remaining(held) if held is not None and told else 0.0
+        # A remembered "no such thing" hides nothing: reading the file raises it, with its reason.
+        is_nothing = held is not None and held.error is None and nothing(held.value)
+        return self._store.remaining(held) if held is not None and is_nothing else 0.0

@@ -1,5 +1,5 @@
-"""The bytes of files: rendered from what is known at a place, made of an answer once for all who want it, downloaded,
-or a draft.
+"""The bytes of files: rendered from what is known at a place, made of an answer once for all readers, downloaded, or
+being written.
 
 Not here: how many bytes they have (sizes.py), and what of the made is kept on disk (render_cache.py).
 """
@@ -81,7 +81,7 @@ class Files:
         return rendered
 
     async def _make(self, entry: File, source: Source, at: Context) -> CacheEntry:
-        """The bytes made of an answer, once for all who want the file."""
+        """The bytes made of an answer, once for all readers of the file."""
         answer = await self._answers.wanted(source, at)
         data = self._made.of(entry, at, answer)
         if data is None:

@@ -1,7 +1,7 @@
 """What is asked again now: which answers stand at a node and below it, and what they were made of, and what of them.
 
 Nothing is asked here. Not here: which keys that are (scope.py), dropping (cache/), and what the kernel remembers
-(fuse/).
+(mountstate/).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class AnswerInvalidation:
             for part in _of(question):
                 self._made_of.setdefault(part, set()).add(question)
         self._left: Recent[tuple[Key, ForEach], list[_Bound]] = Recent(LEFT, lambda rows: 1 + len(rows))
-        """Who stood in listings that were dropped by themselves, which must be known to be dropped."""
+        """What stood in listings that were dropped alone: dropping what lies below them later takes knowing it."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
-        """Drops it, so that whoever wants it next asks Comet; asks nobody itself.
+        """Drops it, so that its next reader asks Comet; makes no call itself.
 
         `above`: the directories that the node lies in, nearest first. What is open stays as it is; what is returned
         tells of which files that is old now.
@@ -58,7 +58,7 @@ class AnswerInvalidation:
         return scope
 
     async def relist(self, stream: Stream, at: Context) -> None:
-        """Drops the listing that told of a body, which came with another size; asks nobody itself."""
+        """Drops the listing of a body that came with another size; makes no call itself."""
         place = stream.listed_at(at)
         scope = self._asking(set(stream.listed_by), frozenset({place[:1]}), place, None)
         await self._answers.drop_all(scope, scope.firsts)
@@ -73,8 +73,8 @@ class AnswerInvalidation:
         if isinstance(node.entry, File) and node.entry.source is not None:
             questions: list[Question] = [node.entry.source]
         else:
-            # It is bound to a row: what told of that is asked again.
-            found = _told_by(node, above)
+            # It is bound to a row: the listing with that row is asked again.
+            found = _listing_of(node, above)
             if found is None:
                 return Scope()
             asked_at, questions = found, _listed_by(found)
@@ -90,11 +90,11 @@ class AnswerInvalidation:
     def _of_directory(self, node: Node, entry: Dir, above: Sequence[Node]) -> Scope:
         questions = list(questions_of(entry))
         owners = _owners(node.at)
-        told_by = _told_by(node, above) if node.at.project and not node.at.experiment else None
-        if not entry.name and told_by is not None and told_by.at.key != node.at.key[:1]:
-            # What the listing of a workspace tells of a project is shown in it; an experiment's metadata asks itself.
-            questions += _listed_by(told_by)
-            owners |= {told_by.at.key[:1]}
+        listed_in = _listing_of(node, above) if node.at.project and not node.at.experiment else None
+        if not entry.name and listed_in is not None and listed_in.at.key != node.at.key[:1]:
+            # What the listing of a workspace says of a project is shown in it; an experiment's metadata asks itself.
+            questions += _listed_by(listed_in)
+            owners |= {listed_in.at.key[:1]}
         below = frozenset(self._below(node.at, entry))
         whole = below if entry.name else below | {node.at.key}
         return replace(self._asking(self._down(questions), owners, None, None), whole=whole)
@@ -123,12 +123,12 @@ class AnswerInvalidation:
 
     def _below(self, at: Context, entry: Dir) -> Iterator[Place]:
         """The places of others (experiments of a project, files that experiments have logged) in a directory, by what
-        was told of it last, in memory or on disk, even if it holds no more."""
+        its listings said last, in memory or on disk, even if it holds no more."""
         for child in entry.entries if at.experiment is None else ():  # nothing in an experiment belongs to another
             if isinstance(child, Dir):
                 yield from self._below(at, child)
             elif isinstance(child, ForEach):
-                for one in self._told(at, child):
+                for one in self._last_rows(at, child):
                     yield from self._below_row(at, one)
 
     def _below_row(self, at: Context, one: _Bound) -> Iterator[Place]:
@@ -137,7 +137,7 @@ class AnswerInvalidation:
         if isinstance(one.entry, Dir):
             yield from self._below(one.place, one.entry)
 
-    def _told(self, at: Context, each: ForEach) -> Iterable[_Bound]:
+    def _last_rows(self, at: Context, each: ForEach) -> Iterable[_Bound]:
         if each.source is None:
             return _bound(at, each, at)
         where = each.source.key(at)
@@ -200,12 +200,12 @@ def _listed_by(directory: Node) -> list[Question]:
     return [each.source for each in for_eaches_of(directory.entry) if each.source is not None]
 
 
-def _told_by(node: Node, above: Sequence[Node]) -> Node | None:
-    """The directory whose listing told of the place of a node."""
+def _listing_of(node: Node, above: Sequence[Node]) -> Node | None:
+    """The directory whose listing has the row that a node is bound to."""
     return next((one for one in above if one.at.key != node.at.key), None)
 
 
 def _owners(at: Context) -> frozenset[Place]:
-    """Whose answers may have to do with a place: its own, and its project's."""
+    """The owners of answers that may have to do with a place: its own, and its project."""
     project = {(at.project["projectId"],)} if at.project else set()
     return frozenset({at.key[:1], *project})

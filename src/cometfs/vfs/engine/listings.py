@@ -55,12 +55,12 @@ class Listings:
         assert isinstance(node.entry, Dir)
         eaches, key = for_eaches_of(node.entry), self._key(node)
         answers = [await self._answers.wanted(each.source, node.at) if each.source else None for each in eaches]
-        grown = [await self._grown(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
-        # Somebody else may have built it while this one waited; what was written meanwhile has another key.
-        return self._within(node, self._store.peek(key) or self._keep(key, node, node.entry, answers, grown))
+        built = [await self._built(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
+        # Another task may have built it while this one waited; what was written meanwhile has another key.
+        return self._within(node, self._store.peek(key) or self._keep(key, node, node.entry, answers, built))
 
     def children_nowait(self, node: Node) -> tuple[Listing, float] | None:
-        """What `children` returns, where nobody must be asked for it."""
+        """What `children` returns, where that takes no call."""
         entry = node.entry
         if not isinstance(entry, Dir):
             raise NotADirectory(f"{node.name} is a file")
@@ -80,7 +80,7 @@ class Listings:
         return self.child_nowait(node, name) or _named(node, name, *await self.children(node))
 
     def child_nowait(self, node: Node, name: str) -> tuple[Node, float] | None:
-        """What `child` returns or raises, where nobody must be asked for it."""
+        """What `child` returns or raises, where that takes no call."""
         if isinstance(node.entry, Dir) and node.entry.means_it and is_junk(name):
             raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
         found = self.children_nowait(node)
@@ -95,8 +95,8 @@ class Listings:
             return None
 
     def _key(self, node: Node) -> Key:
-        desk = self._writing.buffer(node)
-        revision = None if desk is None else desk.revision
+        buffer = self._writing.buffer(node)
+        revision = None if buffer is None else buffer.revision
         return Key.listing(node.entry, node.at.version, node.at.key, revision)
 
     def _within(self, node: Node, held: CacheEntry) -> tuple[Listing, float]:
@@ -108,16 +108,16 @@ class Listings:
             listing = folder
         return listing, self._store.remaining(held)
 
-    async def _grown(self, node: Node, each: ForEach, answer: CacheEntry | None) -> list[Built]:
-        desk = self._writing.buffer(node)
-        told = node.at if answer is None else answer.value if desk is None else desk.over(answer.value)
-        rows = each.rows(told)
+    async def _built(self, node: Node, each: ForEach, answer: CacheEntry | None) -> list[Built]:
+        buffer = self._writing.buffer(node)
+        listed = node.at if answer is None else answer.value if buffer is None else buffer.over(answer.value)
+        rows = each.rows(listed)
         if len(rows) <= _MANY:
             return build(node, each, rows)
         return await trio.to_thread.run_sync(build, node, each, rows, abandon_on_cancel=True)
 
     def _keep(
-        self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], grown: Sequence[list[Built]]
+        self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], built: Sequence[list[Built]]
     ) -> CacheEntry:
         at, fixed = node.at, fixed_of(entry)
         omitted, left = self._omitted.of(entry, at)
@@ -128,15 +128,15 @@ class Listings:
             if child.name not in omitted:
                 listed = isinstance(child, Link) or child.listed
                 (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
-        for path, grown_node in itertools.chain(*grown):
-            insert(listing, path, grown_node, entry, at)
-        weight = NODE_BYTES * (1 + sum(map(len, grown))) + _FIXED_BYTES * len(fixed)
+        for path, built_node in itertools.chain(*built):
+            insert(listing, path, built_node, entry, at)
+        weight = NODE_BYTES * (1 + sum(map(len, built))) + _FIXED_BYTES * len(fixed)
         return self._store.keep(key, listing, lease, weight)
 
 
 def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
     found = listing.nodes.get(name) or listing.unlisted.get(name)
     if found is None:
-        # Of what ended long ago a listing holds for hours; whoever waits for a name looks again after a minute.
+        # Of what ended long ago a listing holds for hours; a program that waits for a name finds it after a minute.
         raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", min(lease, LISTING))
     return found, lease

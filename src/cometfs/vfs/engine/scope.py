@@ -1,4 +1,4 @@
-"""Which keys of the cache are meant when something is asked again: those of some questions, at some places.
+"""Which keys of the cache are meant when something is asked again: those of some sources, at some places.
 
 So what is in memory, on disk and under way can all be held against it. Not here: the keys (keys.py), and what a node's
 scope is (invalidation.py).

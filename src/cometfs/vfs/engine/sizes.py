@@ -1,4 +1,4 @@
-"""How many bytes files have and when they changed, as far as that is known without asking anybody.
+"""How many bytes files have and when they changed, as far as that is known without a call.
 
 What was learned of a file outlives its bytes, and the mount: Comet tells the size of no file that is made of an
 answer, so `ls -l`, `du` and `find -size` of what was read before would cost the answer again. All that is remembered of
@@ -45,10 +45,10 @@ class _Dated(NamedTuple):
 
 
 class _Came(NamedTuple):
-    """How many bytes came of a body of which its listing had told another number; until when that holds, as above."""
+    """How many bytes came of a body that is listed with another number; until when that holds, as above."""
 
     size: int
-    told: int
+    listed: int
     until: float
 
 
@@ -97,11 +97,11 @@ class Sizes:
         return data
 
     def came(self, entry: File, stream: Stream, at: Context, size: int) -> None:
-        """Remembers the size of a body of which the listing tells another one: it is not at hand any more when it lies
+        """Remembers the size of a body that is listed with another one: it is not at hand any more when it lies
         on disk."""
-        told = stream.size(at)
-        if told is not None and size != self._listed(entry, at, told):
-            self._keep(entry, at, _Came(size, told, self._wall() + REMEMBERED))
+        listed = stream.size(at)
+        if listed is not None and size != self._listed(entry, at, listed):
+            self._keep(entry, at, _Came(size, listed, self._wall() + REMEMBERED))
 
     def doubt(
         self,
@@ -109,7 +109,7 @@ class Sizes:
         owners: Iterable[Hashable] | None,
         doubted: Callable[[Source | Stream, Place], bool],
     ) -> frozenset[Hashable]:
-        """Sizes of the files of those questions at those places, which are of those `owners` (None: of anybody), hold
+        """Sizes of the files of those questions at those places, which are of those `owners` (None: of all), hold
         no more; when the files changed is remembered on, so that a change that is seen now is one. Of others than `at`
         only as far as that is in memory.
 
@@ -165,17 +165,17 @@ class Sizes:
         return word if len(at.key) < 2 else "\n".join((word, *map(str, at.key[1:])))
 
     def _of_body(self, entry: File, stream: Stream, at: Context) -> int | None:
-        key, told = stream.key(at), stream.size(at)
+        key, listed = stream.key(at), stream.size(at)
         body = self._answers.bodies.peek(key)
         if body is not None and body.size is not None:
             return body.size
-        return self._answers.bodies.size(key) if told is None else self._listed(entry, at, told)
+        return self._answers.bodies.size(key) if listed is None else self._listed(entry, at, listed)
 
-    def _listed(self, entry: File, at: Context, told: int) -> int:
-        """The size that a listing tells, unless it was found to be another one."""
+    def _listed(self, entry: File, at: Context, listed: int) -> int:
+        """The size that a listing says, unless it was found to be another one."""
         found = self._found(entry, at)
         came = None if found is None else _Came(*found)
-        return told if came is None or came.told != told or not self._left(came) else came.size
+        return listed if came is None or came.listed != listed or not self._left(came) else came.size
 
 
 def _lasts(at: Context) -> bool:

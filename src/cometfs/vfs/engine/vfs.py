@@ -57,14 +57,14 @@ class Vfs:
         answers.relist = self.refresh.relist
 
     def glance(self, node: Node) -> Attributes:
-        """The attributes as far as they are known without asking anybody."""
+        """The attributes as far as they are known without a call."""
         entry = node.entry
-        desk = self.writing.buffer(node)
+        buffer = self.writing.buffer(node)
         if isinstance(entry, Dir):
-            modified_ms = (desk and desk.modified_ms) or node.at.modified_ms
+            modified_ms = (buffer and buffer.modified_ms) or node.at.modified_ms
             return Attributes("dir", 0, modified_ms, entry.lease(node.at))
-        if desk is not None:
-            now = desk.latest(node.at.item)
+        if buffer is not None:
+            now = buffer.latest(node.at.item)
             return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
         if isinstance(entry, Link):
             return Attributes("link", len(names.encoded(self.readlink(node))), node.at.modified_ms, LISTING)
@@ -97,7 +97,7 @@ class Vfs:
         self._size_prefetch.closed(directory)
 
     def provenance(self, node: Node) -> dict[str, str]:
-        """Where the node comes from, by words like "key", "url", "source", "age_s"; asks nobody."""
+        """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call."""
         found = provenance.of_place(node.at)
         entry = node.entry
         if not isinstance(entry, File):

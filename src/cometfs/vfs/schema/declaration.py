@@ -1,6 +1,7 @@
-"""The words in which the tree is declared: questions (Source, Stream) and what is seen of them (File, Dir, Link, Each).
+"""The words in which the tree is declared: questions (Source, Stream) and what is seen of them (File, Dir, Link,
+ForEach).
 
-Not here: the tree itself (vfs/layout/) and the engine that walks it (vfs.py).
+Not here: the tree itself (layout/) and the engine that walks it (engine/).
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ class Resolver(Protocol):
         """What there is to say about the mount itself: its calls, its cache."""
 
     def answer_nowait(self, source: Source, at: Context) -> Any:
-        """What `source` has answered at a place, None where nobody asked or it holds no more; asks nobody."""
+        """What `source` has answered at a place, None where it was not asked or holds no more; makes no call."""
 
     def fill(self, source: Source, at: Context, answer: Any) -> None:
-        """Keeps what `source` would answer at a place, which another answer told as well."""
+        """Keeps what `source` would answer at a place, which came with another answer."""
 
     def wants_all(self, source: Source, at: Context) -> bool:
         """Records that one item of the experiment at a place is asked for; whether to ask for all, with `source`."""
@@ -78,17 +79,17 @@ class Resolver(Protocol):
         """Lets `agreement` say so from now on."""
 
     def doubts(self, at: Context) -> bool:
-        """Whether somebody wants to know of an experiment what is true now, which is not what its listing told."""
+        """Whether the row that an experiment has in its listing may be out of date, because of a refresh."""
 
     def has(self, stream: Stream, at: Context) -> bool:
         """Whether a body is at hand, or on its way."""
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
-        """A body, or its first `most` bytes; it is kept, not fetched again by who reads it next."""
+        """A body, or its first `most` bytes; it is kept for its next reader."""
 
 
 class Found(NamedTuple):
-    """What a source would answer at a place, as a batch told it."""
+    """What a source would answer at a place, as it came in a batch."""
 
     source: Source
     at: Context
@@ -99,14 +100,14 @@ class Found(NamedTuple):
 class Batch:
     """How several experiments of a project, ended and not archived, are asked about in one call.
 
-    What it tells must be what each single call tells, to the byte: an experiment of which the batch could lose
+    What it says must be what each single call says, to the byte: an experiment of which the batch could lose
     something is left out, and asked by itself.
     """
 
     name: str
     ask: Callable[[Resolver, Sequence[Context]], Awaitable[list[Found]]]
     first: int
-    """Experiments in the first call about a project, when nobody knows how much it brings."""
+    """Experiments in the first call about a project, when it is not known how much it brings."""
     most: int = 256
     """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
 
@@ -138,7 +139,7 @@ class Source:
     """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
     answer, and may bring that."""
     renewed: bool = False
-    """Whether it is asked again shortly before it holds no more, as long as somebody uses it."""
+    """Whether it is asked again shortly before it holds no more, as long as it is used."""
     kept: bool = True
     """Whether the answer is worth a place on disk: False for what is made of others' answers at once."""
     of: tuple[Source | Stream, ...] = ()
@@ -161,9 +162,9 @@ class Stream:
     name: str
     begin: Callable[[API, Context], AbstractAsyncContextManager[AssetStream]]
     row: Callable[[Context], Row]
-    """What the listing tells of the body: its name, type and size."""
+    """What the listing says of the body: its name, type and size."""
     listed_by: tuple[Source, ...] = ()
-    """The listings that may have told it ..."""
+    """The listings that may have that row ..."""
     listed_at: Callable[[Context], Place] = lambda at: at.key[:1]
     """... and the place that they are about."""
     same_as: Stream | None = None
@@ -174,8 +175,8 @@ class Stream:
             _declare(self.name)
 
     def size(self, at: Context) -> int | None:
-        """The size in bytes that the listing tells. None for 0: that may be the truth or a listing that does not know,
-        and asking tells which."""
+        """The size in bytes that the listing says. None for 0: that may be the truth or a listing that does not know,
+        which the body shows."""
         return self.row(at).get("fileSize") or None
 
     def key(self, at: Context) -> Key:
@@ -234,7 +235,7 @@ class File:
     """A file: a name, a question and a renderer."""
 
     name: str
-    """For the files of an Each, which are named by their rows: what the table in the manual adds to the label."""
+    """For the files of a ForEach, which are named by their rows: what the table in the manual adds to the label."""
     source: Source | Stream | None
     """None: rendered from what is known at the place."""
     render: Callable[[Any], bytes] = bytes
@@ -244,15 +245,15 @@ class File:
     nothing: Callable[[Any], bool] = says_nothing
     """Whether an answer at hand means that there is no such file."""
     grows: bool = False
-    """Whether it is only added to while the experiment runs: who has it open sees what is added."""
+    """Whether it is only added to while the experiment runs: a program that has it open sees what is added."""
     slow: bool = False
     """Whether rendering takes so long that it must not keep other requests waiting, and is not done again after a
     remount."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
     estimate: Callable[[Context], int | None] = lambda _at: None
-    """Where making the file takes too many calls for a look at its size: the bytes that stat shows while nobody has
-    opened it. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
+    """Where making the file takes too many calls for a look at its size: the bytes that stat shows until it is
+    opened. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
     writer: Writer | None = None
     """How it is written; its item is a `StoredValue` then."""
     made_by: Callable[[], str] = str
@@ -267,7 +268,7 @@ class Link:
     """A symlink, always relative, to something below the same ancestor."""
 
     name: str
-    """Empty for the links of an Each."""
+    """Empty for the links of a ForEach."""
     up: Callable[[Context], int]
     """How many directories its own declared one lies below that ancestor."""
     target: Callable[[Context], str]
@@ -300,7 +301,7 @@ class Dir:
     """A directory: fixed entries and such as come from answers."""
 
     name: str
-    """Empty for the directories of an Each."""
+    """Empty for the directories of a ForEach."""
     entries: tuple[File | Dir | Link | ForEach, ...]
     lease: Callable[[Context], Lease]
     """How long a listing of it may be reused; the answers that it is made of may shorten that."""

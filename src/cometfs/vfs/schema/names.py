@@ -150,7 +150,7 @@ def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, st
 
 
 def _meant(part: str) -> str:
-    """`part`, or where programs ask for that name of themselves, another that nobody asks for unasked."""
+    """`part`, or where programs ask for that name of themselves, another that no program asks for."""
     return _escape_first(part) if is_junk(part) else part
 
 

@@ -1,4 +1,4 @@
-"""Names that programs look for everywhere: what scans a directory asks for them, and nobody means them here.
+"""Names that programs look for everywhere: what scans a directory asks for them, and means nothing by them here.
 
 Where a look at a name would cost a call they are answered at once. What a user gave such a name is shown under another,
 so that the answer is never false. Not here: escaping in general (names.py).

@@ -1,7 +1,7 @@
-"""The questions that the tree asks, what each must know, and how long its answer holds.
+"""The sources of the account and of single experiments: what each must know, and how long its answer holds.
 
-A question is named after the endpoint that it costs. One that is made of other questions' answers costs nothing of its
-own, unless it says so. Not here: what is shown of the answers (vfs/layout/).
+A source is named after the endpoint that it costs. One that is made of others' answers costs nothing of its own, unless
+it says so. Not here: what is shown of the answers (layout/).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def experiment_lease(at: Context) -> Lease:
 
 
 def sealed_lease(at: Context) -> Lease:
-    """Of what nobody but the run itself writes."""
+    """Of what only the run itself writes."""
     return _of_experiment(at, lease.SEALED)
 
 
@@ -98,8 +98,8 @@ def version_of(row: Row) -> str:
     """
     if row["running"] is not False:
         return ""
-    told = [row[field] for field in ("startTimeMillis", "endTimeMillis", "durationMillis", "hasCrashed", "archived")]
-    return f"{zlib.crc32(repr((told, row['experimentName'], row['projectId'])).encode()):08x}"
+    fields = [row[field] for field in ("startTimeMillis", "endTimeMillis", "durationMillis", "hasCrashed", "archived")]
+    return f"{zlib.crc32(repr((fields, row['experimentName'], row['projectId'])).encode()):08x}"
 
 
 def at_metric(at: Context, name: str) -> Context:
@@ -125,7 +125,7 @@ def project_id(at: Context) -> str:
     return str(at.project["projectId"]) if at.project else ""
 
 
-# -- The questions -----------------------------------------------------------------------------------------------------
+# -- The sources -------------------------------------------------------------------------------------------------------
 
 
 def about_experiment(
@@ -158,13 +158,13 @@ EXPERIMENTS = Source("experiments", _experiments, listing_lease, renewed=True)
 
 
 def _row_tells_all(at: Context) -> bool:
-    """Comet's own Python client takes an experiment's metadata from its row, too, where the listing tells it all."""
+    """Comet's own Python client takes an experiment's metadata from its row, too, where the listing has it all."""
     row = at.experiment or {}
     return bool(at.version) and row["hasCrashed"] is not None and row["userName"] is not None
 
 
 def metadata_holds(at: Context) -> Lease:
-    """What the row told holds as long as the row: its key does not tell all of it, and it costs no call."""
+    """What is taken from the row holds as long as the row: its key does not name all of it, and it costs no call."""
     return lease.LISTING if _row_tells_all(at) else experiment_lease(at)
 
 
@@ -175,8 +175,8 @@ async def _metadata(asker: Resolver, at: Context) -> Any:
 
 
 METADATA = Source("experiment/metadata", _metadata, metadata_holds)
-"""No call for an experiment that has ended, where the listing tells all of it (since servers of 2020 or so) and nobody
-doubts that."""
+"""No call for an experiment that has ended, where the listing has all of it (since servers of 2020 or so) and is not
+doubted."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed_lease)
 OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed_lease, grows=True)
 HTML = about_experiment("experiment/html", API.experiment_html)
@@ -193,7 +193,7 @@ ASSET = Stream(
     (ASSETS,),
 )
 AHEAD_BYTES = 4 << 20
-"""The biggest asset that is fetched before anybody wants it."""
+"""The biggest asset that is prefetched, in bytes."""
 
 
 def at_namesake(at: Context) -> Context:
@@ -210,7 +210,8 @@ async def _namesake(asker: Resolver, at: Context) -> None:
 
 
 NAMESAKE = Source("an experiment's asset of that name", _namesake, experiment_lease, kept=False, of=(ASSETS, ASSET))
-"""Only asked ahead: who reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the asset."""
+"""Only prefetched: a program that reads `*/assets/model.json` finds the next ones on disk. Costs the list, and the
+asset."""
 GIT = about_experiment("experiment/git/metadata", API.experiment_git_metadata, sealed_lease)
 PATCH = about_experiment("experiment/git/patch", API.experiment_git_patch, sealed_lease)
 PROJECT = Source("project", lambda asker, at: asker.api.project_metadata(project_id(at)), listing_lease)
@@ -268,7 +269,7 @@ async def _own_chart(asker: Resolver, at: Context) -> Any:
 OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed_lease, of=(SUMMARY,))
 
 
-# -- Questions made of others ------------------------------------------------------------------------------------------
+# -- Sources made of others --------------------------------------------------------------------------------------------
 
 
 class Named(NamedTuple):
@@ -311,7 +312,7 @@ STATES = Source("experiments with their state", _with_state, listing_lease, kept
 
 
 ABREAST = 8
-"""Questions of one table that are asked at once: the other connections are for who waits for something else."""
+"""Questions of one table that are asked at once: the other connections are for readers that wait for something else."""
 
 
 async def each_of(

@@ -1,4 +1,4 @@
-"""Comet's key-value store as a directory: its question, its names, and how its files are written.
+"""Comet's key-value store as a directory: its source, its names, and how its files are written.
 
 Not here: the files that are being written (buffer.py) and Comet's endpoint for it (comet/api.py).
 """
@@ -35,7 +35,7 @@ _SWAP = re.compile(r"\..*\.sw[a-z]", re.DOTALL)
 
 
 def held_for(_at: Context) -> Lease:
-    """5 seconds: what somebody else stores is seen that soon, and a thousand reads in that time cost one call."""
+    """5 seconds: what others store is seen that soon, and a thousand reads in that time cost one call."""
     return RUNNING
 
 
@@ -56,7 +56,7 @@ def key_of(name: str) -> str:
 
 
 def is_scratch(key: str) -> bool:
-    """Whether it is the swap file of an editor: no text, and nobody's value."""
+    """Whether it is the swap file of an editor: no text, and not meant for Comet."""
     return _SWAP.fullmatch(key) is not None
 
 
@@ -103,7 +103,7 @@ def _at_stored(at: Context, row: StoredValue) -> Context:
 
 
 STORE = Source("panel/store", _ask, held_for, kept=False)
-"""Not kept on disk: it tells when it was asked for by this process's clock."""
+"""Not kept on disk: its time is by this process's clock."""
 
 WRITER = Writer(STORE, _save, _rename, _remove, name_of, key_of, is_scratch)
 VALUE = File(

@@ -1,12 +1,12 @@
 """What programs logged beside parameters and metrics ("others"), of all experiments of a project.
 
-Comet has no call that tells the others of several experiments. What can be told without asking each:
+Comet has no call that returns the others of several experiments. What can be known without asking each:
 
 - ``Name`` is the experiment's name, which the listing has
-- of an other that is true or false wherever it was logged (its column's type), queries tell who has which: 2 calls
+- of an other that is true or false wherever it was logged (its column's type), two queries say which it is
 
-Whoever has any other is asked by himself, which `others.json` shares. What is told by queries is held against two
-experiments that were asked by themselves; where it differs, all are. Not here: the table (project_tables.py).
+An experiment with any other is asked by itself, which `others.json` shares. What queries return is verified against two
+individually fetched experiments; where it differs, all are fetched. Not here: the table (project_tables.py).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cometfs.vfs.sources import experiment
 FEW = 8
 """Experiments that are simply asked each."""
 
-WITNESSES = 2
-"""Experiments that are asked although queries told of them."""
+SAMPLE = 2
+"""Experiments that are asked although queries returned all of theirs."""
 
 Others = dict[str, Any]
 
@@ -33,15 +33,15 @@ async def others_of(
 ) -> Mapping[Place, Others]:
     """Name -> text of each experiment, by the keys of `places`; those that are gone are left out."""
     kinds = {column["name"]: column["type"] for column in columns if column["source"] == "log_other"}
-    told: dict[str, Others] | None = None
+    queried: dict[str, Others] | None = None
     if len(places) > FEW and all(at.version for at in places):
-        told = await _told(asker, project, places, kinds)
-        witnesses = await _asked(asker, [at for at in places if str(at.key[0]) in told][:WITNESSES])
-        if any(told[str(key[0])] != others for key, others in witnesses.items()):
-            told = None
+        queried = await _queried(asker, project, places, kinds)
+        sample = await _asked(asker, [at for at in places if str(at.key[0]) in queried][:SAMPLE])
+        if any(queried[str(key[0])] != others for key, others in sample.items()):
+            queried = None
     found: dict[Place, Others] = {}
-    if told is not None:
-        found = {at.key: told[str(at.key[0])] for at in places if str(at.key[0]) in told}
+    if queried is not None:
+        found = {at.key: queried[str(at.key[0])] for at in places if str(at.key[0]) in queried}
     return found | await _asked(asker, [at for at in places if at.key not in found])
 
 
@@ -50,13 +50,13 @@ async def _asked(asker: Resolver, places: Sequence[Context]) -> dict[Place, Othe
     return {key: {row["name"]: row["valueCurrent"] for row in values} for key, values in rows.items()}
 
 
-async def _told(
+async def _queried(
     asker: Resolver, project: Context, places: Sequence[Context], kinds: Mapping[str, str | None]
 ) -> dict[str, Others]:
-    """The others of those experiments, by key, of which queries tell all."""
+    """The others of those experiments, by key, of which queries return all."""
     found: dict[str, Others] = {str(at.key[0]): {} for at in places}
     names = {str(at.key[0]): (at.experiment or {})["experimentName"] for at in places}
-    # True and false last: where nobody is left of whom queries can tell all, they are not asked.
+    # True and false last, for they cost two queries: none is asked when no experiment is left that queries suffice for.
     for name, kind in sorted(kinds.items(), key=lambda pair: (pair[1] == "boolean", pair[0])):
         holders = await _query(asker, project, Condition("log_other", name, "is_not_null", type=kind or "string"))
         if name == "Name":

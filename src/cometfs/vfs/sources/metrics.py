@@ -1,4 +1,4 @@
-"""Parameters and metrics: the questions that Comet answers for many experiments in one call, and for one alone.
+"""Parameters and metrics: sources that Comet answers for many experiments in one call, and for one alone.
 
 A file has the same bytes whichever way it came. The batch (``experiments/multi-metric-chart``) is taken for experiments
 that have ended and are not archived; an experiment is asked by itself where the batch could lose something:
@@ -8,8 +8,8 @@ that have ended and are not archived; an experiment is asked by itself where the
 - for last, least and greatest value: also where one is NaN
 - for those with their steps: also where times and steps do not agree which was first, or last
 
-The names that a batch asks for are those of ``project/column-names``. Whoever asks for a batch holds it against what
-single calls have told before (resolver.py). Not here: when a batch is asked for (resolver.py, readahead.py).
+The names that a batch asks for are those of ``project/column-names``. The prefetcher verifies a batch against what
+single calls have answered before. Not here: when a batch is asked for (prefetch.py, readahead.py).
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Fo
     if not names:
         return []
     charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
-    told = ((at, charts.get(key(at))) for at in places)
-    return [Found(PARAMS, at, chart["params"]) for at, chart in told if chart and chart["params"]]
+    charted = ((at, charts.get(key(at))) for at in places)
+    return [Found(PARAMS, at, chart["params"]) for at, chart in charted if chart and chart["params"]]
 
 
 PARAMS = Source(
@@ -153,12 +153,12 @@ def _spreads_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 async def _extents(asker: Resolver, at: Context) -> dict[str, list[Any]]:
-    told = {name: spreads.Spread(*found) for name, found in (await asker.answer(SPREADS, at)).items()}
-    return {name: [found.last, found.low, found.high] for name, found in told.items()}
+    parsed = {name: spreads.Spread(*found) for name, found in (await asker.answer(SPREADS, at)).items()}
+    return {name: [found.last, found.low, found.high] for name, found in parsed.items()}
 
 
-class _Told(NamedTuple):
-    """What a batch tells of one experiment's metrics."""
+class _Parsed(NamedTuple):
+    """What a batch says of one experiment's metrics."""
 
     sheets: dict[str, bytes]
     extents: dict[str, list[Any]]
@@ -174,53 +174,53 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
         return []
     charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)
     count = sum(len(metric["values"]) for chart in charts.values() for metric in chart["metrics"])
-    told = await _aside(lambda: {one: _told(chart) for one, chart in charts.items()}, count=count)
-    found = {at.key: (at, told[key(at)]) for at in places if key(at) in told and _is_light(told[key(at)])}
+    parsed = await _aside(lambda: {one: _parsed(chart) for one, chart in charts.items()}, count=count)
+    found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and _is_light(parsed[key(at)])}
     first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
     return [answer for at, one in found.values() for answer in _found(at, one, first)]
 
 
-def _told(chart: Mapping[str, Any]) -> _Told:
+def _parsed(chart: Mapping[str, Any]) -> _Parsed:
     rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
     certain = {name: found for name, found in rows.items() if found is not None}
     sheets = {name: points.sheet(found) for name, found in certain.items()}
     extents = {name: list(extent) for name, found in certain.items() if (extent := points.extent(found)) is not None}
-    derived = {name: told for name, found in certain.items() if (told := spreads.of_points(found)) is not None}
-    tied = any(told.tied for told in derived.values())
-    return _Told(sheets, extents, {name: list(told.spread) for name, told in derived.items()}, tied, sorted(rows))
+    derived = {name: one for name, found in certain.items() if (one := spreads.of_points(found)) is not None}
+    tied = any(one.tied for one in derived.values())
+    return _Parsed(sheets, extents, {name: list(one.spread) for name, one in derived.items()}, tied, sorted(rows))
 
 
-def _is_light(told: _Told) -> bool:
-    return bool(told.names) and sum(map(len, told.sheets.values())) <= HEAVY
+def _is_light(parsed: _Parsed) -> bool:
+    return bool(parsed.names) and sum(map(len, parsed.sheets.values())) <= HEAVY
 
 
-async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Told]]) -> bool:
-    """Whether the summaries of a server tell the first of equal values, as one experiment at least that has some says.
+async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Parsed]]) -> bool:
+    """Whether the summaries of a server show the first of equal values, as one experiment at least that has some says.
 
-    Costs a call, once, unless the summary of one is at hand: who goes through a project has asked for some.
+    Costs a call, once, unless the summary of one is at hand: a reader that goes through a project has asked for some.
     """
     if not tied:
         return False
     project = of_project(tied[0][0])
     known = asker.agreement(FIRST_COUNTS, project)
     if known is None:
-        at, told = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
+        at, parsed = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
         try:
             summary = _spreads_of(await asker.answer(experiment.SUMMARY, at))
-        except NotFound:  # deleted since the listing: the next batch will tell
+        except NotFound:  # deleted since the listing: the next batch decides
             return False
-        known = all(summary.get(name) == spread for name, spread in told.spreads.items())
+        known = all(summary.get(name) == spread for name, spread in parsed.spreads.items())
         asker.record_agreement(FIRST_COUNTS, project, agrees=known)
     return known
 
 
-def _found(at: Context, told: _Told, first: bool) -> list[Found]:
-    found = [Found(METRIC_NAMES, at, told.names)]
-    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in told.sheets.items()]
-    if len(told.extents) == len(told.names):
-        found.append(Found(EXTENTS, at, told.extents))
-    if len(told.spreads) == len(told.names) and (first or not told.tied):
-        found.append(Found(SPREADS, at, told.spreads))
+def _found(at: Context, parsed: _Parsed, first: bool) -> list[Found]:
+    found = [Found(METRIC_NAMES, at, parsed.names)]
+    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in parsed.sheets.items()]
+    if len(parsed.extents) == len(parsed.names):
+        found.append(Found(EXTENTS, at, parsed.extents))
+    if len(parsed.spreads) == len(parsed.names) and (first or not parsed.tied):
+        found.append(Found(SPREADS, at, parsed.spreads))
     return found
 
 

@@ -1,6 +1,6 @@
-"""The questions about a whole project, made of as few calls as Comet offers, and what each costs.
+"""The sources of a whole project, made of as few calls as Comet offers, and what each costs.
 
-Not here: questions about one experiment (experiment.py) and what is shown of the answers (vfs/layout/).
+Not here: sources of one experiment (experiment.py) and what is shown of the answers (layout/).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(
 class ProjectChart(NamedTuple):
     """One metric of all experiments of a project, by directory; None for one that has no such metric.
 
-    From disk it comes as a plain list of the same, so whoever gets one makes a `ProjectChart` of it.
+    From disk it comes as a plain list of the same, so a renderer makes a `ProjectChart` of it first.
     """
 
     metric: str

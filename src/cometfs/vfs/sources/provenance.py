@@ -1,4 +1,4 @@
-"""Where what stands at a place comes from, in words that extended attributes can hold. Asks nobody.
+"""Where what stands at a place comes from, in words that extended attributes can hold. Makes no call.
 
 Not here: the attributes' prefix and how they are asked for (fuse/).
 """
@@ -14,7 +14,7 @@ from cometfs.vfs.schema.declaration import Context, File
 
 
 def of_place(at: Context) -> dict[str, str]:
-    """Whose place it is: key, url, state; of an asset asset_id, asset_type, step, context too."""
+    """What the place belongs to: key, url, state; of an asset asset_id, asset_type, step, context too."""
     found: dict[str, Any] = {"url": page_of(at)}
     if at.experiment is not None:
         found |= {"key": at.experiment["experimentKey"], "state": state_of(at.experiment)}

@@ -1,6 +1,6 @@
-"""The questions about what a workspace keeps beside its projects: artifacts and registered models, with their versions.
+"""The sources of what a workspace keeps beside its projects: artifacts and registered models, with their versions.
 
-Not here: what is shown of the answers (vfs/layout/).
+Not here: what is shown of the answers (layout/).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def at_version(at: Context, row: Row) -> Context:
     logged = row.get("experimentKey") or (row.get("experimentModel") or {}).get("experimentKey") or ""
     when = row.get("added") or row.get("createdAt") or at.modified_ms
     # A version that was taken back and registered again may hold other files.
-    told = f"{zlib.crc32(repr(row).encode('utf-8', 'replace')):08x}"
+    version = f"{zlib.crc32(repr(row).encode('utf-8', 'replace')):08x}"
     return Context(
-        at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged), version=told
+        at.web, when, (*at.key, row["version"]), at.workspace, item=Version(at.item, row, logged), version=version
     )
 
 
@@ -68,7 +68,7 @@ LINEAGE = about_experiment("get/artifacts", lambda api, key: api.experiment_arti
 
 
 async def _model_files(asker: Resolver, at: Context) -> list[Row]:
-    """The files of a version: told with it, or, where a server leaves them out there, the model's as logged."""
+    """The files of a version: listed with it, or, where a server leaves them out there, the model's as logged."""
     row = at.item.row
     if row["assets"]:
         return list(row["assets"])
