@@ -37,7 +37,7 @@ IN_MEMORY = [
     Key.observed(METRIC.name, AT.key),
 ]
 
-DAMAGED = ['["made"]', '["made","a"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]
+DAMAGED = ['["a","",["exp"]]', '["made"]', '["made","a"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]
 
 ALL = [*WRITTEN.values(), *IN_MEMORY]
 
