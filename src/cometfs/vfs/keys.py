@@ -19,6 +19,9 @@ PLACELESS = frozenset({"made", "walk"})
 """Kinds that no refresh means: of what was made on disk the key names the very answer, so it is never out of date; and
 how a program goes through a directory is no answer."""
 
+_new = tuple.__new__
+"""What a `NamedTuple` is made by. Its own constructor is Python, and takes twice as long."""
+
 WORDS = frozenset({"made", "sizes"})
 """How keys begin on disk that are not a question's; no question may be called so."""
 
@@ -39,13 +42,12 @@ class Key(NamedTuple):
     @staticmethod
     def answer(name: str, version: str | int | None, place: Place) -> Key:
         """What a question answers: a value or, of a `Stream`, a body."""
-        # Not `Key(...)`: its constructor is Python, and takes twice as long as this.
-        return tuple.__new__(Key, ("answer", name, version, place))
+        return _new(Key, ("answer", name, version, place))
 
     @staticmethod
     def listing(entry: Hashable, version: str, place: Place, revision: int | None) -> Key:
         """The listing of a directory; `revision`: of what is written there, None where nothing can be."""
-        return tuple.__new__(Key, ("listing", entry, version if revision is None else (version, revision), place))
+        return _new(Key, ("listing", entry, version if revision is None else (version, revision), place))
 
     @staticmethod
     def empty_entries(entry: Hashable, place: Place) -> Key:
@@ -55,17 +57,17 @@ class Key(NamedTuple):
     @staticmethod
     def rendered(entry: Hashable, version: str, place: Place) -> Key:
         """The bytes of a file, in memory."""
-        return tuple.__new__(Key, ("rendered", entry, version, place))
+        return _new(Key, ("rendered", entry, version, place))
 
     @staticmethod
     def made(word: str, place: Place, digest: str) -> Key:
         """The bytes of a file that is slow to make, on disk; `digest`: of the answer that it is made of."""
-        return tuple.__new__(Key, ("made", word, digest, place))
+        return _new(Key, ("made", word, digest, place))
 
     @staticmethod
     def sizes(place: Place) -> Key:
         """What is remembered of all files of one owner."""
-        return tuple.__new__(Key, ("sizes", "", "", place[:1]))
+        return _new(Key, ("sizes", "", "", place[:1]))
 
     @staticmethod
     def size_differs(size: int | None, place: Place) -> Key:
