@@ -95,7 +95,7 @@ async def test_a_link_in_a_version_of_an_artifact_is_shown(vfs: Vfs, wire: Wire)
         assert "experiment/asset/get-asset" not in wire.asked
 
 
-def tell_size(wire: Wire, size: int | None) -> None:
+def report_size(wire: Wire, size: int | None) -> None:
     """What the listing says of every asset from now on."""
 
     def edit(answer: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ STALE = pytest.mark.logs("its listing says")
 @pytest.mark.parametrize("lie", [0, None, pytest.param(1, marks=STALE), pytest.param(1_000_000, marks=STALE)])
 async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire: Wire, lie: int | None) -> None:
     """The body's own size wins as soon as the file is opened."""
-    tell_size(wire, lie)
+    report_size(wire, lie)
     node = await at(vfs, f"{FOREST}/assets/predictions.sqlite")
     opened = await vfs.files.open(node)
     assert opened.size == 8192
@@ -124,7 +124,7 @@ async def test_a_listing_that_lies_about_a_size_never_cuts_a_file(vfs: Vfs, wire
 async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_path: Path) -> None:
     """When nobody has it open and it is not in memory any more, and in the next mount."""
     path = f"{FOREST}/assets/predictions.sqlite"
-    tell_size(wire, 480)
+    report_size(wire, 480)
     async with mounted(wire, tmp_path) as vfs:
         node, _ = await vfs.listings.child(await at(vfs, f"{FOREST}/assets"), "predictions.sqlite")
         assert (await vfs.attributes(node)).size == 480
@@ -142,7 +142,7 @@ async def test_a_size_that_was_found_to_be_another_one_stays_so(wire: Wire, tmp_
 async def test_a_listing_that_was_stale_heals_as_soon_as_one_body_tells_so(wire: Wire, tmp_path: Path) -> None:
     """It is asked again then, once, and not when its lease ends in an hour: the sizes of the others are right, too."""
     folder, others = f"{FOREST}/assets", f"{FOREST}/assets/importances.csv"
-    tell_size(wire, 481)
+    report_size(wire, 481)
     async with mounted(wire, tmp_path) as vfs:
         assert len(await read(vfs, others)) == 480
         del wire.edits["experiment/asset/list"]
@@ -155,7 +155,7 @@ async def test_a_listing_that_was_stale_heals_as_soon_as_one_body_tells_so(wire:
 @STALE
 async def test_a_listing_that_stays_wrong_is_asked_again_once(vfs: Vfs, wire: Wire) -> None:
     """However often the body comes."""
-    tell_size(wire, 481)
+    report_size(wire, 481)
     for _ in range(3):
         assert len(await read(vfs, f"{FOREST}/assets/importances.csv")) == 480
         vfs._answers.bodies.drop_all(lambda _key: True)
@@ -203,7 +203,7 @@ async def test_another_size_in_the_listing_is_another_body(
     """What was found of the one says nothing of the other."""
     path = f"{FOREST}/assets/predictions.sqlite"
     for size in (480, 500):
-        tell_size(wire, size)
+        report_size(wire, size)
         assert (await vfs.attributes(await at(vfs, path))).size == size
         assert len(await read(vfs, path)) == 8192
         assert (await vfs.attributes(await at(vfs, path))).size == 8192
@@ -377,7 +377,7 @@ def is_asset(node: Node) -> bool:
 
 async def test_sizes_that_no_listing_tells_are_asked_for_together(vfs: Vfs, wire: Wire) -> None:
     """Of assets that are listed with a size of 0, which Comet also tells where it knows none."""
-    tell_size(wire, 0)
+    report_size(wire, 0)
     folder = await at(vfs, f"{FOREST}/assets")
     first, *others = filter(is_asset, (await vfs.listings.children(folder))[0].nodes.values())
     assert others

@@ -234,7 +234,7 @@ def test_small_files_are_pushed_whole_and_once(
     """As a whole whenever the kernel has not these very bytes; then it keeps them. Nothing of them is read()."""
     place = Inode(7, node("params.json"), None)
     for content, stored in ((b"a" * 5000, True), (b"a" * 5000, False), (b"b" * 5000, True)):
-        place.tell_size(5000)
+        place.report_size(5000)
         opened = replies.open_file(place, Content(content))
         assert opened.keep_cache
         assert kernel == ([(7, 0, content)] if stored else [])
@@ -280,17 +280,17 @@ def test_the_largest_size_that_the_kernel_may_believe_never_falls(
     all that with it, one that was looked up anew while its forget was on its way only its pages."""
     place = told(inodes, node("params.json"))
     for size in (5, 98, 98):
-        place.tell_size(size)
+        place.report_size(size)
     assert place.view is None, "what is only listed costs no more"
-    place.tell_size(93)
+    place.report_size(93)
     view = place.viewed()
-    assert (view.told, view.largest, place.told_size) == (93, 98, 93)
+    assert (view.reported, view.largest, place.reported_size) == (93, 98, 93)
     for size, whole in ((97, False), (98, True), (120, True), (110, False)):
         opened = replies.open_file(place, Content(os.urandom(size)))
         assert opened.keep_cache == whole
         handles.release(opened.fh)
         assert view.largest == max(size, 98 if size < 110 else 120)
-    place.tell_size(120)
+    place.report_size(120)
     same = Content(b"a" * 120)
     for forgotten, pushed in ((False, True), (False, False), (True, True)):
         if forgotten:

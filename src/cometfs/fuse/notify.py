@@ -1,4 +1,4 @@
-"""What the kernel is told unasked of the names that it remembers: that they are to be looked up again; and of an inode,
+"""Notifications to the kernel: names that it remembers are to be looked up again; and of an inode,
 that its attributes are to be asked for again.
 
 What pyfuse3 has for that (`invalidate_entry`) takes a directory out of the kernel's tree: a program that stands in it
@@ -60,7 +60,7 @@ class KernelInvalidator:
         self._locked: Counter[int] = Counter()
         """How many requests the kernel keeps a directory locked for, by its number."""
         self._put_off: dict[int, set[bytes]] = {}
-        """Names in those directories that end when they are free again: whoever told the kernel now would wait for the
+        """Names in those directories that end when they are free again: a notification now would wait for the
         lock, out of reach of any signal, and so keep a daemon that is killed from ever ending."""
         self._freed = trio.lowlevel.ParkingLot()
 
@@ -70,7 +70,7 @@ class KernelInvalidator:
             pyfuse3.invalidate_inode(number, attr_only=True)
 
     def close(self) -> None:
-        """Nothing is told any more: another file may bear that descriptor soon."""
+        """No more notifications: another file may bear that descriptor soon."""
         self.descriptor = -1
 
     @contextmanager

@@ -41,7 +41,7 @@ def occupants(mountpoint: Path) -> list[Occupant]:
 
 
 def sentence(mountpoint: Path, found: list[Occupant]) -> str:
-    """What is told of a mount that was unmounted while it was in use."""
+    """The sentence about a mount that was unmounted while it was in use."""
     named = [*map(str, found[:SHOWN]), *([f"{len(found) - SHOWN} more"] if len(found) > SHOWN else [])]
     whom = ", ".join(named) or "a process that this user may not see"
     text = f"{mountpoint} is unmounted, but still in use by {whom}: its daemon ends when they have let go of it"

@@ -32,7 +32,7 @@ from cometfs.vfs.nodes import Content, Listing
 from cometfs.vfs.schema import names
 
 READABLE = select.POLLIN | select.POLLRDNORM
-"""What poll(2) is told of a file that can be read on."""
+"""What poll(2) reports of a file that can be read on."""
 
 ATTRIBUTE = b"user.comet."
 """How extended attributes begin that tell where a file comes from."""

@@ -21,7 +21,7 @@ from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.nodes import Attributes
 
 NOW = 2_000_000_000
-"""Nanoseconds for which a time counts as that of the request: pyfuse3 does not tell "now" from the same time said."""
+"""Nanoseconds for which a time counts as that of the request: pyfuse3 gives "now" as a time like any other."""
 
 
 class ReadOnlyOperations(pyfuse3.Operations):
@@ -92,10 +92,10 @@ def runs(mode: int, seen: Attributes) -> bool:
 
 def is_touch(attr: EntryAttributes, fields: SetattrFields) -> bool:
     """Whether attributes are set as `touch` does without options: times alone, and to now."""
-    said = [attr.st_atime_ns] * fields.update_atime + [attr.st_mtime_ns] * fields.update_mtime
+    wanted = [attr.st_atime_ns] * fields.update_atime + [attr.st_mtime_ns] * fields.update_mtime
     others = fields.update_mode or fields.update_uid or fields.update_gid or fields.update_size
     now = time.time_ns()
-    return bool(said) and not others and all(abs(now - moment) < NOW for moment in said)
+    return bool(wanted) and not others and all(abs(now - moment) < NOW for moment in wanted)
 
 
 def refuse() -> NoReturn:

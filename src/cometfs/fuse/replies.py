@@ -1,7 +1,7 @@
-"""What the kernel is told when it asks: entries, attributes, open files, and for how long it may believe them.
+"""Replies to the kernel's requests: entries, attributes, open files, and for how long it may believe them.
 
 Size, lease and whether the kernel's pages are right come from one snapshot, and are stated here. Not here: what it asks
-(operations.py), what it is told unasked (notify.py), and about drafts (writable.py).
+(operations.py), notifications (notify.py), and files being written (writable.py).
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ class Replies:
     def open_file(self, inode: Inode, opened: Opened) -> FileInfo:
         """A handle on `opened`. Raises Superseded where who has the file open must keep another version.
 
-        The kernel then looks the name up again, and is told of another inode.
+        The kernel then looks the name up again, and gets another inode.
         """
         shared = inode.shared
         if shared is not None and shared.opened is not opened and not self._follower.take(shared, opened):
             raise Superseded(f"{inode.node.name} is open in a former version")
         shown = opened if shared is None else shared.opened
         handle, paged = self._handles.share(inode, opened)
-        resized = shown.size != inode.told_size
+        resized = shown.size != inode.reported_size
         if shared is None and isinstance(shown, Content) and not shown.grows:
             paged = self._push(inode, shown, paged, resized)
         if resized:
@@ -161,11 +161,11 @@ class Replies:
         reply.st_ino = inode.number
         reply.st_mode = _MODES[seen.kind]
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
-        # A size that nobody knows yet is asked for again by whoever wants it.
+        # A size that nobody knows yet is asked for again when it is next wanted.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN
         lease = max(min(seen.lease, stands), least)
         reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
         if size is not None:
-            inode.tell_size(size)
-        reply.st_size = told = inode.told_size
-        reply.st_blocks = -(-told // BLOCK)
+            inode.report_size(size)
+        reply.st_size = size = inode.reported_size
+        reply.st_blocks = -(-size // BLOCK)

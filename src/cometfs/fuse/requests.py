@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
-"""What a program is told and the log is not: it asked for what cannot be, and nothing is wrong."""
+"""Errors that go to the program and not into the log: the request was for what cannot be, and nothing is wrong."""
 
 
 P = ParamSpec("P")
@@ -108,7 +108,7 @@ def _pid(args: tuple[Any, ...]) -> int:
 
 
 def _refusal(request: str, error: Exception) -> pyfuse3.FUSEError:
-    """What pyfuse3 is told of an error; the log is told what a program cannot be."""
+    """The errno of an error, for pyfuse3; its sentence goes into the log."""
     if isinstance(error, pyfuse3.FUSEError):
         return error
     if not isinstance(error, CometFSError):

@@ -158,7 +158,7 @@ def status(mountpoint: Path, file: PurePath) -> dict[str, Any]:
 
 
 def refresh(path: Path) -> None:
-    """Has what is known at `path` and below it asked again by whoever wants it next. Raises SetupError.
+    """Drops what is known at `path` and below it, so that the next look asks Comet again. Raises SetupError.
 
     That is `touch`, in clearer words. Symbolic links are followed.
     """
@@ -184,18 +184,18 @@ def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """False for pyfuse3's complaint that a reply found nobody: whoever asked was killed, or the mount is gone."""
+    """False for pyfuse3's complaint that a reply found nobody: the program was killed, or the mount is gone."""
     return not record.getMessage().endswith(f"failed with {os.strerror(errno.ENOENT)}")
 
 
 def _init(operations: Operations, mountpoint: Path, options: set[str]) -> None:
     """Mounts. Raises SetupError with what libfuse and fusermount3 write to stderr."""
-    said: list[str] = []
+    output: list[str] = []
     try:
-        with stderr_of_fuse() as said:
+        with stderr_of_fuse() as output:
             pyfuse3.init(operations, os.fspath(mountpoint), options)
     except RuntimeError as error:
-        reason = "; ".join(dict.fromkeys(said)) or str(error)
+        reason = "; ".join(dict.fromkeys(output)) or str(error)
         raise SetupError(f"cannot mount on {mountpoint}: {reason}{_remark(reason)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Open files that may change: when it is asked again what they are now, and who is told that they have grown.
+"""Open files that may change: when Comet is asked again what they are now, and which waiting programs are woken.
 
 Nothing is asked on a timer but for a program that waits in poll(2): who follows a file looks at its attributes or reads
 at its end, and that look is what asks, at most once in the lease of the answer. A look never fails and never waits
@@ -110,7 +110,7 @@ class Follower:
     def take(self, shared: Shared, fresh: Opened) -> bool:
         """Lets an open snapshot go on as `fresh`, the same file opened now.
 
-        False where it cannot: whoever opens the file next gets another inode, who has it open keeps what he has.
+        False where it cannot: the next open gets another inode, open handles keep their bytes.
         """
         size, grew = shared.opened.size, shared.opened.grows
         taken = not shared.parted and shared.opened.take(fresh, unpaged=not shared.paged)
@@ -155,7 +155,7 @@ class Follower:
         while True:
             await trio.sleep(max(BREATH, self._vfs.glance(shared.inode.node).lease))
             if not shared.is_open or not shared.handles & self._polled.keys():
-                return  # closed, or whoever was woken last has not come back: he does not wait any more
+                return  # closed, or the program woken last has not polled again: it does not wait any more
             if self.is_due(shared):
                 await self.look(shared)
             self._wake(shared)

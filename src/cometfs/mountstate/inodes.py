@@ -23,7 +23,8 @@ BYTES = 350
 
 
 AT_A_TIME = 1000
-"""Inodes that are gone through before others get their turn: a millisecond or two where the kernel is told of each."""
+"""Inodes that are gone through before others get their turn: a millisecond or two where the kernel is notified of
+each."""
 
 
 ROOT = 1
@@ -35,7 +36,7 @@ class State(float, Enum):
     clock, so that one comparison with it tells whether there is such a moment and it is to come."""
 
     GONE = -2.0
-    """It stood for nothing when it was last looked at, and the kernel was told."""
+    """It stood for nothing when it was last looked at, and the kernel was notified."""
     DOUBTED = -1.0
     """What it stands for, or lies in, is known to have changed; or nothing is known of that yet."""
 
@@ -55,7 +56,7 @@ class Inode:
         """The moment, on trio's clock, until which it is known to stand for `node`: see revalidate.py."""
 
         self._seen: int | KernelView = 0
-        """How the kernel sees it; where that is nothing but a size that it was told, that size, which costs no more."""
+        """How the kernel sees it; where that is nothing but a reported size, the number itself, which costs no more."""
 
     @property
     def view(self) -> KernelView | None:
@@ -76,12 +77,12 @@ class Inode:
         return None if shared is None or shared.opened.broken else shared
 
     @property
-    def told_size(self) -> int:
-        """The size that the kernel was last told: what it is told again while nobody knows better."""
-        return self._seen if isinstance(self._seen, int) else self._seen.told
+    def reported_size(self) -> int:
+        """The size last reported to the kernel: it is reported again while no better one is known."""
+        return self._seen if isinstance(self._seen, int) else self._seen.reported
 
-    def tell_size(self, size: int) -> None:
-        """The kernel is told this size."""
+    def report_size(self, size: int) -> None:
+        """This size is reported to the kernel."""
         if isinstance(self._seen, int) and size >= self._seen:
             self._seen = size
         else:
@@ -108,7 +109,7 @@ class Inodes:
     """
 
     def __init__(self, root: Node, outdated: Callable[[Inode], None] = lambda _inode: None) -> None:
-        """`outdated` is told of each inode of which the kernel may know what does not hold any more."""
+        """`outdated` is called with each inode of which the kernel may know what does not hold any more."""
         self._outdated = outdated
         self.root = Inode(ROOT, root, None)
         self.root.until = math.inf
@@ -133,7 +134,7 @@ class Inodes:
             raise Stale(f"inode {number} is not known any more") from None
 
     def child(self, parent: Inode, node: Node, until: float | State = State.DOUBTED) -> Inode:
-        """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel is told.
+        """The inode of `node` in the directory `parent`, made if need be; to be remembered when the kernel gets it.
 
         `until`: the moment, on trio's clock, until which a listing of `parent` tells so.
         """
@@ -152,7 +153,7 @@ class Inodes:
         return inode
 
     def remember(self, inode: Inode) -> None:
-        """The kernel was told of `inode` once more."""
+        """The kernel got one more reference to `inode`."""
         inode.lookups += 1
         if inode.lookups > 1:
             return
@@ -186,7 +187,7 @@ class Inodes:
             self.doubt(inode)
 
     def doubt(self, inode: Inode) -> None:
-        """Whatever the kernel was told of `inode` and what lies below it may not hold any more.
+        """Whatever was reported to the kernel of `inode` and what lies below it may not hold any more.
 
         Where that is a lot, `run` goes through the rest: a mount may know hundreds of thousands.
         """

@@ -1,6 +1,6 @@
 """Asking again now, for the kernel: what it remembers of a place and below it ends with what the tree knew.
 
-Not here: what the tree knows there (vfs/engine/invalidation.py), and how the kernel is told (fuse/notify.py).
+Not here: what the tree knows there (vfs/engine/invalidation.py), and how the kernel is notified (fuse/notify.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Invalidation:
     async def __call__(self, inode: Inode) -> None:
         """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
 
-        Who has a file open reads on what he has; but the next one to open it gets it anew.
+        Handles that are open keep their bytes; the next open gets new ones.
         """
         scope = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
         parted = [_entry(one) for one in self._handles.inodes() if scope.reaches(one.node) and self._part(one)]
@@ -105,7 +105,7 @@ def _below(inode: Inode, *, others: bool) -> Iterator[Inode]:
 
 
 def _children(inode: Inode) -> list[Inode]:
-    """As they are now: who is looked up meanwhile is known as he is now."""
+    """As they are now: lookups may add some meanwhile."""
     return list((inode.children or {}).values())
 
 

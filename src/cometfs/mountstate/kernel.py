@@ -1,6 +1,6 @@
 """What the state of a mount may ask of the kernel, as protocols: so that it works, and is tested, without a kernel.
 
-Not here: how the kernel is told (fuse/notify.py).
+Not here: how the kernel is notified (fuse/notify.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the kernel may hold of one inode beside its name and its last attributes: open handles, pages, former sizes.
 
 Such a thing lives and dies with its inode: nothing has to be forgotten by number. Not here: how handles are given and
-taken back (handles.py), and what the kernel is told (fuse/replies.py).
+taken back (handles.py), and what is reported to the kernel (fuse/replies.py).
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ class Shared:
 
     @property
     def is_open(self) -> bool:
-        """Whether a handle is open on it, and whoever opens the file next may share it."""
+        """Whether a handle is open on it, and the next open may share it."""
         return bool(self.handles) and not self.opened.broken
 
 
 class KernelView:
-    """One inode as the kernel may see it. An inode has one iff it was ever opened, or told to be smaller than before:
+    """One inode as the kernel may see it. An inode has one iff it was ever opened, or reported smaller than before:
     the many that are only listed do not."""
 
-    __slots__ = ("largest", "pages", "shared", "told")
+    __slots__ = ("largest", "pages", "reported", "shared")
 
-    def __init__(self, told: int) -> None:
-        self.told = told
-        """The size that the kernel was told last."""
-        self.largest = told
-        """The largest size that it was ever told, or was given bytes of. It may take the file to be that long at any
-        time: it drops replies that it finds late, and believes what it was told before them."""
+    def __init__(self, reported: int) -> None:
+        self.reported = reported
+        """The size last reported to the kernel."""
+        self.largest = reported
+        """The largest size ever reported to it, or stored into its pages. It may take the file to be that long at any
+        time: it drops replies that it finds late, and believes what was reported before them."""
         self.pages: Hashable = None
         """The version that is all the kernel's pages of it can hold; None where they may hold anything."""
         self.shared: Shared | None = None
         """What the handles on it share, of which there is one at least."""
 
     def tell(self, size: int) -> None:
-        """The kernel is told this size."""
-        self.told = size
+        """This size is reported to the kernel."""
+        self.reported = size
         self.push(size)
 
     def push(self, size: int) -> None:

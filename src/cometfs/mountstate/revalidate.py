@@ -139,7 +139,7 @@ class Revalidator:
         if self._limiter.saturated or (before is not None and before > trio.current_time()):
             return None
         wait = self._limiter.brief if before is None else AGAIN
-        # Also where who asks has less limiter: the next one need not lose his.
+        # Also where this request has less time left: the next one need not lose its own.
         until = min(trio.current_time() + wait, trio.current_effective_deadline())
         try:
             with trio.move_on_after(wait):
@@ -152,7 +152,7 @@ class Revalidator:
             until = math.inf
             self._gone(inode, parent)
         except CometFSError as error:
-            log.debug("not looked at again: %s", error)  # whoever wants more than is at hand will be told
+            log.debug("not looked at again: %s", error)  # a request that needs more than is at hand gets the error
             until = trio.current_time()
         finally:
             # That who asks was interrupted before that tells nothing of the server.
@@ -167,7 +167,7 @@ def _telling(inode: Inode, *, goes_on: bool) -> Iterator[Inode]:
     if at.experiment is None or parent is None:
         return
     if at.version and not goes_on and inode.until is not State.DOUBTED:
-        return  # of what has ended nobody asks; but a listing may have told of it anew
+        return  # nothing is asked about what has ended; but a new listing may have it changed
     yield parent
     if parent.node.at.version != inode.node.at.version:  # as it is by now
         yield inode

@@ -1,4 +1,4 @@
-"""What followed files were, for whoever comes to their names while nobody says what they are.
+"""What followed files were last, for programs that open them by name while Comet does not answer.
 
 `tail -F` goes back to the name at every stop. What it cannot open there it takes for another file, all of which it
 prints once more when it can. Not here: those who have a file open (follow.py).

@@ -88,7 +88,7 @@ class Opened(Protocol):
 
     @property
     def broken(self) -> bool:
-        """Whether some of the bytes will never come: whoever opens the file next must begin anew."""
+        """Whether some of the bytes will never come: the next open must begin anew."""
 
     @property
     def grows(self) -> bool:

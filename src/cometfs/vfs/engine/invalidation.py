@@ -123,7 +123,7 @@ class AnswerInvalidation:
 
     def _below(self, at: Context, entry: Dir) -> Iterator[Place]:
         """The places of others (experiments of a project, files that experiments have logged) in a directory, by what
-        its listings said last, in memory or on disk, even if it holds no more."""
+        its listings last had, in memory or on disk, even if it holds no more."""
         for child in entry.entries if at.experiment is None else ():  # nothing in an experiment belongs to another
             if isinstance(child, Dir):
                 yield from self._below(at, child)

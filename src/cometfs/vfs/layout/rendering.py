@@ -24,7 +24,7 @@ from cometfs.vfs.sources.provenance import page_of
 
 
 def system(answer: Row | None) -> Row:
-    """What is told of the machine; {} where nothing is."""
+    """Details of the machine; {} where there are none."""
     return objects.without(answer, "experimentKey", "installedPackages") or {}
 
 

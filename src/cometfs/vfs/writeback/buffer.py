@@ -85,7 +85,7 @@ class WritebackBuffer:
                 self._seen[key] = _Seen(hash(value), None if seen is None else self.now_ms())
 
     def latest(self, stored: StoredValue) -> StoredValue:
-        """A file as it is now, from what a listing said of it."""
+        """A file as it is now, from its row in a listing."""
         key = stored.key
         draft, written = self._drafts.get(key), self._written.get(key)
         if draft is not None and draft.modified_ms is not None:
