@@ -46,7 +46,7 @@ class Flights:
         key.
 
         `renewal`: a value is held meanwhile. A reader that finds none any more does not join it, but loads: calls that
-        nobody waits for are put off when few are left.
+        no reader waits for are put off when few are left.
         """
         place = (key, renewal)
         flight = self._under_way.get(place)

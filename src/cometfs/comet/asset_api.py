@@ -136,9 +136,9 @@ class AssetAPI:
         """The content of an asset as it arrives: an async context manager that gives an `AssetStream`.
 
         `size` of the stream is the number of bytes, None if the server does not say; `async for` gives the bytes. A
-        body that ends early raises Unreachable. Where `close_delimited` is True a cut body cannot be told from a whole
-        one: compare with the `fileSize` of the `Asset`. A Content-Encoding is decoded, as Comet's own client does.
-        Redirects to a storage are followed without the API key.
+        body that ends early raises Unreachable. Where `close_delimited` is True a cut body cannot be distinguished from
+        a whole one: compare with the `fileSize` of the `Asset`. A Content-Encoding is decoded, as Comet's own client
+        does. Redirects to a storage are followed without the API key.
 
         `asset_id` is the `assetId` of an `Asset` or an `ArtifactFile`. A file of an artifact needs
         `artifact_version_id`, too, and as `experiment_key` that of the experiment that logged it, ``""`` if none did.
