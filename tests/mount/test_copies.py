@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import PATIENCE, Mounted
+from tests.support.spawning import inside
 
 FOREST = "tabular/wine-cultivars/forest-200"
 
@@ -27,7 +28,7 @@ def sh(command: str, folder: Path, status: int = 0) -> str:
             pytest.skip("no test of copies as root: setpriv is not installed here")
         bound = ["setpriv", f"--inh-caps={OVERRIDES}", f"--bounding-set={OVERRIDES}"]
     done = subprocess.run(
-        [*bound, "sh", "-euc", command], cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+        inside(folder, *bound, "sh", "-euc", command), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -8,6 +8,7 @@ on every version. Both are refused here, so that no test depends on what is cach
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -17,9 +18,13 @@ ANSWERING = "answers for a Comet"
 """What threads of this process are called on which a mount depends."""
 
 
+ENV = shutil.which("env") or "env"
+"""By its path: a test may take the programs away from the command's own PATH."""
+
+
 def inside(place: Path, *command: str | Path) -> list[str | Path]:
     """The command, in a directory that it enters when it runs by itself already."""
-    return ["env", f"--chdir={place}", *command]
+    return [ENV, f"--chdir={place}", *command]
 
 
 def guard_interpreter_lock() -> None:

@@ -99,7 +99,7 @@ class _Surroundings:
 
     def _noted(self, path: Path, source: Mapping[str, str]) -> Mapping[str, str]:
         if _tidy(source.get("COMET_API_KEY")):
-            self.key_files.append(path)
+            self.key_files.append(path.absolute())
         return source
 
     def _files(self) -> Iterator[Path]:
