@@ -44,8 +44,7 @@ def sentence(mountpoint: Path, found: list[Occupant]) -> str:
     """The sentence about a mount that was unmounted while it was in use."""
     named = [*map(str, found[:SHOWN]), *([f"{len(found) - SHOWN} more"] if len(found) > SHOWN else [])]
     whom = ", ".join(named) or "a process that this user may not see"
-    text = f"{mountpoint} is unmounted, but still in use by {whom}: its daemon ends when they have let go of it"
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return f"{mountpoint} is unmounted, but still in use by {whom}: its daemon ends when they have let go of it"
 
 
 def _uses(process: Path, mountpoint: str) -> Iterator[str]:
