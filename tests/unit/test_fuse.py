@@ -26,7 +26,7 @@ from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes, State
 from cometfs.mountstate.limits import RequestLimiter, is_dying
 from cometfs.vfs.nodes import Attributes, Content, Node
-from cometfs.vfs.schema.declaration import Context, Dir, File
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link
 
 
 def a_lease(_at: Context) -> Lease:
@@ -37,7 +37,7 @@ DIRECTORY = Dir("", (), a_lease)
 PLAIN = File("", None)
 
 
-def node(name: str, key: str = "", entry: Dir | File = PLAIN) -> Node:
+def node(name: str, key: str = "", entry: Dir | File | Link = PLAIN) -> Node:
     return Node(name, entry, Context("http://comet", 0.0, (key or name,)))
 
 
@@ -72,11 +72,66 @@ def test_a_name_that_means_something_else_gets_another_inode(inodes: Inodes) -> 
     assert inodes.child(inodes.root, node("run", "key-2")) is new
 
 
+def test_a_number_is_a_hash_of_what_the_node_is() -> None:
+    """The same in every mount and every order, of what is there again too; another one for each thing that differs."""
+    nodes = [
+        node("run", "key-1", DIRECTORY),
+        node("run", "key-2", DIRECTORY),
+        node("sprint", "key-1", DIRECTORY),
+        node("run", "key-1"),
+        node("run", "key-1", Link("", lambda _at: 0, lambda _at: "")),
+        node("na\u00efve \udc80", "key-1"),
+    ]
+    orders: list[dict[int, int]] = []
+    for order in (nodes, nodes[::-1]):
+        inodes = Inodes(node("", "root", DIRECTORY))
+        orders.append({})
+        for one in order:
+            inode = inodes.child(inodes.root, one)
+            orders[-1][nodes.index(one)] = inode.number
+            inodes.remember(inode)
+            inodes.forget([(inode.number, 1)])
+            assert told(inodes, one).number == inode.number
+    assert orders[0] == orders[1]
+    assert len(set(orders[0].values())) == len(nodes)
+    assert all(1 < number < 1 << 60 for number in orders[0].values())
+    # Written down: another Python, or another version of this program, must not lead to others.
+    assert orders[0][0] == 363851901877730562
+    assert orders[0][5] == 1030871568170566742
+
+
+def test_the_same_name_in_another_directory_has_another_number(inodes: Inodes) -> None:
+    """A link to an experiment stands in many views, with the experiment's key in each."""
+    some, others = (told(inodes, node(name, entry=DIRECTORY)) for name in ("some", "others"))
+    assert told(inodes, node("run", "key"), some).number != told(inodes, node("run", "key"), others).number
+
+
+def test_nodes_whose_hashes_are_equal_get_different_numbers(inodes: Inodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fourteen nodes find the fourteen numbers that there are but 0 and the root's; a free one is found again."""
+    monkeypatch.setattr("cometfs.mountstate.inodes.BITS", 4)
+    found = [told(inodes, node(f"n{index}")) for index in range(14)]
+    assert sorted(inode.number for inode in found) == list(range(2, 16))
+    assert all(inodes.at(inode.number) is inode for inode in found)
+    inodes.forget([(found[3].number, 1)])
+    assert told(inodes, node("n14")).number == found[3].number
+
+
+def test_a_former_version_keeps_its_number_from_the_next_one(inodes: Inodes) -> None:
+    """`tail -F` sees by the number that a file is another one; when nobody has the former one, there is one number."""
+    former = told(inodes, node("output.txt"))
+    inodes.part(inodes.root, "output.txt")
+    later = told(inodes, node("output.txt"))
+    assert later.number != former.number
+    inodes.forget([(former.number, 1)])
+    assert inodes.child(inodes.root, node("output.txt")) is later
+    inodes.forget([(later.number, 1)])
+    assert told(inodes, node("output.txt")).number == former.number
+
+
 def test_nothing_is_left_of_what_the_kernel_forgot(inodes: Inodes) -> None:
     """A table of a million names shrinks again; forgetting the unknown is no error."""
-    for index in range(100):
-        told(inodes, node(f"n{index}"))
-    inodes.forget([(number, 1) for number in range(2, 200)])
+    numbers = [told(inodes, node(f"n{index}")).number for index in range(100)]
+    inodes.forget([(number, 1) for number in (*numbers, 2, 3)])
     assert len(inodes) == 1
     assert not inodes.root.children
 
@@ -301,7 +356,7 @@ def test_the_largest_size_that_the_kernel_may_believe_never_falls(
         assert kernel == [(place.number, 0, same.data)] * pushed
     inodes.forget([(place.number, 1)])
     again = told(inodes, node("params.json"))
-    assert again.number != place.number
+    assert again is not place
     assert again.view is None
 
 

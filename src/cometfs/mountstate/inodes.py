@@ -1,10 +1,13 @@
-"""Numbers for nodes: what the kernel calls an inode, for as long as the kernel remembers it.
+"""Numbers for nodes: what the kernel calls an inode. They are hashes of what the nodes are, so that backups (restic,
+borg, `tar --listed-incremental`) find a node under its number after a remount, and after the kernel dropped its caches.
 
 Not here: what a node is (vfs/) and what is open (handles.py).
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -15,6 +18,7 @@ import trio
 from cometfs.errors import Stale
 from cometfs.mountstate.kernel_view import KernelView, Shared
 from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Dir, File, Link
 
 BYTES = 350
 """What an inode costs in memory at most, its node and its place in the tables included, until the kernel forgets it
@@ -29,6 +33,13 @@ each."""
 
 ROOT = 1
 """The number that the kernel gives to the root (FUSE_ROOT_ID)."""
+
+BITS = 60
+"""Bits of a number: every program takes it for a positive integer, and it costs Python no more than a small one. Of a
+million nodes, two have the same hash in one case of two million."""
+
+_KINDS = {Dir: "dir", File: "file", Link: "link"}
+"""These are bytes of what is hashed: other words mean other numbers, and that backups read everything again."""
 
 
 class State(float, Enum):
@@ -104,7 +115,9 @@ class Inode:
 class Inodes:
     """The inodes that the kernel knows, by number; each directory's by name.
 
-    A name keeps its inode as long as it stands for the same thing; numbers are never used twice in the life of a mount.
+    A name keeps its inode as long as it stands for the same thing. A number is that of one inode at a time: while the
+    kernel knows a former version of a file, the name has the next number that its hash leads to (`probe`). What the
+    kernel forgot gets its own number again, so nothing else needs to tell two uses of a number apart (a generation).
     An inode is in `_doubted` iff what it lies in is in doubt, and it has not been gone through.
     """
 
@@ -114,7 +127,6 @@ class Inodes:
         self.root = Inode(ROOT, root, None)
         self.root.until = math.inf
         self._by_number: dict[int, Inode] = {self.root.number: self.root}
-        self._next = self.root.number + 1
         self._most = 1
         """As many as `_by_number` has had room for since it was made."""
         self._doubted: list[Inode] = []
@@ -147,9 +159,8 @@ class Inodes:
                 self.restand(known, node, until)
                 return known
             known.until = State.DOUBTED
-        inode = Inode(self._next, node, parent)
+        inode = Inode(self._free(parent, node), node, parent)
         inode.until = until
-        self._next += 1
         return inode
 
     def remember(self, inode: Inode) -> None:
@@ -230,6 +241,11 @@ class Inodes:
             inode.node, inode.parent = node, new_parent
             new_parent.children = {**(new_parent.children or {}), node.name: inode}
 
+    def _free(self, parent: Inode, node: Node) -> int:
+        """The first number of a node that no other inode has."""
+        numbers = (probe(parent.number, node, attempt) for attempt in itertools.count())
+        return next(number for number in numbers if number > ROOT and number not in self._by_number)
+
     def _drop(self, inode: Inode) -> None:
         del self._by_number[inode.number]
         siblings = inode.parent.children if inode.parent else None
@@ -238,3 +254,15 @@ class Inodes:
             del siblings[inode.node.name]
             if not siblings and inode.parent is not None:
                 inode.parent.children = None
+
+
+def probe(parent: int, node: Node, attempt: int) -> int:
+    """The number of a node in the directory of the number `parent`, or where that is taken, the next one to try.
+
+    A hash of the kind, the key (of an experiment, an asset ...) and the path, which the parent's number stands for:
+    what is renamed is another node, as it is for every program that finds it by its path.
+    """
+    # ascii(): the same text under every version of Python, whatever Unicode that knows.
+    words = ascii((parent, _KINDS[type(node.entry)], node.at.key, node.name, attempt))
+    digest = hashlib.blake2b(words.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> (64 - BITS)
