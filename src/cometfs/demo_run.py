@@ -90,11 +90,11 @@ async def _send(transport: Transport, url: str, api_key: str, what: str, body: d
     written = json.dumps({"experimentKey": KEY, **body}).encode()
     reply = await transport.send("POST", f"{url}/clientlib/{_PATHS[what]}", headers=headers, body=written)
     try:
-        answer = await reply.read()
+        answer = await reply.head(200)
     finally:
         await reply.aclose()
     if reply.status != 200:
-        raise Unreachable(f"{url} answers {reply.status} to what it logs: {answer[:200].decode(errors='replace')}")
+        raise Unreachable(f"{url} answers {reply.status} to what it logs: {answer.decode(errors='replace')}")
 
 
 def _now() -> int:

@@ -1,7 +1,7 @@
 """Every error that cometfs raises on purpose.
 
 A message (``str(error)``) is one sentence that names the thing asked for and, where there is one, the remedy. `API`
-raises those down to `Unintelligible`, `Conflict` for its store, and `SetupError` when it is made:
+raises those down to `AnswerTooLarge`, `Conflict` for its store, and `SetupError` when it is made:
 
     try:
         rows = await api.projects("acme")
@@ -21,6 +21,7 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     │   └── DeadlineExceeded  no answer in time
     ├── Unsupported           this server does not offer it
     ├── Unintelligible        an answer that is not what its endpoint promises
+    ├── AnswerTooLarge        an answer with more bytes than are held in memory
     ├── NoSuchEntry           a directory has no entry of that name
     ├── NotADirectory         a file where a directory was wanted
     ├── IsADirectory          a directory where a file was wanted
@@ -86,6 +87,10 @@ class Unsupported(CometFSError):
 
 class Unintelligible(CometFSError):
     """The server answered what its endpoint does not promise (no JSON, a missing field, a wrong type)."""
+
+
+class AnswerTooLarge(CometFSError):
+    """An answer has more bytes than are held in memory for one: it must be asked for in parts, if at all."""
 
 
 class NoSuchEntry(CometFSError):

@@ -15,6 +15,7 @@ from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import open_vfs
+from cometfs.errors import AnswerTooLarge
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.resolver import _NothingAhead
@@ -200,6 +201,41 @@ async def test_one_metric_costs_one_call_and_several_of_an_experiment_two(vfs: V
     for name in metrics:
         await read(vfs, f"{folder}/{name}")
     assert wire.asked == ["experiment/metrics/get-metric", "experiment/metrics/get-all"]
+
+
+ALL_POINTS = "experiment/metrics/get-all"
+ONE_METRIC = "experiment/metrics/get-metric"
+
+
+async def test_more_points_than_fit_into_one_answer_are_asked_by_metric(
+    vfs: Vfs, wire: Wire, alone: Vfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That they do not fit is remembered; the bytes are those of an answer that fits."""
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    metrics = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    seen = {name: await read(alone, f"{folder}/{name}") for name in metrics}
+    wire.asked.clear()
+    monkeypatch.setattr("cometfs.comet.calls.MOST", 60_000)
+    assert {name: await read(vfs, f"{folder}/{name}") for name in metrics} == seen
+    assert Counter(wire.asked) == {ONE_METRIC: len(metrics), ALL_POINTS: 1}
+    whole = f"{PROJECT}/mlp-baseline/.api/experiment_metric.json"
+    with pytest.raises(AnswerTooLarge):
+        await read(vfs, whole)
+
+
+async def test_a_batch_that_is_too_large_costs_one_call(
+    vfs: Vfs, wire: Wire, alone: Vfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each experiment of it is asked by itself, and the next batches are smaller, until they fit."""
+    directories = (await experiments(vfs))[:60]
+    await names(vfs, f"{PROJECT}/{directories[0]}/metrics")
+    monkeypatch.setattr("cometfs.comet.calls.MOST", 250_000)
+    wire.asked.clear()
+    for name in directories:
+        path = f"{PROJECT}/{name}/metrics.json"
+        assert await read(vfs, path) == await read(alone, path)
+    assert 1 < wire.asked.count(CHARTS) < 15, Counter(wire.asked)
+    assert wire.asked.count("experiment/metrics/summary") < 50
 
 
 async def test_looking_at_one_experiment_triggers_nothing(vfs: Vfs, wire: Wire) -> None:

@@ -15,6 +15,7 @@ from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Transport
 from cometfs.compat.httpcore_read import LONG
 
+MOST = 64 << 20
 BODY = random.Random("long").randbytes(LONG + 12345)
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 
@@ -87,7 +88,7 @@ async def test_every_byte_comes_again_and_again(secure: bool) -> None:
     async with up(host, secure) as url, asking() as transport:
         for _ in range(3):
             reply = await transport.send("GET", url)
-            assert await reply.read() == BODY
+            assert await reply.read(MOST) == BODY
             await reply.aclose()
 
 
@@ -97,7 +98,7 @@ async def test_a_connection_that_ends_in_the_middle_is_an_error(secure: bool) ->
     async with up(host, secure) as url, asking() as transport:
         reply = await transport.send("GET", url)
         with pytest.raises(Transient):
-            await reply.read()
+            await reply.read(MOST)
         assert await reply.chunk() is None
         await reply.aclose()
 
@@ -110,7 +111,7 @@ async def test_one_left_in_the_middle_leaves_nothing_behind(secure: bool) -> Non
         await reply.aclose()
         assert BODY.startswith(b"".join(part or b"" for part in taken))
         reply = await transport.send("GET", url)
-        assert await reply.read() == BODY
+        assert await reply.read(MOST) == BODY
         await reply.aclose()
 
 
@@ -122,7 +123,7 @@ async def test_nothing_is_taken_beyond_the_end_of_the_body() -> None:
         reply = await transport.send("GET", url)
         # Whoever wants more than there is waits for ever.
         with trio.fail_after(60):
-            assert await reply.read() == BODY[: LONG + 1]
+            assert await reply.read(MOST) == BODY[: LONG + 1]
         await reply.aclose()
 
 
@@ -132,6 +133,6 @@ async def test_short_bodies_keep_their_connection() -> None:
     async with up(host, False) as url, asking() as transport:
         for _ in range(3):
             reply = await transport.send("GET", url)
-            assert await reply.read() == BODY[: LONG - 1]
+            assert await reply.read(MOST) == BODY[: LONG - 1]
             await reply.aclose()
     assert host.connections == 1

@@ -6,7 +6,9 @@ import gzip
 import io
 import logging
 import ssl
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +22,7 @@ import trio
 from cometfs import API
 from cometfs.comet.http.retries import RETRIES
 from cometfs.comet.http.transport import Lane, Lanes
-from cometfs.errors import DeadlineExceeded, SetupError, Unintelligible, Unreachable
+from cometfs.errors import AnswerTooLarge, DeadlineExceeded, SetupError, Unintelligible, Unreachable, Unsupported
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """Key and certificate of ``localhost``, signed by itself, made for these tests and trusted by nobody."""
@@ -332,6 +334,56 @@ async def test_it_is_known_what_marks_the_end_of_a_body(
 
 async def whole(stream: AsyncIterator[bytes]) -> bytes:
     return b"".join([chunk async for chunk in stream])
+
+
+MIB = 1 << 20
+ENDLESS = {
+    "nothing": (framed(b""), bytes(MIB)),
+    "chunks": (framed(b"", CHUNKED), b"100000\r\n" + bytes(MIB) + b"\r\n"),
+    "a length": (framed(b"", "Content-Length: 999999999999"), bytes(MIB)),
+    "the end of gzip": (framed(b"", GZIP), b""),
+}
+
+
+def bomb() -> bytes:
+    """300 MiB of zeros, in 1.3 MB."""
+    squeeze = zlib.compressobj(1, wbits=31)
+    return b"".join(squeeze.compress(bytes(MIB)) for _ in range(300))
+
+
+@pytest.mark.parametrize(("head", "part"), ENDLESS.values(), ids=ENDLESS)
+async def test_an_answer_that_is_too_large_is_not_held(head: bytes, part: bytes) -> None:
+    """Reading stops, whatever marks the end of the body; it is not asked again, and the next call goes its way."""
+
+    async def talk(stream: trio.abc.Stream, number: int) -> None:
+        if number > 1:
+            await stream.send_all(http(NAMES))
+            return
+        await stream.send_all(head + (b"" if part else bomb()))
+        while True:
+            await stream.send_all(part) if part else await trio.sleep_forever()
+
+    server = Server(talk)
+    async with server.running() as url, API(KEY, url) as api:
+        tracemalloc.start()
+        try:
+            with pytest.raises(AnswerTooLarge, match=r"more than 67,108,864 bytes \(asked workspaces\)"):
+                await api.workspaces()
+            assert tracemalloc.get_traced_memory()[1] < 100 * MIB
+        finally:
+            tracemalloc.stop()
+        assert await api.workspaces() == ["a"]
+    assert len(server.requests) == 2
+
+
+async def test_the_long_page_of_a_refusal_is_not_read_to_its_end(at_once: None) -> None:
+    async def talk(stream: trio.abc.Stream, number: int) -> None:
+        await stream.send_all(framed(b"<html>" + bytes(MIB)).replace(b"200 OK", b"404 Not Found"))
+        await trio.sleep_forever()
+
+    async with Server(talk).running() as url, API(KEY, url) as api:
+        with pytest.raises(Unsupported):
+            await api.workspaces()
 
 
 def zipped(text: str) -> bytes:

@@ -11,7 +11,7 @@ from cometfs.vfs.answers import observations
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.engine.scope import Scope
 from cometfs.vfs.schema.declaration import Context
-from cometfs.vfs.sources.metrics import EVERY_POINT, METRIC, of_project
+from cometfs.vfs.sources.metrics import METRIC, SHEETS, of_project
 
 LIVE = Lease(5.0)
 PROJECT = {"projectId": "p"}
@@ -31,7 +31,7 @@ class Reader:
         self.observations = Observations(lambda: self.now)
 
     def wants_all(self, at: Context, *, at_hand: bool = False) -> bool:
-        return self.observations.wants_all(EVERY_POINT, at, of_project(at), at_hand=at_hand)
+        return self.observations.wants_all(SHEETS, at, of_project(at), at_hand=at_hand)
 
 
 def test_the_first_metric_is_asked_for_alone_and_the_second_brings_all() -> None:
@@ -67,7 +67,7 @@ def test_a_run_that_ended_begins_anew() -> None:
     ("scope", "again"),
     [
         (Scope(whole=frozenset([("a",)])), False),
-        (Scope(names=frozenset([EVERY_POINT.name, METRIC.name]), owners=frozenset([("a",), ("p",)])), False),
+        (Scope(names=frozenset([SHEETS.name, METRIC.name]), owners=frozenset([("a",), ("p",)])), False),
         (Scope(whole=frozenset([("b",)])), True),
     ],
     ids=["the experiment", "its metrics", "another experiment"],
@@ -88,7 +88,7 @@ def test_agreement_is_kept_of_each_project_and_subject() -> None:
     assert seen.agreement("ties", project) is False
     assert seen.agreement("others", project) is None
     assert seen.agreement("ties", replace(project, key=("q",))) is None
-    seen.drop_all(Scope(names=frozenset([EVERY_POINT.name]), owners=frozenset([("p",)])))
+    seen.drop_all(Scope(names=frozenset([SHEETS.name]), owners=frozenset([("p",)])))
     assert seen.agreement("ties", project) is False
     seen.drop_all(Scope(whole=frozenset([("p",)])))
     assert seen.agreement("ties", project) is None

@@ -63,6 +63,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     - Throttled: too many calls; `retry_after` says how many seconds to wait
     - Unreachable, DeadlineExceeded: no answer after several tries; none before the deadline
     - Unsupported, Unintelligible: this server does not offer it, or is not a Comet; it answered something else
+    - AnswerTooLarge: the answer has more than 64 MiB; a download (`stream_asset`) may have any size
 
     In the examples of the methods `api` is open at ``cometfs serve --bind 127.0.0.1:8080``, which shows a sample; `key`
     is the key of its experiment `mlp-baseline`, `project_id` the id of its project `digits`. ``Endpoint`` says what is

@@ -21,13 +21,27 @@ from cometfs.comet.http.retries import COURTESY, RETRIES, Transient, backoff, re
 from cometfs.comet.http.sniffing import is_cut_json
 from cometfs.comet.http.transport import Reply, Transport
 from cometfs.comet.question import Question, elsewhere, refusal, storage_refusal, target_of
-from cometfs.errors import CometFSError, DeadlineExceeded, Throttled, Unintelligible, Unreachable, Withheld
+from cometfs.errors import (
+    AnswerTooLarge,
+    CometFSError,
+    DeadlineExceeded,
+    Throttled,
+    Unintelligible,
+    Unreachable,
+    Withheld,
+)
 from cometfs.numbers import whole_of
 
 T = TypeVar("T")
 
 LARGE = 1 << 20
 """Bytes of an answer from which on it is decoded in a thread, so that the event loop runs on."""
+
+MOST = 64 << 20
+"""Bytes of an answer, decoded, that are held in memory: as Python's objects they take five times as many."""
+
+REFUSAL = 64 << 10
+"""Bytes of a refusal that are looked at; Comet's have some hundred."""
 
 STALL = 30.0
 """Seconds without a byte after which a download counts as broken."""
@@ -232,9 +246,9 @@ class Calls:
     async def _answered(self, question: Question) -> bytes:
         """The body of the answer, when it is one."""
         reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
-        body = await self._drained(question, reply)
         if reply.status != 200:
-            raise await self._refused(question, reply, body)
+            raise await self._refused(question, reply)
+        body = await self._drained(question, reply, reply.read(MOST))
         if reply.close_delimited and is_cut_json(body):
             raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body
@@ -246,23 +260,28 @@ class Calls:
         for hop in range(HOPS + 1):
             if reply.status == 200:
                 return reply
-            body = await self._drained(question, reply)
             if reply.status not in REDIRECTS:
-                raise storage_refusal(question, reply.status) if hop else await self._refused(question, reply, body)
+                raise await (self._refused_by_storage(question, reply) if hop else self._refused(question, reply))
+            await self._drained(question, reply, reply.head(REFUSAL))
             url = target_of(question, url, reply.headers.get("location"))
             reply = await self._sent(question, "GET", url, PLAIN)
         await reply.aclose()
         raise Unintelligible(f"More than {HOPS} redirects came from {question}")
 
-    async def _drained(self, question: Question, reply: Reply) -> bytes:
+    async def _drained(self, question: Question, reply: Reply, body: Awaitable[bytes]) -> bytes:
         try:
-            return await reply.read()
-        except (Unreachable, Unintelligible) as exc:
+            return await body
+        except (Unreachable, Unintelligible, AnswerTooLarge) as exc:
             raise type(exc)(f"{exc} (asked {question})") from exc
         finally:
             await reply.aclose()
 
-    async def _refused(self, question: Question, reply: Reply, body: bytes) -> CometFSError:
+    async def _refused_by_storage(self, question: Question, reply: Reply) -> CometFSError:
+        await self._drained(question, reply, reply.head(REFUSAL))
+        return storage_refusal(question, reply.status)
+
+    async def _refused(self, question: Question, reply: Reply) -> CometFSError:
+        body = await self._drained(question, reply, reply.head(REFUSAL))
         error = self._refusal(question, reply, body)
         if isinstance(error, Throttled):
             await self._gate.shut(error.retry_after)

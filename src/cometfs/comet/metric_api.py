@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
 
 from cometfs.comet.answers import models, series
 from cometfs.comet.answers.models import Chart, Point, Value
+from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.calls import Calls
 from cometfs.comet.question import Question, about
-from cometfs.errors import NotFound, Unsupported
+from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
+
+T = TypeVar("T")
 
 
 class MetricAPI:
@@ -97,7 +100,8 @@ class MetricAPI:
 
         Raises NotFound for an unknown experiment, and the errors of every call (`API`).
         Endpoint: GET experiment/metrics/get-metric for one metric, GET experiment/metrics/get-all for more; servers
-            before 3.20.60 lack that: GET experiment/metrics/summary, and one call for each metric
+            before 3.20.60 lack that, and some experiments have more points than fit into one answer: GET
+            experiment/metrics/summary, and one call for each metric
         SDK: experimentMetric
         """
         if isinstance(metric_name, str):
@@ -121,21 +125,41 @@ class MetricAPI:
         Endpoint: GET experiment/metrics/get-all
         SDK: none (`experiment_metric` without a name)
         """
+        return await self._get_all(experiment_key, models.points)
+
+    async def experiment_logged_points(self, experiment_key: str) -> dict[str, list[LoggedPoint]]:
+        """Every point of all metrics that Comet keeps, by the name of the metric: `LoggedPoint` tuples, in no order.
+
+        The same call as `experiment_every_point`, in a sixth of the memory: an answer may have a million points.
+        Timestamps are in ms since 1970; values are text.
+
+            >>> (await api.experiment_logged_points(key))["validate_loss"][0]
+            LoggedPoint(step=10, epoch=1, timestamp=1772442901176, value='2.159567165808322', offset=46)
+
+        Raises NotFound for an unknown experiment, Unsupported for servers before 3.20.60 (after the first time without
+            a call), and the errors of every call (`API`).
+        Endpoint: GET experiment/metrics/get-all
+        SDK: none (`experiment_metric` without a name)
+        """
+        return await self._get_all(experiment_key, series.logged)
+
+    async def _get_all(self, experiment_key: str, read: Callable[[bytes], T]) -> T:
         if self._lacks_every_point:
             raise Unsupported("this server does not offer all metrics in one answer")
         question = about(experiment_key, "metrics/get-all", lacking="all metrics in one answer")
         try:
-            return await self._calls.ask(question, models.points)
+            return await self._calls.ask(question, read)
         except Unsupported:
             self._lacks_every_point = True
             raise
 
     async def _all_points(self, experiment_key: str, names: Sequence[str] | None = None) -> list[Point]:
-        """Points of all metrics, in one call; of those named, in one each, where the server is too old for that."""
+        """Points of all metrics, in one call; of those named, in one each, where the server is too old for that, or its
+        answer too large."""
         if names is None or len(names) > 1:
             try:
                 return await self.experiment_every_point(experiment_key)
-            except (Unsupported, NotFound):  # some servers have the same 404 for an endpoint that they lack
+            except (Unsupported, NotFound, AnswerTooLarge):  # some servers have the same 404 for a missing endpoint
                 pass
         if names is None:
             names = [row["name"] for row in await self.experiment_metrics_summary(experiment_key)]

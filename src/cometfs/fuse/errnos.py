@@ -29,6 +29,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.BadText: errno.EILSEQ,
     errors.Conflict: errno.EAGAIN,
     errors.TooBig: errno.EFBIG,
+    errors.AnswerTooLarge: errno.EFBIG,
     errors.OutOfSpace: errno.ENOSPC,
     errors.Stale: errno.ESTALE,
     errors.Superseded: errno.ESTALE,

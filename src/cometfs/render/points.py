@@ -30,9 +30,20 @@ Row = tuple[Any, Any, Any, Any]
 
 
 def of_points(points: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of one metric, sorted by step (without one: last), then time, then order of logging."""
-    found = sorted(points, key=lambda point: _rank(point["step"], point["timestamp"], point["offset"]))
-    return [(row["step"], row["epoch"], row["timestamp"], spelt(row["metricValue"])) for row in found]
+    """Rows of one metric from those of an answer; see `of_logged`."""
+    return of_logged(tuple(point[field] for field in _FIELDS) for point in points)
+
+
+_FIELDS = ("step", "epoch", "timestamp", "metricValue", "offset")
+
+
+def of_logged(points: Iterable[tuple[Any, ...]]) -> list[Row]:
+    """Rows of one metric, sorted by step (without one: last), then time, then order of logging.
+
+    A point is (step, epoch, timestamp, value, offset).
+    """
+    found = sorted(points, key=lambda point: _rank(point[0], point[2], point[4]))
+    return [(step, epoch, when, spelt(value)) for step, epoch, when, value, _ in found]
 
 
 def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:

@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from cometfs.comet.answers.models import Point
+from cometfs.comet.answers.shapes import as_text, raw_rows
 
 Interval = Literal["step", "epoch", "timestamp"]
 
 Pair = tuple[Any, str | None]
 """A point as the SDK shows it: where it is, and its value as text."""
+
+
+class LoggedPoint(NamedTuple):
+    """A `Point` without its metric's name, in a sixth of the memory; the fields that are shown of it."""
+
+    step: float | None
+    epoch: float | None
+    timestamp: float | None
+    value: str | None
+    offset: float | None
+
+
+class _Row(msgspec.Struct, gc=False):
+    metricName: str
+    metricValue: Any = None
+    timestamp: int | float | None = None
+    step: int | float | None = None
+    epoch: int | float | None = None
+    offset: int | float | None = None
+
+
+_ROW = msgspec.json.Decoder(_Row)
+
+
+def logged(body: bytes) -> dict[str, list[LoggedPoint]]:
+    """The points of an answer by the name of their metric."""
+    found: dict[str, list[LoggedPoint]] = {}
+    rows = raw_rows(body, "metrics")
+    rows.reverse()
+    while rows:  # each goes as soon as it is read
+        row = _ROW.decode(rows.pop())
+        point = LoggedPoint(row.step, row.epoch, row.timestamp, as_text(row.metricValue), row.offset)
+        found.setdefault(row.metricName, []).append(point)
+    return found
 
 
 def ordered(points: Iterable[Point]) -> list[Point]:

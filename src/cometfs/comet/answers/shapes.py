@@ -78,8 +78,17 @@ class Shape(Generic[R]):
         return self._rows(_field_if_any(body, name))
 
     def _rows(self, raw: msgspec.Raw | None) -> list[R]:
-        # Row by row, not at once: a decoder in C lets no other thread run until it is done.
-        return [] if raw is None else [self.normal(_ROW.decode(row)) for row in _ROWS.decode(raw)]
+        return [self.normal(_ROW.decode(row)) for row in _each(raw)]
+
+
+def raw_rows(body: bytes, name: str) -> list[msgspec.Raw]:
+    """The rows in the field `name` of an answer, not read yet; none where the field is null or missing."""
+    return _each(_field_if_any(body, name))
+
+
+def _each(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """Row by row, not at once: a decoder in C lets no other thread run until it is done."""
+    return [] if raw is None else _ROWS.decode(raw)
 
 
 def value(body: bytes, name: str, kind: type[T]) -> T:

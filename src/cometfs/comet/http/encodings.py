@@ -1,4 +1,6 @@
-"""What ``Content-Encoding`` did to a body, undone as it arrives. No I/O.
+"""What ``Content-Encoding`` did to a body, undone as it arrives, in pieces, as few bytes may stand for many.
+
+No I/O.
 
 httpx does this too, but inside generators that a damaged body leaves behind unfinished.
 """
@@ -13,6 +15,10 @@ ACCEPTED = "gzip, deflate"
 """For the header ``Accept-Encoding``."""
 
 
+PIECE = 256 << 10
+"""Bytes that are decoded at once: a thousandth of them on the wire may be enough for so many."""
+
+
 class BrokenEncoding(ValueError):
     """The body is not in the encoding that it claims."""
 
@@ -20,14 +26,20 @@ class BrokenEncoding(ValueError):
 class Decoder(Protocol):
     """Takes a body in parts, gives what is in them."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether there may be more in the parts so far: ``feed(b"")`` gives it."""
+
     def feed(self, part: bytes) -> bytes: ...
 
     def finish(self) -> None:
-        """Raises Damaged when the body cannot have been all."""
+        """Raises BrokenEncoding when the body cannot have been all."""
 
 
 class Plain:
     """No encoding."""
+
+    pending = False
 
     def feed(self, part: bytes) -> bytes:
         return part
@@ -42,15 +54,18 @@ class Inflate:
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(zlib.MAX_WBITS | 32)
         self._begun = False
+        self.pending = False
 
     def feed(self, part: bytes) -> bytes:
         self._begun = self._begun or bool(part)
         try:
-            found = self._inner.decompress(part)
+            found = self._inner.decompress(self._inner.unconsumed_tail + part, PIECE)
         except zlib.error as exc:
             raise BrokenEncoding("it is not compressed as it says") from exc
         if self._inner.unused_data:
             raise BrokenEncoding("something follows its compressed part")
+        # A full piece may have more behind it, even where all of its input is consumed.
+        self.pending = len(found) == PIECE and not self._inner.eof
         return found
 
     def finish(self) -> None:
@@ -64,7 +79,7 @@ def is_encoded(headers: Mapping[str, str]) -> bool:
 
 
 def decoder(encoding: str) -> Decoder:
-    """What undoes `encoding`, the value of the header. Raises Damaged for one that was not asked for."""
+    """What undoes `encoding`, the value of the header. Raises BrokenEncoding for one that was not asked for."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return Plain()

@@ -23,7 +23,8 @@ from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
 from cometfs.compat.httpcore_read import Straight, straight
 from cometfs.compat.httpx_without_main import httpx
-from cometfs.errors import CometFSError, SetupError, Unintelligible, Unreachable
+from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
+from cometfs.numbers import whole_of
 
 LANES = 32
 
@@ -113,20 +114,36 @@ class Reply:
         self._decoder: Decoder | None = None
         self._ended = self._inside = False
 
-    async def read(self) -> bytes:
-        """The whole body that has not been read yet."""
-        parts: list[bytes] = []
-        while (chunk := await self.chunk()) is not None:
-            parts.append(chunk)
+    async def read(self, most: int) -> bytes:
+        """The whole body. Raises AnswerTooLarge for more than `most` bytes, as soon as that is known."""
+        announced = 0 if is_encoded(self.headers) else whole_of(self.headers.get("content-length", "")) or 0
+        parts = [] if announced > most else await self._parts_of(most + 1)
+        if max(announced, sum(map(len, parts))) > most:
+            raise AnswerTooLarge(f"The answer of {self._host} has more than {most:,} bytes")
         return b"".join(parts)
+
+    async def head(self, most: int) -> bytes:
+        """The first bytes of the body, all of it if it has no more."""
+        return b"".join(await self._parts_of(most))[:most]
+
+    async def _parts_of(self, enough: int) -> list[bytes]:
+        """The next parts of the body, until there are so many bytes."""
+        parts: list[bytes] = []
+        while enough > 0 and (chunk := await self.chunk()) is not None:
+            parts.append(chunk)
+            enough -= len(chunk)
+        return parts
 
     async def chunk(self) -> bytes | None:
         """The next bytes, decoded, never none; None at the end."""
-        while (part := await self._part()) is not None:
+        while (part := b"" if self._is_pending() else await self._part()) is not None:
             if found := self._decoded(part):
                 return found
         self._decoded(None)
         return None
+
+    def _is_pending(self) -> bool:
+        return self._decoder is not None and self._decoder.pending
 
     async def _part(self) -> bytes | None:
         """The next bytes as they come over the wire; None at the end and after an error."""

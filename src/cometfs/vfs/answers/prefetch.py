@@ -18,7 +18,7 @@ import trio
 from cometfs.cache.memory import Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
-from cometfs.errors import CometFSError, NotFound
+from cometfs.errors import AnswerTooLarge, CometFSError, NotFound
 from cometfs.lease import is_settling
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
@@ -203,6 +203,9 @@ class Prefetcher:
             found = await source.batch.ask(self._answers.asker(), [*sample, *places])
             if self._agree(source, line, found, bool(sample)):
                 self._keep(source.batch, line, found, len(places))
+        except AnswerTooLarge as error:
+            log.debug("not fetched together: %s", error)
+            self._shrink(source, line, len(places))
         except CometFSError as error:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         finally:
@@ -256,6 +259,14 @@ class Prefetcher:
             if self._held(one.source, one.at) is None:
                 weight += self._answers.fill(one.source, one.at, one.answer).weight
         self._weights[batch.name, line.project.key] = weight / max(1, count)
+
+    def _shrink(self, source: Source, line: Siblings, count: int) -> None:
+        """After an answer about so many that is too large: the next ones are a quarter as large, and after one about a
+        few there are none."""
+        assert source.batch is not None
+        self._weights[source.batch.name, line.project.key] = TARGET * 4 / count
+        if count <= 2 * SAMPLE:
+            self._trusted[_trust_key(source, line)] = False
 
     def _most(self, line: Siblings, batch: Batch) -> int:
         weight = self._weights.get((batch.name, line.project.key))

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 import trio
 
+from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.api import API
-from cometfs.errors import NotFound, Unsupported
+from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
 from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
@@ -112,14 +113,21 @@ async def _names(asker: Resolver, at: Context) -> list[str]:
 async def _sheet(asker: Resolver, at: Context) -> bytes:
     """One metric as CSV: alone, or with all others of its experiment, where several are wanted."""
     whole = experiment.of_experiment(at)
-    if not asker.wants_all(EVERY_POINT, whole):
+    if not asker.wants_all(SHEETS, whole) or asker.agreement(FIT, whole) is False:
         return await _one_sheet(asker, at)
     try:
         sheets = await asker.answer(SHEETS, whole)
     except (Unsupported, NotFound):
         return await _one_sheet(asker, at)
+    except AnswerTooLarge:
+        asker.record_agreement(FIT, whole, agrees=False)
+        return await _one_sheet(asker, at)
     # One that was logged since, or that this answer leaves out, is asked for by itself: no sheet is empty by guess.
     return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
+
+
+FIT = "all points of an experiment fit into one answer"
+"""Remembered where they do not: the first 64 MiB of it are not asked for again."""
 
 
 async def _one_sheet(asker: Resolver, at: Context) -> bytes:
@@ -127,21 +135,20 @@ async def _one_sheet(asker: Resolver, at: Context) -> bytes:
 
 
 async def _sheets(asker: Resolver, at: Context) -> dict[str, bytes]:
-    rows = await asker.answer(EVERY_POINT, at)
-    found: dict[str, bytes] = await _aside(_sheets_of, rows, count=len(rows))
+    logged = await asker.api.experiment_logged_points(key(at))
+    found: dict[str, bytes] = await _aside(_sheets_of, logged, count=sum(map(len, logged.values())))
     for name, sheet in found.items():
         asker.fill(METRIC, experiment.at_metric(at, name), sheet)
     return found
 
 
-def _sheets_of(rows: Sequence[Row]) -> dict[str, bytes]:
-    by_name: dict[str, list[Row]] = {}
-    for row in rows:
-        by_name.setdefault(row["metricName"], []).append(row)
-    return {name: points.sheet(points.of_points(of_one)) for name, of_one in by_name.items()}
+def _sheets_of(logged: dict[str, list[LoggedPoint]]) -> dict[str, bytes]:
+    """Takes the points out of `logged`, so that both are never whole in memory."""
+    return {name: points.sheet(points.of_logged(logged.pop(name))) for name in list(logged)}
 
 
-SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, of=(EVERY_POINT,))
+SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False)
+"""1 call. The same as for `EVERY_POINT`, whose rows take six times as much memory."""
 
 
 async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
