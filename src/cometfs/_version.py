@@ -1,3 +1,3 @@
-"""The version, for all who say it; the build takes it from here as well."""
+"""The version; the build takes it from here as well."""
 
 __version__ = "0.1.0"

@@ -3,8 +3,8 @@ that its attributes are to be asked for again.
 
 What pyfuse3 has for that (`invalidate_entry`) takes a directory out of the kernel's tree: a program that stands in it
 has no working directory any more, and getcwd() fails. A name can be made to end instead: all of them at once since
-Linux 6.16, without a lock, so at any moment; one by one since 6.2, which waits until nobody looks up anything in that
-directory. On older kernels it is taken out after all. Not here: pages, and which names (refresh.py).
+Linux 6.16, without a lock, so at any moment; one by one since 6.2, which waits until no lookup is under way in that
+directory. On older kernels it is taken out after all. Not here: pages, and which names (mountstate/invalidate.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALL_END = 8
 """FUSE_NOTIFY_INC_EPOCH"""
 
 PATIENCE = 1.0
-"""Seconds that a request waits for names to end: somebody may look up something in their directory for much longer."""
+"""Seconds that a request waits for names to end: a lookup in their directory may take much longer."""
 
 ABSENCES = 20_000
 """Names that are known to be absent of which it is known that the kernel remembers them."""

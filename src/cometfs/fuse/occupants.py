@@ -43,8 +43,8 @@ def occupants(mountpoint: Path) -> list[Occupant]:
 def sentence(mountpoint: Path, found: list[Occupant]) -> str:
     """The sentence about a mount that was unmounted while it was in use."""
     named = [*map(str, found[:SHOWN]), *([f"{len(found) - SHOWN} more"] if len(found) > SHOWN else [])]
-    whom = ", ".join(named) or "a process that this user may not see"
-    return f"{mountpoint} is unmounted, but still in use by {whom}: its daemon ends when they have let go of it"
+    users = ", ".join(named) or "a process that this user may not see"
+    return f"{mountpoint} is unmounted, but still in use by {users}: its daemon ends when they have let go of it"
 
 
 def _uses(process: Path, mountpoint: str) -> Iterator[str]:

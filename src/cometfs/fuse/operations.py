@@ -70,7 +70,7 @@ class Operations(ReadOnlyOperations):
         return place if self._revalidator.is_fresh(place) else None
 
     async def _place(self, number: InodeT) -> Inode:
-        """The same, where somebody must be asked."""
+        """The same, where a listing must be fetched for that."""
         place = self._inodes.at(number)
         await self._revalidator.revalidate(place)
         return place
@@ -115,7 +115,7 @@ class Operations(ReadOnlyOperations):
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         place = self._inodes.at(inode)
         if place.shared is not None:
-            # Who has it open has one version of it, whatever happens at Comet.
+            # An open file keeps its version, whatever happens at Comet.
             await self.follower.look(place.shared)
         else:
             await self._revalidator.revalidate(place)
@@ -157,7 +157,7 @@ class Operations(ReadOnlyOperations):
 
     def _open_at_hand(self, place: Inode) -> FileInfo | None:
         shared = place.shared
-        # A body is that of the file as long as anybody has it open; so is a draft.
+        # A body stands for the file as long as it is open; so does a dirty file.
         lasts = shared is not None and not isinstance(shared.opened, Content)
         opened = shared.opened if shared is not None and lasts else self._vfs.files.open_nowait(place.node)
         return None if opened is None else self._replies.open_file(place, opened)

@@ -1,6 +1,6 @@
 """What no mount lets be done, in the words of a file system that is only read.
 
-The kernel believes the mount to be writable: of one that is not, it would refuse `touch` before anybody is asked. So
+The kernel believes the mount to be writable: on one that is not, it refuses `touch` itself, without a request. So
 each way to change something is refused here. Not here: what may be written with `--rw` (writable.py).
 """
 

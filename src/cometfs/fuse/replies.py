@@ -41,7 +41,7 @@ BEST_READ = 128 << 10
 """st_blksize: what the kernel reads at once anyway."""
 
 _MODES = {"dir": stat.S_IFDIR | 0o755, "file": stat.S_IFREG | 0o644, "link": stat.S_IFLNK | 0o777}
-"""With w, for copies: without it, nobody but root could remove a copied directory or overwrite a copied file. A write
+"""With w, for copies: without it, only root could remove a copied directory or overwrite a copied file. A write
 is refused when it is tried, and `access` says so before."""
 
 
@@ -91,14 +91,14 @@ class Replies:
             self._inodes.remember(inode)
 
     def attributes(self, inode: Inode, seen: Attributes | None = None, lease: float = LONGEST) -> EntryAttributes:
-        """What `stat` shows; `seen`: what is known of it, None for what is known without asking anybody."""
+        """What `stat` shows; `seen`: what is known of it, None for what is known without a call."""
         seen = self._vfs.glance(inode.node) if seen is None else seen
         reply = self._blank(lease)
         self._describe(reply, inode, seen, inode.until - trio.current_time())
         return reply
 
     def open_file(self, inode: Inode, opened: Opened) -> FileInfo:
-        """A handle on `opened`. Raises Superseded where who has the file open must keep another version.
+        """A handle on `opened`. Raises Superseded where open handles must keep another version.
 
         The kernel then looks the name up again, and gets another inode.
         """
@@ -117,7 +117,7 @@ class Replies:
         return FileInfo(fh=handle, keep_cache=paged, direct_io=not self._handles.is_paged(handle))
 
     def _push(self, inode: Inode, opened: Content, paged: bool, resized: bool) -> bool:
-        """Stores bytes of a file that nobody else has open in the kernel's pages: all of a small one, unless they are
+        """Stores bytes of a file that has no other handle in the kernel's pages: all of a small one, unless they are
         there (`paged`), else the last page of one that the kernel takes for another size (`resized`). Returns whether
         the kernel's pages are right now.
 
@@ -125,7 +125,7 @@ class Replies:
         the attributes again at the next look, too. Not one that may have been longer: where the kernel still takes it
         for that, a read() is what tells it the end, and pages that are there would end in what they were.
         The last page: it raises the kernel's size. A reply with a former size that another process has not taken in
-        yet would else do so later, and make the kernel drop the attributes that it asks for now: who reads then would
+        yet would else do so later, and make the kernel drop the attributes that it asks for now: a read would then
         find an empty file. After this it drops that reply.
         """
         view = inode.viewed()
@@ -161,7 +161,7 @@ class Replies:
         reply.st_ino = inode.number
         reply.st_mode = _MODES[seen.kind]
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
-        # A size that nobody knows yet is asked for again when it is next wanted.
+        # A size that is not known yet is asked for again when it is next wanted.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN
         lease = max(min(seen.lease, stands), least)
         reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)

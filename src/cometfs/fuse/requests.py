@@ -1,4 +1,4 @@
-"""What every request of the kernel is wrapped in: an errno for every error, a deadline, an eye on who asks.
+"""What every request of the kernel is wrapped in: an errno for every error, a deadline, a watch on the caller.
 
 Not here: what the requests do (operations.py), and how the deadline is kept (limits.py).
 """

@@ -38,7 +38,7 @@ ROOM = 300
 """Requests that may wait for the server; the other tasks are kept for those that need none."""
 
 ENDING = 1.0
-"""Seconds that a mount that ends takes at most to answer who waits."""
+"""Seconds that a mount that ends takes at most to answer the requests that wait."""
 
 
 def prepare(mountpoint: Path, *, allow_non_empty: bool = False) -> None:
@@ -184,7 +184,7 @@ def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """False for pyfuse3's complaint that a reply found nobody: the program was killed, or the mount is gone."""
+    """False for pyfuse3's complaint that a reply was not wanted: the program was killed, or the mount is gone."""
     return not record.getMessage().endswith(f"failed with {os.strerror(errno.ENOENT)}")
 
 
@@ -226,7 +226,7 @@ async def serve(
     limiter = RequestLimiter(deadline, ROOM)
     operations = WritableOperations(vfs, limiter) if vfs.writing.rw else Operations(vfs, limiter)
     # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
-    # And not "ro": the kernel itself would refuse `touch`, by which somebody asks again.
+    # And not "ro": the kernel itself would refuse `touch`, which drops what is cached.
     options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
     others = descriptors()
     _init(operations, mountpoint, options)
@@ -247,10 +247,10 @@ async def serve(
 
 
 async def _answer(limiter: RequestLimiter, nursery: trio.Nursery) -> None:
-    """Answers until somebody unmounts it from outside; where it is cancelled, those who wait are answered first.
+    """Answers until it is unmounted from outside; where it is cancelled, requests that wait are answered first.
 
-    As long as a lookup is not, the kernel keeps its directory locked, and neither who waits for that lock nor who asked
-    can be killed: a connection to the kernel that one of our own threads waits by would then never end.
+    As long as a lookup is not, the kernel keeps its directory locked, and neither the processes that wait for that lock
+    nor the one that asked can be killed: a thread of our own among them would keep the connection open for ever.
     """
     answering = trio.CancelScope(shield=True)
 

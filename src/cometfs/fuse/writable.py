@@ -1,7 +1,7 @@
 """The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
 
-What the kernel writes it knows itself. Not here: what may be written (vfs/writeback/policy.py), and when a draft is
-stored (vfs/writeback/dirty_file.py)."""
+What the kernel writes it knows itself. Not here: what may be written (vfs/writeback/policy.py), and when a dirty file
+is stored (vfs/writeback/dirty_file.py)."""
 
 # ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
 
@@ -47,7 +47,7 @@ class WritableOperations(Operations):
         if writes(flags):
             self._writers[reply.fh] = (place, ctx.pid)
             if flags & os.O_TRUNC:
-                self._draft(reply.fh).resize(0)
+                self._dirty_file(reply.fh).resize(0)
             # The kernel's own idea of the size may be one that could not be stored.
             self.invalidator.invalidate_attrs(place.number)
         return reply
@@ -57,17 +57,17 @@ class WritableOperations(Operations):
         self, parent_inode: InodeT, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         parent = self._inodes.at(parent_inode)
-        node, draft = await self._writing.create(parent.node, names.decoded(name), new=bool(flags & os.O_EXCL))
+        node, dirty_file = await self._writing.create(parent.node, names.decoded(name), new=bool(flags & os.O_EXCL))
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
-        handle, _ = self._handles.share(inode, draft)
+        handle, _ = self._handles.share(inode, dirty_file)
         self._writers[handle] = (inode, ctx.pid)
         return FileInfo(fh=handle, keep_cache=False), self._replies.attributes(inode, lease=0.0)
 
     @at_once
     def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         try:
-            return self._draft(fh).write(off, buf)
+            return self._dirty_file(fh).write(off, buf)
         except TooBig:
             self.invalidator.invalidate_attrs(self._writers[fh][0].number)
             raise
@@ -78,31 +78,33 @@ class WritableOperations(Operations):
         if fh not in self._writers:
             return
         inode, pid = self._writers[fh]
-        draft = self._draft(fh)
-        if draft.refused or (draft.dirty and not (draft.bare and still_holds(pid, inode.number, inode.node.name))):
-            await self._store(inode, draft)
+        dirty_file = self._dirty_file(fh)
+        if dirty_file.refused or (
+            dirty_file.dirty and not (dirty_file.bare and still_holds(pid, inode.number, inode.node.name))
+        ):
+            await self._store(inode, dirty_file)
 
     @handler
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         if fh in self._writers:
-            await self._store(self._writers[fh][0], self._draft(fh))
+            await self._store(self._writers[fh][0], self._dirty_file(fh))
 
     @handler
     async def release(self, fh: FileHandleT) -> None:
-        """After the last close: nobody hears of an error any more but the log."""
+        """After the last close: the kernel drops an error of it, so only the log has it."""
         if fh not in self._writers:
             self.follower.forget(fh)
             self._handles.release(fh)
             return
         inode, _ = self._writers.pop(fh)
-        draft = self._draft(fh)
+        dirty_file = self._dirty_file(fh)
         try:
             # A mapped file is written after it was closed.
-            if draft.dirty and not draft.failed:
-                await self._store(inode, draft)
+            if dirty_file.dirty and not dirty_file.failed:
+                await self._store(inode, dirty_file)
         finally:
             if all(other is not inode for other, _ in self._writers.values()):
-                draft.give_up()
+                dirty_file.give_up()
             self._handles.release(fh)
 
     @handler
@@ -174,21 +176,21 @@ class WritableOperations(Operations):
     def _check_writable(self, inode: InodeT) -> None:
         self._writing.check(self._inodes.at(inode).node)
 
-    async def _store(self, inode: Inode, draft: DirtyFile) -> None:
+    async def _store(self, inode: Inode, dirty_file: DirtyFile) -> None:
         try:
-            await draft.save()
+            await dirty_file.save()
         finally:
             self.invalidator.invalidate_attrs(inode.number)
 
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
         shared = place.shared
-        opened = self._draft(fh) if fh in self._writers else shared and shared.opened
+        opened = self._dirty_file(fh) if fh in self._writers else shared and shared.opened
         if isinstance(opened, DirtyFile) and any(inode is place for inode, _ in self._writers.values()):
             opened.resize(size)
         else:
             await self._writing.resize(place.node, size)
 
-    def _draft(self, handle: int) -> DirtyFile:
+    def _dirty_file(self, handle: int) -> DirtyFile:
         return cast(DirtyFile, self._handles.file(handle))
 
     def _refuse(self, parent: InodeT) -> NoReturn:

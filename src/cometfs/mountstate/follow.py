@@ -1,8 +1,8 @@
 """Open files that may change: when Comet is asked again what they are now, and which waiting programs are woken.
 
-Nothing is asked on a timer but for a program that waits in poll(2): who follows a file looks at its attributes or reads
-at its end, and that look is what asks, at most once in the lease of the answer. A look never fails and never waits
-long: what the file was is still there to be shown.
+Nothing is asked on a timer but for a program that waits in poll(2): a program that follows a file looks at its
+attributes or reads at its end, and that look is what asks, at most once in the lease of the answer. A look never fails
+and never waits long: what the file was is still there to be shown.
 
 Not here: the snapshots (handles.py), and for how long an answer holds (lease.py).
 """
@@ -63,7 +63,7 @@ class Follower:
         self._followers: trio.Nursery | None = None
 
     async def run(self) -> None:
-        """Where those live who look after files that are polled; until it is cancelled."""
+        """Where the tasks live that look after polled files; until it is cancelled."""
         async with trio.open_nursery() as self._followers:
             await trio.sleep_forever()
 
@@ -81,14 +81,14 @@ class Follower:
         return False
 
     async def look(self, shared: Shared) -> None:
-        """Asks what an open file is now, for all who have it open."""
+        """Asks what an open file is now, for all its handles."""
         with trio.move_on_after(GRACE) as patience:
             try:
                 # A listing that takes long must not keep from us what is added to a file.
                 with trio.move_on_after(GRACE / 2):
                     await self._revalidator.follow(shared.inode, goes_on=shared.goes_on)
                 if not shared.is_open or not _may_become_more(shared):
-                    # What cannot have changed is not fetched again, and nobody waits again at once to learn that.
+                    # What cannot have changed is not fetched again, and no request waits again at once to learn that.
                     _rest(shared, GRACE)
                     return
                 fresh = await self._vfs.files.open(shared.inode.node)
@@ -118,7 +118,7 @@ class Follower:
             shared.parted = True
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
         elif shared.opened.size != size:
-            # Before anybody can read the new bytes: a size that the kernel has kept is smaller than what they are.
+            # Before any handle can read the new bytes: a size that the kernel has kept is smaller than what they are.
             self._invalidate_attrs(shared.inode.number)
         if not taken or shared.opened.size != size or shared.opened.grows != grew:
             self._wake(shared)
@@ -137,7 +137,7 @@ class Follower:
         self._polled.pop(handle, None)
 
     def _wake(self, shared: Shared) -> None:
-        """Who waits for one of these handles looks at it again, and asks to be woken again if there is nothing."""
+        """Programs that wait for one of these handles look again, and poll again if there is nothing."""
         for handle in shared.handles & self._polled.keys():
             self._polled.pop(handle).notify()
 

@@ -58,7 +58,7 @@ class Handles:
         shared.handles.add(handle)
         self._files[handle] = shared
         if not shared.paged:
-            # It grows while nobody looks at the pages, of which a private mapping may leave some.
+            # It grows past the pages, of which a private mapping may leave some.
             view.pages = None
             return handle, False
         before, view.pages = view.pages, shared.opened.version

@@ -228,7 +228,7 @@ class Inodes:
 
     def part(self, parent: Inode, name: str, inode: Inode | None = None) -> None:
         """`name` does not stand any more for what it did (only if that was `inode`, where one is given), which lives on
-        for who has it open."""
+        for its open handles."""
         if parent.children is not None and (inode is None or parent.children.get(name) is inode):
             parent.children.pop(name, None)
 

@@ -35,7 +35,7 @@ class Invalidation:
         self._invalidator = invalidator
 
     async def __call__(self, inode: Inode) -> None:
-        """Whoever looks at `inode` or at what lies below it, from when this returns on, sees what Comet has then.
+        """From when this returns on, a look at `inode` or below it shows what Comet has then.
 
         Handles that are open keep their bytes; the next open gets new ones.
         """
@@ -46,14 +46,14 @@ class Invalidation:
         for one in reached.values():
             if one.parent is not None:  # the root stands for itself
                 one.doubt()
-        # Attributes come with the names, but for who stands in the directory.
+        # Attributes come with the names, but those of a directory that a process stands in.
         ended = isinstance(inode.node.entry, Dir) and self._invalidator.expire_all()
         await _in_turns([inode.number] if ended else {inode.number, *reached}, self._invalidator.invalidate_attrs)
         if not ended:
             await self._invalidator.expire([*parted, *_entries(inode)], reached, inode.number)
 
     def _part(self, inode: Inode) -> bool:
-        """Lets the name of an open file stand for another inode: all who have one open share what was opened first."""
+        """Lets the name of an open file stand for another inode: all handles of one share what was opened first."""
         if inode.parent is None or self._vfs.writing.buffer(inode.node) is not None:
             return False
         shared = inode.shared

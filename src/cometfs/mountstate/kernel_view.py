@@ -30,11 +30,11 @@ class Shared:
         self.parted = False
         """Whether the file has become another one, under another inode: nothing will be added to this one any more."""
         self.rests_until = 0.0
-        """Until when nobody asks what the file is now, on trio's clock: asking has just failed, or takes long."""
+        """Until when it is not asked what the file is now, on trio's clock: asking has just failed, or takes long."""
 
     @property
     def goes_on(self) -> bool:
-        """Whether what is added to the file can be shown to those who have it open."""
+        """Whether what is added to the file can be shown by its open handles."""
         return not self.paged and not self.parted
 
     @property

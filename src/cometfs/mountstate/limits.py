@@ -18,13 +18,13 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at the processes that wait (each look costs some 30 us a process)."""
 
 LAST = 0.01
-"""Seconds between two looks at whether all who waited are answered, at the end of a mount."""
+"""Seconds between two looks at whether all that waited are answered, at the end of a mount."""
 
 BRIEF = 3.0
 """Seconds that a request waits at most for what it can do without."""
 
 FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
-"""Signals by which somebody wants a process to end. Others (a resized window, a timer) must not break a read."""
+"""Signals that are to end a process. Others (a resized window, a timer) must not break a read."""
 
 
 class _Wait:
@@ -46,7 +46,7 @@ class RequestLimiter:
     def __init__(self, deadline: float, room: int) -> None:
         """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
         self.deadline = deadline
-        self._evictor = room
+        self._most = room
         self._waits: set[_Wait] = set()
         self._ended = False
 
@@ -58,11 +58,11 @@ class RequestLimiter:
     @property
     def saturated(self) -> bool:
         """Whether so many wait that one more must do with what is at hand."""
-        return len(self._waits) >= self._evictor
+        return len(self._waits) >= self._most
 
     @contextmanager
     def limit(self, pid: int) -> Iterator[None]:
-        """Runs the body within the deadline, and for no longer than `pid` (0: nobody) wants to live.
+        """Runs the body within the deadline, and only until a fatal signal is pending on `pid` (0: no process).
 
         Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
         is at hand, so that a server that stalls does not freeze what needs no server.
@@ -85,7 +85,7 @@ class RequestLimiter:
             if wait.interrupted:
                 raise Interrupted("the mount ends" if self._ended else f"process {pid} was told to end")
             if not patience:
-                raise Busy(f"{self._evictor} requests wait already")
+                raise Busy(f"{self._most} requests wait already")
             raise DeadlineExceeded(f"no answer within {self.deadline:g} s")
 
     async def watch(self) -> None:
@@ -97,7 +97,7 @@ class RequestLimiter:
                     wait.interrupt()
 
     async def end(self) -> None:
-        """Nobody waits any more; returns when nobody does."""
+        """Interrupts all that wait, and lets none wait any more; returns when none does."""
         self._ended = True
         for wait in self._waits:
             wait.interrupt()

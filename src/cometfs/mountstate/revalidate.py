@@ -1,6 +1,6 @@
 """Whether an inode still stands for what it stood for: looked at again when its parent's listing has run out.
 
-The kernel asks by number about what somebody holds (a working directory, a file that is known by a relative path), and
+The kernel asks by number about what a process holds (a working directory, a file that is known by a relative path), and
 walks no path to it. What Comet has renamed, moved, archived or deleted meanwhile is `Gone`; what has only changed (it
 ended, it runs again) goes on under its number with what is known of it now. Most requests are answered by one look at a
 clock. Not here: numbers (inodes.py), and what listings are made of (vfs/engine/listings.py).
@@ -52,7 +52,7 @@ class Revalidator:
         return self.is_fresh(parent) and self._at_hand(inode, parent, known=True) is True
 
     async def revalidate(self, inode: Inode) -> bool:
-        """The same, asked for where it must be; False where nobody answered: what is at hand is all there is then.
+        """The same, asked for where it must be; False where no answer came: what is at hand is all there is then.
 
         Raises Gone.
         """
@@ -67,7 +67,7 @@ class Revalidator:
         if listing is not None:
             self._stand(inode, parent, listing)
         elif inode.until is State.GONE:
-            self._gone(inode, parent)  # that nobody answers now does not bring it back
+            self._gone(inode, parent)  # a listing that cannot be had does not bring it back
         return listing is not None
 
     def follows(self, inode: Inode, *, goes_on: bool) -> bool:
@@ -155,7 +155,7 @@ class Revalidator:
             log.debug("not looked at again: %s", error)  # a request that needs more than is at hand gets the error
             until = trio.current_time()
         finally:
-            # That who asks was interrupted before that tells nothing of the server.
+            # A request that was interrupted earlier tells nothing of the server.
             if trio.current_time() >= until and parent.number in self._inodes:
                 self._unanswered[parent.number] = trio.current_time() + PAUSE
         return None

@@ -1,7 +1,7 @@
 """What followed files were last, for programs that open them by name while Comet does not answer.
 
 `tail -F` goes back to the name at every stop. What it cannot open there it takes for another file, all of which it
-prints once more when it can. Not here: those who have a file open (follow.py).
+prints once more when it can. Not here: files that are open (follow.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PART = 0.5
-"""Of the deadline: how long who opens a followed file waits for what it is now. The manual names it."""
+"""Of the deadline: how long an open() of a followed file waits for what it is now. The manual names it."""
 
 
 class StaleIfError:
@@ -38,7 +38,7 @@ class StaleIfError:
         self._limiter = limiter
 
     async def open(self, inode: Inode) -> Opened:
-        """What a file is now; what it was, where others follow it and nobody says in half of the deadline."""
+        """What a file is now; what it was, where it is followed and no answer comes in half of the deadline."""
         return await self._or_last(
             lambda: self._vfs.files.open(inode.node), lambda: self._followed(inode), self._limiter.deadline * PART
         )

@@ -78,7 +78,7 @@ class Budget:
         """
         caller = CALLER.get()
         if not caller.waits and (self._short or not self.spare(caller.urgency)):
-            raise Withheld("the calls that are left are kept for who waits", self._until_one())
+            raise Withheld("the calls that are left are kept for readers", self._until_one())
         if self._hand < 1 or self._turn.locked():
             async with self._turn:
                 await self._take(caller)
@@ -120,7 +120,7 @@ class Budget:
     async def _take(self, caller: Caller) -> None:
         while self._hand < 1:
             if not caller.waits and not self.spare(caller.urgency):
-                raise Withheld("the calls that are left are kept for who waits", self._until_one())
+                raise Withheld("the calls that are left are kept for readers", self._until_one())
             given, self._level = await trio.to_thread.run_sync(self._ledger.take, AT_ONCE, self._written())
             self._hand += given
             if given:

@@ -1,4 +1,4 @@
-"""What the engine answers with: nodes, listings, attributes, open files. Values; nothing here asks anybody.
+"""What the engine answers with: nodes, listings, attributes, open files. Values; nothing here makes a call.
 
 Not here: how they come about (listings.py, files.py, vfs.py).
 """
@@ -96,7 +96,7 @@ class Opened(Protocol):
 
     def take(self, later: Opened, /, *, unpaged: bool = False) -> bool:
         """Whether it goes on as the same file opened later: it has these bytes, or has now got those at the end that
-        it lacked, if it grows or nobody reads it through the kernel's pages (`unpaged`). False, and nothing is changed,
+        it lacked, if it grows or is not read through the kernel's pages (`unpaged`). False, and nothing is changed,
         where the file has become another one."""
 
     async def read(self, offset: int, length: int) -> bytes | memoryview:
@@ -128,7 +128,7 @@ class Content:
     def take(self, later: Opened, /, *, unpaged: bool = False) -> bool:
         if not isinstance(later, Content):
             return False
-        # It was taken for ended, and goes on, or its last lines come late: nobody's pages are in the way.
+        # It was taken for ended, and goes on, or its last lines come late: no pages are in the way.
         grows = self.grows or unpaged
         if later.data != self.data:
             if not grows:

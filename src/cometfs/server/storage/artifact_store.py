@@ -165,7 +165,7 @@ def _next(artifact: StoredArtifact) -> str:
 
 
 def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
-    """``artifact.json`` as it stands. Raises Damaged where it cannot be read: it is its owner's, who may mend it."""
+    """``artifact.json`` as it stands. Raises Damaged where it cannot be read: it is its owner's to mend."""
     path = artifact.folder / ABOUT
     try:
         content = path.read_bytes()

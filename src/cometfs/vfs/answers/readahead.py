@@ -31,7 +31,7 @@ FAMILIES = 256
 """Families that are remembered."""
 
 STREAMS = 4
-"""Readers of one family that are told apart."""
+"""Readers of one family that are kept apart."""
 
 SWEEP = 16
 """Siblings in no order that make a sweep, at least."""

@@ -52,7 +52,7 @@ class Files:
         return Content(await self._render(entry, cast(Source, entry.source), node.at), _grows(node))
 
     def open_nowait(self, node: Node) -> Opened | None:
-        """What `open` returns or raises, where nobody must be asked and nothing made."""
+        """What `open` returns or raises, where no call is needed and nothing must be made."""
         entry = node.entry
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")

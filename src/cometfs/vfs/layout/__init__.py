@@ -26,7 +26,7 @@ from cometfs.vfs.layout.rendering import (
     url_text,
     whole_answer,
 )
-from cometfs.vfs.layout.versioned import shelf
+from cometfs.vfs.layout.versioned import versions_of
 from cometfs.vfs.layout.views import VIEWS, metric_words
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source
@@ -167,8 +167,12 @@ WORKSPACE = Dir(
     (
         File("url.txt", None, url_text, "its page at Comet"),
         Dir(".api", (api_file("projects", experiment.PROJECTS),), listing_lease),
-        shelf(".artifacts", versioned.ARTIFACTS, versioned.ARTIFACT, versioned.ARTIFACT_FILES, "alias", "an artifact"),
-        shelf(".models", versioned.MODELS, versioned.MODEL, versioned.MODEL_FILES, "stages", "a registered model"),
+        versions_of(
+            ".artifacts", versioned.ARTIFACTS, versioned.ARTIFACT, versioned.ARTIFACT_FILES, "alias", "an artifact"
+        ),
+        versions_of(
+            ".models", versioned.MODELS, versioned.MODEL, versioned.MODEL_FILES, "stages", "a registered model"
+        ),
         ForEach(
             experiment.PROJECTS,
             lambda rows: names.of_words([row["projectName"] for row in rows]),

@@ -65,7 +65,7 @@ ESTIMATE = 64 << 10
 
 
 def estimate(at: Context) -> int | None:
-    """The size of a table of a project while nobody has opened it; None where it is worth making."""
+    """The size of a table of a project until it is opened; None where it is worth making."""
     count = (at.project or {}).get("numberOfExperiments")
     return None if count is not None and count <= FEW else ESTIMATE
 

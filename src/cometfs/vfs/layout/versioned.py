@@ -14,7 +14,7 @@ VERSION_FILE = File("", versioned.FILE, about="a file of a version")
 VERSION_LINK = File(".url", None, lambda at: link_text(at.item.row), "the link of a file that lies elsewhere")
 
 
-def shelf(name: str, whole: Source, one: Source, files: Source, marks: str, about: str) -> Dir:
+def versions_of(name: str, whole: Source, one: Source, files: Source, marks: str, about: str) -> Dir:
     """A directory of versioned things: `<name>/<version>/<file>`, with `marks` (aliases, stages) as links."""
     held = ForEach(
         files,

@@ -37,7 +37,7 @@ class _Seen(NamedTuple):
 class WritebackBuffer:
     """The writing in one directory.
 
-    A key is in `_drafts` iff somebody has its file open and its name still stands for it. A key is in `_written` iff no
+    A key is in `_dirty` iff its file is open and its name still stands for it. A key is in `_written` iff no
     answer was seen that was asked for after this mount changed the key: until then it knows better than the answer.
     """
 
@@ -48,7 +48,7 @@ class WritebackBuffer:
         doubt: Callable[[], None],
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
-        """`doubt` is called when a write has failed, so that nobody knows any more what Comet has."""
+        """`doubt` is called when a write has failed, so that it is unknown what Comet has."""
         self.revision = 0
         """Grows with every change of what the directory holds."""
         self.modified_ms: float | None = None
@@ -56,7 +56,7 @@ class WritebackBuffer:
         self._writer = writer
         self._api = api
         self._doubt = doubt
-        self._drafts: dict[str, DirtyFile] = {}
+        self._dirty: dict[str, DirtyFile] = {}
         self._written: dict[str, _StoredLately] = {}
         self._scratch: dict[str, bytes] = {}
         self._seen: dict[str, _Seen] = {}
@@ -73,7 +73,7 @@ class WritebackBuffer:
                 values[key] = written.value
         values |= self._scratch
         self._date(values)
-        values |= {key: draft.value for key, draft in self._drafts.items() if draft.dirty}
+        values |= {key: dirty_file.value for key, dirty_file in self._dirty.items() if dirty_file.dirty}
         times = {key: seen.modified_ms for key, seen in self._seen.items() if seen.modified_ms is not None}
         return StoreSnapshot(answered.began, values, times)
 
@@ -87,9 +87,9 @@ class WritebackBuffer:
     def latest(self, stored: StoredValue) -> StoredValue:
         """A file as it is now, from its row in a listing."""
         key = stored.key
-        draft, written = self._drafts.get(key), self._written.get(key)
-        if draft is not None and draft.modified_ms is not None:
-            return StoredValue(key, draft.value, draft.modified_ms)
+        dirty_file, written = self._dirty.get(key), self._written.get(key)
+        if dirty_file is not None and dirty_file.modified_ms is not None:
+            return StoredValue(key, dirty_file.value, dirty_file.modified_ms)
         seen = self._seen.get(key)
         modified_ms = seen.modified_ms if seen else stored.modified_ms
         value = self._scratch.get(key, written.value if written else None)
@@ -97,14 +97,14 @@ class WritebackBuffer:
 
     def open(self, key: str, answered: StoreSnapshot) -> DirtyFile:
         """The file of `key`, to be closed once. Raises NoSuchEntry."""
-        draft = self._drafts.get(key)
-        if draft is None:
+        dirty_file = self._dirty.get(key)
+        if dirty_file is None:
             value = self.over(answered).values.get(key)
             if value is None:
                 raise NoSuchEntry(f"there is no {key!r} any more")
-            draft = self._drafts[key] = DirtyFile(self, key, value)
-        draft.references += 1
-        return draft
+            dirty_file = self._dirty[key] = DirtyFile(self, key, value)
+        dirty_file.references += 1
+        return dirty_file
 
     def create(self, key: str, answered: StoreSnapshot, *, new: bool) -> DirtyFile:
         """The file of `key`, made if there is none, to be closed once. Raises Exists where it must be `new`."""
@@ -112,13 +112,13 @@ class WritebackBuffer:
             if new:
                 raise Exists(f"there is a {key!r} already")
             return self.open(key, answered)
-        draft = self._drafts[key] = DirtyFile(self, key, None)
-        draft.references += 1
+        dirty_file = self._dirty[key] = DirtyFile(self, key, None)
+        dirty_file.references += 1
         self._changed()
-        return draft
+        return dirty_file
 
     async def remove(self, key: str, answered: StoreSnapshot) -> None:
-        """Takes the file away; who has it open keeps its bytes. Raises NoSuchEntry."""
+        """Takes the file away; open handles keep its bytes. Raises NoSuchEntry."""
         if key not in self.over(answered).values:
             raise NoSuchEntry(f"there is no {key!r} any more")
         await self._take(key)
@@ -136,15 +136,15 @@ class WritebackBuffer:
             raise Exists(f"there is a {new_key!r} already")
         if key == new_key:
             return
-        draft = self._drafts.get(key)
+        dirty_file = self._dirty.get(key)
         # Of an open file what is stored is moved now; what is not yet, is stored under the new key when it is closed.
-        value = values[key] if draft is None else draft.base
+        value = values[key] if dirty_file is None else dirty_file.base
         if value is not None:
             await self._move(key, new_key, value)
         self._detach(new_key)
-        if draft is not None and self._drafts.pop(key, None) is draft:
-            draft.key = new_key
-            self._drafts[new_key] = draft
+        if dirty_file is not None and self._dirty.pop(key, None) is dirty_file:
+            dirty_file.key = new_key
+            self._dirty[new_key] = dirty_file
         self._changed()
 
     async def _move(self, key: str, new_key: str, value: bytes) -> None:
@@ -172,24 +172,24 @@ class WritebackBuffer:
         self._seen[key] = _Seen(hash(value), self.now_ms())
         self._changed()
 
-    def forget(self, draft: DirtyFile) -> None:
-        """Nobody shares `draft` any more."""
-        if self._drafts.get(draft.key) is draft:
-            del self._drafts[draft.key]
+    def forget(self, dirty_file: DirtyFile) -> None:
+        """The last handle on `dirty_file` is closed."""
+        if self._dirty.get(dirty_file.key) is dirty_file:
+            del self._dirty[dirty_file.key]
             self._changed()
 
     async def _take(self, key: str) -> None:
-        draft = self._drafts.get(key)
-        if self._scratch.pop(key, None) is None and (draft is None or draft.base is not None):
+        dirty_file = self._dirty.get(key)
+        if self._scratch.pop(key, None) is None and (dirty_file is None or dirty_file.base is not None):
             await self._send(f"{key!r} is not removed", self._writer.remove(self._api, key))
             self._written[key] = _StoredLately(None, trio.current_time())
         self._seen.pop(key, None)
         self._changed()
 
     def _detach(self, key: str) -> None:
-        draft = self._drafts.pop(key, None)
-        if draft is not None:
-            draft.removed = True
+        dirty_file = self._dirty.pop(key, None)
+        if dirty_file is not None:
+            dirty_file.removed = True
         self._changed()
 
     async def _send(self, what: str, sending: Awaitable[T]) -> T:

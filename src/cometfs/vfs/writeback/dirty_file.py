@@ -1,7 +1,7 @@
 """A file that is being written: a buffer, stored when it is closed.
 
-A file is written here and sent whole. Between the two it is *dirty*: this mount shows the draft, Comet the old value.
-Not here: the drafts of a directory together, and what was stored lately (buffer.py).
+A file is written here and sent whole. Between the two it is *dirty*: this mount shows the edited bytes, Comet
+the old value. Not here: all files of a directory, and what was stored lately (buffer.py).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Owner(Protocol):
     async def put(self, key: str, value: bytes) -> None:
         """Returns when `value` is stored."""
 
-    def forget(self, draft: DirtyFile) -> None:
-        """Nobody shares `draft` any more."""
+    def forget(self, dirty_file: DirtyFile) -> None:
+        """The last handle on `dirty_file` is closed."""
 
 
 class DirtyFile:
-    """An open file of a writable directory; all who have it open share it. Dirty iff `_saved` is behind `_edits`."""
+    """An open file of a writable directory, which all its handles share. Dirty iff `_saved` is behind `_edits`."""
 
     def __init__(self, buffer: Owner, key: str, base: bytes | None) -> None:
         """`base`: the value that there is, None for a file that is being made."""
@@ -41,7 +41,7 @@ class DirtyFile:
         self.base = base
         self.references = 0
         self.removed = False
-        """Whether its name is gone: what is written now is nobody's any more."""
+        """Whether its name is gone: what is written now has no name and is not stored."""
         self.failed = False
         """Whether the last try to store it failed."""
         self.refused = ""
@@ -68,7 +68,7 @@ class DirtyFile:
 
     @property
     def broken(self) -> bool:
-        """Whether the next one who opens the file gets another draft."""
+        """Whether the next open gets another one."""
         return bool(self.refused)
 
     @property
@@ -76,7 +76,7 @@ class DirtyFile:
         return False
 
     def take(self, _later: object, /, *, unpaged: bool = False) -> bool:  # noqa: ARG002
-        """All who have it open share it."""
+        """All handles share it."""
         return True
 
     @property
@@ -122,7 +122,7 @@ class DirtyFile:
                 self.failed, self._saved, self.base = False, edits, value
 
     def give_up(self) -> None:
-        """Takes back what could not be stored: who opens it next sees the value that there is."""
+        """Takes back what could not be stored: the next open gets the value that there is."""
         if self.dirty:
             self._bytes = bytearray(self.base or b"")
             self._saved = self._edits

@@ -64,16 +64,16 @@ class WritePolicy:
         return node, place.buffer.create(node.at.item.key, place.answered, new=new)
 
     async def resize(self, node: Node, size: int) -> None:
-        """Cuts or lengthens a file that nobody has open, and stores it."""
-        draft = await self.open(node)
+        """Cuts or lengthens a file that has no handle, and stores it."""
+        dirty_file = await self.open(node)
         try:
-            draft.resize(size)
-            await draft.save()
+            dirty_file.resize(size)
+            await dirty_file.save()
         except BaseException:
-            draft.give_up()
+            dirty_file.give_up()
             raise
         finally:
-            draft.close()
+            dirty_file.close()
 
     async def remove(self, directory: Node, name: str) -> None:
         """Takes a file away. Raises NoSuchEntry."""
