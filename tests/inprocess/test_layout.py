@@ -20,7 +20,7 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.layout import PROJECT
 from cometfs.vfs.layout.experiment import EXPERIMENT
 from cometfs.vfs.schema.declaration import Dir, ForEach, for_eaches_of
-from cometfs.vfs.sources.experiment import PROJECT_NAMES
+from cometfs.vfs.sources.experiment import PATCH, PROJECT_NAMES
 from tests.inprocess.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 KNN = "tabular/wine-cultivars/knn-imported-from-old-tracker"
@@ -67,20 +67,92 @@ def test_a_table_made_of_json_has_one_suffix(logged: list[str], shown: list[str]
         assert ["/".join(path) for path in for_eaches_of(entry)[0].names(rows)] == shown
 
 
-async def test_images_bear_their_step_and_a_suffix(vfs: Vfs) -> None:
-    """The suffix comes from the bytes where the name has none, and the bytes are fetched once."""
+async def test_images_bear_their_step_and_a_suffix(vfs: Vfs, wire: Wire) -> None:
+    """The suffix of PNG where the name has none; the bytes of none are fetched for it."""
     found = await names(vfs, f"{BASELINE}/images")
-    assert {"first-layer-10.png", "first-layer-300.png"} <= set(found)
-    assert next(name for name in found if name.startswith("confidence")).endswith(".svg")
+    assert {"first-layer-10.png", "first-layer-300.png", "confidence-300.png"} <= set(found)
+    assert wire.asked == ["workspaces", "projects", "experiments", "experiment/asset/list"]
     assert (await read(vfs, f"{BASELINE}/images/first-layer-10.png")).startswith(b"\x89PNG")
 
 
-async def test_looking_into_images_fetches_only_those_without_a_suffix_and_only_once(vfs: Vfs, wire: Wire) -> None:
-    """Reading one afterwards costs nothing."""
-    found = await names(vfs, f"{BASELINE}/images")
-    asked = len(wire.asked)
-    await read(vfs, f"{BASELINE}/images/{next(name for name in found if name.startswith('confidence'))}")
-    assert len(wire.asked) == asked
+def image_names(*logged: tuple[str, int | None, str | None, bool]) -> list[str]:
+    """How images are called, from (name, step, context, whether it lies elsewhere), with ids "aaa...", "bbb..." ..."""
+    entry = next(one for one in EXPERIMENT.entries if isinstance(one, Dir) and one.name == "images")
+    rows = [
+        {"fileName": name, "step": step, "runContext": context, "remote": remote, "assetId": chr(97 + at) * 32}
+        for at, (name, step, context, remote) in enumerate(logged)
+    ]
+    return ["/".join(path) for path in for_eaches_of(entry)[0].names(rows)]
+
+
+def test_only_suffixes_of_images_are_suffixes_of_images() -> None:
+    """What else follows a point is part of the name, and so is a suffix of other files."""
+    found = image_names(
+        ("conv1.weight", 100, None, False),
+        ("img.2024.05.01", 100, None, False),
+        ("photo.JPEG", 7, None, False),
+        ("a/plot.csv", 1, None, False),
+        ("a.b/c", None, None, False),
+        ("", 2, None, False),
+    )
+    assert found == [
+        "conv1.weight-100.png",
+        "img.2024.05.01-100.png",
+        "photo-7.JPEG",
+        "a/plot.csv-1.png",
+        "a.b/c.png",
+        f"{'f' * 32}-2.png",
+    ]
+
+
+def test_images_are_told_apart_by_their_context_first() -> None:
+    """Those of one name that were logged in several; then by step, then by id."""
+    found = image_names(
+        ("confusion", 5, "train", False),
+        ("confusion", 5, "validate", False),
+        ("confusion", 6, "validate", False),
+        ("confusion", 6, "validate", False),
+        ("confusion", 5, None, False),
+        ("alone.png", 5, "train", False),
+    )
+    assert found == [
+        "confusion-train-5.png",
+        "confusion-validate-5.png",
+        "confusion-validate-6-cccccccc.png",
+        "confusion-validate-6-dddddddd.png",
+        "confusion-5.png",
+        "alone-5.png",
+    ]
+
+
+def test_an_image_that_lies_elsewhere_is_a_link() -> None:
+    """Nobody knows of which kind it is where its name does not say so."""
+    found = image_names(("photo", 3, None, True), ("photo.png", None, None, True), ("photo.png", 3, None, True))
+    assert found == ["photo-3.url", "photo.png.url", "photo-3.png.url"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "directory", "shown"),
+    [
+        ("image", "images", "far-3.url"),
+        ("curve", "curves", "far.url"),
+        ("model-element", "models", "net/far.url"),
+        ("source_code", "source", "far.url"),
+        ("asset", "assets", "far.url"),
+    ],
+)
+async def test_what_lies_elsewhere_is_in_its_directory(
+    kind: str, directory: str, shown: str, vfs: Vfs, wire: Wire
+) -> None:
+    """As a link, whatever it is, beside those that Comet has; it hides none, and is not lost."""
+
+    def add(answer: dict[str, list[dict[str, object]]]) -> None:
+        far = {"fileName": "far", "step": 3, "type": kind, "dir": "models/net", "assetId": "f" * 32}
+        answer["assets"].append({**answer["assets"][0], **far, "remote": True, "link": "s3://far/x"})
+
+    wire.edits["experiment/asset/list"] = add
+    assert len(await names(vfs, f"{BASELINE}/{directory}")) > 1
+    assert await read(vfs, f"{BASELINE}/{directory}/{shown}") == b"s3://far/x\n"
 
 
 async def test_source_files_and_models_have_their_own_folders(vfs: Vfs) -> None:
@@ -89,11 +161,24 @@ async def test_source_files_and_models_have_their_own_folders(vfs: Vfs) -> None:
     assert set(await names(vfs, f"{BASELINE}/models/digits-mlp")) == {"config.json", "model.joblib"}
 
 
-async def test_git_has_a_patch_only_where_there_is_one(vfs: Vfs) -> None:
-    """Taken out of its zip; absent from a clean tree."""
+CLEAN = "tabular/Diabetes progression/boosting-depth-5/git"
+"""Of an experiment whose working copy had no changes."""
+
+
+async def test_git_is_listed_without_a_question(vfs: Vfs, wire: Wire) -> None:
+    """A patch is taken out of its zip; of a clean tree it is empty."""
+    for place in (f"{BASELINE}/git", CLEAN):
+        assert await names(vfs, place) == ["metadata.json", "diff.patch"]
+    assert not [endpoint for endpoint in wire.asked if endpoint.startswith("experiment/")]
     assert (await read(vfs, f"{BASELINE}/git/diff.patch")).startswith(b"diff --git")
     assert json.loads(await read(vfs, f"{BASELINE}/git/metadata.json"))["branch"]
-    assert await names(vfs, "tabular/Diabetes progression/boosting-depth-5/git") == ["metadata.json"]
+    assert await read(vfs, f"{CLEAN}/diff.patch") == b""
+
+
+async def test_an_answer_at_hand_hides_an_empty_patch(vfs: Vfs) -> None:
+    """Where that is known before anything listed it, as of siblings that are read ahead."""
+    await vfs._answers.ask(PATCH, (await at(vfs, CLEAN)).at)
+    assert await names(vfs, CLEAN) == ["metadata.json"]
 
 
 async def test_every_view_leads_to_its_experiment(vfs: Vfs) -> None:

@@ -88,6 +88,56 @@ def test_equal_assets_bear_their_step_and_then_their_id() -> None:
     assert [path[-1] for path in names.of_assets(rows)] == ["a-1.png", "a-2-id2.png", "a-2-id3.png", "a.png", "b"]
 
 
+@pytest.mark.parametrize(
+    ("logged", "shown"),
+    [
+        ("a.png", "a-1.png"),
+        ("A.PNG", "A-1.PNG"),
+        ("data.tar.gz", "data-1.tar.gz"),
+        ("points.csv.gz", "points-1.csv.gz"),
+        ("dump.gz", "dump-1.gz"),
+        ("far.png.url", "far-1.png.url"),
+        ("conv1.weight", "conv1.weight-1"),
+        ("img.2024.05.01", "img.2024.05.01-1"),
+        ("conv1.weight.gz", "conv1.weight-1.gz"),
+        ("v1.2/model", "model-1"),
+        (".png", ".png-1"),
+        ("a.", "a.-1"),
+    ],
+)
+def test_only_what_is_known_is_a_suffix(logged: str, shown: str) -> None:
+    """What is put before the suffix is put behind a layer's name or a date."""
+    (first, _) = names.of_assets([(logged, 1, "id1"), (logged, 2, "id2")])
+    assert first[-1] == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("loss", ("loss.csv",)),
+        ("train/loss", ("train", "loss.csv")),
+        ("loss/", ("loss%2F.csv",)),
+        ("a/b//", ("a", "b%2F%2F.csv")),
+        ("/", ("%2F.csv",)),
+        (".", ("..csv",)),
+        ("a/..", ("a", "...csv")),
+        ("", ("%.csv",)),
+    ],
+)
+def test_a_metric_is_a_file_with_a_name_and_a_suffix(name: str, path: names.Path) -> None:
+    """No name of a metric makes a file that is all suffix, which no listing shows."""
+    assert names.of_metrics([name], ".csv") == [path]
+
+
+@given(st.lists(TEXTS, unique=True, max_size=12))
+def test_metrics_never_share_a_path(metrics: list[str]) -> None:
+    """As many files as metrics, none hidden, and none where a folder is needed."""
+    paths = names.of_metrics(metrics, ".csv")
+    assert len(set(paths)) == len(metrics)
+    assert not {path[:depth] for path in paths for depth in range(1, len(path))} & set(paths)
+    assert all(path[-1] != ".csv" and path[-1].endswith(".csv") for path in paths)
+
+
 def test_an_asset_named_like_a_folder_gives_way() -> None:
     """ "a" beside "a/b" cannot be a file too."""
     assert names.of_assets([("a", None, "1"), ("a/b", None, "2")]) == [("%61",), ("a", "b")]

@@ -13,6 +13,7 @@ from cometfs.vfs.layout.rendering import (
     api_file,
     asset_names,
     git_json,
+    image_names,
     is_blank,
     is_remote,
     link_text,
@@ -20,10 +21,8 @@ from cometfs.vfs.layout.rendering import (
     of_extra,
     of_type,
     packages,
-    picture_names,
     plot_svg,
     relative_names,
-    remote_names,
     system,
     url_text,
     whole_answer,
@@ -49,23 +48,26 @@ ASSET_BYTES = File(
     sdk=("experiment_asset", "experiment_asset_by_name"),
 )
 ASSET_LINK = File(".url", None, lambda at: link_text(at.item), "the link of an asset that lies elsewhere")
-IMAGE_BYTES = File("", experiment.ASSET, about="an image; the suffix comes from its bytes where the name has none")
+IMAGE_BYTES = File("", experiment.ASSET, about="an image; `.png` where its name has no suffix of images")
 SOURCE_BYTES = File("", experiment.ASSET, about="a logged source file, absolute paths made relative")
 MODEL_BYTES = File("", experiment.ASSET, about="a file of a logged model")
 CURVE_CSV = File("", experiment.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
 MATRIX_CSV = File("", experiment.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
 HISTOGRAM_CSV = File("", experiment.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
 PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=drawn_by)
-PATCH = File("", experiment.PATCH, text.patch, "uncommitted changes")
 
 
 def _typed(
     name: str, child: File, path_of: Callable[[Sequence[Row]], list[names.Path]], label: str, *types: str
 ) -> Dir:
-    """A directory of the assets of some types."""
+    """A directory of the assets of some types. Of what lies elsewhere it has the link."""
     rows = of_type(*types)
-    each = ForEach(experiment.ASSETS, path_of, experiment.at_asset, always(child), label, (child,), rows)
+    each = ForEach(experiment.ASSETS, path_of, experiment.at_asset, _or_link(child), label, (child, ASSET_LINK), rows)
     return Dir(name, (each,), experiment_lease, hides=True)
+
+
+def _or_link(child: File) -> Callable[[Row], File]:
+    return lambda row: ASSET_LINK if is_remote(row) else child
 
 
 _csv = partial(asset_names, suffix=".csv", instead_of=".json")
@@ -163,9 +165,9 @@ EXPERIMENT = Dir(
             (
                 ForEach(
                     experiment.ASSETS,
-                    remote_names,
+                    asset_names,
                     experiment.at_asset,
-                    lambda row: ASSET_LINK if is_remote(row) else ASSET_BYTES,
+                    _or_link(ASSET_BYTES),
                     "<asset>",
                     (ASSET_BYTES, ASSET_LINK),
                 ),
@@ -173,21 +175,7 @@ EXPERIMENT = Dir(
             experiment_lease,
             hides=True,
         ),
-        Dir(
-            "images",
-            (
-                ForEach(
-                    experiment.PICTURES,
-                    picture_names,
-                    lambda at, picture: experiment.at_asset(at, picture.row),
-                    always(IMAGE_BYTES),
-                    "<name>-<step>.<ext>",
-                    (IMAGE_BYTES,),
-                ),
-            ),
-            experiment_lease,
-            hides=True,
-        ),
+        _typed("images", IMAGE_BYTES, image_names, "<name>-<step>.<ext>", "image"),
         _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
         _typed("confusion-matrix", MATRIX_CSV, _csv, "<name>.csv", "confusion-matrix"),
         _typed("histograms", HISTOGRAM_CSV, _csv, "<name>.csv", "histogram3d"),
@@ -198,15 +186,7 @@ EXPERIMENT = Dir(
             "git",
             (
                 File("metadata.json", experiment.GIT, git_json, "branch, commit, origin", nothing=is_blank),
-                ForEach(
-                    experiment.PATCH,
-                    lambda rows: [("diff.patch",)] * len(rows),
-                    lambda at, _row: at,
-                    always(PATCH),
-                    "diff.patch",
-                    (PATCH,),
-                    rows=lambda answer: [answer] if answer else [],
-                ),
+                File("diff.patch", experiment.PATCH, text.patch, "uncommitted changes"),
             ),
             experiment_lease,
         ),

@@ -13,10 +13,9 @@ from cometfs.render import objects, plots, points, text
 from cometfs.render import tables as csv
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.redact import redact
-from cometfs.vfs.schema import names
+from cometfs.vfs.schema import names, suffixes
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row, Source
 from cometfs.vfs.sources import project_tables
-from cometfs.vfs.sources.experiment import Picture
 from cometfs.vfs.sources.metrics import Plotted
 from cometfs.vfs.sources.provenance import page_of
 
@@ -117,43 +116,44 @@ def of_extra(entry: E) -> tuple[E, ...]:
 
 # -- What stands for a row ---------------------------------------------------------------------------------------------
 
+LINK_SUFFIX = ".url"
+"""How the name of a file ends that holds the link of what lies elsewhere."""
+
 
 def always(entry: Any) -> Callable[[Any], Any]:
     return lambda _row: entry
 
 
 def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
-    return lambda rows: [row for row in rows if row["type"] in types and not is_remote(row)]
+    return lambda rows: [row for row in rows if row["type"] in types]
 
 
 def asset_names(
     rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: "", instead_of: str = ""
 ) -> list[names.Path]:
     """Paths from asset rows: `suffix` is added to each name, in place of another one (`instead_of`) where it has that;
-    `inside` gives the folder that it lies in."""
+    `inside` gives the folder that it lies in. What lies elsewhere gets `LINK_SUFFIX` and no other."""
 
     def named(row: Row) -> str:
         name = row["fileName"] or ""
+        if is_remote(row):
+            return inside(row) + name + LINK_SUFFIX
         stem = name[: len(name) - len(instead_of)]
         # Of a file called ".json" that is no suffix.
         replaced = instead_of and name.lower().endswith(instead_of) and posixpath.basename(stem)
         return inside(row) + (stem if replaced else name) + suffix
 
-    return names.of_assets([(named(row), row["step"], row["assetId"]) for row in rows])
+    apart = names.in_contexts([(named(row), row.get("runContext")) for row in rows])
+    return names.of_assets([(name, row["step"], row["assetId"]) for name, row in zip(apart, rows, strict=True)])
 
 
 def is_remote(row: Row) -> bool:
-    return bool(row["remote"])
+    return bool(row.get("remote"))
 
 
 def link_text(row: Row) -> bytes:
     """Where an asset lies that Comet has only a link of."""
     return text.lines([redact(row["link"] or "")])
-
-
-def remote_names(rows: Sequence[Row]) -> list[names.Path]:
-    links = [{**row, "fileName": (row["fileName"] or "") + ".url"} if is_remote(row) else row for row in rows]
-    return asset_names(links)
 
 
 def model_folder(row: Row) -> str:
@@ -166,11 +166,23 @@ def relative_names(rows: Sequence[Row]) -> list[names.Path]:
     return asset_names([{**row, "fileName": (row["fileName"] or "").lstrip("/")} for row in rows])
 
 
-def picture_names(pictures: Sequence[Picture]) -> list[names.Path]:
-    """`<name>-<step>.<ext>`, whether or not another image has the name."""
-    rows = []
-    for row, suffix in pictures:
-        stem, own = posixpath.splitext(row["fileName"] or row["assetId"])
-        step = "" if row["step"] is None else f"-{row['step']}"
-        rows.append((stem + step + (own or suffix), None, row["assetId"]))
-    return names.of_assets(rows)
+def image_names(rows: Sequence[Row]) -> list[names.Path]:
+    """`<name>-<step>.<ext>`, whether or not another image has the name: from the rows alone.
+
+    One without a suffix of images gets that of PNG, in which the SDK logs arrays, figures and PIL's images.
+    """
+    apart = names.in_contexts([(_image_name(row), row["runContext"]) for row in rows])
+    steps = ["" if row["step"] is None else f"-{row['step']}" for row in rows]
+    return names.of_assets(
+        [
+            (suffixes.insert(name, step), None, row["assetId"])
+            for name, step, row in zip(apart, steps, rows, strict=True)
+        ]
+    )
+
+
+def _image_name(row: Row) -> str:
+    name = row["fileName"] or row["assetId"]
+    if is_remote(row):
+        return str(name) + LINK_SUFFIX
+    return str(name) if suffixes.is_image(name) else f"{name}.png"

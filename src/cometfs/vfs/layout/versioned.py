@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from cometfs.vfs.layout.rendering import always, is_remote, link_text, remote_names
+from cometfs.vfs.layout.rendering import always, asset_names, is_remote, link_text
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Source
 from cometfs.vfs.sources import versioned
@@ -18,7 +18,7 @@ def versions_of(name: str, whole: Source, one: Source, files: Source, marks: str
     """A directory of versioned things: `<name>/<version>/<file>`, with `marks` (aliases, stages) as links."""
     held = ForEach(
         files,
-        lambda rows: remote_names([{**row, "step": None} for row in rows]),
+        lambda rows: asset_names([{**row, "step": None} for row in rows]),
         versioned.at_file,
         lambda row: VERSION_LINK if is_remote(row) else VERSION_FILE,
         "<file>",

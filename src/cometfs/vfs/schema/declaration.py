@@ -84,8 +84,8 @@ class Resolver(Protocol):
     def has(self, stream: Stream, at: Context) -> bool:
         """Whether a body is at hand, or on its way."""
 
-    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
-        """A body, or its first `most` bytes; it is kept for its next reader."""
+    async def body(self, stream: Stream, at: Context) -> bytes:
+        """A body; it is kept for its next reader."""
 
 
 class Found(NamedTuple):

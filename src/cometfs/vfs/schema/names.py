@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import TypeVar
 
+from cometfs.vfs.schema import suffixes
 from cometfs.vfs.schema.probe_names import is_junk
 
 Path = tuple[str, ...]
@@ -27,6 +28,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})")
 _IDLE_SLASHES = re.compile(r"^/+|/+$|/{2,}")
 _DOTS = {".": "%2E", "..": "%2E%2E"}
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_NAMELESS = "%"
+"""What has an empty name is called so."""
 
 
 def encoded(name: str) -> bytes:
@@ -60,11 +63,12 @@ def whole(text: str) -> str:
     return shorten(_DOTS.get(part, part))
 
 
-def folders(text: str) -> Path:
-    """`text` as a path, cut at each "/". One that stands first, last or beside another is escaped, so that no part is
-    empty: "/abs/x" becomes ("%2Fabs", "x"). Unescaping the parts joined by "/" gives the text again."""
+def folders(text: str, suffix: str = "") -> Path:
+    """`text` as a path, cut at each "/", the last part with a `suffix`. A "/" that stands first, last or beside another
+    is escaped, so that no part is empty: "/abs/x" becomes ("%2Fabs", "x"). Unescaping the parts joined by "/" gives the
+    text again."""
     joined = _IDLE_SLASHES.sub(lambda match: "%2F" * len(match.group()), escape(text))
-    return tuple(shorten(_DOTS.get(part, part)) for part in joined.split("/")) if text else ()
+    return tuple(shorten(_DOTS.get(part, part)) for part in (joined + suffix).split("/")) if text else ()
 
 
 def shorten(part: str) -> str:
@@ -74,7 +78,9 @@ def shorten(part: str) -> str:
     """
     if len(part.encode()) <= PART_BYTES:
         return part
-    stem, suffix = posixpath.splitext(part)
+    stem, suffix = suffixes.split(part)
+    if not suffix:
+        stem, suffix = posixpath.splitext(part)
     if len(suffix.encode()) > 32:
         stem, suffix = part, ""
     tail = "~" + sha256(part.encode()).hexdigest()[:8] + suffix
@@ -83,9 +89,9 @@ def shorten(part: str) -> str:
 
 
 def insert(part: str, text: str) -> str:
-    """`part` with `text` put before its suffix: ("a.png", "-3") gives "a-3.png"."""
-    stem, suffix = posixpath.splitext(part)
-    return shorten(stem + text + suffix)
+    """`part` with `text` put before its suffix, if it has a known one: ("a.png", "-3") gives "a-3.png", and
+    ("conv1.weight", "-3") "conv1.weight-3"."""
+    return shorten(suffixes.insert(part, text))
 
 
 def of_experiments(rows: Sequence[tuple[str, str]]) -> list[Path]:
@@ -97,6 +103,17 @@ def of_experiments(rows: Sequence[tuple[str, str]]) -> list[Path]:
     named = [_meant(whole(name)) or whole(key) for name, key in rows]
     keys = [key for _, key in rows]
     return [(part,) for part in _tell_apart(named, keys, lambda part, tag: shorten(f"{part}-{tag}"))]
+
+
+def in_contexts(rows: Sequence[tuple[str, str | None]]) -> list[str]:
+    """The file names of assets, from (file name, context or None) pairs, in their order: those that were logged in
+    several contexts bear "-<context>" before the suffix ("train", "validate")."""
+    contexts: dict[str, set[str | None]] = {}
+    for name, context in rows:
+        contexts.setdefault(name, set()).add(context or None)
+    return [
+        suffixes.insert(name, f"-{context}") if context and len(contexts[name]) > 1 else name for name, context in rows
+    ]
 
 
 def of_assets(rows: Sequence[tuple[str, object, str]]) -> list[Path]:
@@ -116,13 +133,14 @@ def of_assets(rows: Sequence[tuple[str, object, str]]) -> list[Path]:
 
 
 def of_metrics(metric_names: Sequence[str], suffix: str) -> list[Path]:
-    """The paths of metrics' files, whose names are unique already: "train/loss", ".csv" gives ("train", "loss.csv")."""
-    return apart_from_folders([folders(name + suffix) for name in metric_names])
+    """The paths of metrics' files, whose names are unique already: "train/loss", ".csv" gives ("train", "loss.csv"),
+    and "loss/" ("loss%2F.csv",)."""
+    return apart_from_folders([folders(name, suffix) or (_NAMELESS + suffix,) for name in metric_names])
 
 
 def of_words(words: Sequence[str]) -> list[Path]:
     """Names that are unique already (workspaces, projects of a workspace), one part each."""
-    return [(_meant(whole(word)) or "%",) for word in words]
+    return [(_meant(whole(word)) or _NAMELESS,) for word in words]
 
 
 def apart_from_folders(paths: Sequence[Path]) -> list[Path]:

@@ -7,7 +7,6 @@ it says so. Not here: what is shown of the answers (layout/).
 from __future__ import annotations
 
 import math
-import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -341,45 +340,3 @@ async def each_of(
     if failed:
         raise failed[0]
     return [found[index] for index in sorted(found)]
-
-
-class Picture(NamedTuple):
-    """A logged image, and the suffix that its name lacks."""
-
-    row: Row
-    suffix: str
-
-
-BEGINNING = 512
-"""Bytes at the beginning of a body that tell of which kind it is."""
-
-MAGIC = (
-    (re.compile(rb"\x89PNG"), ".png"),
-    (re.compile(rb"\xff\xd8\xff"), ".jpg"),
-    (re.compile(rb"GIF8[79]a"), ".gif"),
-    # Words begin with BM, too: what follows the file's header says how long the next one is, and that is one of these.
-    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), ".bmp"),
-    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), ".webp"),  # WAV and AVI are RIFF as well
-)
-"""How files of images begin."""
-
-
-def suffix_of(beginning: bytes) -> str:
-    """The suffix that the first bytes of an image ask for; "" if they are of no known kind."""
-    for magic, suffix in MAGIC:
-        if magic.match(beginning):
-            return suffix
-    return ".svg" if b"<svg" in beginning or beginning.lstrip().startswith(b"<?xml") else ""
-
-
-async def _pictures(asker: Resolver, at: Context) -> list[Picture]:
-    async def named(row: Row) -> Picture:
-        if "." in (row["fileName"] or ""):
-            return Picture(row, "")
-        return Picture(row, suffix_of(await asker.body(ASSET, at_asset(at, row), BEGINNING)))
-
-    return await each_of([row for row in await asker.answer(ASSETS, at) if row["type"] == "image"], named)
-
-
-PICTURES = Source("images with their suffix", _pictures, experiment_lease, kept=False, of=(ASSETS, ASSET))
-"""Costs the list of assets, and the download of each image whose name has no suffix."""
