@@ -7,6 +7,7 @@ import io
 import json
 import posixpath
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -189,10 +190,10 @@ async def test_every_view_leads_to_its_experiment(vfs: Vfs) -> None:
         links = await names(vfs, f"{project}/views/{view}")
         assert len(links) == 5
         for link in links:
-            target = vfs.readlink(await at(vfs, f"{project}/views/{view}/{link}"))
+            target = await vfs.readlink(await at(vfs, f"{project}/views/{view}/{link}"))
             assert posixpath.normpath(posixpath.join("views", view, target)) in directories
     assert await names(vfs, f"{project}/views/running") == await names(vfs, f"{project}/views/crashed") == []
-    latest = vfs.readlink(await at(vfs, f"{project}/views/latest"))
+    latest = await vfs.readlink(await at(vfs, f"{project}/views/latest"))
     assert posixpath.normpath(posixpath.join("views", latest)) in directories
 
 
@@ -313,6 +314,69 @@ async def test_a_chart_costs_a_call_for_a_hundred_experiments(vfs: Vfs, wire: Wi
     assert wire.asked[3:] == ["project/column-names", "experiments/multi-metric-chart"]
 
 
+BEST = "vision-lab/digits/views/best"
+
+
+async def test_the_best_views_are_listed_without_a_question(vfs: Vfs, wire: Wire) -> None:
+    """But for the names of the metrics. To follow one asks, and the other of its metric is answered by that."""
+    metrics = await names(vfs, BEST)
+    assert len(metrics) > 5
+    for metric in metrics:
+        await names(vfs, f"{BEST}/{metric}")
+    links = [await at(vfs, f"{BEST}/train_loss/{which}") for which in ("max", "min")]
+    sizes = [(await vfs.attributes(link)).size for link in links]
+    assert wire.asked[3:] == ["project/column-names"]
+    assert [vfs.readlink_nowait(link) for link in links] == [None, None]
+    for link in links:
+        assert (await vfs.readlink(link)).startswith("../../../")
+        assert vfs.readlink_nowait(link) == await vfs.readlink(link)
+    assert wire.asked[4:] == ["experiments/multi-metric-chart"]
+    assert [(await vfs.attributes(link)).size for link in links] == sizes == [4095, 4095]
+
+
+def add_metrics(*names: str) -> Callable[[dict[str, list[dict[str, str]]]], None]:
+    def add(answer: dict[str, list[dict[str, str]]]) -> None:
+        answer["columns"] += [{"name": name, "source": "metrics", "type": "double", "id": name} for name in names]
+
+    return add
+
+
+async def test_a_metric_keeps_its_name_beside_those_below_it(vfs: Vfs, wire: Wire) -> None:
+    """Also where one of those is called like one of its links, and gives way."""
+    logged = ("train_loss/dataloader_idx_0", "train_loss/max", "train_loss/max/min", "end/")
+    wire.edits["project/column-names"] = add_metrics(*logged)
+    assert await names(vfs, f"{BEST}/train_loss") == ["max", "min", "dataloader_idx_0", "%6Dax"]
+    assert await names(vfs, f"{BEST}/train_loss/dataloader_idx_0") == ["max", "min"]
+    assert await names(vfs, f"{BEST}/train_loss/%6Dax") == ["max", "min", "%6Din"]
+    assert await names(vfs, f"{BEST}/train_loss/%6Dax/%6Din") == ["max", "min"]
+    assert await names(vfs, f"{BEST}/end%2F") == ["max", "min"]
+    link = f"{BEST}/train_loss/%6Dax/%6Din/max"
+    assert posixpath.normpath(posixpath.join(BEST, "a/b/c", await vfs.readlink(await at(vfs, link)))).startswith(
+        "vision-lab/digits/"
+    )
+    assert {"train_loss.csv", "train_loss", "end%2F.csv"} <= set(await names(vfs, "vision-lab/digits/charts"))
+
+
+async def test_no_experiment_is_the_best_by_what_none_has(vfs: Vfs, wire: Wire) -> None:
+    """The link leads nowhere, so that what copies links copies it."""
+    wire.edits["project/column-names"] = add_metrics("words")
+    link = await vfs.readlink(await at(vfs, f"{BEST}/words/max"))
+    assert posixpath.normpath(posixpath.join("views/best/words", link)) == "views/none"
+    assert "none" not in await names(vfs, "vision-lab/digits/views")
+
+
+async def test_a_best_view_is_asked_again_after_a_refresh(vfs: Vfs, wire: Wire) -> None:
+    """Of the link itself, and of a directory above it."""
+    link = await at(vfs, f"{BEST}/train_loss/max")
+    above = [await at(vfs, path) for path in (f"{BEST}/train_loss", BEST, "vision-lab/digits")]
+    for depth, refreshed in enumerate((link, *above)):
+        await vfs.readlink(link)
+        wire.asked.clear()
+        await vfs.refresh(refreshed, above[depth:])
+        await vfs.readlink(link)
+        assert "experiments/multi-metric-chart" in wire.asked, refreshed.name
+
+
 async def test_the_best_views_lead_to_the_least_and_the_greatest(vfs: Vfs) -> None:
     """By the metrics' own summaries; a "/" in a metric's name makes folders, which the links climb out of."""
     for project, metric in (("vision-lab/digits", "validate_loss"), ("tabular/Diabetes progression", "val/rmse")):
@@ -328,13 +392,13 @@ async def test_the_best_views_lead_to_the_least_and_the_greatest(vfs: Vfs) -> No
             ("max", max(values, key=lambda name: values[name][1])),
         ):
             place = f"views/best/{metric}"
-            target = vfs.readlink(await at(vfs, f"{project}/{place}/{which}"))
+            target = await vfs.readlink(await at(vfs, f"{project}/{place}/{which}"))
             assert posixpath.normpath(posixpath.join(place, target)) == wanted
 
 
 async def _experiments(vfs: Vfs, project: str) -> set[str]:
     links = await names(vfs, f"{project}/views/by-key")
-    found = [vfs.readlink(await at(vfs, f"{project}/views/by-key/{link}")) for link in links]
+    found = [await vfs.readlink(await at(vfs, f"{project}/views/by-key/{link}")) for link in links]
     return {posixpath.basename(target) for target in found}
 
 
@@ -344,7 +408,7 @@ async def test_views_by_tag_have_the_experiments_with_the_tag(vfs: Vfs, wire: Wi
     assert await names(vfs, "vision-lab/digits/views/by-tag/baseline") == ["mlp-baseline"]
     assert wire.asked[3:] == ["project/column-names", "project/query"]
     link = await at(vfs, "vision-lab/digits/views/by-tag/baseline/mlp-baseline")
-    assert vfs.readlink(link) == "../../../mlp-baseline"
+    assert await vfs.readlink(link) == "../../../mlp-baseline"
 
 
 async def test_a_picture_is_drawn_of_every_metric(vfs: Vfs) -> None:
@@ -398,7 +462,8 @@ async def test_charts_are_the_same_from_disk(wire: Wire, tmp_path: Path) -> None
             wire.asked.clear()
             files = [await read(vfs, f"{project}/charts/train_loss.{suffix}") for suffix in ("csv", "svg")]
             links = [
-                vfs.readlink(await at(vfs, f"{project}/views/best/train_loss/{which}")) for which in ("min", "max")
+                await vfs.readlink(await at(vfs, f"{project}/views/best/train_loss/{which}"))
+                for which in ("min", "max")
             ]
             shown.append((files, links))
     assert "experiments/multi-metric-chart" not in wire.asked

@@ -47,7 +47,7 @@ async def _shown(vfs: Vfs, node: Node, path: str = "") -> dict[str, Any]:
         if isinstance(child.entry, Dir):
             found |= await _shown(vfs, child, f"{path}/{name}")
         elif isinstance(child.entry, Link):
-            found[f"{path}/{name}"] = vfs.readlink(child)
+            found[f"{path}/{name}"] = await vfs.readlink(child)
         elif name != UNSTEADY and not name.endswith(".svg") and not isinstance(child.entry.source, Stream):
             opened = await vfs.files.open(child)
             found[f"{path}/{name}"] = bytes(await opened.read(0, opened.size))

@@ -316,3 +316,5 @@ async def _read_all(vfs: Vfs, directory: Node) -> None:
             await _read_all(vfs, node)
         elif isinstance(node.entry, File):
             (await vfs.files.open(node)).close()
+        else:
+            await vfs.readlink(node)

@@ -142,12 +142,14 @@ class Operations(ReadOnlyOperations):
         place = self._place_nowait(inode)
         return None if place is None else self._target(place)
 
-    def _target(self, place: Inode) -> pyfuse3.FileNameT:
-        return pyfuse3.FileNameT(names.encoded(self._vfs.readlink(place.node)))
+    def _target(self, place: Inode) -> pyfuse3.FileNameT | None:
+        found = self._vfs.readlink_nowait(place.node)
+        return None if found is None else pyfuse3.FileNameT(names.encoded(found))
 
     @handler_after(_readlink_nowait)
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.FileNameT:
-        return self._target(await self._place(inode))
+        place = await self._place(inode)
+        return self._target(place) or pyfuse3.FileNameT(names.encoded(await self._vfs.readlink(place.node)))
 
     def _open_nowait(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo | None:
         if writes(flags):

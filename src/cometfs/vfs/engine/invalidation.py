@@ -70,7 +70,7 @@ class AnswerInvalidation:
         if isinstance(node.entry, Dir):
             return self._of_directory(node, node.entry, above)
         asked_at = node
-        if isinstance(node.entry, File) and node.entry.source is not None:
+        if node.entry.source is not None:
             questions: list[Question] = [node.entry.source]
         else:
             # It is bound to a row: the listing with that row is asked again.

@@ -107,5 +107,5 @@ def questions_of(entry: Dir) -> Iterator[Question]:
         for one in child.shown if isinstance(child, ForEach) else (child,):
             if isinstance(one, Dir):
                 yield from questions_of(one)
-            elif isinstance(one, File) and one.source is not None:
+            elif one.source is not None:
                 yield one.source

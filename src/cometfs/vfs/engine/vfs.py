@@ -9,6 +9,7 @@ that go in and out (nodes.py), inodes and errnos (fuse/).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 from cometfs.lease import LISTING, RUNNING, Lease
 from cometfs.vfs.answers.prefetch import Prefetcher
@@ -21,10 +22,15 @@ from cometfs.vfs.engine.size_prefetch import SizePrefetch
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.nodes import Attributes, Node
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Stream
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Stream
 from cometfs.vfs.schema.markdown import words
 from cometfs.vfs.sources import provenance
 from cometfs.vfs.writeback.policy import WritePolicy
+
+LINK_BYTES = 4095
+"""The size that `lstat` shows of a link that must be asked for where it points to: fixed, as in /proc. It is that of
+the longest target, because programs (cpio, libarchive) have readlink() fill a buffer of this size, and what does not
+fit is cut without a word."""
 
 
 class Vfs:
@@ -67,13 +73,26 @@ class Vfs:
             now = buffer.latest(node.at.item)
             return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
         if isinstance(entry, Link):
-            return Attributes("link", len(names.encoded(self.readlink(node))), node.at.modified_ms, LISTING)
+            size = LINK_BYTES if entry.source else len(names.encoded(_target(node, entry, node.at)))
+            return Attributes("link", size, node.at.modified_ms, LISTING)
         return Attributes("file", *self._sizes.known(entry, node.at))
 
-    def readlink(self, node: Node) -> str:
-        """Where a link points to, relative to the directory that it stands in."""
-        assert isinstance(node.entry, Link)
-        return "../" * (node.entry.up(node.at) + len(node.within)) + node.entry.target(node.at)
+    async def readlink(self, node: Node) -> str:
+        """Where a link points to, relative to the directory that it stands in. Raises what Comet's answer raises."""
+        found = self.readlink_nowait(node)
+        if found is not None:
+            return found
+        entry = cast(Link, node.entry)
+        answer = await self._answers.wanted(cast(Source, entry.source), node.at)
+        return _target(node, entry, answer.value)
+
+    def readlink_nowait(self, node: Node) -> str | None:
+        """The same, where nobody must be asked."""
+        entry = cast(Link, node.entry)
+        if entry.source is None:
+            return _target(node, entry, node.at)
+        held = self._answers.wanted_nowait(entry.source, node.at)
+        return None if held is None else _target(node, entry, held.value)
 
     async def attributes(self, node: Node, directory: Node | None = None) -> Attributes:
         """The attributes, the size of a file included, which is fetched if it must be; `directory`: where it stands."""
@@ -107,3 +126,8 @@ class Vfs:
             return found | provenance.of_file(entry, None if body is None else body.age)
         held = self._answers.peek(entry.source, node.at) if entry.source else None
         return found | provenance.of_file(entry, None if held is None else self._store.age(held))
+
+
+def _target(node: Node, entry: Link, known: Any) -> str:
+    """`known`: what it points to is made of."""
+    return "../" * (entry.up(node.at) + len(node.within)) + entry.target(known)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from cometfs.vfs.layout.rendering import always
 from cometfs.vfs.schema import names
@@ -65,27 +64,48 @@ TAG = Dir(
     listing_lease,
 )
 
-BEST_LINK = Link(
-    "",
-    # views/best/, and the folders that a "/" in the metric's name made.
-    lambda at: 2 + len(names.folders(str(at.key[1]))),
-    _directory,
-    "the experiment with the greatest or least value; costs what the metric's chart costs, which shares the answer",
-)
-BEST = Dir(
-    "",
-    (
-        ForEach(
-            project_tables.BEST,
-            lambda rows: [(best.which,) for best in rows],
-            lambda at, best: replace(_at_named(at, best.one), key=(*at.key, best.which)),
-            always(BEST_LINK),
-            "{max,min}",
-            (BEST_LINK,),
-        ),
-    ),
-    listing_lease,
-)
+NONE = "views/none"
+"""Where the link leads of what no experiment has: to a name that nothing in a project ever has."""
+
+
+def _best_link(which: str, about: str) -> Link:
+    return Link(
+        which,
+        lambda _at: 2,
+        lambda best: best.get(which, NONE),
+        f"the experiment with the {about} value; to follow it costs the metric's chart, which shares the answer",
+        project_tables.BEST,
+    )
+
+
+BEST_LINKS = {"max": _best_link("max", "greatest"), "min": _best_link("min", "least")}
+
+
+class Best(NamedTuple):
+    """A link to the best experiment by a metric."""
+
+    metric: str
+    which: str
+
+
+def _bests(columns: Sequence[Row]) -> list[Best]:
+    return [Best(word, which) for word in metric_words(columns) for which in BEST_LINKS]
+
+
+def best_names(rows: Sequence[Best]) -> list[names.Path]:
+    """`<metric>/max` and `<metric>/min`. A metric called "loss/max" beside "loss" gives way to the link of that."""
+    metrics = {row.metric: names.folders(row.metric) or names.of_metrics([""], "")[0] for row in rows}
+    shown = set(metrics.values())
+
+    def part(path: names.Path, depth: int) -> str:
+        in_the_way = path[depth] in BEST_LINKS and path[:depth] in shown
+        return names.escape_first(path[depth]) if in_the_way else path[depth]
+
+    return [
+        (*(part(path, depth) for depth in range(len(path))), row.which)
+        for row, path in ((row, metrics[row.metric]) for row in rows)
+    ]
+
 
 VIEWS = Dir(
     "views",
@@ -122,12 +142,12 @@ VIEWS = Dir(
             (
                 ForEach(
                     metrics.COLUMNS,
-                    lambda words: names.of_metrics(words, ""),
-                    project_tables.at_word,
-                    always(BEST),
-                    "<metric>",
-                    (BEST,),
-                    metric_words,
+                    best_names,
+                    lambda at, row: project_tables.at_word(at, row.metric),
+                    lambda row: BEST_LINKS[row.which],
+                    "<metric>/",
+                    tuple(BEST_LINKS.values()),
+                    _bests,
                 ),
             ),
             listing_lease,

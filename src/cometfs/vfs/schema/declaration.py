@@ -268,12 +268,15 @@ class Link:
     """A symlink, always relative, to something below the same ancestor."""
 
     name: str
-    """Empty for the links of a ForEach."""
+    """For the links of a ForEach, which are named by their rows: what the table in the manual adds to the label."""
     up: Callable[[Context], int]
     """How many directories its own declared one lies below that ancestor."""
-    target: Callable[[Context], str]
-    """The way from the ancestor to what it points to."""
+    target: Callable[[Any], str]
+    """From the answer (from the `Context` where there is no source) to the way from the ancestor to what it points
+    to."""
     about: str = ""
+    source: Source | None = None
+    """What must be asked to follow it, and is not for listing it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def _of_each(each: ForEach, shown: File | Dir | Link, above: str, within: str) -
 
 
 def _of_file(entry: File | Link, path: str, listed_by: str) -> str:
-    source = entry.source if isinstance(entry, File) else None
+    source = entry.source
     asked = f"`{source.name}`" if source else ""
     streamed = " (streamed)" if isinstance(source, Stream) else ""
     answers = ", then ".join(filter(None, (listed_by, asked + streamed)))

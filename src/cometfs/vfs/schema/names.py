@@ -143,15 +143,24 @@ def of_words(words: Sequence[str]) -> list[Path]:
     return [(_meant(whole(word)) or _NAMELESS,) for word in words]
 
 
+def escape_first(part: str) -> str:
+    """`part` with its first plain character escaped; one of nothing but escapes has them in lower case."""
+    escapes = _ESCAPE.match(part)
+    at = escapes.end() if escapes else 0
+    if at == len(part):
+        return part.lower()
+    return shorten(part[:at] + _percent(part[at]) + part[at + 1 :])
+
+
 def apart_from_folders(paths: Sequence[Path]) -> list[Path]:
     """`paths`, where a file named like another's folder ("a" beside "a/b") has its first character escaped."""
     prefixes = {path[:depth] for path in paths for depth in range(1, len(path))}
-    return [(*path[:-1], _escape_first(path[-1])) if path in prefixes else path for path in paths]
+    return [(*path[:-1], escape_first(path[-1])) if path in prefixes else path for path in paths]
 
 
 def apart_from(fixed: Collection[str], paths: Iterable[Path]) -> list[Path]:
     """`paths`, where a first part that is one of the directory's `fixed` names has its first character escaped."""
-    return [(_escape_first(path[0]), *path[1:]) if path[0] in fixed else path for path in paths]
+    return [(escape_first(path[0]), *path[1:]) if path[0] in fixed else path for path in paths]
 
 
 def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, str], T]) -> list[T]:
@@ -169,16 +178,7 @@ def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, st
 
 def _meant(part: str) -> str:
     """`part`, or where programs ask for that name of themselves, another that no program asks for."""
-    return _escape_first(part) if is_junk(part) else part
-
-
-def _escape_first(part: str) -> str:
-    """`part` with its first plain character escaped; one of nothing but escapes has them in lower case."""
-    escapes = _ESCAPE.match(part)
-    at = escapes.end() if escapes else 0
-    if at == len(part):
-        return part.lower()
-    return shorten(part[:at] + _percent(part[at]) + part[at + 1 :])
+    return escape_first(part) if is_junk(part) else part
 
 
 def _percent(text: str) -> str:

@@ -79,28 +79,19 @@ def _batches(named: Sequence[Named]) -> Iterator[list[str]]:
         yield [one.row["experimentKey"] for one in named[start : start + TOGETHER]]
 
 
-class Best(NamedTuple):
-    """The experiment that has the least or the greatest value of a metric."""
-
-    which: str
-    one: Named
-
-
-async def _best(asker: Resolver, at: Context) -> list[Best]:
+async def _best(asker: Resolver, at: Context) -> dict[str, str]:
     chart = ProjectChart(*await asker.answer(CHART, at))
-    named = {one.directory: one for one in await _by_directory(asker, at)}
     spans = [(_span(metric), directory) for directory, metric in chart.lines if metric and _span(metric)]
     if not spans:
-        return []
+        return {}
     least = min(spans, key=lambda pair: (pair[0][0], pair[1]))[1]
     greatest = min(spans, key=lambda pair: (-pair[0][1], pair[1]))[1]
-    return [Best("max", named[greatest]), Best("min", named[least])]
+    return {"max": greatest, "min": least}
 
 
-BEST = Source(
-    "experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(CHART, experiment.NAMED)
-)
-"""The chart's calls, which the chart's own file shares. Of equals the first by name."""
+BEST = Source("experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(CHART,))
+"""The directories of the experiments with the greatest ("max") and the least value ("min") of a metric, of equals the
+first by name; {} where no experiment has a number of it. The chart's calls, which the chart's own file shares."""
 
 
 def _span(metric: Mapping[str, Any]) -> tuple[float, ...]:
