@@ -24,7 +24,7 @@ STOPS = (
     ("head -n 3 vision-lab/digits/charts/validate_accuracy.csv", "one metric of all experiments"),
     ("cat vision-lab/digits/views/best/validate_accuracy/max/params.json", "the parameters of the best one"),
     ("cut -d, -f 2-4 vision-lab/digits/experiments.csv", "all experiments as a table, with every parameter and metric"),
-    ("ls -l vision-lab/digits/overview.html", "the same as a page: open it in a browser"),
+    ("ls -l vision-lab/digits/summary", "the same as a page, overview.html: open it in a browser"),
     (f"{FOLLOWS} vision-lab/digits/mlp-live/output.txt", "a run that goes on; ^C ends it"),
     ("touch . && ls vision-lab/digits/views/running", "see what is new now, not in a minute"),
     ("find . -path '*/assets/*' -name '*.png'", "images, models, tables, everything that was logged"),

@@ -22,10 +22,13 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
         yield running
 
 
-def test_the_page_of_a_mounted_project_filters_and_shows_its_charts(chromium: WebDriver, mounted: Mounted) -> None:
+@pytest.mark.parametrize("place", ["overview.html", "summary/overview.html"])
+def test_the_page_of_a_mounted_project_filters_and_shows_its_charts(
+    chromium: WebDriver, mounted: Mounted, place: str
+) -> None:
     """Its rows are the project's experiments, its pictures those of charts/."""
     project = mounted / "vision-lab/digits"
-    chromium.get((project / "overview.html").as_uri())
+    chromium.get((project / place).as_uri())
     page = Page(chromium)
     assert len(page.names()) == 5
     assert "mlp-baseline" in page.names()
@@ -43,14 +46,17 @@ def test_the_page_of_a_mounted_project_filters_and_shows_its_charts(chromium: We
     assert chromium.execute_script(shown, charts[0]) > 0
 
 
-def test_links_of_the_page_lead_to_files_of_the_mount(chromium: WebDriver, mounted: Mounted) -> None:
-    """Every relative link, of experiments with "/", "%" and letters of other scripts in their names too."""
+@pytest.mark.parametrize("place", ["overview.html", "summary/overview.html"])
+def test_links_of_the_page_lead_to_files_of_the_mount(chromium: WebDriver, mounted: Mounted, place: str) -> None:
+    """Every relative link, of experiments with "/", "%" and letters of other scripts in their names too; also of a page
+    that was opened by the link in the project's directory, of which a browser knows nothing."""
     project = mounted / "vision-lab/digits"
-    chromium.get((project / "overview.html").as_uri())
+    chromium.get((project / place).as_uri())
     links = [link.get_attribute("href") or "" for link in chromium.find_elements(CSS, "#experiments a")]
     assert len(links) > 5
-    base = project.as_uri()
+    base = project.as_uri() + "/"
     for link in links:
         assert link.startswith(base)
+        assert not link.startswith(base + "summary")
         chromium.get(link)
         assert "ERR_FILE_NOT_FOUND" not in chromium.page_source, link

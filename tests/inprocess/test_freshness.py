@@ -258,7 +258,7 @@ async def test_what_a_project_tells_of_its_experiments_together_is_a_minute_old_
     live: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Charts and tables, of experiments that run too."""
-    chart, table = "vision-lab/digits/charts/loss.csv", "vision-lab/digits/experiments.csv"
+    chart, table = "vision-lab/digits/charts/loss.csv", "vision-lab/digits/summary/experiments.csv"
     wire.edits["experiments/multi-metric-chart"] = _valued(7.0)
     assert b",7.0" in await read(live, chart)
     before = await read(live, table)

@@ -113,7 +113,7 @@ async def test_summaries_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs
     assert wire.asked.count(SUMMARY) <= 4 + len(singly), Counter(wire.asked)
     assert 0 < wire.asked.count(CHARTS) <= 6, Counter(wire.asked)
     wire.asked.clear()
-    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    assert await read(vfs, f"{PROJECT}/summary/experiments.csv")
     assert wire.asked.count(SUMMARY) <= 4 + len(singly), Counter(wire.asked)
     for name in directories:
         assert await read(alone, f"{PROJECT}/{name}/metrics.json") == seen[name]
@@ -122,7 +122,7 @@ async def test_summaries_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs
 async def test_summaries_cost_nothing_after_the_table(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
     """It has asked for all of it."""
     directories = await experiments(vfs)
-    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    assert await read(vfs, f"{PROJECT}/summary/experiments.csv")
     wire.asked.clear()
     seen = {name: await read(vfs, f"{PROJECT}/{name}/metrics.json") for name in directories}
     assert wire.asked == []
@@ -141,7 +141,7 @@ async def test_which_of_equal_values_counts_is_not_guessed(vfs: Vfs, wire: Wire)
     """A server whose summaries tell the last of them is believed; the values are still taken from its charts."""
     wire.edits[SUMMARY] = tell_the_last_of_equal_values
     directories = await experiments(vfs)
-    assert await read(vfs, f"{PROJECT}/experiments.csv")
+    assert await read(vfs, f"{PROJECT}/summary/experiments.csv")
     assert wire.asked.count(SUMMARY) < len(directories) / 2
     seen = {name: await read(vfs, f"{PROJECT}/{name}/metrics.json") for name in directories}
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as other:
@@ -168,7 +168,7 @@ async def test_the_table_of_many_costs_few_calls(vfs: Vfs, wire: Wire) -> None:
     """`experiments.csv`; every value is that of the files of each experiment."""
     await experiments(vfs)
     wire.asked.clear()
-    table = (await read(vfs, f"{PROJECT}/experiments.csv")).decode().splitlines()
+    table = (await read(vfs, f"{PROJECT}/summary/experiments.csv")).decode().splitlines()
     counts = Counter(wire.asked)
     # A project whose experiments all have some other text of their own: each is asked for that.
     assert sum(counts.values()) - counts["experiment/log-other"] <= 70, counts

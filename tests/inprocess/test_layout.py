@@ -245,7 +245,7 @@ async def test_addresses_lead_to_comets_pages(vfs: Vfs) -> None:
 
 async def test_the_table_of_a_project_says_what_the_files_of_its_experiments_say(vfs: Vfs) -> None:
     """Every parameter, other and metric of every experiment, and its tags."""
-    body = await read(vfs, "vision-lab/digits/experiments.csv")
+    body = await read(vfs, "vision-lab/digits/summary/experiments.csv")
     for row in csv.DictReader(io.StringIO(body.decode())):
         place = f"vision-lab/digits/{row['directory']}"
         assert row["tags"].split(";") == (await read(vfs, f"{place}/tags.txt")).decode().splitlines()
@@ -264,9 +264,9 @@ async def test_the_table_of_a_project_says_what_the_files_of_its_experiments_say
 
 async def test_the_table_as_json_says_what_the_csv_says(vfs: Vfs, wire: Wire) -> None:
     """The same columns of the same rows, at no call more, with types: numbers, lists, null."""
-    body = await read(vfs, "vision-lab/digits/experiments.csv")
+    body = await read(vfs, "vision-lab/digits/summary/experiments.csv")
     asked = len(wire.asked)
-    lines = (await read(vfs, "vision-lab/digits/experiments.jsonl")).decode().splitlines()
+    lines = (await read(vfs, "vision-lab/digits/summary/experiments.jsonl")).decode().splitlines()
     assert len(wire.asked) == asked
     found = [json.loads(line) for line in lines]
     for row, one in zip(csv.DictReader(io.StringIO(body.decode())), found, strict=True):
@@ -294,7 +294,7 @@ def spelt_as(column: str, value: object, cell: str) -> bool:
 
 async def test_no_table_has_a_column_that_says_nothing(vfs: Vfs) -> None:
     """Archived experiments are in `archived/` and not in the table, so it does not tell of each that it is not one."""
-    head = (await read(vfs, "vision-lab/digits/experiments.csv")).decode().splitlines()[0].split(",")
+    head = (await read(vfs, "vision-lab/digits/summary/experiments.csv")).decode().splitlines()[0].split(",")
     assert head[:3] == ["key", "name", "directory"]
     assert "archived" not in head
 
@@ -417,21 +417,34 @@ async def test_a_picture_is_drawn_of_every_metric(vfs: Vfs) -> None:
         assert b"<svg" in await read(vfs, path)
 
 
-async def test_stat_of_a_table_of_a_big_project_asks_nothing(vfs: Vfs, wire: Wire) -> None:
-    """`ls -l` of a project of thousands must not cost thousands of calls; the size is right once it is open."""
+SUMMARIES = ("experiments.csv", "experiments.jsonl", "overview.html")
+
+
+async def test_a_project_links_to_its_tables_and_a_look_at_the_links_makes_none(vfs: Vfs, wire: Wire) -> None:
+    """`ls -l` of a project of thousands must not cost thousands of calls."""
+    project = "vision-lab/digits"
+    for name in SUMMARIES:
+        link = await at(vfs, f"{project}/{name}")
+        assert vfs.readlink(link) == f"summary/{name}"
+        seen = await vfs.attributes(link)
+        assert (seen.kind, seen.size) == ("link", len(f"summary/{name}"))
+    assert wire.asked == ["workspaces", "projects", "experiments"]
+
+
+async def test_a_stat_of_a_table_makes_it_however_big_the_project_is(vfs: Vfs, wire: Wire) -> None:
+    """Its size is the number of its bytes: tarfile, cpio and bsdtar cut it at any other without a word."""
 
     def grow(answer: dict[str, list[dict[str, object]]]) -> None:
         for row in answer["projects"]:
             row["numberOfExperiments"] = 5000
 
     wire.edits["projects"] = grow
-    node = await at(vfs, "vision-lab/digits/experiments.csv")
-    seen = await vfs.attributes(node)
-    assert seen.size
-    assert not seen.settled
-    assert wire.asked == ["workspaces", "projects", "experiments"]
-    body = await read(vfs, "vision-lab/digits/experiments.csv")
-    assert (await vfs.attributes(node)).size == len(body)
+    for name in (*(f"summary/{name}" for name in SUMMARIES), "charts/validate_loss.csv", "notes.md"):
+        path = f"vision-lab/digits/{name}"
+        seen = await vfs.attributes(await at(vfs, path))
+        wire.asked.clear()
+        assert seen.size == len(await read(vfs, path))
+        assert wire.asked == []
 
 
 async def test_an_archived_experiment_stands_apart_in_the_same_shape(tmp_path: Path) -> None:
@@ -449,8 +462,8 @@ async def test_an_archived_experiment_stands_apart_in_the_same_shape(tmp_path: P
         assert await names(vfs, f"{project}/archived") == ["%6Eotes.md"]
         assert "params.json" in await names(vfs, f"{project}/archived/%6Eotes.md")
         assert b"/archive/" in await read(vfs, f"{project}/archived/%6Eotes.md/url.txt")
-        assert key.encode() not in await read(vfs, f"{project}/experiments.csv")
-        assert key.encode() not in await read(vfs, f"{project}/experiments.jsonl")
+        assert key.encode() not in await read(vfs, f"{project}/summary/experiments.csv")
+        assert key.encode() not in await read(vfs, f"{project}/summary/experiments.jsonl")
 
 
 async def test_charts_are_the_same_from_disk(wire: Wire, tmp_path: Path) -> None:

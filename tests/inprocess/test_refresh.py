@@ -253,7 +253,7 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
         paths = [
             f"{workspace}/{name}" for workspace in ("vision-lab", "tabular") for name in await projects(vfs, workspace)
         ]
-        before = [await read(vfs, f"{path}/experiments.csv") for path in paths]
+        before = [await read(vfs, f"{path}/summary/experiments.csv") for path in paths]
         for path in paths:
             node, *above = await chain(vfs, f"{path}/views")
             await vfs.refresh(node, above)
@@ -262,7 +262,7 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
         prefetcher, left = vfs.listings._prefetcher, vfs.refresh._left
         assert 0 < len(left) <= left.currsize <= 40
         assert [len(one) for one in (prefetcher._weights, prefetcher._trusted, prefetcher._renewing)] == [1, 1, 1]
-        assert [await read(vfs, f"{path}/experiments.csv") for path in paths] == before
+        assert [await read(vfs, f"{path}/summary/experiments.csv") for path in paths] == before
 
 
 async def projects(vfs: Vfs, workspace: str) -> list[str]:

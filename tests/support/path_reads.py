@@ -29,6 +29,7 @@ FIXED = frozenset(
         "notes.md",
         "overview.html",
         "project.json",
+        "summary",
         "url.txt",
         "views",
     ]

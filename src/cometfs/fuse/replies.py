@@ -164,7 +164,7 @@ class Replies:
         # A size that is not known yet is asked for again when it is next wanted.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN
         lease = max(min(seen.lease, stands), least)
-        reply.attr_timeout = 0.0 if size is None or not seen.settled else min(LONGEST, lease)
+        reply.attr_timeout = 0.0 if size is None else min(LONGEST, lease)
         if size is not None:
             inode.report_size(size)
         reply.st_size = size = inode.reported_size

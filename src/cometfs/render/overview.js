@@ -4,6 +4,17 @@
 "use strict";
 (() => {
   const table = document.getElementById("experiments");
+  const rest = document.getElementById("rest");
+  // Links lead out of summary/. A browser that opened the page by the link in the project's directory takes them from
+  // there, which is a level higher: it follows no symbolic link of an address.
+  if (!location.pathname.split("/").slice(-2, -1).includes("summary")) {
+    for (const part of [document, ...(rest ? [rest.content] : [])]) {
+      for (const one of part.querySelectorAll('a[href^="./../"], img[src^="./../"]')) {
+        const name = one.localName === "a" ? "href" : "src";
+        one.setAttribute(name, one.getAttribute(name).replace("./../", "./"));
+      }
+    }
+  }
   if (!table) return;
   const STEP = 200;
   const body = table.tBodies[0];
@@ -12,7 +23,6 @@
   const input = document.getElementById("filter");
   const count = document.getElementById("count");
   const fault = document.getElementById("fault");
-  const rest = document.getElementById("rest");
   const rows = [...body.rows, ...(rest ? rest.content.querySelectorAll("tr") : [])];
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
   const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;

@@ -71,8 +71,6 @@ class Attributes:
     modified_ms: float
     lease: float
     """Seconds for which all this holds."""
-    settled: bool = True
-    """False for a size that is an estimate until the file is opened."""
 
 
 class Opened(Protocol):

@@ -73,7 +73,7 @@ class SizePrefetch:
     def _questions(self, node: Node) -> list[Question]:
         """What must be asked to tell the size of a file, if anything."""
         entry = node.entry
-        if not isinstance(entry, File) or entry.source is None or entry.estimate(node.at):
+        if not isinstance(entry, File) or entry.source is None:
             return []
         return [(entry.source, node.at)] if self._lacks_size(node) else []
 

@@ -97,8 +97,6 @@ class Vfs:
     async def attributes(self, node: Node, directory: Node | None = None) -> Attributes:
         """The attributes, the size of a file included, which is fetched if it must be; `directory`: where it stands."""
         seen = self.glance(node)
-        if seen.size is None and isinstance(node.entry, File) and (estimate := node.entry.estimate(node.at)):
-            return replace(seen, size=estimate, settled=False)
         if seen.size is None:
             if directory is not None:
                 self._size_prefetch.missed(directory, node)

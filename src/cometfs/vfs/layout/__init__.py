@@ -19,8 +19,6 @@ from cometfs.vfs.layout.rendering import (
     always,
     api_file,
     chart_svg,
-    estimate,
-    notes_estimate,
     of_extra,
     overview_page,
     url_text,
@@ -29,7 +27,7 @@ from cometfs.vfs.layout.rendering import (
 from cometfs.vfs.layout.versioned import versions_of
 from cometfs.vfs.layout.views import VIEWS, metric_words
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Source
 from cometfs.vfs.sources import experiment, kv_store, metrics, project_tables, versioned
 from cometfs.vfs.sources.experiment import account_lease, listing_lease
 
@@ -42,12 +40,9 @@ CHART_CSV = File(
     lambda chart: csv.chart(project_tables.ProjectChart(*chart).lines),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
-    estimate=estimate,
     slow=True,
 )
-CHART_SVG = File(
-    "", project_tables.CHART, chart_svg, "the same as a picture", estimate=estimate, slow=True, made_by=drawn_by
-)
+CHART_SVG = File("", project_tables.CHART, chart_svg, "the same as a picture", slow=True, made_by=drawn_by)
 
 
 # -- Projects and above ------------------------------------------------------------------------------------------------
@@ -72,6 +67,39 @@ ARCHIVED = Dir(
     means_it=True,
 )
 
+TABLES = (
+    File(
+        "experiments.csv",
+        project_tables.RECORDS,
+        lambda records: csv.experiments([project_tables.table_row(record) for record in records]),
+        "a row for each experiment: state, times, tags, parameters, others, metrics; asked in batches",
+        slow=True,
+    ),
+    File(
+        "experiments.jsonl",
+        project_tables.RECORDS,
+        lambda records: csv.experiments_lines([project_tables.table_row(record) for record in records]),
+        "the same as JSON, an object a line: numbers, lists and null as such; NaN of a metric is null, too",
+        slow=True,
+    ),
+    File(
+        "overview.html",
+        project_tables.OVERVIEW,
+        overview_page,
+        "a page for the browser: experiments to sort and filter, charts, links to the files",
+        slow=True,
+    ),
+)
+
+SUMMARY = Dir("summary", TABLES, listing_lease)
+
+
+def _link_to(entry: File) -> Link:
+    """A table where people look for it. A link has a size of its own, so that `ls -l` of the project makes no table."""
+    path = f"{SUMMARY.name}/{entry.name}"
+    return Link(entry.name, lambda _at: 0, lambda _at: path, f"a link to `{path}`")
+
+
 PROJECT = Dir(
     "",
     (
@@ -90,32 +118,9 @@ PROJECT = Dir(
             text.text,
             "the project's notes",
             sdk=("project_notes",),
-            estimate=notes_estimate,
         ),
-        File(
-            "experiments.csv",
-            project_tables.RECORDS,
-            lambda records: csv.experiments([project_tables.table_row(record) for record in records]),
-            "a row for each experiment: state, times, tags, parameters, others, metrics; asked in batches",
-            estimate=estimate,
-            slow=True,
-        ),
-        File(
-            "experiments.jsonl",
-            project_tables.RECORDS,
-            lambda records: csv.experiments_lines([project_tables.table_row(record) for record in records]),
-            "the same as JSON, an object a line: numbers, lists and null as such; NaN of a metric is null, too",
-            estimate=estimate,
-            slow=True,
-        ),
-        File(
-            "overview.html",
-            project_tables.OVERVIEW,
-            overview_page,
-            "a page for the browser: experiments to sort and filter, charts, links to the files",
-            estimate=estimate,
-            slow=True,
-        ),
+        SUMMARY,
+        *map(_link_to, TABLES),
         Dir(
             "charts",
             (

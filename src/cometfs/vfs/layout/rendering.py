@@ -56,27 +56,6 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
 
 E = TypeVar("E", ForEach, Dir)
 
-FEW = 30
-"""Experiments of a project whose tables are made even for a look at their size."""
-
-ESTIMATE = 64 << 10
-"""The bytes that stat shows of the tables of a bigger project: `ls -l` must not cost calls by the hundred."""
-
-
-def estimate(at: Context) -> int | None:
-    """The size of a table of a project until it is opened; None where it is worth making."""
-    count = (at.project or {}).get("numberOfExperiments")
-    return None if count is not None and count <= FEW else ESTIMATE
-
-
-NOTES = 4 << 10
-"""The bytes that stat shows of the notes of a project that has more than a few experiments, until they are opened."""
-
-
-def notes_estimate(at: Context) -> int | None:
-    """The same for a project's notes: `ls -l` of a project of thousands costs no call more than `ls`."""
-    return None if estimate(at) is None else NOTES
-
 
 def chart_svg(answer: Sequence[Any]) -> bytes:
     chart = project_tables.ProjectChart(*answer)
@@ -91,14 +70,16 @@ def overview_page(overview: project_tables.Overview) -> bytes:
     metrics = overview.metrics if plots.available() else []
     pictures = zip(metrics, names.of_metrics(metrics, ".svg"), strict=True)
     rows = [overview_row(record) for record in overview.records]
-    return overview_html(overview.project, rows, [(metric, "/".join(("charts", *path))) for metric, path in pictures])
+    charts = [(metric, "/".join(("..", "charts", *path))) for metric, path in pictures]
+    return overview_html(overview.project, rows, charts)
 
 
 def overview_row(record: project_tables.ExperimentRecord) -> OverviewRow:
+    """Its links are those of a page in `summary/`; overview.js mends them in the project's own directory."""
     row = record.named.row
     return OverviewRow(
         row["experimentName"] or row["experimentKey"],
-        record.named.directory,
+        f"../{record.named.directory}",
         row["experimentKey"],
         record.named.state or "",
         row["startTimeMillis"],

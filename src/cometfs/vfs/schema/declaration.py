@@ -251,9 +251,6 @@ class File:
     remount."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
-    estimate: Callable[[Context], int | None] = lambda _at: None
-    """Where making the file takes too many calls for a look at its size: the bytes that stat shows until it is
-    opened. Not 0: tar, rsync and cp take a file of size 0 for empty without opening it, any other they ask again."""
     writer: Writer | None = None
     """How it is written; its item is a `StoredValue` then."""
     made_by: Callable[[], str] = str

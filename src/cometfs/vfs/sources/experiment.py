@@ -35,6 +35,7 @@ PROJECT_NAMES = frozenset(
         "notes.md",
         "overview.html",
         "project.json",
+        "summary",
         "url.txt",
         "views",
     ]
