@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,11 @@ from cometfs.numbers import number_of
 from cometfs.render.numbers import spelt
 from cometfs.render.text import text
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?0*[0-9]{1,3})?")
+"""An exponent of more digits overflows, or is one of zero, which some readers refuse for it."""
+
+_LONGEST = 63
+"""Characters of a number: cJSON reads no more of one."""
 
 
 def pretty(answer: Any) -> bytes:
@@ -43,14 +47,38 @@ def without(answer: Mapping[str, Any] | None, *names: str) -> dict[str, Any] | N
     return kept if any(value not in (None, [], "") for value in kept.values()) else None
 
 
+def is_agreed(value: str) -> bool:
+    """Whether a text is a number of which every reader of JSON has the same value.
+
+    Readers keep doubles. So of integers only those are that a double holds, whether they are below 2**53 or not: Python
+    and DuckDB would have other ones of the rest. What is too great for a double is an error to some and an infinity to
+    others (git hashes such as ``980e663509`` look like that), and what is too small for one becomes zero.
+    """
+    if len(value) > _LONGEST or not _NUMBER.fullmatch(value):
+        return False
+    number = float(value)
+    if not math.isfinite(number):
+        return False
+    if value.lstrip("-").isdecimal():
+        return int(value) == number
+    return number != 0 or not re.search("[1-9]", value.lower().partition("e")[0])
+
+
 def literal(value: Any) -> str:
-    """How Comet's text of a value stands in JSON: a number, true or false as such (the digits kept), else a string.
+    """How Comet's text of a value stands in JSON: true, false, and a number that all readers agree on (`is_agreed`) as
+    such, the digits kept, else a string.
 
     Comet answers every value as text; one that is no text, or null, is written as the JSON it is.
     """
-    if isinstance(value, str) and (value in ("true", "false") or _NUMBER.fullmatch(value)):
+    if isinstance(value, str) and (value in ("true", "false") or is_agreed(value)):
         return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _digits(str(value))
     return dumped(value)
+
+
+def _digits(value: str) -> str:
+    return value if is_agreed(value) else f'"{value}"'
 
 
 def native(value: Any) -> str:
@@ -59,8 +87,13 @@ def native(value: Any) -> str:
         return "null"
     if isinstance(value, str) and value[:1] in ("[", "{"):
         with suppress(ValueError, RecursionError):
-            return dumped(json.loads(value))
+            return dumped(json.loads(value, parse_int=_agreed(int), parse_float=_agreed(float)))
     return literal(value)
+
+
+def _agreed(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Reads the numbers inside a value: those that readers do not agree on stay texts there, too."""
+    return lambda found: kind(found) if is_agreed(found) else found
 
 
 def numeric(value: Any) -> str:
