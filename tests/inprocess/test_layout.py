@@ -43,9 +43,10 @@ async def test_typed_assets_are_tables(vfs: Vfs) -> None:
     matrix = rows(await read(vfs, f"{BASELINE}/confusion-matrix/confusion-matrix.csv"))
     assert len(matrix) == 11
     assert {len(row) for row in matrix} == {11}
-    histogram = rows(await read(vfs, f"{BASELINE}/histograms/weights/layer-0-10.csv"))
-    assert histogram[0] == ["low", "high", "count"]
-    assert all(float(low) < float(high) and int(count) > 0 for low, high, count in histogram[1:])
+    histogram = rows(await read(vfs, f"{BASELINE}/histograms/weights/layer-0.csv"))
+    assert histogram[0] == ["step", "low", "high", "count"]
+    assert all(float(low) < float(high) and int(count) > 0 for _, low, high, count in histogram[1:])
+    assert list(dict.fromkeys(step for step, *_ in histogram[1:])) == ["10", "100", "200", "300"]
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ async def test_a_project_links_to_its_tables_and_a_look_at_the_links_makes_none(
     project = "vision-lab/digits"
     for name in SUMMARIES:
         link = await at(vfs, f"{project}/{name}")
-        assert vfs.readlink(link) == f"summary/{name}"
+        assert await vfs.readlink(link) == f"summary/{name}"
         seen = await vfs.attributes(link)
         assert (seen.kind, seen.size) == ("link", len(f"summary/{name}"))
     assert wire.asked == ["workspaces", "projects", "experiments"]

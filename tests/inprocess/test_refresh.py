@@ -288,11 +288,11 @@ async def test_every_question_says_what_it_is_made_of(vfs: Vfs, monkeypatch: pyt
         finally:
             ASKING.reset(before)
 
-    async def noted_body(self: Any, stream: Any, at: Any) -> bytes:
+    async def noted_body(self: Any, stream: Any, at: Any, most: int | None = None) -> bytes:
         outer = ASKING.get()
         assert outer is not None
         made.add((outer, stream))
-        return await body(self, stream, at)
+        return await body(self, stream, at, most)
 
     monkeypatch.setattr(AnswerResolver, "_ask", noted)
     monkeypatch.setattr(answers_module._Question, "body", noted_body)

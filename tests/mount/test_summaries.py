@@ -69,7 +69,8 @@ def from_tar(archive: bytes) -> dict[str, bytes]:
 
 def from_cpio(archive: bytes) -> dict[str, bytes]:
     """The same of a cpio archive ("newc": hexadecimal fields, all padded to four bytes)."""
-    found, at = {}, 0
+    found: dict[str, bytes] = {}
+    at = 0
     while True:
         size, named = (int(archive[at + field : at + field + 8], 16) for field in (54, 94))
         name = archive[at + 110 : at + 110 + named - 1].decode()

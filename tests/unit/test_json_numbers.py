@@ -89,13 +89,13 @@ def python(body: Path) -> list[Any]:
 
 def by_duckdb(body: Path) -> list[Any]:
     """Read as columns, as people do."""
-    rows = duckdb.sql(f"select * from read_json('{body.with_suffix('.jsonl')}')").fetchall()
-    return list(rows[0])
+    return list(duckdb.execute(f"select * from read_json('{body.with_suffix('.jsonl')}')").fetchall()[0])
 
 
 def by_node(body: Path) -> list[Any]:
     script = (
-        "const fs = require('fs'); const hex = v => { const b = Buffer.alloc(8); b.writeDoubleBE(v + 0); return b.toString('hex') };"
+        "const fs = require('fs');"
+        "const hex = v => { const b = Buffer.alloc(8); b.writeDoubleBE(v + 0); return b.toString('hex') };"
         "const { values } = JSON.parse(fs.readFileSync(process.argv[1]));"
         "console.log(JSON.stringify(values.map(v => typeof v === 'string' ? v : { hex: hex(v) })))"
     )

@@ -117,34 +117,6 @@ def cells(body: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(body.decode())))
 
 
-def test_a_curve_is_its_points() -> None:
-    """In the order in which they were logged; a missing half is an empty cell."""
-    assert cells(tables.curve({"x": [0, 0.5, 1], "y": [1, 2]})) == [["x", "y"], ["0", "1"], ["0.5", "2"], ["1", ""]]
-
-
-def test_a_confusion_matrix_has_its_labels_on_both_sides() -> None:
-    """Rows are what was, columns what was predicted."""
-    answer = {"labels": ["cat", "dog"], "matrix": [[3, 1], [0, 4]], "rowLabel": "Actual", "columnLabel": "Predicted"}
-    assert cells(tables.confusion_matrix(answer)) == [
-        ["Actual \\ Predicted", "cat", "dog"],
-        ["cat", "3", "1"],
-        ["dog", "0", "4"],
-    ]
-
-
-def test_a_histogram_has_the_bins_that_comet_ml_counted_in() -> None:
-    """The values that comet_ml put into a bin lie between its ends."""
-    values = [-3.5, 0.0, 1e-5, 2.0, 2.0]
-    # What Histogram().to_json() of comet_ml 3.58.8 says of these values.
-    bins = {"offset": 0, "start": 1e-12, "stop": 1e20, "step": 1.1}
-    logged = {"version": 2, "index_values": [[470, 1], [775, 1], [945, 1], [1073, 2]], "values": None, **bins}
-    rows = cells(tables.histogram(logged))[1:]
-    for low, high, count in rows:
-        inside = [value for value in values if float(low) <= value < float(high)]
-        assert len(inside) == int(count), (low, high)
-    assert sum(int(count) for _, _, count in rows) == len(values)
-
-
 def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
     """Steps that one lacks are empty cells; epochs, or the order, stand in for steps."""
     steps = {"values": [1.0, 2.0], "steps": [0, 2], "epochs": [None, None]}

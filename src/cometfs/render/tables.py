@@ -5,52 +5,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 from cometfs.render.numbers import placed, spelt
 from cometfs.render.objects import dumped, native, numeric
 from cometfs.render.text import text
-
-
-def curve(answer: Mapping[str, Any] | None) -> bytes:
-    """A logged curve (``{"x": [...], "y": [...]}``): x, y in its own order."""
-    answer = answer or {}
-    return _sheet(("x", "y"), zip_longest(answer.get("x") or (), answer.get("y") or ()))
-
-
-def confusion_matrix(answer: Mapping[str, Any] | None) -> bytes:
-    """A logged confusion matrix: a row per actual label, a column per predicted one, counts in the cells."""
-    answer = answer or {}
-    matrix = answer.get("matrix") or []
-    labels = [str(label) for label in answer.get("labels") or range(len(matrix))]
-    corner = f"{answer.get('rowLabel') or 'actual'} \\ {answer.get('columnLabel') or 'predicted'}"
-    return _sheet((corner, *labels), ((label, *counts) for label, counts in zip(labels, matrix, strict=False)))
-
-
-def histogram(answer: Mapping[str, Any] | None) -> bytes:
-    """A logged histogram: low, high, count of every bin that is not empty.
-
-    Bins are exponential around `offset` (comet_ml's Histogram): offset +- start * step**k, out to infinity.
-    """
-    answer = answer or {}
-    edges = answer.get("values") or _edges(
-        answer.get("offset", 0), answer.get("start", 1e-12), answer.get("stop", 1e20), answer.get("step", 1.1)
-    )
-    counts = answer.get("index_values") or ()
-    return _sheet(("low", "high", "count"), ((edges[i], edges[i + 1], count) for i, count in counts))
-
-
-def _edges(offset: float, start: float, stop: float, step: float) -> list[float]:
-    above: list[float] = []
-    distance = start
-    while offset + distance <= stop and step > 1:
-        above.append(distance)
-        distance *= step
-    return [-math.inf, *(offset - d for d in reversed(above)), offset, *(offset + d for d in above), math.inf]
-
 
 Lines = Sequence[tuple[str, Mapping[str, Any] | None]]
 """Each experiment's directory name, and what a chart has of one metric: `steps`, `epochs`, `values` in parallel."""
@@ -65,7 +25,7 @@ def chart(lines: Lines) -> bytes:
     columns = [dict(places(metric)) for _, metric in lines]
     steps = sorted({step for column in columns for step in column})
     head = ("step", *(name for name, _ in lines))
-    return _sheet(head, ((placed(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
+    return sheet(head, ((placed(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
 
 
 def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:
@@ -91,7 +51,7 @@ def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
     with ";" between them.
     """
     columns = _columns(rows)
-    return _sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
+    return sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -117,9 +77,11 @@ def _writer(name: str) -> Callable[[Any], str]:
     return numeric if name.startswith("metric.") else native
 
 
-def _sheet(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow(head)
+def sheet(head: Iterable[str] | None, rows: Iterable[Iterable[Any]]) -> bytes:
+    """Rows as CSV, under a head where there is one."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    if head is not None:
+        writer.writerow(head)
     writer.writerows(rows)
-    return text(sheet.getvalue())
+    return text(written.getvalue())

@@ -176,11 +176,11 @@ class AnswerResolver:
         whole = self._not_less(source, at, answer)
         return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
 
-    async def body(self, stream: Stream, at: Context) -> bytes:
-        """A body; it is kept for its next reader."""
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept for its next reader."""
         opened = await self.open_body(stream, at)
         try:
-            return await opened.read(0, opened.size)
+            return await opened.read(0, opened.size if most is None else min(most, opened.size))
         finally:
             opened.close()
 
@@ -274,5 +274,5 @@ class _Question:
     def has(self, stream: Stream, at: Context) -> bool:
         return self._answers.has(stream, at)
 
-    async def body(self, stream: Stream, at: Context) -> bytes:
-        return await self._answers.body(stream, at)
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
+        return await self._answers.body(stream, at, most)

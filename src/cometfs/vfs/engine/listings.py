@@ -111,7 +111,8 @@ class Listings:
     async def _built(self, node: Node, each: ForEach, answer: CacheEntry | None) -> list[Built]:
         buffer = self._writing.buffer(node)
         listed = node.at if answer is None else answer.value if buffer is None else buffer.over(answer.value)
-        rows = each.rows(listed)
+        beside = self._store.recall(each.beside.key(node.at)) if each.beside else None
+        rows = each.rows(listed) if beside is None else each.rows(listed, beside.value)
         if len(rows) <= _MANY:
             return build(node, each, rows)
         return await trio.to_thread.run_sync(build, node, each, rows, abandon_on_cancel=True)

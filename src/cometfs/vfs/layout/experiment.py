@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from cometfs.render import objects, text
-from cometfs.render import tables as csv
 from cometfs.render.plots import drawn_by
 from cometfs.vfs.layout.rendering import (
     always,
@@ -24,12 +23,13 @@ from cometfs.vfs.layout.rendering import (
     plot_svg,
     relative_names,
     system,
+    table_names,
     url_text,
     whole_answer,
 )
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Dir, File, ForEach, Row
-from cometfs.vfs.sources import experiment, metrics, versioned
+from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row
+from cometfs.vfs.sources import experiment, logged_tables, metrics, versioned
 from cometfs.vfs.sources.experiment import experiment_lease
 from cometfs.vfs.sources.provenance import page_of
 
@@ -51,9 +51,11 @@ ASSET_LINK = File(".url", None, lambda at: link_text(at.item), "the link of an a
 IMAGE_BYTES = File("", experiment.ASSET, about="an image; `.png` where its name has no suffix of images")
 SOURCE_BYTES = File("", experiment.ASSET, about="a logged source file, absolute paths made relative")
 MODEL_BYTES = File("", experiment.ASSET, about="a file of a logged model")
-CURVE_CSV = File("", experiment.ASSET_JSON, csv.curve, "a logged curve: x,y", sdk=("experiment_curves",))
-MATRIX_CSV = File("", experiment.ASSET_JSON, csv.confusion_matrix, "a confusion matrix: actual by predicted")
-HISTOGRAM_CSV = File("", experiment.ASSET_JSON, csv.histogram, "a histogram: low,high,count of bins that are not empty")
+CURVE_CSV = File(".csv", logged_tables.CURVE, about="a logged curve: x,y", sdk=("experiment_curves",))
+MATRIX_CSV = File(".csv", logged_tables.MATRIX, about="a confusion matrix: actual by predicted")
+HISTOGRAM_CSV = File(
+    ".csv", logged_tables.HISTOGRAM, about="all steps of a histogram: step,low,high,count of bins that are not empty"
+)
 PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=drawn_by)
 
 
@@ -70,7 +72,25 @@ def _or_link(child: File) -> Callable[[Row], File]:
     return lambda row: ASSET_LINK if is_remote(row) else child
 
 
-_csv = partial(asset_names, suffix=".csv", instead_of=".json")
+def _tables(
+    name: str,
+    table: File,
+    rows: Callable[..., Sequence[Row]],
+    bind: Callable[[Context, Row], Context] = experiment.at_asset,
+) -> Dir:
+    """A directory of logged tables, with what turned out to be none as it is."""
+    as_it_is = File("", experiment.ASSET, about="what is no such table, byte for byte, once that is known")
+    each = ForEach(
+        experiment.ASSETS,
+        table_names,
+        bind,
+        lambda row: _or_link(as_it_is if row.get(logged_tables.OWN_BYTES) else table)(row),
+        "<name>",
+        (table, as_it_is, ASSET_LINK),
+        rows,
+        beside=logged_tables.NO_TABLES,
+    )
+    return Dir(name, (each,), experiment_lease, hides=True)
 
 
 def name_of(row: Row) -> str:
@@ -176,9 +196,9 @@ EXPERIMENT = Dir(
             hides=True,
         ),
         _typed("images", IMAGE_BYTES, image_names, "<name>-<step>.<ext>", "image"),
-        _typed("curves", CURVE_CSV, _csv, "<name>.csv", "curve"),
-        _typed("confusion-matrix", MATRIX_CSV, _csv, "<name>.csv", "confusion-matrix"),
-        _typed("histograms", HISTOGRAM_CSV, _csv, "<name>.csv", "histogram3d"),
+        _tables("curves", CURVE_CSV, logged_tables.of_kind("curve")),
+        _tables("confusion-matrix", MATRIX_CSV, logged_tables.of_kind("confusion-matrix")),
+        _tables("histograms", HISTOGRAM_CSV, logged_tables.histogram_rows, logged_tables.at_histogram),
         _typed("models", MODEL_BYTES, partial(asset_names, inside=model_folder), "<model>/<file>", "model-element"),
         _typed("source", SOURCE_BYTES, relative_names, "<path>", "source_code"),
         File("artifacts.json", versioned.LINEAGE, whole_answer, "the artifacts that it logged and used"),
@@ -212,7 +232,7 @@ EXPERIMENT = Dir(
                 api_file("experiment_metrics_for_chart", experiment.OWN_CHART),
                 api_file("experiment_assets", experiment.ASSETS),
                 api_file("experiment_images", experiment.IMAGE_ROWS),
-                api_file("experiment_curves", experiment.CURVES),
+                api_file("experiment_curves", logged_tables.CURVES),
             ),
             experiment_lease,
             listed=False,

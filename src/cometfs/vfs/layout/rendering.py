@@ -16,6 +16,7 @@ from cometfs.render.redact import redact
 from cometfs.vfs.schema import names, suffixes
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row, Source
 from cometfs.vfs.sources import project_tables
+from cometfs.vfs.sources.logged_tables import OWN_BYTES
 from cometfs.vfs.sources.metrics import Plotted
 from cometfs.vfs.sources.provenance import page_of
 
@@ -109,23 +110,24 @@ def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
     return lambda rows: [row for row in rows if row["type"] in types]
 
 
-def asset_names(
-    rows: Sequence[Row], suffix: str = "", inside: Callable[[Row], str] = lambda _row: "", instead_of: str = ""
-) -> list[names.Path]:
-    """Paths from asset rows: `suffix` is added to each name, in place of another one (`instead_of`) where it has that;
-    `inside` gives the folder that it lies in. What lies elsewhere gets `LINK_SUFFIX` and no other."""
-
-    def named(row: Row) -> str:
-        name = row["fileName"] or ""
-        if is_remote(row):
-            return inside(row) + name + LINK_SUFFIX
-        stem = name[: len(name) - len(instead_of)]
-        # Of a file called ".json" that is no suffix.
-        replaced = instead_of and name.lower().endswith(instead_of) and posixpath.basename(stem)
-        return inside(row) + (stem if replaced else name) + suffix
-
-    apart = names.in_contexts([(named(row), row.get("runContext")) for row in rows])
+def asset_names(rows: Sequence[Row], inside: Callable[[Row], str] = lambda _row: "") -> list[names.Path]:
+    """Paths from asset rows; `inside` gives the folder that each lies in. What lies elsewhere gets `LINK_SUFFIX`."""
+    named = [inside(row) + (row["fileName"] or "") + (LINK_SUFFIX if is_remote(row) else "") for row in rows]
+    apart = names.in_contexts([(name, row.get("runContext")) for name, row in zip(named, rows, strict=True)])
     return names.of_assets([(name, row["step"], row["assetId"]) for name, row in zip(apart, rows, strict=True)])
+
+
+def table_names(rows: Sequence[Row]) -> list[names.Path]:
+    """Paths of tables that are made of assets: `.csv` is added to each name, in place of `.json` where it has that; of
+    those that are shown as they are, their own."""
+    plain = [row if row.get(OWN_BYTES) or is_remote(row) else {**row, "fileName": _csv_name(row)} for row in rows]
+    return asset_names(plain)
+
+
+def _csv_name(row: Row) -> str:
+    name = row["fileName"] or ""
+    stem, suffix = posixpath.splitext(name)  # of a file called ".json" that is no suffix
+    return (stem if suffix.lower() == ".json" else name) + ".csv"
 
 
 def is_remote(row: Row) -> bool:

@@ -84,8 +84,8 @@ class Resolver(Protocol):
     def has(self, stream: Stream, at: Context) -> bool:
         """Whether a body is at hand, or on its way."""
 
-    async def body(self, stream: Stream, at: Context) -> bytes:
-        """A body; it is kept for its next reader."""
+    async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
+        """A body, or its first `most` bytes; it is kept for its next reader."""
 
 
 class Found(NamedTuple):
@@ -292,8 +292,11 @@ class ForEach:
     """How the children are called in the table in the manual."""
     shown: tuple[File | Dir | Link, ...] = ()
     """Every value of `child`, for that table."""
-    rows: Callable[[Any], Sequence[Any]] = list
+    rows: Callable[..., Sequence[Any]] = list
     """The rows of the answer (of the `Context` where there is no source) that have a child."""
+    beside: Source | None = None
+    """Another question about the same place, which costs no call: `rows` is given its answer, too, where that is at
+    hand."""
 
 
 @dataclass(frozen=True, eq=False)

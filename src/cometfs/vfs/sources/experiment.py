@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import trio
 
 from cometfs import lease
-from cometfs.comet.answers.models import image, logged_json
+from cometfs.comet.answers.models import image
 from cometfs.comet.api import API
-from cometfs.errors import CometFSError, Unintelligible
+from cometfs.errors import CometFSError
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Batch, Context, Resolver, Row, Source, Stream
@@ -230,35 +230,6 @@ async def _archived(asker: Resolver, at: Context) -> list[Any]:
 
 
 ARCHIVED = Source("experiments?archived=true", _archived, listing_lease)
-
-
-async def _asset_json(asker: Resolver, at: Context) -> Any:
-    body = await asker.body(ASSET, at)
-    try:
-        return logged_json(body)
-    except (ValueError, RecursionError) as error:
-        raise Unintelligible(
-            f"the asset {at.item['fileName']!r} of experiment {key(at)} is no JSON: {error}"
-        ) from error
-
-
-ASSET_JSON = Source("experiment/asset/get-asset as JSON", _asset_json, experiment_lease, kept=False, of=(ASSET,))
-"""The asset itself, which `assets/` shares."""
-
-
-async def _curves(asker: Resolver, at: Context) -> list[Any]:
-    async def logged(row: Row) -> Any:
-        found = await asker.answer(ASSET_JSON, at_asset(at, row))
-        if not isinstance(found, dict):
-            raise Unintelligible(f"the curve {row['fileName']!r} of experiment {key(at)} is no object")
-        return {**found, "step": row["step"], "assetId": row["assetId"]}
-
-    return await each_of(
-        [row for row in await asker.answer(ASSETS, at) if row["type"] == "curve" and not row["remote"]], logged
-    )
-
-
-CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET_JSON))
 
 
 async def _own_chart(asker: Resolver, at: Context) -> Any:
