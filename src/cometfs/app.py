@@ -160,8 +160,8 @@ def _copied(archives: Path, place: Path) -> Path:
 
 @contextmanager
 def _writing_to(folder: Path) -> Iterator[None]:
-    """What this process and its libraries keep for a user (locks, matplotlib's list of fonts) is in `folder`."""
-    names = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "caches", "MPLCONFIGDIR": "matplotlib"}
+    """What this process and its libraries keep for a user (locks, caches) is in `folder`."""
+    names = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "caches"}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: str(folder / part) for name, part in names.items()})
     try:

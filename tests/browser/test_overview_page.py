@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from cometfs.render.curves import Line
 from cometfs.render.overview import AT_ONCE, OverviewRow, overview_html
 from cometfs.render.plots import chart_svg
 
@@ -65,7 +66,7 @@ def opened(chromium: WebDriver, directory: Path) -> Iterator[Opening]:
 
     def opening(rows: list[OverviewRow]) -> Page:
         chart = f"charts/{METRIC.replace('/', '_')}.svg"
-        directory.joinpath(chart).write_bytes(chart_svg(METRIC, [("a", [(0, "1"), (1, "2")])]))
+        directory.joinpath(chart).write_bytes(chart_svg(METRIC, [Line("a", [0, 1], ["1", "2"])]))
         place = directory / "overview.html"
         project = {"workspaceName": "ada", "projectName": NASTY, "projectDescription": NASTY}
         place.write_bytes(overview_html(project, rows, [(METRIC, chart)]))

@@ -19,7 +19,7 @@ RECORDED = {
 """The digest of every file of two experiments of the sample, by format."""
 
 DRAWN = ".svg"
-"""Pictures are remembered under the version of what draws them."""
+"""Pictures are remembered under the number of their drawing."""
 
 
 async def _digest(vfs: Vfs, node: Node, path: str, found: dict[str, str]) -> None:

@@ -30,7 +30,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     clean_up(found, tmp_path / "mnt", tmp_path / "comet-demo")
 
 
-ELSEWHERE = {"XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"}
+ELSEWHERE = {"XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
 """Variables by which a user keeps things outside of the home."""
 
 
@@ -219,7 +219,7 @@ def test_the_demos_run_is_running_and_logs_what_the_others_log(stage: Stage) -> 
 
 
 def test_demo_leaves_nothing_in_the_home_and_where_temporary_files_are(stage: Stage) -> None:
-    """No log, no lock, no cache of fonts after pictures were drawn; the sample in the package is as it was."""
+    """No log, no lock, no cache after pictures were drawn; the sample in the package is as it was."""
     for name in ("home", "temporary"):
         (stage.home / name).mkdir()
     sample = {path: path.stat().st_mtime_ns for path in sample_directory().rglob("*")}

@@ -149,6 +149,13 @@ def test_a_sheet_is_what_a_writer_of_csv_writes(rows: list[Any]) -> None:
     assert points.sheet(rows) == out.getvalue().encode()
 
 
-def test_a_sheet_can_be_read_again() -> None:
+@pytest.mark.parametrize("value", ["a, b", 'a "quoted" word', "two\nlines", "NaN", "", "3.5"])
+def test_a_sheet_can_be_read_again(value: str) -> None:
     """Steps and values, words with commas too."""
-    assert points.read(points.sheet([(1, None, 5, "a, b"), (None, None, 6, "2")])) == [(1.0, "a, b"), (None, "2")]
+    steps, values = points.columns(points.sheet([(1, None, 5, value), (None, None, 6, "2")]))
+    assert (list(steps), list(values)) == (["1", ""], [value, "2"])
+
+
+def test_an_empty_sheet_has_no_points() -> None:
+    """Only its head."""
+    assert [list(column) for column in points.columns(points.sheet([]))] == [[], []]

@@ -8,23 +8,32 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from cometfs.numbers import number_of
+from cometfs.numbers import numbers_of
 
-Line = tuple[str, Sequence[tuple[float | None, str | float | None]]]
-"""A label, and points: a step (None: the index is taken) and a value as Comet has it, text or number."""
+
+class Line(NamedTuple):
+    """A label, and points: steps (one that is no number: the index is taken) and values as Comet has them."""
+
+    label: str
+    steps: Sequence[Any]
+    values: Sequence[Any]
+
 
 MOST_OF_LINE = 2_000
 """Points of one line: two for each pixel of a picture."""
 
-MOST_OF_ALL = 100_000
-"""Points of a picture, about 2 MB of SVG: many lines are thinned more than one."""
+MOST_OF_ALL = 80_000
+"""Points of a picture, about 800 kB of SVG: many lines are thinned more than one."""
 
 FEWEST_OF_LINE = 100
-HUGE, TINY = 1e200, 1e-200
-"""Beyond these, margins and ticks of axes overflow: what is greater is a gap, what is smaller is a zero."""
+HUGE = 1e200
+"""Beyond this, margins and ticks of axes overflow: what is greater is a gap."""
 
 DECADES = 3
 _GAP = math.nan
@@ -34,80 +43,125 @@ _BROAD = frozenset("mwMWOQGDHNUCRABKXVY@%&—")
 
 @dataclass(frozen=True)
 class DrawnCurve:
-    """A line that can be drawn: `y` is a number or NaN, a gap. `lonely`: indices of points without a neighbour."""
+    """A line that can be drawn: `y` is a number or NaN, a gap. `stepped`: whether `x` are steps, and no indices."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    lonely: Sequence[int]
     stepped: bool
+    low: float
+    high: float
+    """The least and the greatest number of `y`."""
 
 
 def curves(lines: Sequence[Line]) -> list[DrawnCurve]:
     """The lines that have a number at all, in their order, sorted by x and thinned to what a picture can show."""
     most = max(FEWEST_OF_LINE, min(MOST_OF_LINE, MOST_OF_ALL // max(1, len(lines))))
-    found = (_curve(label, points, most) for label, points in lines)
-    return [curve for curve in found if any(math.isfinite(y) for y in curve.y)]
+    found = []
+    last, places = None, _Places((), stepped=False)
+    for line in lines:
+        if last is None or line.steps != last:  # those of one project often have the same steps
+            last, places = line.steps, _places(line.steps)
+        found.append(_curve(line.label, places, numbers(line.values), most))
+    return [curve for curve in found if curve]
 
 
-def _curve(label: str, points: Iterable[tuple[float | None, str | float | None]], most: int) -> DrawnCurve:
-    placed = []
-    stepped = False
-    for index, (step, value) in enumerate(points):
-        x = number(step)
-        stepped = stepped or not math.isnan(x)
-        placed.append((index if math.isnan(x) else x, number(value)))
-    placed.sort(key=lambda point: point[0])
-    kept = thinned([y for _, y in placed], most)
-    ys = [placed[index][1] for index in kept]
-    return DrawnCurve(label, [placed[index][0] for index in kept], ys, lonely(ys), stepped)
+class _Places(NamedTuple):
+    """The x of points, ascending; in which order the points must be taken for that, where it is not theirs."""
+
+    x: Sequence[float]
+    stepped: bool
+    order: Sequence[int] | None = None
 
 
-def number(found: str | float | None) -> float:
-    """What Comet has as a float that can be drawn; NaN for all that is no finite number."""
-    value = number_of(found)
-    if value is None or not abs(value) <= HUGE:
-        return _GAP
-    return value if abs(value) >= TINY else 0.0
+def _places(steps: Sequence[Any]) -> _Places:
+    x = numbers(steps)
+    stepped = not all(map(math.isnan, x))
+    if has_gap(x):
+        x = [index if math.isnan(step) else step for index, step in enumerate(x)]
+    ascending = sorted(x)
+    if ascending == list(x):
+        return _Places(ascending, stepped)
+    return _Places(ascending, stepped, sorted(range(len(x)), key=x.__getitem__))
+
+
+def _curve(label: str, places: _Places, y: Sequence[float], most: int) -> DrawnCurve | None:
+    x, stepped, order = places
+    if order:
+        y = itemgetter(*order)(y)
+    if len(y) > most:
+        kept = thinned(y, most)
+        # What is left lies side by side in memory then; the numbers of an answer are megabytes apart.
+        x, y = array("d", itemgetter(*kept)(x)), array("d", itemgetter(*kept)(y))
+    found = [value for value in y if not math.isnan(value)] if has_gap(y) else y
+    return DrawnCurve(label, x, y, stepped, min(found), max(found)) if found else None
+
+
+def numbers(found: Sequence[Any]) -> Sequence[float]:
+    """What Comet has as floats that can be drawn; NaN for all that is no finite number."""
+    if _drawable(found):
+        return found
+    known = numbers_of(found)
+    if _drawable(known):
+        return known  # type: ignore[return-value]  # there is no None in it
+    return [_GAP if value is None or not abs(value) <= HUGE else value for value in known]
+
+
+def _drawable(values: Sequence[Any]) -> bool:
+    """Whether all are finite numbers: their length as a vector is at least as great as each, and NaN if one is. Nothing
+    tells faster."""
+    try:
+        return math.hypot(*values) <= HUGE
+    except (TypeError, OverflowError):
+        return False  # words, None, or an integer greater than any float
+
+
+def has_gap(values: Sequence[float]) -> bool:
+    """Whether one is NaN: their sum tells, without a step of Python's for each."""
+    return math.isnan(sum(values))
 
 
 def thinned(ys: Sequence[float], most: int) -> Sequence[int]:
     """Indices of at most `most` points, ascending. Of each stretch: its ends, its extremes, and its first gap."""
     if len(ys) <= most:
         return range(len(ys))
-    stretches = max(1, most // 5)
-    kept: set[int] = set()
-    for stretch in range(stretches):
-        indices = range(stretch * len(ys) // stretches, (stretch + 1) * len(ys) // stretches)
-        numbers = [index for index in indices if not math.isnan(ys[index])]
-        kept.update((indices[0], indices[-1]))
-        if numbers:
-            kept.update((min(numbers, key=ys.__getitem__), max(numbers, key=ys.__getitem__)))
-        if len(numbers) < len(indices):
-            kept.add(next(index for index in indices if math.isnan(ys[index])))
-    return sorted(kept)
+    size = -(-len(ys) // max(1, most // 5))
+    gaps = has_gap(ys)
+    kept: list[int] = []
+    for begin in range(0, len(ys), size):
+        stretch = ys[begin : begin + size]
+        end = begin + len(stretch) - 1
+        if gaps and has_gap(stretch):
+            kept += (begin, end, *(begin + place for place in _telling(stretch)))
+        else:
+            kept += (begin, end, begin + stretch.index(min(stretch)), begin + stretch.index(max(stretch)))
+    return sorted(set(kept))
 
 
-def lonely(ys: Sequence[float]) -> list[int]:
-    """Indices of numbers between gaps: a line does not show them, a dot does."""
-    fenced = [_GAP, *ys, _GAP]
-    return [
-        index
-        for index, (before, y, after) in enumerate(zip(fenced, ys, fenced[2:], strict=False))
-        if not math.isnan(y) and math.isnan(before) and math.isnan(after)
-    ]
+def _telling(ys: Sequence[float]) -> Iterator[int]:
+    """The first gap, and the extremes beside it."""
+    places = [place for place, y in enumerate(ys) if not math.isnan(y)]
+    yield next(place for place, y in enumerate(ys) if math.isnan(y))
+    if places:
+        yield min(places, key=ys.__getitem__)
+        yield max(places, key=ys.__getitem__)
 
 
 def is_logarithmic(drawn: Iterable[DrawnCurve]) -> bool:
     """Whether the positive values span more than three decades, and none is negative."""
+    extent = positive(drawn)
+    return extent is not None and math.log10(extent[1]) - math.log10(extent[0]) > DECADES
+
+
+def positive(drawn: Iterable[DrawnCurve]) -> tuple[float, float] | None:
+    """The least and the greatest value that is greater than zero; None where one is negative, or none is greater."""
     least, most = math.inf, 0.0
     for curve in drawn:
-        for y in curve.y:
-            if y < 0:
-                return False
-            if y > 0:
-                least, most = min(least, y), max(most, y)
-    return most > 0 and math.log10(most) - math.log10(least) > DECADES
+        if curve.low < 0:
+            return None
+        least = min(least, curve.low or min((y for y in curve.y if y > 0), default=math.inf))
+        most = max(most, curve.high)
+    return (least, most) if most > 0 else None
 
 
 def printable(text: str) -> str:

@@ -1,144 +1,167 @@
-"""The canvas of a picture: a figure of matplotlib with axes, their grid, ticks and labels.
+"""The paper of a picture in SVG: the page and its style, an axis and its scale, grid, ticks, words.
 
-Made once for each kind of scale and used for one picture after the other, for axes are dearer to make than a line is to
-draw. So are ticks: each is six artists of matplotlib. Here all ticks of an axis are two artists, and each label is one;
-their places and texts are matplotlib's choice. Not here: what is drawn (`plots`), and the settings of
-matplotlib, which belong to the process: the caller has set them, and draws alone.
+Every part is a piece of markup; all words are escaped here, and nothing else comes from users. Colours are attributes,
+which every viewer of SVG knows; where a reader prefers dark pages, the style replaces them. There is no script and
+no address, so a picture is the same wherever it is shown. Not here: what is drawn (`plots`), where ticks are (`ticks`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from html import escape
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.transforms import Transform
+from cometfs.render.curves import printable
+from cometfs.render.ticks import Tick, between, linear, powers
 
-INK = "#30363d"
-_GRID, _FRAME = "#e3e6ea", "#8b949e"
-_LABEL, _OFFSET = 9.0, 10.0
-"""Points of letters at ticks, and of what must be added to all of them or multiplied with."""
+FINE = 10
+"""Units in a pixel of the lines' coordinates, which are whole numbers: they are written several times as fast."""
 
-_PAD = 7.0
-"""Points between the frame and the labels."""
+COLOURS = (
+    ("#1f77b4", "#58a6ff"),
+    ("#d95f02", "#ff9e4a"),
+    ("#2a9d3f", "#56d364"),
+    ("#c2272d", "#ff7b72"),
+    ("#8355b5", "#bc8cff"),
+    ("#8c564b", "#d2a08f"),
+    ("#d14fa8", "#f778ba"),
+    ("#5f6b7a", "#a8b3c1"),
+    ("#a6920f", "#e3c53d"),
+    ("#0f9fb0", "#39c5cf"),
+)
+"""Of lines, on a light page and on a dark one."""
 
-_KEPT: dict[bool, Axes] = {}
-"""By whether y is logarithmic; those in use are not in it."""
+_INK, _FRAME, _GRID, _PAGE = (
+    ("#30363d", "#c9d1d9"),
+    ("#8b949e", "#6e7681"),
+    ("#e3e6ea", "#21262d"),
+    ("#ffffff", "#0d1117"),
+)
+REST = ("#b5bcc6", "#484f58")
+"""Of the lines without a name."""
 
-
-def forget() -> None:
-    """The next picture is drawn on new axes."""
-    _KEPT.clear()
-
-
-@contextmanager
-def blank(size: tuple[float, float], box: tuple[float, float, float, float], *, logarithmic: bool) -> Iterator[Axes]:
-    """Empty axes in an empty figure of `size` inches; `box`: where they are, as fractions of it."""
-    axes = _KEPT.pop(logarithmic, None) or _made(logarithmic=logarithmic)
-    axes.figure.set_size_inches(size)  # type: ignore[union-attr]
-    axes.set_position(box)
-    yield axes
-    _wipe(axes)
-    # Not after an error: what is left in them then is unknown.
-    _KEPT[logarithmic] = axes
-
-
-def _made(*, logarithmic: bool) -> Axes:
-    from matplotlib.figure import Figure
-
-    axes = Figure(facecolor="white").add_axes((0, 0, 1, 1))
-    if logarithmic:
-        axes.set_yscale("log", nonpositive="clip")
-    axes.margins(x=0.01)
-    axes.tick_params(labelsize=_LABEL)  # of this depends how many there are
-    axes.set_axis_off()
-    _wipe(axes)
-    return axes
+_FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+LETTER = 6.6
+"""Pixels that a letter of a tick's label is wide, at most, on average."""
 
 
-def _wipe(axes: Axes) -> None:
-    figure: Any = axes.figure
-    for artist in (*axes.lines, *axes.texts, *figure.artists, *figure.texts):
-        artist.remove()
-    axes.set_xlim(0, 1, auto=True)
-    axes.set_ylim(*((1, 10) if axes.get_yscale() == "log" else (0, 1)), auto=True)
-    axes.relim()
+def _style() -> str:
+    lines = "".join(f".c{index}{{stroke:{dark}}}" for index, (_, dark) in enumerate(COLOURS))
+    return (
+        "path:hover{stroke-width:36px;stroke-opacity:1}"
+        f"@media(prefers-color-scheme:dark){{text{{fill:{_INK[1]}}}.page{{fill:{_PAGE[1]}}}.frame{{stroke:{_FRAME[1]}}}"
+        f".grid{{stroke:{_GRID[1]}}}.rest{{stroke:{REST[1]}}}{lines}}}"
+    )
 
 
-def rule(axes: Axes, label: str) -> None:
-    """Draws grid, ticks, their labels, the frame, and the label of the x axis, for the lines that are in `axes`."""
-    from matplotlib.lines import Line2D
-    from matplotlib.markers import TICKDOWN, TICKLEFT
-
-    if axes.lines:
-        axes.autoscale_view()
-    _rule(axes, _Side(axes.xaxis, axes.get_xaxis_transform(), TICKDOWN, 1), axes.get_xaxis_text1_transform(_PAD))
-    _rule(axes, _Side(axes.yaxis, axes.get_yaxis_transform(), TICKLEFT, -1), axes.get_yaxis_text1_transform(_PAD))
-    frame = Line2D([0, 0, 1], [1, 0, 0], color=_FRAME, linewidth=0.8, solid_capstyle="projecting", zorder=2.5)
-    frame.set(transform=axes.transAxes, clip_on=False)
-    axes.add_artist(frame)
-    _beside(axes, label, (0.5, 0), -20, size=_LABEL, ha="center", va="top")
-    _beside(axes, axes.xaxis.get_major_formatter().get_offset(), (1, 0), -19, size=_OFFSET, ha="right", va="top")
-    _beside(axes, axes.yaxis.get_major_formatter().get_offset(), (0, 1), 3, size=_OFFSET, ha="left", va="baseline")
+_STYLE = _style()
 
 
-def _beside(axes: Axes, words: str, corner: tuple[float, float], up: float, **look: Any) -> None:
-    """Words some points above a corner of the axes."""
-    if words:
-        axes.annotate(words, corner, (0, up), "axes fraction", textcoords="offset points", color=INK, **look)
+def page(width: int, height: int, title: str, parts: Iterable[str]) -> bytes:
+    """The whole file."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="{_FONT}" font-size="12" fill="none">'
+        f"<title>{words(title)}</title><style>{_STYLE}</style>"
+        f'<rect class="page" width="{width}" height="{height}" fill="{_PAGE[0]}"/>'
+    )
+    return "\n".join((head, *parts, "</svg>\n")).encode("utf-8", "replace")
+
+
+def words(written: str) -> str:
+    """Any text as the content of an element or of an attribute."""
+    return escape(printable(written))
+
+
+def text(x: float, y: float, written: str, look: str = "") -> str:
+    """Words whose base line begins at a place, or as their `look` (attributes) says."""
+    return f'<text x="{x:g}" y="{y:g}" fill="{_INK[0]}"{" " * bool(look)}{look}>{words(written)}</text>'
 
 
 @dataclass(frozen=True)
-class _Side:
-    """An axis; from its numbers, and fractions across it, to the picture; its ticks; 1 for x first, -1 for y first."""
+class Scale:
+    """From numbers, or their logarithms, between `low` and `high` to pixels between `start` and `end`."""
 
-    axis: Axis
-    place: Transform
-    marker: Any
-    turn: int
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool = False
 
-    def placed(self, along: Sequence[float], across: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
-        """x and y."""
-        return (along, across) if self.turn == 1 else (across, along)
+    def at(self, place: float) -> float:
+        """The pixel of a number, of a logarithmic scale of a logarithm."""
+        return round(self.start + (place - self.low) / (self.high - self.low) * (self.end - self.start), 2)
 
+    def fine(self, values: Sequence[float]) -> list[int]:
+        """The places of some numbers, none of them NaN, in fine units. A zero has no logarithm, and is at the edge."""
+        if self.logarithmic:
+            values = self._logarithms(values)
+        factor = (self.end - self.start) / (self.high - self.low) * FINE
+        offset = self.start * FINE + 0.5 - self.low * factor
+        return list(map(math.trunc, [value * factor + offset for value in values]))
 
-def _rule(axes: Axes, side: _Side, words_at: tuple[Transform, Any, Any]) -> None:
-    locs = side.axis.get_majorticklocs().tolist()
-    labels = dict(zip(locs, side.axis.get_major_formatter().format_ticks(locs), strict=True))
-    major = _seen(side.axis, locs)
-    _grid(axes, side, major)
-    _ticks(axes, side, major, 3.5, 0.8)
-    _ticks(axes, side, _seen(side.axis, side.axis.get_minorticklocs().tolist()), 2, 0.6)
-    transform, va, ha = words_at
-    for loc in major:
-        x, y = side.placed([loc], [0])
-        axes.text(x[0], y[0], labels[loc], transform=transform, va=va, ha=ha, size=_LABEL, color=INK)
-
-
-def _seen(axis: Axis, locs: Sequence[float]) -> list[float]:
-    """Locators go beyond the edges. What is at one is decided on the scale, where a hair is a hair."""
-    low, high, *places = axis.get_transform().transform([*axis.get_view_interval(), *locs]).tolist()
-    hair = (high - low) * 1e-9
-    return [loc for loc, place in zip(locs, places, strict=True) if low - hair <= place <= high + hair]
+    def _logarithms(self, values: Sequence[float]) -> list[float]:
+        if min(values) > 0:
+            return list(map(math.log10, values))
+        return [math.log10(value) if value > 0 else self.low for value in values]
 
 
-def _grid(axes: Axes, side: _Side, locs: Sequence[float]) -> None:
-    from matplotlib.lines import Line2D
+def view(low: float, high: float, margin: float) -> tuple[float, float]:
+    """What an axis shows of numbers between these two; where they are as good as one, some way around it."""
+    width = high - low
+    most = max(abs(low), abs(high))
+    if width <= most * 1e-12 or width < 1e-280:
+        around = most / 20 if most > 1e-280 else 0.5
+        return low - around, high + around
+    return low - width * margin, high + width * margin
 
-    ends = [end for loc in locs for end in (loc, loc, math.nan)]
-    x, y = side.placed(ends, [0, 1, math.nan] * len(locs))
-    axes.add_artist(Line2D(x, y, color=_GRID, linewidth=0.8, transform=side.place, zorder=0.5))
+
+@dataclass(frozen=True)
+class Box:
+    """The pixels between which lines are drawn."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
 
 
-def _ticks(axes: Axes, side: _Side, locs: Sequence[float], length: float, width: float) -> None:
-    from matplotlib.lines import Line2D
+def ticks_across(low: float, high: float, pixels: float, *, whole: bool) -> list[Tick]:
+    """Those of an axis to the right: as many as have room for their labels."""
+    for most in (10, 7, 5, 3):
+        found = linear(low, high, most, whole=whole)
+        if sum(len(tick.label) * LETTER + 24 for tick in found) <= pixels:
+            break
+    return found
 
-    x, y = side.placed(locs, [0] * len(locs))
-    ticks = Line2D(x, y, color=_FRAME, linestyle="none", marker=side.marker, markersize=length, markeredgewidth=width)
-    ticks.set(transform=side.place, clip_on=False)
-    axes.add_artist(ticks)
+
+def ticks_up(low: float, high: float, *, logarithmic: bool) -> tuple[list[Tick], list[float]]:
+    """Those of an axis upwards, and the smaller ones without a label."""
+    if not logarithmic:
+        return linear(low, high, 8), []
+    major = powers(low, high, 8)
+    return major, between(low, high, major)
+
+
+def rule(box: Box, x: Scale, across: Sequence[Tick], y: Scale, up: Sequence[Tick], small: Sequence[float]) -> list[str]:
+    """Grid, frame, ticks and their labels."""
+    columns, rows = [x.at(tick.place) for tick in across], [y.at(tick.place) for tick in up]
+    grid = "".join(f"M{column:g} {box.top:g}V{box.bottom:g}" for column in columns)
+    grid += "".join(f"M{box.left:g} {row:g}H{box.right:g}" for row in rows)
+    ticks = "".join(f"M{column:g} {box.bottom:g}v5" for column in columns)
+    ticks += "".join(f"M{box.left:g} {row:g}h-5" for row in rows)
+    ticks += "".join(f"M{box.left:g} {y.at(place):g}h-3" for place in small)
+    frame = f"M{box.left:g} {box.top:g}V{box.bottom:g}H{box.right:g}"
+    return [
+        f'<path class="grid" stroke="{_GRID[0]}" d="{grid}"/>',
+        f'<path class="frame" stroke="{_FRAME[0]}" d="{frame}{ticks}"/>',
+        *(_below(box, column, tick.label) for column, tick in zip(columns, across, strict=True)),
+        *(text(box.left - 9, row + 4, tick.label, 'text-anchor="end"') for row, tick in zip(rows, up, strict=True)),
+    ]
+
+
+def _below(box: Box, x: float, label: str) -> str:
+    """The label of a tick, moved where it would leave the page."""
+    room = box.right + 20 - len(label) * LETTER / 2
+    return text(min(x, room), box.bottom + 19, label, 'text-anchor="middle"')

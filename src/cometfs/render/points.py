@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
-from cometfs.numbers import number_of
+from cometfs.numbers import numbers_of
 from cometfs.render.numbers import placed, spelt
 from cometfs.render.text import text
 
@@ -110,11 +110,14 @@ def _cells(column: Sequence[Any]) -> Iterable[str] | None:
     return repeat("") if kinds == {type(None)} else None
 
 
-def read(written: bytes) -> list[tuple[float | None, str]]:
-    """(step, value) of every row of a sheet."""
-    rows = csv.reader(io.StringIO(written.decode("utf-8", "surrogateescape"), newline=""))
-    next(rows, None)
-    return [(number_of(row[0]), row[3]) for row in rows]
+def columns(written: bytes) -> tuple[Sequence[str], Sequence[str]]:
+    """The steps and the values of a sheet."""
+    rows = written.decode("utf-8", "surrogateescape")
+    if '"' not in rows:
+        cells = rows.replace("\n", ",").split(",")
+        return cells[4:-1:4], cells[7:-1:4]
+    found = list(csv.reader(io.StringIO(rows, newline="")))[1:]
+    return [row[0] for row in found], [row[3] for row in found]
 
 
 class Extent(NamedTuple):
@@ -134,19 +137,9 @@ def extent(rows: Sequence[Row]) -> Extent | None:
     if not rows:
         return None
     _, _, timestamps, values = zip(*rows, strict=True)
-    numbers = _numbers(values)
+    numbers = numbers_of(values)
     known = [number for number in numbers if number is not None]
     if len(known) < len(rows) or any(map(math.isnan, known)) or None in timestamps:
         return None
     last = max(zip(timestamps, range(len(rows)), strict=True))[1]
     return Extent(values[last], spelt(min(known)), spelt(max(known)))
-
-
-def _numbers(values: Sequence[Any]) -> Sequence[float | None]:
-    """`number_of` of each; of bare texts of numbers without a step of Python's for each."""
-    if set(map(type, values)) == {str} and _BARE.fullmatch("".join(values)):
-        try:
-            return list(map(float, values))
-        except ValueError:
-            pass  # words
-    return list(map(number_of, values))

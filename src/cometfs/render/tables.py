@@ -28,16 +28,29 @@ def chart(lines: Lines) -> bytes:
     return sheet(head, ((placed(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
 
 
-def places(metric: Mapping[str, Any] | None) -> list[tuple[float, Any]]:
+def places(metric: Mapping[str, Any] | None) -> Iterable[tuple[float, Any]]:
     """(step, value) of every point of a chart's metric, in the order of logging; see `chart`."""
+    return zip(*series(metric), strict=True)
+
+
+def series(metric: Mapping[str, Any] | None) -> tuple[Sequence[float], Sequence[Any]]:
+    """The steps and the values of the same points."""
     if metric is None:
-        return []
+        return [], []
     values = metric["values"]
     for field in ("steps", "epochs"):
         where = metric.get(field) or []
-        if any(step is not None for step in where):
-            return [(step, value) for step, value in zip(where, values, strict=False) if step is not None]
-    return list(enumerate(values))
+        if where.count(None) < len(where):
+            return _placed(where, values)
+    return range(len(values)), values
+
+
+def _placed(where: Sequence[Any], values: Sequence[Any]) -> tuple[Sequence[float], Sequence[Any]]:
+    """Without the points that have no step where others have one."""
+    if None not in where and len(where) == len(values):
+        return where, values
+    found = [(step, value) for step, value in zip(where, values, strict=False) if step is not None]
+    return [step for step, _ in found], [value for _, value in found]
 
 
 KINDS = ("param.", "other.", "metric.")

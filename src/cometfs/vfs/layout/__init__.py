@@ -12,14 +12,13 @@ from pathlib import PurePath
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
 from cometfs.render import text
-from cometfs.render.plots import drawn_by
+from cometfs.render.plots import DRAWN_BY
 from cometfs.vfs.layout.experiment import EXPERIMENT
 from cometfs.vfs.layout.guide import of_mount, of_project
 from cometfs.vfs.layout.rendering import (
     always,
     api_file,
     chart_svg,
-    of_extra,
     overview_page,
     url_text,
     whole_answer,
@@ -42,7 +41,7 @@ CHART_CSV = File(
     sdk=("experiment_metrics_for_chart",),
     slow=True,
 )
-CHART_SVG = File("", project_tables.CHART, chart_svg, "the same as a picture", slow=True, made_by=drawn_by)
+CHART_SVG = File("", project_tables.CHART, chart_svg, "the same as a picture", slow=True, made_by=DRAWN_BY)
 
 
 # -- Projects and above ------------------------------------------------------------------------------------------------
@@ -133,16 +132,14 @@ PROJECT = Dir(
                     (CHART_CSV,),
                     metric_words,
                 ),
-                *of_extra(
-                    ForEach(
-                        metrics.COLUMNS,
-                        lambda words: names.of_metrics(words, ".svg"),
-                        project_tables.at_word,
-                        always(CHART_SVG),
-                        "<metric>.svg",
-                        (CHART_SVG,),
-                        metric_words,
-                    )
+                ForEach(
+                    metrics.COLUMNS,
+                    lambda words: names.of_metrics(words, ".svg"),
+                    project_tables.at_word,
+                    always(CHART_SVG),
+                    "<metric>.svg",
+                    (CHART_SVG,),
+                    metric_words,
                 ),
             ),
             listing_lease,

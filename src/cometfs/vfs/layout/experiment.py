@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from cometfs.render import objects, text
-from cometfs.render.plots import drawn_by
+from cometfs.render.plots import DRAWN_BY
 from cometfs.vfs.layout.rendering import (
     always,
     api_file,
@@ -17,7 +17,6 @@ from cometfs.vfs.layout.rendering import (
     is_remote,
     link_text,
     model_folder,
-    of_extra,
     of_type,
     packages,
     plot_svg,
@@ -56,7 +55,7 @@ MATRIX_CSV = File(".csv", logged_tables.MATRIX, about="a confusion matrix: actua
 HISTOGRAM_CSV = File(
     ".csv", logged_tables.HISTOGRAM, about="all steps of a histogram: step,low,high,count of bins that are not empty"
 )
-PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=drawn_by)
+PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=DRAWN_BY)
 
 
 def _typed(
@@ -163,22 +162,20 @@ EXPERIMENT = Dir(
             experiment_lease,
             hides=True,
         ),
-        *of_extra(
-            Dir(
-                "plots",
-                (
-                    ForEach(
-                        metrics.METRIC_NAMES,
-                        lambda words: names.of_metrics(words, ".svg"),
-                        experiment.at_metric,
-                        always(PLOT_SVG),
-                        "<metric>.svg",
-                        (PLOT_SVG,),
-                    ),
+        Dir(
+            "plots",
+            (
+                ForEach(
+                    metrics.METRIC_NAMES,
+                    lambda words: names.of_metrics(words, ".svg"),
+                    experiment.at_metric,
+                    always(PLOT_SVG),
+                    "<metric>.svg",
+                    (PLOT_SVG,),
                 ),
-                experiment_lease,
-                hides=True,
-            )
+            ),
+            experiment_lease,
+            hides=True,
         ),
         Dir(
             "assets",

@@ -5,7 +5,6 @@ Not here: README.md of the repository.
 
 from __future__ import annotations
 
-from cometfs.render import plots
 from cometfs.vfs.schema.declaration import Context, Dir
 from cometfs.vfs.schema.markdown import markdown
 
@@ -22,10 +21,6 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - `<experiment>/.api/` (Comet's own answers, whole) is there when it is named and in no listing: `ls A/.api`.
 - Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
 - An error is an errno, never an empty file: 0 bytes of a text mean that Comet has none. No JSON file is empty."""
-
-_NO_PICTURES = """\
-Pictures of metrics (`plots/`, `charts/*.svg`) need matplotlib where the mount runs: `pip install 'cometfs[plots]'`.
-"""
 
 _COMMANDS = (
     ("ls", "what is here"),
@@ -50,7 +45,6 @@ def of_mount(entry: Dir) -> bytes:
         "`<workspace>/<project>/<experiment>/`: everything that Comet (comet.com) knows of an experiment, as files.\n",
         "## What it costs to read\n",
         _COSTS + "\n",
-        *([] if plots.available() else [_NO_PICTURES]),
         "## Commands worth knowing\n",
         "In a project's directory:\n",
         _commands(),
@@ -77,7 +71,6 @@ def of_project(at: Context) -> bytes:
         "- `.api/`: Comet's own answers, whole\n",
         "## What it costs to read\n",
         _COSTS + "\n",
-        *([] if plots.available() else [_NO_PICTURES]),
         "## Commands worth knowing\n",
         _commands(),
     ]

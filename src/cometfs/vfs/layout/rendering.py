@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from cometfs.render import objects, plots, points, text
 from cometfs.render import tables as csv
+from cometfs.render.curves import Line
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.redact import redact
 from cometfs.vfs.schema import names, suffixes
-from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row, Source
+from cometfs.vfs.schema.declaration import Context, File, Row, Source
 from cometfs.vfs.sources import project_tables
 from cometfs.vfs.sources.logged_tables import OWN_BYTES
 from cometfs.vfs.sources.metrics import Plotted
@@ -55,21 +56,17 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
     return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
 
 
-E = TypeVar("E", ForEach, Dir)
-
-
 def chart_svg(answer: Sequence[Any]) -> bytes:
     chart = project_tables.ProjectChart(*answer)
-    return plots.chart_svg(chart.metric, [(name, csv.places(metric)) for name, metric in chart.lines])
+    return plots.chart_svg(chart.metric, [Line(name, *csv.series(metric)) for name, metric in chart.lines])
 
 
 def plot_svg(plotted: Plotted) -> bytes:
-    return plots.chart_svg(plotted.name, [("", points.read(plotted.sheet))])
+    return plots.chart_svg(plotted.name, [Line("", *points.columns(plotted.sheet))])
 
 
 def overview_page(overview: project_tables.Overview) -> bytes:
-    metrics = overview.metrics if plots.available() else []
-    pictures = zip(metrics, names.of_metrics(metrics, ".svg"), strict=True)
+    pictures = zip(overview.metrics, names.of_metrics(overview.metrics, ".svg"), strict=True)
     rows = [overview_row(record) for record in overview.records]
     charts = [(metric, "/".join(("..", "charts", *path))) for metric, path in pictures]
     return overview_html(overview.project, rows, charts)
@@ -89,11 +86,6 @@ def overview_row(record: project_tables.ExperimentRecord) -> OverviewRow:
         {name: str(value) for name, value in record.params.items() if value is not None},
         {name: last or "" for name, (last, _low, _high) in record.metrics.items()},
     )
-
-
-def of_extra(entry: E) -> tuple[E, ...]:
-    """Pictures, where the extra that draws them is installed."""
-    return (entry,) if plots.available() else ()
 
 
 # -- What stands for a row ---------------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ class File:
     """The methods of the SDK whose answers it shows."""
     writer: Writer | None = None
     """How it is written; its item is a `StoredValue` then."""
-    made_by: Callable[[], str] = str
+    made_by: str = ""
     """What else than this code decides its bytes: of another one, what is remembered of them means nothing."""
     listed: bool = True
     """False for a file that is there when it is named and in no listing: it changes by being looked at, and so would

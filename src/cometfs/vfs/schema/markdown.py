@@ -30,7 +30,7 @@ def _files(entry: Dir, path: str) -> Iterator[tuple[str, File]]:
             if isinstance(one, Dir):
                 yield from _files(one, f"{path}{name}/")
             elif isinstance(one, File):
-                yield path + name + one.made_by(), one
+                yield path + name + one.made_by, one
 
 
 def _rows(entry: Dir, above: str, within: str) -> Iterator[str]:
