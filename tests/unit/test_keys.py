@@ -24,7 +24,6 @@ WRITTEN = {
     '["experiment/asset/get-asset",null,"exp"]': Key.answer(ASSET.name, None, ("exp",)),
     '["sizes","exp"]': Key.sizes(AT.key),
     '["sizes"]': Key.sizes(()),
-    '["made","a word","exp","loss","abcd"]': Key.made("a word", AT.key, "abcd"),
 }
 """What stands in the files that older versions left: other words would mean another format."""
 
@@ -37,7 +36,7 @@ IN_MEMORY = [
     Key.observed(METRIC.name, AT.key),
 ]
 
-DAMAGED = ['["a","",["exp"]]', '["made"]', '["made","a"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]
+DAMAGED = ['["a","",["exp"]]', '["made"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]
 
 ALL = [*WRITTEN.values(), *IN_MEMORY]
 
@@ -62,9 +61,7 @@ def test_keys_of_different_things_differ() -> None:
     assert PARAMS.key(AT) == PARAMS.key(Context("other", 1.0, ("exp", "loss"), version="v1"))
 
 
-@pytest.mark.parametrize(
-    "name", ['["made"]', '["made","a"]', "[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"]
-)
+@pytest.mark.parametrize("name", ["[]", '["experiments"]', "5", "{}", '["a",[],"exp"]', "x"])
 def test_a_damaged_row_is_no_key_and_meant_by_no_refresh_of_a_part(name: str) -> None:
     """What is no key names no place; a refresh that reads all rows goes on to the next."""
     words: Any = of_name(name)
@@ -75,7 +72,7 @@ def test_a_damaged_row_is_no_key_and_meant_by_no_refresh_of_a_part(name: str) ->
 def test_the_owner_is_that_of_the_place() -> None:
     """Whose keys are dropped by owner; but for what no refresh means."""
     owners = {key.kind: owner_of(key) for key in ALL if key.place}
-    assert {kind for kind, owner in owners.items() if owner is None} == {"made", "walk"}
+    assert {kind for kind, owner in owners.items() if owner is None} == {"walk"}
     assert set(owners.values()) == {"exp", None}
     assert owner_of(Key.sizes(())) is None
 
@@ -85,7 +82,7 @@ def test_what_is_meant_with_a_place() -> None:
     whole = Scope(whole=frozenset([("exp",)]))
     asked = Scope(names=frozenset([METRIC.name]), owners=frozenset([("exp",)]))
     other = Context("", 0.0, ("other", "loss"), version="v1")
-    assert {key.kind for key in ALL if key.place and not whole(key)} == {"made", "walk"}
+    assert {key.kind for key in ALL if key.place and not whole(key)} == {"walk"}
     assert all(whole(key.words) == whole(key) for key in ALL if key.words)
     assert asked(METRIC.key(AT))
     assert asked(Key.rendered(METRIC_CSV, "v1", AT.key))

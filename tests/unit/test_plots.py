@@ -59,7 +59,7 @@ RECORDED = {"drawing 3": "78e4516c7b043235107598c8e41b7082564df6be2e66e950325731
 
 
 def test_pictures_are_those_of_their_number() -> None:
-    """They are kept on disk. Where they are not: raise `DRAWN_BY`, and record the digest here."""
+    """Their sizes are kept on disk. Where they are not: raise `DRAWN_BY`, and record the digest here."""
     lines = [line("a", 0, 1e-6, 1, "NaN", 2), line("b", *range(50)), *(line(f"run {n}", n) for n in range(40))]
     assert hashlib.sha256(chart_svg("loss", lines)).hexdigest() == RECORDED[DRAWN_BY]
 

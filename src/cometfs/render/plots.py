@@ -29,7 +29,7 @@ from cometfs.render.paper import (
 )
 
 DRAWN_BY = "drawing 3"
-"""To be raised whenever the same points would give another picture: pictures and their sizes are kept on disk."""
+"""To be raised whenever the same points would give another picture: their sizes are kept on disk."""
 
 WIDTH, HEIGHT = 1000, 460
 """Pixels of a picture without its legend; at this width its letters have the size of a page's."""

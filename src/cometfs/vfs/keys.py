@@ -13,16 +13,15 @@ Place = tuple[Hashable, ...]
 """The key of a `Context`: its owner (a workspace's name, a project's id, an experiment's key), then what tells the
 place from others of that owner (a metric's name, an asset's id ...). Empty at the root."""
 
-Kind = Literal["answer", "listing", "empty entries", "rendered", "made", "sizes", "size differs", "walk", "observed"]
+Kind = Literal["answer", "listing", "empty entries", "rendered", "sizes", "size differs", "walk", "observed"]
 
-PLACELESS = frozenset({"made", "walk"})
-"""Kinds that no refresh means: of what was made on disk the key names the very answer, so it is never out of date; and
-how a program goes through a directory is no answer."""
+PLACELESS = frozenset({"walk"})
+"""Kinds that no refresh means: how a program goes through a directory is no answer."""
 
 _new = tuple.__new__
 """What a `NamedTuple` is made by. Its own constructor is Python, and takes twice as long."""
 
-WORDS = frozenset({"made", "sizes"})
+WORDS = frozenset({"sizes"})
 """How keys begin on disk that are not a question's; no question may be called so."""
 
 
@@ -60,11 +59,6 @@ class Key(NamedTuple):
         return _new(Key, ("rendered", entry, version, place))
 
     @staticmethod
-    def made(word: str, place: Place, digest: str) -> Key:
-        """The bytes of a file that is slow to make, on disk; `digest`: of the answer that it is made of."""
-        return _new(Key, ("made", word, digest, place))
-
-    @staticmethod
     def sizes(place: Place) -> Key:
         """What is remembered of all files of one owner."""
         return _new(Key, ("sizes", "", "", place[:1]))
@@ -94,8 +88,6 @@ class Key(NamedTuple):
             return (self.of, self.version, *self.place)
         if self.kind == "sizes":
             return ("sizes", *self.place)
-        if self.kind == "made":
-            return ("made", self.of, *self.place, self.version)
         return None
 
     @staticmethod
@@ -110,8 +102,6 @@ class Key(NamedTuple):
         kind = words[0]
         if kind == "sizes":
             return Key.sizes(words[1:])
-        if kind == "made":
-            return Key.made(words[1], words[2:-1], words[-1]) if len(words) > 2 else None
         return Key.answer(kind, words[1], words[2:]) if len(words) > 1 else None
 
 

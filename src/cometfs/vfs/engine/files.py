@@ -1,7 +1,7 @@
 """The bytes of files: rendered from what is known at a place, made of an answer once for all readers, downloaded, or
 being written.
 
-Not here: how many bytes they have (sizes.py), and what of the made is kept on disk (render_cache.py).
+Not here: how many bytes they have (sizes.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from cometfs.cache.memory import CacheEntry
 from cometfs.errors import IsADirectory, Unintelligible
 from cometfs.lease import Lease, is_settling
 from cometfs.vfs.answers.resolver import AnswerResolver
-from cometfs.vfs.engine.render_cache import RenderCache
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import Content, Node, Opened
@@ -30,11 +29,10 @@ _HEAVY = 1 << 20
 class Files:
     """Opens them, and lets their sizes be remembered. What was made of an answer holds as long as that does."""
 
-    def __init__(self, answers: AnswerResolver, sizes: Sizes, made: RenderCache, writing: WritePolicy) -> None:
+    def __init__(self, answers: AnswerResolver, sizes: Sizes, writing: WritePolicy) -> None:
         self._answers = answers
         self._store = answers.store
         self._sizes = sizes
-        self._made = made
         self._writing = writing
 
     async def open(self, node: Node) -> Opened:
@@ -83,10 +81,7 @@ class Files:
     async def _make(self, entry: File, source: Source, at: Context) -> CacheEntry:
         """The bytes made of an answer, once for all readers of the file."""
         answer = await self._answers.wanted(source, at)
-        data = self._made.of(entry, at, answer)
-        if data is None:
-            data = await _rendered(entry, source, answer)
-            self._made.keep(entry, at, answer, data)
+        data = await _rendered(entry, source, answer)
         self._sizes.dated(entry, at, data, answer)
         return self._store.keep(_key(entry, at), data, Lease(self._store.remaining(answer)))
 

@@ -17,7 +17,6 @@ from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.files import Files
 from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings
-from cometfs.vfs.engine.render_cache import RenderCache
 from cometfs.vfs.engine.size_prefetch import SizePrefetch
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.nodes import Attributes, Node
@@ -48,17 +47,16 @@ class Vfs:
     ) -> None:
         """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
         is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
-        on_disk = words(tree)
         self._answers = answers
         self._store = answers.store
-        self._sizes = Sizes(answers, on_disk)
+        self._sizes = Sizes(answers, words(tree))
         self.root = Node("", tree, Context(answers.api.root, born_ms, live=live))
         self.writing = WritePolicy(answers, rw=rw)
         self.listings = Listings(answers, prefetcher, self.writing)
         self._size_prefetch = SizePrefetch(
             answers.store, prefetcher, self.listings, lambda node: self.glance(node).size is None
         )
-        self.files = Files(answers, self._sizes, RenderCache(answers.store, on_disk), self.writing)
+        self.files = Files(answers, self._sizes, self.writing)
         self.refresh = AnswerInvalidation(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
 

@@ -55,7 +55,7 @@ MATRIX_CSV = File(".csv", logged_tables.MATRIX, about="a confusion matrix: actua
 HISTOGRAM_CSV = File(
     ".csv", logged_tables.HISTOGRAM, about="all steps of a histogram: step,low,high,count of bins that are not empty"
 )
-PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", slow=True, made_by=DRAWN_BY)
+PLOT_SVG = File("", metrics.PLOTTED, plot_svg, "the metric as a picture", made_by=DRAWN_BY)
 
 
 def _typed(

@@ -247,8 +247,7 @@ class File:
     grows: bool = False
     """Whether it is only added to while the experiment runs: a program that has it open sees what is added."""
     slow: bool = False
-    """Whether rendering takes so long that it must not keep other requests waiting, and is not done again after a
-    remount."""
+    """Whether rendering takes so long that it must not keep other requests waiting."""
     sdk: tuple[str, ...] = ()
     """The methods of the SDK whose answers it shows."""
     writer: Writer | None = None
