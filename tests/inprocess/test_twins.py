@@ -92,7 +92,7 @@ class Face:
         if isinstance(answer, int):
             listed = self.operations._handles.dir(answer)
             await self.operations.releasedir(answer)
-            return listed.inode, [node.name for node in listed.nodes], listed.until
+            return listed.inode, [node.name for node in listed.nodes or ()], listed.until
         return bytes(answer) if isinstance(answer, memoryview) else answer
 
 

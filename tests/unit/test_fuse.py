@@ -19,6 +19,7 @@ import trio.testing
 from cometfs import errors, lease
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.notify import KernelInvalidator
+from cometfs.fuse.procfs import is_sizeless, shows_no_size
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.lease import Lease
@@ -530,3 +531,33 @@ def test_only_a_signal_that_ends_a_process_counts_as_dying() -> None:
         finally:
             process.kill()
     assert not is_dying(process.pid)
+
+
+@pytest.mark.parametrize(
+    ("command", "sizeless"),
+    [
+        ("ls", True),
+        ("/bin/ls --color=auto -aF x", True),
+        ("ls -1 -- x", True),
+        ("ls -l", False),
+        ("ls -aS", False),
+        ("ls --sort=size", False),
+        ("ls --format=long", False),
+        ("ls --full-time", False),
+        ("tree -L 2", True),
+        ("tree -h", False),
+        ("tree --du", False),
+        ("tree --sort=size", False),
+        ("du -a", False),
+        ("sls", False),
+    ],
+)
+def test_what_shows_no_size_is_known_by_its_options(command: str, sizeless: bool) -> None:
+    """Every other program is told the truth, and so is one with an option that nobody here knows."""
+    assert is_sizeless(command.split(" ")) is sizeless
+
+
+def test_a_program_that_is_not_known_is_told_the_truth() -> None:
+    """One that has ended, one of another namespace, and this one."""
+    assert not any(shows_no_size(pid) for pid in (0, 2**22 + 1, os.getpid()))
+    assert not is_sizeless([])

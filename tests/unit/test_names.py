@@ -152,7 +152,7 @@ def test_dots_that_give_way_to_folders_of_dots_can_still_be_undone() -> None:
 
 def test_a_name_that_collides_with_a_fixed_one_is_escaped() -> None:
     """An experiment called "notes.md" does not hide the project's notes."""
-    assert names.apart_from({"notes.md"}, [("notes.md",), ("x",)]) == [("%6Eotes.md",), ("x",)]
+    assert names.apart_from({"notes.md"}.__contains__, [("notes.md",), ("x",)]) == [("%6Eotes.md",), ("x",)]
 
 
 @given(

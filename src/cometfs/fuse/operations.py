@@ -9,6 +9,7 @@ import errno
 import os
 import select
 from collections.abc import Sequence
+from typing import Any
 
 import pyfuse3
 import trio
@@ -16,6 +17,7 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.notify import KernelInvalidator
+from cometfs.fuse.procfs import shows_no_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
@@ -122,6 +124,8 @@ class Operations(ReadOnlyOperations):
         found = self._attributes_at_hand(place)
         if found is not None:
             return found
+        if shows_no_size(ctx.pid):
+            return self._replies.attributes(place)  # as it is listed: the kernel keeps no size that is not known
         directory = place.parent.node if place.parent else None
         return self._replies.attributes(place, await self._vfs.attributes(place.node, directory))
 
@@ -207,21 +211,38 @@ class Operations(ReadOnlyOperations):
 
     def _opendir_nowait(self, inode: InodeT, ctx: RequestContext) -> FileHandleT | None:
         place = self._place_nowait(inode)
-        found = None if place is None else self._vfs.listings.children_nowait(place.node)
-        return None if place is None or found is None else self._open_dir(place, found[0])
+        return None if place is None else self._open_dir(place, ctx)
 
     @handler_after(_opendir_nowait)
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
-        place = await self._place(inode)
-        return self._open_dir(place, (await self._vfs.listings.children(place.node))[0])
+        return self._open_dir(await self._place(inode), ctx)
 
-    def _open_dir(self, place: Inode, listing: Listing) -> FileHandleT:
+    def _open_dir(self, place: Inode, ctx: RequestContext) -> FileHandleT:
+        found = self._vfs.listings.children_nowait(place.node)
+        handle = self._handles.open_dir(OpenDir(place, ctx.pid, None))
+        if found is not None:
+            self._list(handle, found[0])
         self._vfs.listed(place.node)
-        return self._handles.open_dir(OpenDir(place, list(listing.nodes.values()), listing.until))
+        return handle
 
-    @at_once
-    def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        self._replies.entries(self._handles.dir(fh), start_id, token)
+    def _list(self, handle: FileHandleT, listing: Listing) -> OpenDir:
+        return self._handles.list_dir(handle, list(listing.nodes.values()), listing.until)
+
+    def _reader(self, fh: FileHandleT, _start_id: int, _token: ReaddirToken) -> int:
+        return self._handles.dir(fh).pid
+
+    def _readdir_nowait(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> Any:
+        opened = self._handles.dir(fh)
+        if opened.nodes is None:
+            return None
+        self._replies.entries(opened, start_id, token)
+        return True
+
+    @handler_after(_readdir_nowait, _reader)
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> Any:
+        place = self._handles.dir(fh).inode
+        listing, _ = await self._vfs.listings.children(place.node)
+        self._replies.entries(self._list(fh, listing), start_id, token)
 
     @at_once
     def releasedir(self, fh: FileHandleT) -> None:

@@ -3,9 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cometfs.vfs.schema import names
+
+
+class _Options(NamedTuple):
+    """Options of a program with which it shows and sorts by no size; `long` ones may have a value."""
+
+    short: frozenset[str]
+    long: tuple[str, ...]
+
+    def allow(self, argument: str) -> bool:
+        if argument.startswith("--"):
+            return argument == "--" or argument.startswith(self.long)
+        return not argument.startswith("-") or self.short.issuperset(argument[1:])
+
+
+_SIZELESS = {
+    "ls": _Options(
+        frozenset("1ABCFGNQRUXabcdfimpqrtuvx"),
+        ("--all", "--almost-all", "--classify", "--color", "--file-type", "--group-dir", "--indicator-", "--reverse"),
+    ),
+    "tree": _Options(
+        frozenset("ACDFJLNQSUXacdfgilnpqrtuvx"),
+        ("--dirsfirst", "--filesfirst", "--noreport", "--charset=", "--filelimit=", "--gitignore", "--prune"),
+    ),
+}
+"""Programs that ask for all attributes to show a colour, a sign or no attribute at all: `ls --color` is what most
+shells make of `ls`. Options that are not here may mean the size."""
+
+
+def shows_no_size(pid: int) -> bool:
+    """Whether what `pid` runs asks for attributes, and makes nothing of a size; False where that is not known.
+
+    The kernel does not pass on which attributes a program wants.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("ascii", "replace").split("\0")
+    except OSError:
+        return False
+    return is_sizeless(words[:-1])
+
+
+def is_sizeless(command: Sequence[str]) -> bool:
+    """The same of a program and its arguments."""
+    known = _SIZELESS.get(command[0].rpartition("/")[2]) if command else None
+    return known is not None and all(known.allow(argument) for argument in command[1:])
 
 
 def still_holds(pid: int, inode: int, name: str) -> bool:

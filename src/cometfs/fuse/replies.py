@@ -77,7 +77,8 @@ class Replies:
 
     def entries(self, opened: OpenDir, start: int, token: ReaddirToken) -> None:
         """The children in an open directory, from the one of that index on, as many as the kernel takes at once."""
-        parent, nodes, until = opened
+        parent, _, nodes, until = opened
+        assert nodes is not None
         now = trio.current_time()
         reply = self._blank(max(0.0, until - now))  # one for all: pyfuse3 copies what is in it
         until = parent.bound(until)

@@ -61,10 +61,12 @@ def handler(
 
 def handler_after(
     nowait: Callable[Concatenate[S, P], T | None],
+    pid_of: Callable[..., int] | None = None,
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
     """The same for a request that can often be answered at once: by `nowait`, which returns None where it cannot.
 
-    What does not wait needs no deadline, and arming one costs more than most answers.
+    What does not wait needs no deadline, and arming one costs more than most answers. `pid_of`: tells who waits where
+    the request does not.
     """
 
     def decorate(
@@ -75,7 +77,7 @@ def handler_after(
                 found = nowait(self, *args, **kwargs)
                 if found is not None:
                     return found
-                pid = _pid(args)
+                pid = _pid(args) if pid_of is None else pid_of(self, *args, **kwargs)
                 CALLER.set(Caller(pid))
                 with self.limiter.limit(pid):
                     return await handle(self, *args, **kwargs)

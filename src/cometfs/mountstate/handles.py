@@ -1,9 +1,9 @@
 """What the kernel has open: snapshots of files and of listings, by handle.
 
-A handle is a snapshot: `open` fixes the bytes, `opendir` the list. The kernel keeps one page cache and one size per
-inode, so all handles of an inode that are open at once share one snapshot: two versions can never mix in it. A snapshot
-that grows gets its new bytes for all of them at once; one that the file has turned away from stays with its inode, and
-the name is given another one.
+A handle is a snapshot: `open` fixes the bytes, the first `readdir` the list. The kernel keeps one page cache and one
+size per inode, so all handles of an inode that are open at once share one snapshot: two versions can never mix in it. A
+snapshot that grows gets its new bytes for all of them at once; one that the file has turned away from stays with its
+inode, and the name is given another one.
 
 Not here: when it is asked again what an open file is now (follow.py).
 """
@@ -19,11 +19,14 @@ from cometfs.vfs.nodes import Node, Opened
 
 
 class OpenDir(NamedTuple):
-    """An open directory: its inode, what `opendir` found in it, and the moment on trio's clock until which it holds."""
+    """An open directory: its inode, the program that opened it, what was found in it, and the moment on trio's clock
+    until which that holds."""
 
     inode: Inode
-    nodes: list[Node]
-    until: float
+    pid: int
+    nodes: list[Node] | None
+    """None until it is first read, where a call is needed: searches open directories that they never read."""
+    until: float = 0.0
 
 
 class Handles:
@@ -117,6 +120,13 @@ class Handles:
             return self._dirs[handle]
         except KeyError:
             raise Stale(f"directory handle {handle} is not open") from None
+
+    def list_dir(self, handle: int, nodes: list[Node], until: float) -> OpenDir:
+        """Fixes what is in it, once: one that was listed meanwhile keeps its list."""
+        opened = self.dir(handle)
+        if opened.nodes is None:
+            opened = self._dirs[handle] = opened._replace(nodes=nodes, until=until)
+        return opened
 
     def release_dir(self, handle: int) -> None:
         """Closes a handle on a listing."""

@@ -197,9 +197,9 @@ Built = tuple[names.Path, Node]
 
 def build(node: Node, each: ForEach, rows: Sequence[Any]) -> list[Built]:
     """The nodes that stand for `rows` in the directory `node`."""
-    assert isinstance(node.entry, Dir)
-    taken = {entry.name for entry in fixed_of(node.entry)}
-    paths = names.apart_from(taken, each.names(rows))
+    entry = cast(Dir, node.entry)
+    taken = {fixed.name for fixed in fixed_of(entry)}
+    paths = names.apart_from(lambda name: name in taken or entry.refuses(name), each.names(rows))
     return [(path, leaf(path, each.child(row), each.bind(node.at, row))) for path, row in zip(paths, rows, strict=True)]
 
 

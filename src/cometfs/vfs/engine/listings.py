@@ -19,7 +19,6 @@ from cometfs.vfs.engine.empty_entries import EmptyEntries
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Built, Listing, Node, build, insert
 from cometfs.vfs.schema.declaration import Dir, ForEach, Link, fixed_of, for_eaches_of
-from cometfs.vfs.schema.probe_names import is_junk
 from cometfs.vfs.writeback.policy import WritePolicy
 
 _FIXED_BYTES = 130
@@ -81,7 +80,8 @@ class Listings:
 
     def child_nowait(self, node: Node, name: str) -> tuple[Node, float] | None:
         """What `child` returns or raises, where that takes no call."""
-        if isinstance(node.entry, Dir) and node.entry.means_it and is_junk(name):
+        # In a folder that a "/" made users' names are as they are: it is listed already.
+        if isinstance(node.entry, Dir) and not node.within and node.entry.refuses(name):
             raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
         found = self.children_nowait(node)
         return None if found is None else _named(node, name, *found)

@@ -64,7 +64,7 @@ def _typed(
     """A directory of the assets of some types. Of what lies elsewhere it has the link."""
     rows = of_type(*types)
     each = ForEach(experiment.ASSETS, path_of, experiment.at_asset, _or_link(child), label, (child, ASSET_LINK), rows)
-    return Dir(name, (each,), experiment_lease, hides=True)
+    return Dir(name, (each,), experiment_lease, hides=True, searched=True)
 
 
 def _or_link(child: File) -> Callable[[Row], File]:
@@ -89,7 +89,7 @@ def _tables(
         rows,
         beside=logged_tables.NO_TABLES,
     )
-    return Dir(name, (each,), experiment_lease, hides=True)
+    return Dir(name, (each,), experiment_lease, hides=True, searched=True)
 
 
 def name_of(row: Row) -> str:
@@ -161,6 +161,7 @@ EXPERIMENT = Dir(
             ),
             experiment_lease,
             hides=True,
+            searched=True,
         ),
         Dir(
             "plots",
@@ -176,6 +177,7 @@ EXPERIMENT = Dir(
             ),
             experiment_lease,
             hides=True,
+            searched=True,
         ),
         Dir(
             "assets",
@@ -191,6 +193,7 @@ EXPERIMENT = Dir(
             ),
             experiment_lease,
             hides=True,
+            searched=True,
         ),
         _typed("images", IMAGE_BYTES, image_names, "<name>-<step>.<ext>", "image"),
         _tables("curves", CURVE_CSV, logged_tables.of_kind("curve")),

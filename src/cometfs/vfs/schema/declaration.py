@@ -16,6 +16,7 @@ from cometfs.comet.api import API, AssetStream
 from cometfs.lease import RUNNING, Lease
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.schema.names import Path
+from cometfs.vfs.schema.probe_names import is_junk, is_searched
 
 Row = Mapping[str, Any]
 """One object of a Comet answer, in the normal form of comet/answers/models.py."""
@@ -318,6 +319,12 @@ class Dir:
     means_it: bool = False
     """Whether nothing in it bears a name that programs ask for of themselves (probe_names.py): such a look costs no
     call."""
+    searched: bool = False
+    """The same of the names that searches ask for, where users name what is in it."""
+
+    def refuses(self, name: str) -> bool:
+        """Whether nothing in it is ever called so."""
+        return (self.means_it and is_junk(name)) or (self.searched and is_searched(name))
 
 
 @functools.cache  # by identity: a declaration is not hashed by what is in it

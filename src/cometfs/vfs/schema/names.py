@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import TypeVar
 
@@ -158,9 +158,9 @@ def apart_from_folders(paths: Sequence[Path]) -> list[Path]:
     return [(*path[:-1], escape_first(path[-1])) if path in prefixes else path for path in paths]
 
 
-def apart_from(fixed: Collection[str], paths: Iterable[Path]) -> list[Path]:
-    """`paths`, where a first part that is one of the directory's `fixed` names has its first character escaped."""
-    return [(escape_first(path[0]), *path[1:]) if path[0] in fixed else path for path in paths]
+def apart_from(is_taken: Callable[[str], bool], paths: Iterable[Path]) -> list[Path]:
+    """`paths`, where a first part that means something else in the directory has its first character escaped."""
+    return [(escape_first(path[0]), *path[1:]) if is_taken(path[0]) else path for path in paths]
 
 
 def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, str], T]) -> list[T]:

@@ -56,6 +56,15 @@ _LIKE = re.compile(r"\._.*|\.Trash.*|\.fuse_hidden.*|\.nfs[0-9a-f]+|\..*\.sw[a-z
 """Shadows of macOS, wastebaskets of desktops, leftovers of network file systems, swap files of editors."""
 
 
+_SEARCHED = frozenset([".bzr", ".git", ".gitignore", ".hg", ".hgignore", ".ignore", ".rgignore", ".svn"])
+
+
+def is_searched(name: str) -> bool:
+    """Whether searches ask for it in every directory, also in those that they do not search. These few are refused
+    even among files that users named, which may well be called setup.py."""
+    return name in _SEARCHED
+
+
 def is_junk(name: str) -> bool:
     """Whether programs ask for it of themselves."""
     return name in _NAMES or _LIKE.fullmatch(name) is not None

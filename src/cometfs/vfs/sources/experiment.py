@@ -258,7 +258,7 @@ class Named(NamedTuple):
 def directories(rows: Sequence[Row]) -> list[names.Path]:
     """The names of experiments' directories in their project."""
     found = names.of_experiments([(row["experimentName"] or "", row["experimentKey"]) for row in rows])
-    return names.apart_from(PROJECT_NAMES, found)
+    return names.apart_from(PROJECT_NAMES.__contains__, found)
 
 
 async def _named(asker: Resolver, at: Context) -> list[Named]:
