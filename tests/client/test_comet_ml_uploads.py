@@ -6,6 +6,7 @@ what it acknowledged is told by the next one.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cometfs.render import logged
 from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
 from tests.support.processes import PATIENCE, Comet, running_comet
 
@@ -118,6 +120,7 @@ def told(place: Path) -> Told:
         keys = [ONLINE, OFFLINE, THEIRS, told["made"]["kept"]]
         told["read"] = json.loads(script("read_files.py", *keys).result())
         told["at once"] = state_of(comet.url, keys)
+        told["histograms"] = histograms_of(comet.url, ONLINE)
         comet.process.kill()
         comet.process.wait(PATIENCE)
     told["after"] = (runs / "theirs.zip").read_bytes()
@@ -143,6 +146,16 @@ def experiment_of(url: str, key: str) -> Told:
     assets.sort(key=lambda asset: (asset["fileName"], asset["step"] or 0, asset["assetId"]))
     told["patch"] = digest(get(url, "experiment/git/patch", experimentKey=key).content)
     return told
+
+
+def histograms_of(url: str, key: str) -> dict[str, str]:
+    """By name, the JSON of all steps."""
+    kind = "histogram_combined_3d"
+    rows = ask(url, "experiment/asset/list", experimentKey=key, type=kind)["assets"]
+    return {
+        row["fileName"]: get(url, "experiment/asset/get-asset", experimentKey=key, assetId=row["assetId"]).text
+        for row in rows
+    }
 
 
 def state_of(url: str, keys: Sequence[str]) -> Told:
@@ -196,11 +209,38 @@ def test_files_are_those_that_were_logged(told: Told, place: Path) -> None:
     assert (big["fileSize"], big["digest"]) == (BIG, digest((place / "big.bin").read_bytes()))
     assert [(one["type"], one["step"]) for one in found["my/image"]] == [("image", 1), ("image", 2)]
     types = {asset["fileName"]: asset["type"] for asset in told["read"][ONLINE]["assets"]}
-    assert (types["roc"], types["cm.json"], types["hist"]) == ("curve", "confusion-matrix", "histogram3d")
+    assert (types["roc"], types["cm.json"], types["hist"]) == ("curve", "confusion-matrix", "histogram_combined_3d")
     assert (types["tone.wav"], types["weights.bin"]) == ("audio", "model-element")
     assert found["key.bin"][0]["link"] == "s3://bucket/key.bin"
     assert found["scene"][0]["items"] == ["points.jsonl"]
     assert not [path for path in place.parent.rglob("up*") if path.name == "up"]
+
+
+def test_histograms_are_one_asset_a_name(told: Told) -> None:
+    """As Comet makes of the pieces that comet_ml uploads, steps in order, for comet_ml's own class to read."""
+    online, offline = (told["read"][key]["histograms"] for key in (ONLINE, OFFLINE))
+    assert online == offline
+    assert {name: [step for step, _ in steps] for name, steps in online.items()} == {
+        "hist": [4, 20, 30],
+        "deep/off center": [1],
+    }
+    assert [sum(count for *_, count in bins) for _, bins in online["hist"]] == [7, 7, 7]
+
+
+def test_a_table_of_a_histogram_has_the_bins_of_comet_ml(told: Told) -> None:
+    """The same doubles, so that a value that comet_ml counted lies where the table says."""
+    for name, steps in told["read"][ONLINE]["histograms"].items():
+        body = told["histograms"][name].encode()
+        rows = [
+            row for step, found in logged.histogram_steps(body, None) for row in rows_of(logged.histogram(found, step))
+        ]
+        assert rows == [[float(step), *map(float, one)] for step, bins in steps for one in bins]
+        asset = next(row for row in told["read"][ONLINE]["assets"] if row["fileName"] == name)
+        assert asset["fileSize"] == len(body)
+
+
+def rows_of(sheet: bytes) -> list[list[float]]:
+    return [[float(cell) for cell in row] for row in csv.reader(sheet.decode().splitlines())]
 
 
 def test_code_patch_and_models(told: Told) -> None:

@@ -251,7 +251,13 @@ async def test_assets_are_the_bytes_of_the_archives(api: API) -> None:
             if row["remote"]:
                 continue
             body = await api.experiment_asset(key, row["assetId"])
-            assert body in logged
+            if row["type"] == "histogram_combined_3d":  # made of the pieces, each as it is in the archive
+                assert all(
+                    json.dumps(one["histogram"], separators=(",", ":")).encode() in logged
+                    for one in json.loads(body)["histograms"]
+                )
+            else:
+                assert body in logged
             assert len(body) == row["fileSize"]
             async with api.stream_asset(key, row["assetId"]) as stream:
                 assert stream.size == row["fileSize"]

@@ -99,7 +99,9 @@ class Archive:
     @cached_property
     def assets(self) -> list[Asset]:
         """All that belongs into assets/; `named` is false where Comet, not the user, chooses the name."""
-        found = [self._uploaded(payload) for payload in self.of("file_upload") if payload["additional_params"]]
+        uploads = [payload for payload in self.of("file_upload") if payload["additional_params"]]
+        found = [self._uploaded(payload) for payload in uploads if payload["upload_type"] != "histogram3d"]
+        found += self.histograms
         for payload in self.of("remote_file"):
             params, link = payload["additional_params"], payload["remote_uri"].encode()
             found.append(Asset(params["fileName"], params["step"], params["assetId"], None, link, remote=True))
@@ -112,6 +114,15 @@ class Archive:
                 found.append(Asset(path, payload["step"], "", None, self.members[path], named=False))
         return found
 
+    @cached_property
+    def histograms(self) -> list[Asset]:
+        """Those that Comet makes of the pieces of each name, which are its business alone."""
+        pieces: dict[str, list[Asset]] = {}
+        for payload in self.of("file_upload"):
+            if payload["upload_type"] == "histogram3d":
+                pieces.setdefault(payload["additional_params"]["fileName"], []).append(self._uploaded(payload))
+        return [_joined(name, sorted(found, key=lambda piece: piece.step)) for name, found in pieces.items()]
+
     def _uploaded(self, payload: Payload) -> Asset:
         params = payload["additional_params"]
         name = params.get("fileName") or params["figName"]
@@ -123,6 +134,12 @@ class Archive:
             self.members[payload["file_path"]],
             named=payload["upload_type"] != "text-sample",
         )
+
+
+def _joined(name: str, pieces: list[Asset]) -> Asset:
+    steps = b",".join(b'{"step":%d,"histogram":%b}' % (piece.step, piece.content) for piece in pieces)
+    created = max(piece.created or 0 for piece in pieces)
+    return Asset(name, None, "", created, b'{"histograms":[%b]}' % steps)
 
 
 def _by_step_and_time(point: tuple[Any, Any, int, Any]) -> tuple[bool, Any, int]:

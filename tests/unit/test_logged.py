@@ -102,20 +102,20 @@ def test_many_steps_come_one_by_one_in_an_asset_or_alone() -> None:
         b'{"histograms": [{"step": 3, "histogram": %b}, 5, {"step": 2}]}',
         b'{"a": NaN, "histograms": [{"step": 3, "histogram": %b}, 5, {"step": 2}]}',
     ):
-        found = list(logged.histogram_steps(many % json.dumps(one).encode(), 9))
+        found: list[Any] = list(logged.histogram_steps(many % json.dumps(one).encode(), 9))
         assert found == [(3, one), (None, None), (2, None)]
     assert list(logged.histogram_steps(json.dumps(one).encode(), 9)) == [(9, one)]
-    rows = [(None, b"d"), (10, b"c"), (2.5, b"b"), ("1", b"a")]
+    rows: list[Any] = [(None, b"d"), (10, b"c"), (2.5, b"b"), ("1", b"a")]
     assert logged.in_steps(rows) == b"step,low,high,count\nabcd"
 
 
-NO_TABLES: list[Any] = [None, 5, "text", True, [], [1, 2], [{"x": [1]}], {}]
+OTHERS: list[Any] = [None, 5, "text", True, [], [1, 2], [{"x": [1]}], {}]
 BROKEN = [
     b"",
     b"no json",
     b"\xff\xfe\x00",
     b"[" * 100_000,
-    *(json.dumps(found).encode() for found in NO_TABLES),
+    *(json.dumps(found).encode() for found in OTHERS),
 ]
 
 

@@ -52,7 +52,9 @@ experiment.log_asset_data(b"hostile", name="../../é \u2028\x01/up", step=4)
 experiment.log_text("a text sample", step=4)
 experiment.log_curve("roc", [0, 1], [0.5, 1], step=5)
 experiment.log_confusion_matrix([0, 1, 1], [0, 1, 0], title="cm", file_name="cm.json")
-experiment.log_histogram_3d([1.0, 2.0], name="hist")
+for step in (30, 4, 20):
+    experiment.log_histogram_3d([1.0, 2.0, -3.5, 0.0, 1e-15, 1e19, -step], name="hist", step=step)
+experiment.log_histogram_3d([5.0, 5.5, 4.75], name="deep/off center", step=1, offset=5)
 for step in (1, 2):
     experiment.log_image(numpy.full((4, 4, 3), step, dtype="uint8"), name="my/image", step=step, metadata={"i": step})
 experiment.log_audio(numpy.arange(100, dtype="int16"), sample_rate=8000, file_name="tone.wav")

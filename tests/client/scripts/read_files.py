@@ -22,6 +22,19 @@ def of_asset(experiment: Any, row: dict[str, Any]) -> dict[str, Any]:
     return told | {"digest": hashlib.sha256(body).hexdigest(), "items": [item["fileName"] for item in row["items"]]}
 
 
+def of_histogram(experiment: Any, row: dict[str, Any]) -> list[Any]:
+    """Step, then low, high and count of every bin, as comet_ml's own class has them."""
+    found = experiment.get_asset(row["assetId"], return_type="json")
+    steps = [one["step"] for one in found["histograms"]]
+    histograms = untyped.Histogram.from_json(found, verbose=False)
+    return [[step, bins(one)] for step, one in zip(steps, histograms, strict=True)]
+
+
+def bins(histogram: Any) -> list[list[float]]:
+    ends = zip(histogram.values, histogram.values[1:], strict=False)
+    return [[low, high, int(count)] for (low, high), count in zip(ends, histogram.counts, strict=False) if count]
+
+
 def of_experiment(experiment: Any) -> dict[str, Any]:
     metadata = experiment.get_metadata()
     return {
@@ -44,6 +57,9 @@ def of_experiment(experiment: Any) -> dict[str, Any]:
         "system": experiment.get_system_details(),
         "models": sorted(experiment.get_model_names()),
         "lineage": experiment.get_artifact_lineage(),
+        "histograms": {
+            row["fileName"]: of_histogram(experiment, row) for row in experiment.get_asset_list("histogram_combined_3d")
+        },
         "assets": sorted(
             (of_asset(experiment, row) for row in experiment.get_asset_list()),
             key=lambda row: (row["fileName"], row["step"] or 0, row["assetId"]),

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from cometfs.server.catalog.registry import file_name, model_assets
 from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
-from cometfs.server.read_api import full_metrics, registry
+from cometfs.server.read_api import full_metrics, histograms, registry
 from cometfs.server.request import Request
 from cometfs.server.runs.content import CHUNK
 from cometfs.server.runs.record import LoggedAsset
@@ -36,14 +36,20 @@ def asset(request: Request) -> Response:
     identity = request.text("assetId")
     found = request.record().assets.get(identity)
     if found is None:
-        return _full_metric(request, identity)
+        return _made(request, identity)
     if found.member is None:
         raise ApiError(400, f"asset {identity} is remote: only its link is known")
     return _of_asset(found, found.member)
 
 
-def _full_metric(request: Request, identity: str) -> Response:
+def _made(request: Request, identity: str) -> Response:
+    """What is no member of an archive: the histogram of several pieces, the file of a metric."""
     experiment = request.experiment()
+    pieces = histograms.pieces_of(experiment, identity)
+    if pieces is not None:
+        return Download(
+            f"the histogram {pieces[0].name}", partial(histograms.joined, pieces), histograms.size_of(pieces)
+        )
     metric = full_metrics.metric_of(experiment, identity)
     if metric is None:
         raise ApiError(404, f"asset {identity} does not exist")

@@ -16,7 +16,7 @@ import msgspec
 
 from cometfs.server.catalog.project import ServedExperiment, ServedProject
 from cometfs.server.errors import ApiError
-from cometfs.server.read_api import artifacts, full_metrics, query, registry, serializers
+from cometfs.server.read_api import artifacts, full_metrics, histograms, query, registry, serializers
 from cometfs.server.read_api.charts import ChartQuestion, chart
 from cometfs.server.read_api.columns import columns
 from cometfs.server.request import Endpoint, Request
@@ -81,14 +81,13 @@ def _assets(request: Request) -> Any:
     if wanted == full_metrics.TYPE:
         return {"assets": full_metrics.rows(request.experiment(), request.base_url)}
     wanted = "image" if wanted == "visualization" else wanted
-    found = request.record().assets.values()
-    return _asset_rows(request, (asset for asset in found if wanted in ("all", asset.type)))
+    return _asset_rows(request, histograms.all_assets(request.experiment(), wanted))
 
 
 def _assets_by_name(request: Request) -> Any:
     name, kind = request.text("assetName"), request.query.get("type") or "all"
-    found = request.record().assets.values()
-    return _asset_rows(request, (asset for asset in found if asset.name == name and kind in ("all", asset.type)))
+    found = histograms.all_assets(request.experiment(), kind)
+    return _asset_rows(request, (asset for asset in found if asset.name == name))
 
 
 def _asset_rows(request: Request, assets: Iterable[LoggedAsset]) -> Any:
