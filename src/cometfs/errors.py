@@ -31,7 +31,7 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     ├── BadName               a name that no key has
     ├── BadText               a value that is no text
     ├── Conflict              what was stored is undone by others each time
-    ├── TooBig                a value bigger than any the store can hold
+    ├── TooBig                a value bigger than any the store can hold, a chart with too many points
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── Stale                 what the kernel points at is gone
     │   ├── Superseded        a file is open in a version that is not current any more
@@ -135,7 +135,7 @@ class Conflict(CometFSError):
 
 
 class TooBig(CometFSError):
-    """A value to store has more bytes than a value can have."""
+    """A value to store has more bytes than a value can have, or an answer or a chart more than fit in memory."""
 
 
 class OutOfSpace(CometFSError):

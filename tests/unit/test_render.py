@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cometfs.render import objects, spreads, tables, text
 from cometfs.render.points import of_points, sheet
 from cometfs.render.redact import redact
+from cometfs.render.series import Series
 
 
 def row(name: str, value: str | None) -> dict[str, Any]:
@@ -122,7 +123,8 @@ def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
     steps = {"values": [1.0, 2.0], "steps": [0, 2], "epochs": [None, None]}
     epochs = {"values": [5.0, 6.0], "steps": [None, None], "epochs": [1, 2]}
     order = {"values": [7.0], "steps": [None], "epochs": [None]}
-    body = tables.chart([("a", steps), ("b, c", epochs), ("d", order), ("none", None)])
+    metrics = {"a": steps, "b, c": epochs, "d": order}
+    body = tables.chart([*((name, Series.of(metric)) for name, metric in metrics.items()), ("none", None)])
     assert cells(body) == [
         ["step", "a", "b, c", "d", "none"],
         ["0", "1.0", "", "7.0", ""],

@@ -8,49 +8,33 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from cometfs.render.numbers import placed, spelt
+from cometfs.errors import TooBig
+from cometfs.render import aligned
+from cometfs.render.numbers import placed
 from cometfs.render.objects import dumped, native, numeric
+from cometfs.render.series import Series
 from cometfs.render.text import text
 
-Lines = Sequence[tuple[str, Mapping[str, Any] | None]]
-"""Each experiment's directory name, and what a chart has of one metric: `steps`, `epochs`, `values` in parallel."""
+Lines = Sequence[tuple[str, Series | None]]
+"""Each experiment's directory name, and its points of one metric."""
+
+MOST = 128 << 20
+"""Bytes of a chart's table at most: it is made in memory."""
 
 
-def chart(lines: Lines) -> bytes:
+def chart(lines: Lines, most: int = MOST) -> bytes:
     """One metric of many experiments: step, and a column per experiment, a row per step that any of them has.
 
-    Where an experiment logged no steps its epochs stand for them, else the order of logging. Of several values at one
-    step the last one stands.
+    Of several values at one step the last one stands. Raises TooBig for a table of more than `most` bytes.
     """
-    columns = [dict(places(metric)) for _, metric in lines]
-    steps = sorted({step for column in columns for step in column})
-    head = ("step", *(name for name, _ in lines))
-    return sheet(head, ((placed(step), *(spelt(column.get(step)) for column in columns)) for step in steps))
-
-
-def places(metric: Mapping[str, Any] | None) -> Iterable[tuple[float, Any]]:
-    """(step, value) of every point of a chart's metric, in the order of logging; see `chart`."""
-    return zip(*series(metric), strict=True)
-
-
-def series(metric: Mapping[str, Any] | None) -> tuple[Sequence[float], Sequence[Any]]:
-    """The steps and the values of the same points."""
-    if metric is None:
-        return [], []
-    values = metric["values"]
-    for field in ("steps", "epochs"):
-        where = metric.get(field) or []
-        if where.count(None) < len(where):
-            return _placed(where, values)
-    return range(len(values)), values
-
-
-def _placed(where: Sequence[Any], values: Sequence[Any]) -> tuple[Sequence[float], Sequence[Any]]:
-    """Without the points that have no step where others have one."""
-    if None not in where and len(where) == len(values):
-        return where, values
-    found = [(step, value) for step, value in zip(where, values, strict=False) if step is not None]
-    return [step for step, _ in found], [value for _, value in found]
+    out = io.BytesIO()
+    out.write(sheet(("step", *(name for name, _ in lines)), ()))
+    for steps, cells in aligned.rows([series for _, series in lines]):
+        places = [str(placed(step)) for step in steps]
+        out.writelines(f"{line}\n".encode() for line in map(",".join, zip(places, *cells, strict=True)))
+        if out.tell() > most:
+            raise TooBig(f"a chart of {len(lines):,} experiments has more than {most >> 20} MiB as a table")
+    return out.getvalue()
 
 
 KINDS = ("param.", "other.", "metric.")

@@ -110,6 +110,13 @@ class Prefetcher:
         if self._spare(Urgency.AHEAD):
             self._start(AHEAD, self._singly, list(wanted))
 
+    async def ask(self, source: Source, at: Context) -> None:
+        """Asks a question that a reader waits for: where it fails, the reader's own tells why."""
+        try:
+            await self._answers.ask(source, at)
+        except CometFSError as error:
+            log.debug("not asked together: %s", error)
+
     async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
         event = self._batches.get((source.batch.name, at.key)) if source.batch else None

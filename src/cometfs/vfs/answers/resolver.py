@@ -240,9 +240,7 @@ class _Question:
         return self._answers.api
 
     async def answer(self, source: Source, at: Context) -> Any:
-        held = await self._answers.ask(source, at)
-        self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
-        return held.value
+        return self._made_of(await self._answers.ask(source, at))
 
     async def answers(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         return await self._answers.together(source, places)
@@ -257,6 +255,17 @@ class _Question:
     def fill(self, source: Source, at: Context, answer: Any) -> None:
         # What is made of another answer holds no longer than that.
         self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
+
+    def recall(self, source: Source, at: Context) -> Any:
+        held = self._answers.store.recall(source.key(at))
+        return None if held is None or held.error is not None else self._made_of(held)
+
+    def keep(self, source: Source, at: Context, answer: Any) -> None:
+        self._made_of(self._answers.fill(source, at, answer))
+
+    def _made_of(self, held: CacheEntry) -> Any:
+        self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
+        return held.value
 
     def wants_all(self, source: Source, at: Context) -> bool:
         at_hand = self.answer_nowait(source, at) is not None

@@ -116,7 +116,7 @@ class AnswerInvalidation:
     def _asked_together(self, down: Iterable[Question], chain: Sequence[Node]) -> frozenset[Place]:
         """The experiments of a project whose table is asked for again."""
         node = chain[0]
-        if node.at.experiment is not None or not any(isinstance(one, Source) and one.batch for one in down):
+        if node.at.experiment is not None or not any(map(_is_of_each, down)):
             return frozenset()
         whole = next((one for one in chain if isinstance(one.entry, Dir) and not one.entry.name), node)
         return frozenset(self._below(whole.at, whole.entry)) if isinstance(whole.entry, Dir) else frozenset()
@@ -178,6 +178,10 @@ def _bound(at: Context, each: ForEach, answer: Any) -> Iterator[_Bound]:
         entry = each.child(row)
         if not isinstance(entry, Link):
             yield _Bound(entry, each.bind(at, row))
+
+
+def _is_of_each(question: Question) -> bool:
+    return isinstance(question, Source) and (question.batch is not None or question.of_each)
 
 
 def _of(question: Question) -> Iterable[Question]:

@@ -57,16 +57,23 @@ class SizePrefetch:
         if self._store.peek(_key(directory)) is not None:
             self._keep(directory, _CLOSED, GOING_THROUGH)
 
-    def missed(self, directory: Node, node: Node) -> None:
-        """A program waits for the size of `node`: asks for all that lack theirs, where it goes through them."""
+    async def missed(self, directory: Node, node: Node) -> None:
+        """A program waits for the size of `node`: asks for all that lack theirs, where it goes through them.
+
+        Returns at once, unless one question is for several of them: the program's own answer comes with that.
+        """
         listing, held = self._listings.peek(directory), self._store.peek(_key(directory))
         if listing is None or held is None:
             return
         going: _Pass = held.value
         if going.is_open or going.first not in (None, node.name):
             self._store.drop(_key(directory))
-            asked = (question for one in listing.nodes.values() for question in self._questions(one))
-            self._prefetcher.warm(list({source.key(at): (source, at) for source, at in asked}.values()))
+            asked = [question for one in listing.nodes.values() for question in self._questions(one)]
+            whole = {one.whole for one, _ in asked if isinstance(one, Source) and one.whole}
+            alone = [(one, at) for one, at in asked if not isinstance(one, Source) or one.whole is None]
+            self._prefetcher.warm(list({source.key(at): (source, at) for source, at in alone}.values()))
+            for source in whole:
+                await self._prefetcher.ask(source, directory.at)
         elif going.first is None:
             self._keep(directory, _Pass(False, node.name), GOING_THROUGH)
 

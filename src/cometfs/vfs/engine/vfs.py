@@ -97,7 +97,7 @@ class Vfs:
         seen = self.glance(node)
         if seen.size is None:
             if directory is not None:
-                self._size_prefetch.missed(directory, node)
+                await self._size_prefetch.missed(directory, node)
             opened = await self.files.open(node)
             seen = replace(self.glance(node), size=opened.size)
             opened.close()

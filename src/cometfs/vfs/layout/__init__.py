@@ -36,7 +36,7 @@ STATUS = PurePath(".cometfs", "status.json")
 CHART_CSV = File(
     "",
     project_tables.CHART,
-    lambda chart: csv.chart(project_tables.ProjectChart(*chart).lines),
+    lambda chart: csv.chart(chart.series()),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
     slow=True,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cometfs.render import objects, plots, points, text
-from cometfs.render import tables as csv
 from cometfs.render.curves import Line
 from cometfs.render.overview import OverviewRow, overview_html
 from cometfs.render.redact import redact
@@ -56,9 +55,9 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
     return File(f"{method}.json", source, render, f"`{method}`, whole", nothing=lambda _answer: False, sdk=(method,))
 
 
-def chart_svg(answer: Sequence[Any]) -> bytes:
-    chart = project_tables.ProjectChart(*answer)
-    return plots.chart_svg(chart.metric, [Line(name, *csv.series(metric)) for name, metric in chart.lines])
+def chart_svg(chart: project_tables.ProjectChart) -> bytes:
+    lines = [Line(name, *((series.steps, series.values) if series else ((), ()))) for name, series in chart.series()]
+    return plots.chart_svg(chart.metric, lines)
 
 
 def plot_svg(plotted: Plotted) -> bytes:

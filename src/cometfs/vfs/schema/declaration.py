@@ -70,6 +70,12 @@ class Resolver(Protocol):
     def fill(self, source: Source, at: Context, answer: Any) -> None:
         """Keeps what `source` would answer at a place, which came with another answer."""
 
+    def recall(self, source: Source, at: Context) -> Any:
+        """The same, also from disk; what is made of it holds no longer than it does."""
+
+    def keep(self, source: Source, at: Context, answer: Any) -> None:
+        """Keeps what a call has just told of `source` at a place; what is made of it holds no longer than it does."""
+
     def wants_all(self, source: Source, at: Context) -> bool:
         """Records that one item of the experiment at a place is asked for; whether to ask for all, with `source`."""
 
@@ -147,6 +153,11 @@ class Source:
     """The questions whose answers it is made of; a test finds those that are left out."""
     grows: bool = False
     """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
+    of_each: bool = False
+    """Whether it is kept for each experiment, and the answers about a project are made of it."""
+    whole: Source | None = None
+    """What is asked at the place of its directory where the sizes of all files there are wanted, and has at hand then
+    what this is made of."""
 
     def __post_init__(self) -> None:
         _declare(self.name)

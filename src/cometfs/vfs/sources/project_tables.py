@@ -5,20 +5,22 @@ Not here: sources of one experiment (experiment.py) and what is shown of the ans
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cometfs.comet.answers.predicates import tagged
+from cometfs.errors import TooBig
+from cometfs.render.series import Series
 from cometfs.times import in_utc
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.chart_series import SERIES, gather
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
 from cometfs.vfs.sources.logged_others import others_of
 from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, of_project, words_of
 
-TOGETHER = 100
-"""Experiments in one call for charts: Comet documents no limit, its own clients ask for few."""
+MOST = 64 << 20
+"""Bytes of points of a chart at most, which are in memory together: some 5 million points."""
 
 
 def at_word(at: Context, word: str) -> Context:
@@ -41,63 +43,99 @@ TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(
 
 
 class ProjectChart(NamedTuple):
-    """One metric of all experiments of a project, by directory; None for one that has no such metric.
-
-    From disk it comes as a plain list of the same, so a renderer makes a `ProjectChart` of it first.
-    """
+    """One metric of all experiments of a project, by directory: its points, packed; nothing for one that has none."""
 
     metric: str
-    lines: list[tuple[str, Mapping[str, Any] | None]]
+    lines: list[tuple[str, bytes]]
+    is_whole: bool = True
+    """False where there are more points than fit in memory: then there are no lines."""
+
+    def series(self) -> list[tuple[str, Series | None]]:
+        """The lines to draw. Raises TooBig where there are too many points."""
+        if not self.is_whole:
+            raise TooBig(
+                f"metric {self.metric!r} of all experiments has more than {MOST >> 20} MiB of points: "
+                "read metrics/ of single experiments"
+            )
+        return [(name, Series(packed) if packed else None) for name, packed in self.lines]
 
 
 async def _chart(asker: Resolver, at: Context) -> ProjectChart:
     named = await _by_directory(asker, at)
-    found: dict[str, Any] = {}
-    for answer in await each_of(list(_batches(named)), lambda keys: _charted(asker, keys, [at.item], ())):
-        found |= answer
-    lines = [(one.directory, _metric(found.get(one.row["experimentKey"]))) for one in named]
-    return ProjectChart(at.item, lines)
+    found: dict[Any, bytes] = {}
+    total = 0
+
+    def take(place: Context, _metric: str, packed: bytes) -> None:
+        nonlocal total
+        found[place.key[0]] = packed
+        total += len(packed)
+
+    await gather(asker, _places(at, named), [at.item], take, lambda: total > MOST)
+    if total > MOST:
+        return ProjectChart(at.item, [], is_whole=False)
+    return ProjectChart(at.item, [(one.directory, found[one.row["experimentKey"]]) for one in named])
 
 
-CHART = Source("experiments/multi-metric-chart", _chart, listing_lease, of=(experiment.NAMED,))
-"""One call for every 100 experiments."""
+def _places(at: Context, named: Sequence[Named]) -> list[Context]:
+    project = of_project(at)
+    return [experiment.at_experiment(project, one.row) for one in named]
 
 
-async def _charted(
-    asker: Resolver, keys: list[str], metrics: Sequence[str], params: Sequence[str]
-) -> Mapping[str, Any]:
-    return await asker.api.experiment_metrics_for_chart(keys, metrics, params)
+async def _charts(asker: Resolver, at: Context) -> int:
+    """All metrics of all experiments, as far as they fit in memory; returns how many metrics."""
+    metrics = words_of("metrics", await asker.answer(COLUMNS, at))
+    total = 0
+
+    def take(_place: Context, _metric: str, packed: bytes) -> None:
+        nonlocal total
+        total += len(packed)
+
+    await gather(asker, _places(at, await _by_directory(asker, at)), metrics, take, lambda: total > MOST)
+    return len(metrics)
 
 
-def _metric(chart: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    metrics = chart["metrics"] if chart else []
-    return metrics[0] if metrics else None
+CHARTS = Source(
+    "experiments/multi-metric-chart of all metrics",
+    _charts,
+    listing_lease,
+    kept=False,
+    of=(experiment.NAMED, COLUMNS, SERIES),
+)
+"""One call for every 100 experiments, more where they have many points."""
 
-
-def _batches(named: Sequence[Named]) -> Iterator[list[str]]:
-    for start in range(0, len(named), TOGETHER):
-        yield [one.row["experimentKey"] for one in named[start : start + TOGETHER]]
+CHART = Source(
+    "experiments/multi-metric-chart of one metric",
+    _chart,
+    listing_lease,
+    kept=False,
+    of=(experiment.NAMED, SERIES),
+    whole=CHARTS,
+)
+"""The same."""
 
 
 async def _best(asker: Resolver, at: Context) -> dict[str, str]:
-    chart = ProjectChart(*await asker.answer(CHART, at))
-    spans = [(_span(metric), directory) for directory, metric in chart.lines if metric and _span(metric)]
+    named = {one.row["experimentKey"]: one for one in await _by_directory(asker, at)}
+    spans: list[tuple[float, float, str]] = []
+
+    def take(place: Context, _metric: str, packed: bytes) -> None:
+        span = Series(packed).span() if packed else None
+        if span is not None:
+            spans.append((*span, named[str(place.key[0])].directory))
+
+    await gather(asker, _places(at, list(named.values())), [at.item], take)
     if not spans:
         return {}
-    least = min(spans, key=lambda pair: (pair[0][0], pair[1]))[1]
-    greatest = min(spans, key=lambda pair: (-pair[0][1], pair[1]))[1]
-    return {"max": greatest, "min": least}
+    least = min(spans, key=lambda found: (found[0], found[2]))
+    greatest = min(spans, key=lambda found: (-found[1], found[2]))
+    return {"max": greatest[2], "min": least[2]}
 
 
-BEST = Source("experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(CHART,))
+BEST = Source(
+    "experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(experiment.NAMED, SERIES)
+)
 """The directories of the experiments with the greatest ("max") and the least value ("min") of a metric, of equals the
-first by name; {} where no experiment has a number of it. The chart's calls, which the chart's own file shares."""
-
-
-def _span(metric: Mapping[str, Any]) -> tuple[float, ...]:
-    """Least and greatest finite value; empty where there is none."""
-    values = [value for value in metric["values"] if isinstance(value, int | float) and math.isfinite(value)]
-    return (min(values), max(values)) if values else ()
+first by name; {} where no experiment has a number of it. The chart's calls, which share the answers."""
 
 
 class ExperimentRecord(NamedTuple):
