@@ -259,11 +259,13 @@ async def test_what_a_project_tells_of_its_experiments_together_is_a_minute_old_
 ) -> None:
     """Charts and tables, of experiments that run too."""
     chart, table = "vision-lab/digits/charts/loss.csv", "vision-lab/digits/summary/experiments.csv"
+    before = await read(live, table)
     wire.edits["experiments/multi-metric-chart"] = _valued(7.0)
     assert b",7.0" in await read(live, chart)
-    before = await read(live, table)
     wire.edits["experiments/multi-metric-chart"] = _valued(8.0)
-    wire.edits["project/query"] = lambda answer: answer.update(experimentKeys=[])
+    wire.edits["experiments"] = lambda answer: answer["experiments"][0].update(experimentName="new name")
     await trio.sleep(LISTING)
     assert b",8.0" in await read(live, chart)
-    assert await read(live, table) != before
+    del wire.edits["experiments/multi-metric-chart"]
+    assert b"new name" in await read(live, table)
+    assert b"new name" not in before

@@ -12,15 +12,24 @@ from cometfs.comet.answers import models, workspace_models
 from cometfs.comet.answers.models import Asset
 from cometfs.comet.answers.predicates import Condition, predicates
 from cometfs.comet.answers.shapes import whole
-from cometfs.comet.answers.workspace_models import Artifact, ArtifactFile, Column, ExperimentModel, RegisteredModel
+from cometfs.comet.answers.workspace_models import (
+    Artifact,
+    ArtifactFile,
+    Column,
+    ExperimentModel,
+    FoundExperiment,
+    RegisteredModel,
+)
 from cometfs.comet.calls import Calls
 from cometfs.comet.question import Question
+from cometfs.errors import NotFound, Unintelligible, Unsupported
 
 
 class WorkspaceAPI:
     """Questions about whole projects and workspaces, one call each."""
 
     _calls: Calls
+    _lacks_search = False
 
     # -- projects --------------------------------------------------------------------------------------------------
 
@@ -67,6 +76,46 @@ class WorkspaceAPI:
         }
         question = Question("project/query", body=body, lacking="queries")
         return await self._calls.ask(question, workspace_models.experiment_keys)
+
+    async def search_experiments(
+        self, project_id: str, *, limit: int = 1000, page: int = 1, archived: bool = False
+    ) -> list[FoundExperiment]:
+        """The experiments of a project with what the server's search shows of them: `FoundExperiment` rows, a page.
+
+        `project_id` is the `projectId` of a `Project`. `limit`: rows of a page; `page` counts from 1, and one with
+        fewer rows is the last. `archived`: the archived experiments instead of the others. Rows have the fields that
+        the server chooses, and need not have more than `experimentKey`: compare before you rely on others.
+
+            >>> rows = await api.search_experiments(project_id)
+            >>> rows[0]["experimentKey"] == key, rows[0]["alpha--params"]
+            (True, '0.0001')
+
+        Raises Unsupported for servers without this endpoint (after the first refusal of any kind without a call), and
+            the errors of every call (`API`).
+        Endpoint: POST experiments/search
+        SDK: none
+        """
+        if self._lacks_search:
+            raise Unsupported("this server does not offer searches")
+        # The body is that of Comet's own Python client, whose server may want each of these fields.
+        body = {
+            "projectId": project_id,
+            "viewId": None,
+            "rulesTree": {"condition": "AND", "rules": [], "valid": True},
+            "limit": limit,
+            "page": page,
+            "deleted": archived,
+            "ignorePinnedExperimentsFirst": True,
+            "pinnedOnly": None,
+            "multipleSort": None,
+            "chainsQueryRules": None,
+        }
+        question = Question("experiments/search", body=body, lacking="searches")
+        try:
+            return await self._calls.ask(question, workspace_models.found_experiments)
+        except (Unsupported, NotFound, Unintelligible):  # what stands for a missing endpoint: 404, 400, a page
+            self._lacks_search = True
+            raise
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,15 @@ class Column(TypedDict):
     source: str
 
 
+class FoundExperiment(TypedDict):
+    """An experiment that `API.search_experiments` found: its key, and all else that the server says of it.
+
+    Newer servers add columns, by the `id` that `Column` has (``lr--params``); which ones is not documented.
+    """
+
+    experimentKey: str
+
+
 class ArtifactVersion(TypedDict):
     """A version in an `Artifact`.
 
@@ -168,6 +177,7 @@ def _registered_model(row: Row) -> None:
     row["versions"] = [MODEL_VERSION.normal(version) for version in items(row, "versions")]
 
 
+FOUND = Shape(FoundExperiment)
 COLUMN = Shape(Column)
 ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version)
 ARTIFACT = Shape(Artifact, _artifact)
@@ -182,6 +192,10 @@ REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
 
 def columns(body: bytes) -> list[Column]:
     return COLUMN.rows(body, "columns")
+
+
+def found_experiments(body: bytes) -> list[FoundExperiment]:
+    return FOUND.rows(body, "experiments")
 
 
 def experiment_keys(body: bytes) -> list[str]:

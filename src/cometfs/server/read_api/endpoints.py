@@ -111,7 +111,8 @@ def _search(request: Request) -> Any:
     project = request.about({"projectId": asked.project_id or ""}).project()
     found = _found(project, asked.rules_tree or query.Rule(rules=[]), bool(asked.deleted))
     size, page = asked.limit or PAGE_SIZE, asked.page or 1
-    return {"experiments": [serializers.experiment_row(one) for one in found[(page - 1) * size : page * size]]}
+    rows = found[(page - 1) * size : page * size]
+    return {"experiments": [serializers.experiment_row(one) | query.columns_of(one) for one in rows]}
 
 
 def _found(project: ServedProject, tree: query.Rule, archived: bool) -> list[ServedExperiment]:

@@ -177,6 +177,14 @@ _SOURCES = {
 """How the columns of each source are read; a rule that names no source is tried with each, in this order."""
 
 
+def columns_of(experiment: ServedExperiment) -> dict[str, str | None]:
+    """What was logged, as the columns of a search's row: by the ids of ``project/column-names``; values are text."""
+    read = {source: _SOURCES[source](experiment) for source in ("metrics", "params", "log_other")}
+    found = {f"{name}--{source}": value for source, values in read.items() for name, value in values.items()}
+    tags = {f"{tag}--tag": _truth(True) for tag in experiment.record.tags}
+    return {"server_timestamp": _moment(experiment.record.start)} | found | tags
+
+
 def _moment(milliseconds: int | None) -> str | None:
     moment = None if milliseconds is None else in_utc(milliseconds, "auto")
     return None if moment is None else f"{moment}+00:00"

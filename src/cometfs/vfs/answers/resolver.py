@@ -249,7 +249,7 @@ class _Question:
         return await self._answers.status()
 
     def answer_nowait(self, source: Source, at: Context) -> Any:
-        held = self._answers.peek(source, at)
+        held = self._answers.store.recall(source.key(at))
         return None if held is None else held.value
 
     def fill(self, source: Source, at: Context, answer: Any) -> None:

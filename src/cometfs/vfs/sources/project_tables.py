@@ -16,8 +16,8 @@ from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
-from cometfs.vfs.sources.logged_others import others_of
-from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, of_project, words_of
+from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
+from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, TAGS, of_project, words_of
 
 MOST = 64 << 20
 """Bytes of points of a chart at most, which are in memory together: some 5 million points."""
@@ -154,13 +154,14 @@ async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
     columns = await asker.answer(COLUMNS, at)
     places = [experiment.at_experiment(at, one.row) for one in states]
     params, metrics = await asker.answers(PARAMS, places), await asker.answers(EXTENTS, places)
-    others = await others_of(asker, at, places, columns)
-    tags = await _tags(asker, at, words_of("tag", columns))
+    others = await asker.answers(OTHERS_BY_NAME, places)
+    tags = await tags_of(asker, places, columns) if places else {}
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
+    whole = params.keys() & metrics.keys() & others.keys() & tags.keys()
     return [
-        ExperimentRecord(one, tags.get(str(place.key[0]), []), params[place.key], others[place.key], metrics[place.key])
-        for one, place in zip(states, places, strict=True)
-        if place.key in params and place.key in metrics and place.key in others
+        ExperimentRecord(one, tags[at.key], params[at.key], others[at.key], metrics[at.key])
+        for one, at in zip(states, places, strict=True)
+        if at.key in whole
     ]
 
 
@@ -169,10 +170,21 @@ RECORDS = Source(
     _records,
     listing_lease,
     kept=False,
-    # A batch of metrics asks for the summary of one experiment, to learn which of equal values counts.
-    of=(experiment.STATES, COLUMNS, PARAMS, EXTENTS, experiment.SUMMARY, experiment.OTHERS, TAGGED),
+    # A batch of metrics asks for the summary of one experiment, to learn which of equal values counts; a search is
+    # compared with what some experiments answer by themselves.
+    of=(
+        experiment.STATES,
+        COLUMNS,
+        PARAMS,
+        EXTENTS,
+        experiment.SUMMARY,
+        OTHERS_BY_NAME,
+        TAG_NAMES,
+        experiment.OTHERS,
+        TAGS,
+    ),
 )
-"""One call for the columns, one a tag, batches for parameters and metrics (metrics.py), and what logged_others.py says.
+"""One call for the columns, batches for parameters and metrics (metrics.py), and what logged_columns.py says.
 In a project of a few, and of what is running, one for each experiment and question, which their own files share."""
 
 
@@ -191,14 +203,6 @@ async def _overview(asker: Resolver, at: Context) -> Overview:
 
 OVERVIEW = Source("what experiments.csv is made of", _overview, listing_lease, kept=False, of=(RECORDS, COLUMNS))
 """Costs what the table costs, which shares the answers."""
-
-
-async def _tags(asker: Resolver, at: Context, tags: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for tag, named in zip(tags, await each_of(tags, lambda tag: asker.answer(TAGGED, at_word(at, tag))), strict=True):
-        for one in named:
-            found.setdefault(one.row["experimentKey"], []).append(tag)
-    return found
 
 
 def table_row(record: ExperimentRecord) -> dict[str, Any]:
