@@ -15,7 +15,7 @@ from cometfs.times import in_utc
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
-from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
+from cometfs.vfs.sources.experiment import Named, listing_lease
 from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
 from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, TAGS, of_project, words_of
 
