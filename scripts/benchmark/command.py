@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import archives, listing, moving, peers, places, reading
+from benchmark import archives, drawing, listing, moving, peers, places, reading
 from benchmark.figures import Row
 from benchmark.stage import LATENCY, Stage, open_stage, say
 from benchmark.table import asked, machine, table, walls
@@ -30,6 +30,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "csv": reading.table,
     "copy": moving.copy,
     "big": moving.big,
+    "svg": drawing.svg,
     "find-memory": listing.find_memory,
     "ls-memory": listing.ls_memory,
 }

@@ -73,7 +73,15 @@ def _calls(runs: Runs) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return (
+        f"{value:.4f}"
+        if value < 0.01
+        else f"{value:.3f}"
+        if value < 1
+        else f"{value:.2f}"
+        if value < 10
+        else f"{value:.1f}"
+    )
 
 
 def _peer(peer: Peer) -> str:

@@ -12,14 +12,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 _DIGITS = re.compile(r"[0-9]{1,100}")
 """Python refuses to read a text of more than 4300 digits; nothing that is counted here has a hundred."""
 
-_BARE = re.compile(r"[0-9A-Za-z.+-]*")
-"""Texts of which Python reads the same as a number as Comet does."""
 
 _EXACT = 2**53
 """Integers below this are the same as doubles."""
+
+_JSON = msgspec.json.Decoder(list[float])
 
 
 def number_of(value: Any) -> float | None:
@@ -33,16 +35,20 @@ def number_of(value: Any) -> float | None:
 
 
 def numbers_of(values: Sequence[Any]) -> Sequence[float | None]:
-    """`number_of` of each; of doubles, integers or bare texts, as nearly all are, without a step of Python for each."""
+    """`number_of` of each; of doubles, integers or texts of numbers, as nearly all are, many times as fast."""
     kinds = set(map(type, values))
     if kinds == {float} or (kinds == {int} and min(values) > -_EXACT and max(values) < _EXACT):
         return values
-    if kinds == {str} and _BARE.fullmatch("".join(values)):
-        try:
-            return list(map(float, values))
-        except ValueError:
-            pass  # words
-    return list(map(number_of, values))
+    found = _read_together(values) if kinds == {str} else []
+    return found if len(found) == len(values) else list(map(number_of, values))
+
+
+def _read_together(texts: Sequence[str]) -> list[float]:
+    """A reader of JSON takes a fifth of the time. Empty where one is no number; longer where one is several."""
+    try:
+        return _JSON.decode(f"[{','.join(texts)}]")
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return []
 
 
 def word_of(number: float) -> str:

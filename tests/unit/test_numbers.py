@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cometfs.comet.answers import models
 from cometfs.comet.http.retries import UNSPECIFIED, retry_after
 from cometfs.compat.httpcore_read import LONG, straight
-from cometfs.numbers import number_of, whole_of
+from cometfs.numbers import number_of, numbers_of, whole_of
 from cometfs.render import points
 from cometfs.render.cells import is_number
 from cometfs.server.catalog.artifacts import order
@@ -103,3 +105,16 @@ def test_versions_are_ordered_by_the_digits_of_their_parts() -> None:
 def test_a_wait_that_is_no_number_is_none(text: str) -> None:
     """What a 429 asks for."""
     assert retry_after({"retry-after": text}, now=0.0) == UNSPECIFIED
+
+
+@given(st.lists(st.one_of(st.floats(), st.integers(), st.none(), st.booleans(), st.floats().map(str), st.text())))
+@example(["1,2", ""])
+@example(["1", "[2"])
+@example(["1.5", "8.6E-4", "-0.0"])
+@example(["1_0"])
+@example(["9" * 400, "NaN", "null"])
+@example([2**53 + 1])
+def test_many_are_read_as_each_is(values: list[Any]) -> None:
+    """However fast: words, nulls, texts that are two numbers when they are put together."""
+    found = [None if one is None else repr(one + 0.0) for one in numbers_of(values)]  # of -0 the sign is lost
+    assert found == [None if (one := number_of(value)) is None else repr(one + 0.0) for value in values]

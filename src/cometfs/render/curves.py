@@ -99,6 +99,8 @@ def _curve(label: str, places: _Places, y: Sequence[float], most: int) -> DrawnC
 
 def numbers(found: Sequence[Any]) -> Sequence[float]:
     """What Comet has as floats that can be drawn; NaN for all that is no finite number."""
+    if isinstance(found, memoryview):
+        found = array(found.format, found)  # in the same room, with slices that have an index
     if _drawable(found):
         return found
     known = numbers_of(found)

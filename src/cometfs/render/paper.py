@@ -139,7 +139,7 @@ def ticks_across(low: float, high: float, pixels: float, *, whole: bool) -> list
 def ticks_up(low: float, high: float, *, logarithmic: bool) -> tuple[list[Tick], list[float]]:
     """Those of an axis upwards, and the smaller ones without a label."""
     if not logarithmic:
-        return linear(low, high, 8), []
+        return linear(low, high, 7), []
     major = powers(low, high, 8)
     return major, between(low, high, major)
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from cometfs.render.curves import DrawnCurve, Line, curves, is_logarithmic, positive, shortened
+from cometfs.render.curves import DrawnCurve, Line, curves, has_gap, is_logarithmic, positive, shortened
 from cometfs.render.paper import (
     COLOURS,
     FINE,
@@ -128,12 +128,17 @@ class _Pen:
 
     def path(self, curve: DrawnCurve) -> tuple[str, str]:
         """What is drawn of a line, and its numbers between gaps, which are dots."""
+        if len(curve.y) > 1 and not has_gap(curve.y):
+            return self._points(curve.x, curve.y), ""
         lines: list[str] = []
         dots: list[str] = []
         for begin, end in _stretches(curve.y):
-            points = self._template(curve.x[begin:end]) % tuple(self._y.fine(curve.y[begin:end]))
+            points = self._points(curve.x[begin:end], curve.y[begin:end])
             (lines if end - begin > 1 else dots).append(points)
         return "".join(lines), "".join(dot + "h0" for dot in dots)
+
+    def _points(self, x: Sequence[float], y: Sequence[float]) -> str:
+        return self._template(x) % tuple(self._y.fine(y))
 
     def _template(self, x: Sequence[float]) -> str:
         if x != self._last[0]:
@@ -143,9 +148,6 @@ class _Pen:
 
 def _stretches(ys: Sequence[float]) -> Iterator[tuple[int, int]]:
     """Where numbers are without a gap between them."""
-    if not math.isnan(sum(ys)):
-        yield 0, len(ys)
-        return
     for gap, group in groupby(range(len(ys)), lambda index: math.isnan(ys[index])):
         if not gap:
             first, *others = group
