@@ -59,6 +59,16 @@ def test_a_picture_is_read_whole_and_says_its_names_as_text(chromium: WebDriver,
     assert run(chromium, "return document.title") == NASTY
 
 
+def test_only_lines_become_broader_when_pointed_at(chromium: WebDriver, picture: Path) -> None:
+    """Neither the grid nor the frame, a dot, or the legend."""
+    chromium.get(picture.as_uri())
+    rule = run(
+        chromium, "return [...document.styleSheets[0].cssRules].find(r => /hover/.test(r.selectorText)).selectorText"
+    )
+    assert len(boxes(chromium, rule.replace(":hover", ""))) == 2
+    assert len(boxes(chromium, "g path")) == 3
+
+
 def test_lines_and_words_are_inside_of_the_picture(chromium: WebDriver, picture: Path) -> None:
     """And labels of one axis do not touch each other."""
     chromium.get(picture.as_uri())

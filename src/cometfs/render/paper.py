@@ -49,7 +49,7 @@ LETTER = 6.6
 def _style() -> str:
     lines = "".join(f".c{index}{{stroke:{dark}}}" for index, (_, dark) in enumerate(COLOURS))
     return (
-        "path:hover{stroke-width:36px;stroke-opacity:1}"
+        "g path:not(.dot):hover{stroke-width:36px;stroke-opacity:1}"
         f"@media(prefers-color-scheme:dark){{text{{fill:{_INK[1]}}}.page{{fill:{_PAGE[1]}}}.frame{{stroke:{_FRAME[1]}}}"
         f".grid{{stroke:{_GRID[1]}}}.rest{{stroke:{REST[1]}}}{lines}}}"
     )

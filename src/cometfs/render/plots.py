@@ -114,7 +114,11 @@ def _drawn(drawn: Sequence[DrawnCurve], x: Scale, y: Scale) -> Iterator[str]:
         curve = drawn[index]
         line, dots = pen.path(curve)
         look, width = _look(index, len(drawn))
-        marks = f'<path d="{dots}" stroke-width="46" stroke-linecap="round" stroke-dasharray="none"/>' if dots else ""
+        marks = (
+            f'<path class="dot" d="{dots}" stroke-width="46" stroke-linecap="round" stroke-dasharray="none"/>'
+            if dots
+            else ""
+        )
         path = f'<path d="{line}"/>' if line else ""
         yield f'<g {look} stroke-width="{width * FINE:g}"><title>{words(curve.label)}</title>{path}{marks}</g>'
 
