@@ -34,6 +34,8 @@ class Wire(httpx.AsyncBaseTransport):
         """The same, with the query."""
         self.failing = False
         self.edits: dict[str, Any] = {}
+        self.lacking: set[str] = set()
+        """Endpoints that it is too old for."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.removeprefix("/api/rest/v2/")
@@ -41,6 +43,8 @@ class Wire(httpx.AsyncBaseTransport):
         self.about.append((endpoint, request.url.query.decode()))
         if self.failing:
             raise httpx.ConnectError("no route", request=request)
+        if endpoint in self.lacking:
+            return httpx.Response(404)
         response = await self._app.handle_async_request(request)
         if endpoint in self.edits:
             answer = json.loads(await response.aread())

@@ -21,6 +21,7 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.resolver import _NothingAhead
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
+from cometfs.vfs.sources.metrics import COLUMNS, words_of
 from tests.inprocess.conftest import Wire, at, names, read
 
 PROJECT = "vision-lab/digits"
@@ -101,6 +102,7 @@ async def test_metrics_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) 
 
 
 SUMMARY = "experiment/metrics/summary"
+GET_METRIC = "experiment/metrics/get-metric"
 
 
 async def test_summaries_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
@@ -157,11 +159,77 @@ async def test_no_experiment_is_asked_ahead_for_a_metric_that_it_lacks(vfs: Vfs,
         await names(vfs, f"{PROJECT}/{name}/metrics")
     *_, last = (place for place, name in enumerate(directories) if name.startswith("mlp-"))
     assert last + 1 < len(directories)
-    wire.asked.clear()
+    by_key = names_of(await nodes_of_experiments(vfs))
+    asked = len(wire.about)
     for name in directories[last - 5 : last + 1]:
         assert await read(vfs, f"{PROJECT}/{name}/{file}")
     await trio.testing.wait_all_tasks_blocked()
+    # Three before the walk is one, a chart for all others, a summary for the rule that which of equal values counts.
+    assert Counter(endpoint for endpoint, _ in wire.about[asked:]) <= Counter({GET_METRIC: 3, CHARTS: 1, SUMMARY: 1})
+    single = [parse_qs(query) for endpoint, query in wire.about[asked:] if endpoint == GET_METRIC]
+    assert {by_key[query["experimentKey"][0]].partition("-")[0] for query in single} == {"mlp"}
+
+
+@pytest.mark.parametrize("file", ["metrics/train_loss.csv", "plots/train_loss.svg"])
+async def test_a_metric_costs_nothing_where_a_batch_brought_it(vfs: Vfs, wire: Wire, file: str) -> None:
+    """`cat */metrics.json`, and then a metric of each."""
+    directories = [name for name in await experiments(vfs) if name.startswith("mlp-")]
+    for name in directories:
+        await read(vfs, f"{PROJECT}/{name}/metrics.json")
+        await names(vfs, f"{PROJECT}/{name}/metrics")
+    wire.asked.clear()
+    for name in directories[-6:]:
+        assert await read(vfs, f"{PROJECT}/{name}/{file}")
+    await trio.testing.wait_all_tasks_blocked()
     assert wire.asked == []
+
+
+async def test_names_of_metrics_cost_no_points(vfs: Vfs, wire: Wire, alone: Vfs) -> None:
+    """`ls */metrics`: a query for each metric of the project, which tells all experiments that have it."""
+    directories = await experiments(vfs)
+    columns = await vfs._answers.ask(COLUMNS, (await at(vfs, PROJECT)).at)
+    wire.asked.clear()
+    seen = {name: await names(vfs, f"{PROJECT}/{name}/metrics") for name in directories}
+    assert set(wire.asked) == {SUMMARY, "project/query"}
+    assert wire.asked.count("project/query") == len(words_of("metrics", columns.value))
+    assert wire.asked.count(SUMMARY) <= 6
+    for name in directories[::10]:
+        assert await names(alone, f"{PROJECT}/{name}/metrics") == seen[name]
+
+
+@pytest.mark.parametrize("many_metrics", [False, True])
+async def test_names_of_metrics_come_with_points_where_queries_are_no_way(
+    vfs: Vfs, wire: Wire, alone: Vfs, many_metrics: bool
+) -> None:
+    """On a server without them, and in a project of more metrics than are worth a query each."""
+    if many_metrics:
+        more = [{"name": f"metric-{n}", "source": "metrics", "type": "double", "id": str(n)} for n in range(30)]
+        wire.edits["project/column-names"] = lambda answer: answer["columns"].extend(more)
+    else:
+        wire.lacking.add("project/query")
+    directories = await experiments(vfs)
+    seen = {name: await names(vfs, f"{PROJECT}/{name}/metrics") for name in directories}
+    assert 0 < wire.asked.count(CHARTS) <= 8, Counter(wire.asked)
+    assert wire.asked.count("project/query") <= (0 if many_metrics else 11)
+    for name in directories[::10]:
+        assert await names(alone, f"{PROJECT}/{name}/metrics") == seen[name]
+
+
+async def test_what_ended_since_the_queries_is_asked_about_again(
+    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What tells who has which metric is never older than the listing that tells who has ended."""
+    await experiments(vfs)
+    await trio.sleep(30)
+    for name in (await experiments(vfs))[:6]:
+        await names(vfs, f"{PROJECT}/{name}/metrics")
+    assert wire.asked.count("experiments") == 1
+    queries = wire.asked.count("project/query")
+    await trio.sleep(31)
+    for name in (await experiments(vfs))[30:36]:
+        await names(vfs, f"{PROJECT}/{name}/metrics")
+    assert wire.asked.count("experiments") == 2
+    assert wire.asked.count("project/query") == 2 * queries > 0
 
 
 async def test_the_table_of_many_costs_few_calls(vfs: Vfs, wire: Wire) -> None:

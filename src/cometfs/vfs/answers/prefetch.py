@@ -26,7 +26,7 @@ from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject, has_siblings
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Row, Source, Stream
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.metrics import COLUMNS
+from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,11 @@ class Prefetcher:
         place = None if line is None else line.places.get(at.key[0])
         if line is None or place is None:
             return
+        if source.whole is not None and self._trusted.get(_trust_key(source.whole, line), True):
+            self._record(source.whole, experiment.of_experiment(at), line, place, waited=waited)
+        self._record(source, at, line, place, waited=waited)
+
+    def _record(self, source: Source, at: Context, line: Siblings, place: int, *, waited: bool) -> None:
         batch = source.batch
         family = (line.project.key, batch.name if batch else source.name, *at.key[1:])
         most = self._most(line, batch) if batch else ABREAST
@@ -119,7 +124,8 @@ class Prefetcher:
 
     async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
-        event = self._batches.get((source.batch.name, at.key)) if source.batch else None
+        batch, place = (source.whole.batch, at.key[:1]) if source.whole else (source.batch, at.key)
+        event = self._batches.get((batch.name, place)) if batch else None
         if event is not None:
             # A slow batch must not stall a reader: it makes a call of its own then.
             with trio.move_on_after(SLOW):
@@ -223,10 +229,11 @@ class Prefetcher:
 
     def _doubt_old_names(self, line: Siblings) -> None:
         """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
-        store, names = self._answers.store, COLUMNS.key(line.project)
-        columns, listing = store.recall(names), store.peek(experiment.EXPERIMENTS.key(line.project))
-        if columns is not None and listing is not None and columns.arrived < listing.arrived:
-            store.drop(names)
+        store, listing = self._answers.store, self._answers.peek(experiment.EXPERIMENTS, line.project)
+        for key in (source.key(line.project) for source in (COLUMNS, LOGGED_BY)):
+            names = store.recall(key)
+            if names is not None and listing is not None and names.arrived < listing.arrived:
+                store.drop(key)
 
     def _sample(self, source: Source, line: Siblings) -> list[Context]:
         assert source.batch is not None

@@ -18,7 +18,7 @@ from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Row, Source, Stream, for_eaches_of
 from cometfs.vfs.sources.experiment import METADATA
-from cometfs.vfs.sources.metrics import COLUMNS
+from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
 
 _NO_ROW: Row = {}
 
@@ -105,7 +105,7 @@ class AnswerInvalidation:
         every = _closure(down, lambda question: self._made_of.get(question, ()))
         if any(isinstance(question, Source) and question.batch for question in every):
             # Batches take the names that they ask for from there.
-            every.add(COLUMNS)
+            every |= {COLUMNS, LOGGED_BY}
         return Scope(frozenset(), frozenset(question.name for question in every), owners, place, rebuilt)
 
     def _down(self, questions: Iterable[Question], *, bodies: bool = True) -> set[Question]:

@@ -68,6 +68,7 @@ def of_project(at: Context) -> bytes:
         "- `summary/`: where these three are, to which the others are links; `ls -l`, `du` and `cp` there make them",
         "- `charts/<metric>.csv`: one metric of all, aligned on step; 1 call for every 100",
         "- `views/`: links by key, tag, state, best value, and to the latest; `archived/`: what was put away",
+        "- `views/best/<metric>/{max,min}` lead to this file where no experiment has a number of the metric",
         "- `.api/`: Comet's own answers, whole\n",
         "## What it costs to read\n",
         _COSTS + "\n",

@@ -64,8 +64,9 @@ TAG = Dir(
     listing_lease,
 )
 
-NONE = "views/none"
-"""Where the link leads of what no experiment has: to a name that nothing in a project ever has."""
+NONE = "README.md"
+"""Where the link leads of a metric of which no experiment has a number: to a file that every project has. A look into
+it is refused; a link to nothing, or one that cannot be read, would make `diff -r`, `cp -rL` or `tar` fail."""
 
 
 def _best_link(which: str, about: str) -> Link:

@@ -145,6 +145,8 @@ class Source:
     after: Source | None = None
     """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
     answer, and may bring that."""
+    whole: Source | None = None
+    """Of what is asked about an item of an experiment: the question about the experiment whose batch brings it."""
     renewed: bool = False
     """Whether it is asked again shortly before it holds no more, as long as it is used."""
     kept: bool = True

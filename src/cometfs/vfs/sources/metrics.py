@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from cometfs.comet.answers.predicates import has_metric
 from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.api import API
 from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
@@ -248,10 +249,61 @@ SPREADS = Source(
 FIRST_COUNTS = "the first of equal values is the least or the greatest"
 """In which batches must agree with summaries."""
 
-METRIC_NAMES = Source("names of metrics", _names, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
+FEW = 24
+"""Metrics of a project of which each is worth a query: which experiments have it."""
+
+
+async def _logged_by(asker: Resolver, at: Context) -> dict[str, list[str]] | None:
+    words, project = words_of("metrics", await asker.answer(COLUMNS, at)), at.project
+    if len(words) > FEW or project is None:
+        return None
+
+    async def logged(word: str) -> list[str]:
+        return await asker.api.query_experiments(at.workspace, project["projectName"], has_metric(word))
+
+    try:
+        keys = await experiment.each_of(words, logged)
+    except (Unsupported, NotFound):
+        return None
+    found: dict[str, list[str]] = {}
+    for word, one in zip(words, keys, strict=True):
+        for of_one in one:
+            found.setdefault(of_one, []).append(word)
+    return found
+
+
+LOGGED_BY = Source("project/query by metric", _logged_by, listing_lease, kept=False, of=(COLUMNS,))
+"""Experiment's key -> the names of its metrics, sorted. 1 call for each metric of a project, of any number of
+experiments; None, without one, in a project of many metrics, and where the server has no queries."""
+
+
+async def _names_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
+    """Names cost no points, where that takes few calls."""
+    logged_by = await asker.answer(LOGGED_BY, of_project(places[0]))
+    if logged_by is None:
+        return await _metrics_of_many(asker, places)
+    # One that no metric finds is asked by itself: that it has none is not to be concluded from what is left out.
+    return [Found(METRIC_NAMES, at, logged_by[key(at)]) for at in places if key(at) in logged_by]
+
+
+METRIC_NAMES = Source(
+    "names of metrics",
+    _names,
+    sealed_lease,
+    Batch("project/query by metric, or what brings the points", _names_of_many, first=16),
+    of=(SPREADS,),
+)
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
-METRIC = Source("experiment/metrics/get-metric", _sheet, sealed_lease, after=METRIC_NAMES, of=(SHEETS,), grows=True)
+METRIC = Source(
+    "experiment/metrics/get-metric",
+    _sheet,
+    sealed_lease,
+    after=METRIC_NAMES,
+    whole=SPREADS,
+    of=(SHEETS,),
+    grows=True,
+)
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
@@ -270,4 +322,6 @@ async def _plotted(asker: Resolver, at: Context) -> Plotted:
     return Plotted(at.item, await asker.answer(METRIC, at))
 
 
-PLOTTED = Source("a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, kept=False, of=(METRIC,))
+PLOTTED = Source(
+    "a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, whole=SPREADS, kept=False, of=(METRIC,)
+)
