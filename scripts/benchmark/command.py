@@ -22,6 +22,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "ls": listing.ls,
     "ls-l": listing.ls_long,
     "find": listing.find_params,
+    "find-code": listing.find_code,
     "start": listing.start,
     "cat": reading.cat_one,
     "grep-warm": places.grep_warm,

@@ -15,10 +15,15 @@ from benchmark.figures import Figures, Row, Runs, calls, execute, median, no_mor
 from benchmark.processes import BenchError, Mount, comet_mounted
 from benchmark.stage import LATENCY, PROJECT, Stage, States
 
-MANY, MORE, MOST = 5_000, 10_000, 25_000
+RUNS, MANY, MORE, MOST = 1_000, 5_000, 10_000, 25_000
 
 PAGES = "experiments"
 """The endpoint that lists a project."""
+
+NAMES = frozenset(
+    [PAGES, "project/column-names", "project/query", "experiment/asset/list", "experiment/metrics/summary"]
+)
+"""Endpoints that answer with names, and with nothing of what they name."""
 
 
 def ls(stage: Stage) -> list[Row]:
@@ -36,14 +41,14 @@ def _row(found: States, state: str, reach: str, met: bool, what: str = "ls") -> 
     return Row(f"`{what}` of a project of {MANY:,}", state, found[state], reach, met)
 
 
-def _listing(stage: Stage, command: Sequence[str], least: int) -> States:
+def _listing(stage: Stage, command: Sequence[str], least: int, count: int = MANY) -> States:
     def action(mount: Mount) -> None:
         execute(command, mount.path, stage.out)
 
     def check(_: Mount) -> None:
         _counted(stage, least)
 
-    return stage.states(stage.comet(MANY), action, prepare=lambda mount: _look(stage, mount), check=check)
+    return stage.states(stage.comet(count), action, prepare=lambda mount: _look(stage, mount), check=check)
 
 
 def _look(stage: Stage, mount: Mount) -> None:
@@ -81,6 +86,19 @@ def _as_few(found: States, what: str) -> list[Row]:
         _row(found, "cold", "no call more than `ls`", cold, what),
         _row(found, "warm", "no call more than `ls`", no_more(found["warm"], 0), what),
         _row(found, "remounted", "no call more than `ls`", no_more(found["remounted"], 0), what),
+    ]
+
+
+def find_code(stage: Stage) -> list[Row]:
+    """`find PROJECT -name code.py` over 1,000 experiments, all their directories listed."""
+    found = _listing(stage, ["find", PROJECT, "-name", "code.py"], RUNS, RUNS)
+    only_names = all(not run.paths or NAMES.issuperset(run.paths) for run in found["cold"])
+    reach = f"{RUNS + 30:,} calls, no body, no point"
+    what = f"`find PROJECT -name code.py`, {RUNS:,} experiments"
+    return [
+        Row(what, "cold", found["cold"], reach, no_more(found["cold"], RUNS + 30) and only_names),
+        Row(what, "warm", found["warm"], "0 calls", no_more(found["warm"], 0)),
+        Row(what, "remounted", found["remounted"], "", None),
     ]
 
 
