@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
@@ -20,6 +21,7 @@ from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.sources import logged_tables
 from tests.inprocess.conftest import Wire, at, names, read
+from tests.support.archive_contents import write_logged_run
 
 KEY = "c" * 32
 RUN = "ws/p/run"
@@ -44,19 +46,8 @@ def histogram(*counts: int) -> dict[str, Any]:
     }
 
 
-def write_run(directory: Path, logged: list[tuple[str, str, Any, bytes]]) -> None:
-    """An experiment with assets: type, name, step and bytes of each. Their ids are a0, a1, ..."""
-    folder = directory / KEY
-    folder.mkdir(parents=True)
-    heading = {"offline_id": KEY, "workspace": "ws", "project_name": "p", "start_time": 1, "stop_time": 9, "tags": []}
-    (folder / "experiment.json").write_text(json.dumps(heading))
-    lines = [{"type": "log_other", "payload": {"key": "Name", "value": "run", "local_timestamp": 1}}]
-    for index, (kind, name, step, body) in enumerate(logged):
-        (folder / f"a{index}").write_bytes(body)
-        placed = {"assetId": f"a{index}", "fileName": name, "step": step, "type": kind}
-        payload = {"file_path": f"a{index}", "upload_type": kind, "additional_params": placed, "local_timestamp": 2}
-        lines.append({"type": "file_upload", "payload": payload})
-    (folder / "messages.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+def write_run(directory: Path, logged: Sequence[tuple[str, str, Any, bytes]]) -> None:
+    write_logged_run(directory, KEY, logged)
 
 
 class Gaps(Wire):
@@ -112,6 +103,18 @@ async def test_what_is_no_table_is_shown_as_it_is(folder: str, kind: str, tmp_pa
         for name, body in ODD.items():
             assert await read(vfs, f"{RUN}/{folder}/{name}.json") == body
     assert wire.asked.count(BODY) <= 1, "all but the empty one, which its row does not tell from an unknown size"
+
+
+async def test_what_is_found_out_at_the_same_time_is_all_known(tmp_path: Path) -> None:
+    """Of many that are read abreast, none is forgotten."""
+    write_run(tmp_path / "runs", [("curve", f"c{number}", 1, b"[]") for number in range(20)])
+    wire = Gaps(tmp_path / "runs")
+    async with shown(wire, tmp_path / "cache") as vfs, trio.open_nursery() as nursery:
+        await names(vfs, f"{RUN}/curves")
+        for number in range(20):
+            nursery.start_soon(read, vfs, f"{RUN}/curves/c{number}.csv")
+    async with shown(wire, tmp_path / "cache") as vfs:
+        assert not [name for name in await names(vfs, f"{RUN}/curves") if name.endswith(".csv")]
 
 
 async def test_an_asset_that_is_gone_costs_only_itself(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -179,3 +180,18 @@ def escaped_first(name: str) -> str:
 def quoted(text: str) -> str:
     """A value of a query."""
     return quote(text, safe="")
+
+
+def write_logged_run(directory: Path, key: str, logged: Sequence[tuple[str, str, Any, bytes]]) -> None:
+    """An experiment "run" of ws/p with assets: type, name, step and bytes of each. Their ids are a0, a1, ..."""
+    folder = directory / key
+    folder.mkdir(parents=True)
+    heading = {"offline_id": key, "workspace": "ws", "project_name": "p", "start_time": 1, "stop_time": 9, "tags": []}
+    (folder / "experiment.json").write_text(json.dumps(heading))
+    lines: list[Payload] = [{"type": "log_other", "payload": {"key": "Name", "value": "run", "local_timestamp": 1}}]
+    for index, (kind, name, step, body) in enumerate(logged):
+        (folder / f"a{index}").write_bytes(body)
+        placed = {"assetId": f"a{index}", "fileName": name, "step": step, "type": kind}
+        payload = {"file_path": f"a{index}", "upload_type": kind, "additional_params": placed, "local_timestamp": 2}
+        lines.append({"type": "file_upload", "payload": payload})
+    (folder / "messages.json").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -60,7 +60,9 @@ NO_TABLES = Source("assets that are no tables", _none_yet, sealed_lease)
 
 async def _record_no_table(asker: Resolver, at: Context) -> None:
     whole = of_experiment(at)
-    known = await asker.answer(NO_TABLES, whole)
+    await asker.answer(NO_TABLES, whole)  # from disk into memory
+    # Not what was answered before the wait: others, which are read at the same time, have recorded theirs meanwhile.
+    known = asker.answer_nowait(NO_TABLES, whole) or []
     asker.fill(NO_TABLES, whole, sorted({*known, at.item["assetId"]}))
 
 
