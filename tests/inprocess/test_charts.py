@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -18,6 +18,8 @@ from cometfs.lease import LISTING
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.sources import project_tables
 from tests.inprocess.conftest import Wire, at, names, read
+
+T = TypeVar("T")
 
 PROJECT = "vision-lab/digits"
 CHART = "experiments/multi-metric-chart"
@@ -89,17 +91,12 @@ class _Bounded(API):
 
     most = 1
 
-    async def experiment_metrics_for_chart(
-        self,
-        experiment_keys: Sequence[str],
-        metrics: Sequence[str] | None = None,
-        parameters: Sequence[str] | None = None,
-        independent: bool = True,
-        full: bool = True,
-    ) -> dict[str, Chart]:
-        if len(experiment_keys) * len(metrics or ()) > self.most:
+    async def experiment_metrics_for_chart_as(
+        self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
+    ) -> dict[str, T]:
+        if len(experiment_keys) * len(metrics) > self.most:
             raise TooBig("more than an answer may have")
-        return await super().experiment_metrics_for_chart(experiment_keys, metrics, parameters, independent, full)
+        return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make)
 
 
 @pytest.fixture

@@ -148,3 +148,22 @@ def test_a_walk_makes_no_table(command: str, more: set[str], cold: Mounted) -> N
         asked.pop(listing, None)
     assert set(asked) <= more
     assert asked.total() <= 1
+
+
+def test_the_long_listing_of_charts_asks_all_metrics_of_all_experiments_together(cold: Mounted) -> None:
+    """Not metric by metric; the charts themselves and views/best cost nothing after it."""
+    charts = cold / PROJECT / "charts"
+    run(charts, "ls")
+    with counted(cold.comet) as asked:
+        listed = run(charts, "ls", "-l").decode().splitlines()[1:]
+    assert len(listed) > 10
+    assert set(asked) == {"experiments/multi-metric-chart"}
+    assert asked.total() <= 3
+    with counted(cold.comet) as again:
+        read = {path.name: path.read_bytes() for path in charts.iterdir()}
+        best = (cold / PROJECT / "views/best/validate_loss/min").readlink()
+    assert not again
+    assert {line.split()[-1]: int(line.split()[4]) for line in listed if "/" not in line and line[0] == "-"} == {
+        name: len(data) for name, data in read.items()
+    }
+    assert best.name

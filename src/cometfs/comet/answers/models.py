@@ -9,14 +9,16 @@ Not here: how a form is applied (`shapes`), and which endpoint is asked (`api`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, items, value
 from cometfs.numbers import number_of
+
+T = TypeVar("T")
 
 
 class Project(TypedDict):
@@ -334,9 +336,16 @@ def assets(body: bytes) -> list[Asset]:
 
 
 def charts(body: bytes) -> dict[str, Chart]:
+    return charts_as(body, lambda chart: chart)
+
+
+def charts_as(body: bytes, make: Callable[[Chart], T]) -> dict[str, T]:
+    """What `make` makes of each, of which no more than one is in memory at a time: the points of many experiments are
+    ten times as many bytes as the body."""
     found = value(body, "experiments", dict[str, msgspec.Raw])
     return {
-        key: CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)) for key, raw in found.items()
+        key: make(CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)))
+        for key, raw in found.items()
     }
 
 

@@ -40,9 +40,17 @@ Take = Callable[[Context, str, bytes], None]
 """Is given the points of an experiment's metric, as `series.pack` packs them; nothing where it has none."""
 
 
+Packed = Mapping[str, bytes]
+"""The metrics of an experiment."""
+
+
+def _packed(chart: Chart) -> Packed:
+    return {metric["metricName"]: pack(metric) for metric in chart["metrics"]}
+
+
 async def _alone(asker: Resolver, at: Context) -> bytes:
-    charts = await asker.api.experiment_metrics_for_chart([key(at)], [at.item])
-    return _packed(charts, [at], [at.item])[at.key[0], at.item]
+    found = await asker.api.experiment_metrics_for_chart_as([key(at)], [at.item], _packed)
+    return found.get(key(at), {}).get(at.item, b"")
 
 
 def _lease(at: Context) -> Lease:
@@ -102,32 +110,23 @@ async def _ask(
 async def _together(asker: Resolver, places: Sequence[Context], metrics: Sequence[str], take: Take) -> int:
     """Asks for all in one call, in two where their answer is too big for one. Returns the bytes that came."""
     try:
-        charts = await asker.api.experiment_metrics_for_chart(list(map(key, places)), metrics)
+        found = await asker.api.experiment_metrics_for_chart_as(list(map(key, places)), metrics, _packed)
     except TooBig:
         if len(places) == len(metrics) == 1:
             raise
         halves = _halved(places) if len(places) > 1 else [places]
         named = [metrics] if len(places) > 1 else _halved(metrics)
         return sum([await _together(asker, some, names, take) for some in halves for names in named])
-    found = await trio.to_thread.run_sync(_packed, charts, places, metrics, abandon_on_cancel=True)
     for at in places:
+        of_one = found.get(key(at), {})
         for name in metrics:
-            packed = found[at.key[0], name]
+            packed = of_one.get(name, b"")
             asker.keep(SERIES, experiment.at_metric(at, name), packed)
             take(at, name, packed)
-    return sum(map(len, found.values()))
+        await trio.lowlevel.checkpoint()
+    return sum(len(packed) for of_one in found.values() for packed in of_one.values())
 
 
 def _halved(items: Sequence[Any]) -> list[Sequence[Any]]:
     middle = len(items) // 2
     return [items[:middle], items[middle:]]
-
-
-def _packed(charts: dict[str, Chart], places: Sequence[Context], metrics: Sequence[str]) -> dict[Any, bytes]:
-    """Empties `charts` on the way: each point is in memory once."""
-    found: dict[Any, bytes] = {}
-    for at in places:
-        chart = charts.pop(key(at)) if key(at) in charts else None
-        rows: dict[str, Mapping[str, Any]] = {row["metricName"]: row for row in chart["metrics"]} if chart else {}
-        found.update({(at.key[0], name): pack(rows[name]) if name in rows else b"" for name in metrics})
-    return found
