@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.render import objects, points, spreads
+from cometfs.render.numbers import spelt
 from tests.inprocess.test_logging import START, Client
 
 Logged = tuple[int, Any, Any]
@@ -73,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 def derived(chart: Mapping[str, Any]) -> spreads.Derived | None:
     rows = points.of_chart(chart)
-    return None if rows is None else spreads.of_points(rows)
+    return None if rows is None else spreads.of_points(points.measured(rows))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,4 +124,15 @@ def test_points_of_which_a_chart_may_lack_some_tell_nothing(server: Server) -> N
 )
 def test_what_points_tell(rows: list[points.Row], told: Any) -> None:
     """Only what times and steps agree on."""
-    assert spreads.of_points(rows) == told
+    assert spreads.of_points(points.measured(rows)) == told
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1), FEW | st.floats(allow_nan=False)), min_size=1))
+def test_points_in_order_go_another_way_to_the_same_spread(logged: list[tuple[int, int, Any]]) -> None:
+    """Greater and greater steps, times that do not go back; of equal values, and of several in a millisecond."""
+    steps = list(itertools.accumulate(step for step, _, _ in logged))
+    times = list(itertools.accumulate(elapsed for _, elapsed, _ in logged))
+    values = [spelt(value) for _, _, value in logged]
+    found = points.measured(list(zip(steps, itertools.repeat(None), times, values, strict=False)))
+    assert found is not None
+    assert spreads._of_series(found) == spreads._of_any(found)

@@ -35,7 +35,7 @@ class Missing(Wire):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
-        return self.lacks.get(self.asked[-1] if self.asked else "", response)
+        return self.lacks.get(request.url.path.removeprefix("/api/rest/v2/"), response)
 
 
 @pytest.fixture(scope="module")

@@ -118,10 +118,10 @@ def test_the_extent_of_points_is_what_a_summary_says() -> None:
     """Last by time, of the same millisecond by step; none where NaN or words are among them."""
     rows = points.of_chart(chart([3.0, 1.0, 2.0, 9.0], timestamps=[0, 7, 7, 5]))
     assert rows is not None
-    assert points.extent(rows) == ("2.0", "1.0", "9.0")
-    assert points.extent([]) is None
-    assert points.extent([(0, None, 0, "NaN")]) is None
-    assert points.extent([(0, None, 0, "word")]) is None
+    assert points.extent(points.measured(rows)) == ("2.0", "1.0", "9.0")
+    assert points.extent(points.measured([])) is None
+    assert points.extent(points.measured([(0, None, 0, "NaN")])) is None
+    assert points.extent(points.measured([(0, None, 0, "word")])) is None
     summary = {
         "valueCurrent": "2.0",
         "valueMin": "1E0",

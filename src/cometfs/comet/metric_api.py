@@ -14,8 +14,6 @@ from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
 
 T = TypeVar("T")
 
-T = TypeVar("T")
-
 
 class MetricAPI:
     """Questions about metrics of one experiment or many."""

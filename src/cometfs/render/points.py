@@ -54,13 +54,18 @@ def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:
     if None in metric["values"] or None in metric["timestamps"]:
         return None
     steps, epochs, timestamps, values = columns
-    if None not in steps and all(map(operator.lt, steps, steps[1:])):
+    if None not in steps and is_increasing(steps):
         return list(zip(steps, epochs, timestamps, _spelt(values), strict=True))
     found = sorted(zip(*columns, strict=True), key=lambda row: _rank(row[0], row[2]))
     for one, other in pairwise(found):
         if one[0] == other[0] and one[2] == other[2] and one != other:
             return None  # which of the two was logged first is unknown
     return [(step, epoch, when, spelt(value)) for step, epoch, when, value in found]
+
+
+def is_increasing(steps: Sequence[Any]) -> bool:
+    """Whether each is greater than the one before."""
+    return all(map(operator.lt, steps, steps[1:]))
 
 
 def _spelt(values: Sequence[Any]) -> list[Any]:
@@ -120,6 +125,27 @@ def columns(written: bytes) -> tuple[Sequence[str], Sequence[str]]:
     return [row[0] for row in found], [row[3] for row in found]
 
 
+class Measured(NamedTuple):
+    """Points whose values are all numbers, in parallel; none of them is NaN, and each has its time."""
+
+    steps: Sequence[Any]
+    timestamps: Sequence[float]
+    values: Sequence[str]
+    numbers: Sequence[float]
+
+
+def measured(rows: Sequence[Row]) -> Measured | None:
+    """The rows where they are that, and there are some: of NaN it is unknown whether it counts in a summary."""
+    if not rows:
+        return None
+    steps, _, timestamps, values = zip(*rows, strict=True)
+    numbers = numbers_of(values)
+    found = [number for number in numbers if number is not None]
+    if len(found) < len(values) or None in timestamps or any(map(math.isnan, found)):
+        return None
+    return Measured(steps, timestamps, values, found)
+
+
 class Extent(NamedTuple):
     """The last, the least and the greatest value of a metric, as text."""
 
@@ -128,18 +154,13 @@ class Extent(NamedTuple):
     high: str | None
 
 
-def extent(rows: Sequence[Row]) -> Extent | None:
-    """The values that a summary has of these rows; None where they do not show them: no points, values that are no
-    numbers, NaN (which may count in a summary, or not).
+def extent(found: Measured | None) -> Extent | None:
+    """The values that a summary has of these points; None where they do not show them.
 
     The last is the latest; of several within one millisecond that of the greatest step.
     """
-    if not rows:
+    if found is None:
         return None
-    _, _, timestamps, values = zip(*rows, strict=True)
-    numbers = numbers_of(values)
-    known = [number for number in numbers if number is not None]
-    if len(known) < len(rows) or any(map(math.isnan, known)) or None in timestamps:
-        return None
-    last = max(zip(timestamps, range(len(rows)), strict=True))[1]
-    return Extent(values[last], spelt(min(known)), spelt(max(known)))
+    _, timestamps, values, numbers = found
+    last = len(timestamps) - 1 - timestamps[::-1].index(max(timestamps))
+    return Extent(values[last], spelt(min(numbers)), spelt(max(numbers)))

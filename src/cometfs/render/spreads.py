@@ -6,11 +6,12 @@ their times and that of their steps agree on; for the rest Comet must be asked. 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cometfs.render.numbers import spelt
-from cometfs.render.points import Row, extent
+from cometfs.render.points import Measured, is_increasing
 
 
 class Spread(NamedTuple):
@@ -38,16 +39,42 @@ def of_summary(row: Mapping[str, Any]) -> Spread:
     return Spread(*(part for word in words for part in (spelt(row["value" + word]), _whole(row["step" + word]))))
 
 
-def of_points(rows: Sequence[Row]) -> Derived | None:
-    """The spread that the summary of these rows has; None where the rows leave it open."""
-    kinds = {type(row[0]) for row in rows}
-    if extent(rows) is None or not (kinds <= {int, float} or kinds == {type(None)}):
+def of_points(found: Measured | None) -> Derived | None:
+    """The spread that the summary of these points has; None where they leave it open."""
+    if found is None:
         return None
-    numbers = [float(row[3]) for row in rows]
-    lowest, highest = (
-        [row for row, number in zip(rows, numbers, strict=True) if number == bound]
-        for bound in (min(numbers), max(numbers))
-    )
+    kinds = set(map(type, found.steps))
+    if kinds <= {int, float}:
+        in_order = is_increasing(found.steps) and all(map(operator.le, found.timestamps, found.timestamps[1:]))
+        return _of_series(found) if in_order else _of_any(found)
+    return _of_any(found) if kinds == {type(None)} else None
+
+
+def _of_series(found: Measured) -> Derived | None:
+    """The same, of points of which each has a greater step than the one before, and no earlier time: nearly all are
+    such, and need no look at each."""
+    steps, timestamps, values, numbers = found
+    low, high = _first(min(numbers), found), _first(max(numbers), found)
+    if low is None or high is None or timestamps[-1:] == timestamps[-2:-1]:
+        return None  # which of two in one millisecond was logged first is unknown
+    places = [part for index in (-1, low, high) for part in (values[index], _whole(steps[index]))]
+    tied = numbers.count(numbers[low]) > 1 or numbers.count(numbers[high]) > 1
+    return Derived(Spread(*places), tied)
+
+
+def _first(bound: float, found: Measured) -> int | None:
+    """Where that number is first; None where it is twice in that millisecond."""
+    first = found.numbers.index(bound)
+    if found.numbers.count(bound) == 1:
+        return first
+    second = found.numbers.index(bound, first + 1)
+    return None if found.timestamps[first] == found.timestamps[second] else first
+
+
+def _of_any(found: Measured) -> Derived | None:
+    rows = list(zip(*found, strict=True))
+    least, most = min(found.numbers), max(found.numbers)
+    lowest, highest = [row for row in rows if row[3] == least], [row for row in rows if row[3] == most]
     last, low, high = _end(rows, max), _end(lowest, min), _end(highest, min)
     if last is None or low is None or high is None:
         return None
@@ -55,18 +82,22 @@ def of_points(rows: Sequence[Row]) -> Derived | None:
     return Derived(Spread(*last, *low, *high), tied)
 
 
-def _end(rows: Sequence[Row], end: Callable[[Iterable[Any]], Any]) -> tuple[str, Any] | None:
-    """The place of the first (`end` is min) or the last (max) of some rows, None where times and steps do not agree
+Point = tuple[Any, float, str, float]
+"""Step, time, value and number."""
+
+
+def _end(rows: Sequence[Point], end: Callable[[Iterable[Any]], Any]) -> tuple[str, Any] | None:
+    """The place of the first (`end` is min) or the last (max) of some points, None where times and steps do not agree
     which that is."""
-    moment = end(row[2] for row in rows)
-    places = {_place(row) for row in rows if row[2] == moment}
+    moment = end(row[1] for row in rows)
+    places = {_place(row) for row in rows if row[1] == moment}
     furthest = None if rows[0][0] is None else end(row[0] for row in rows)
     value, step = places.pop()
     return (value, step) if not places and step == furthest else None
 
 
-def _place(row: Row) -> tuple[str, Any]:
-    step, _, _, value = row
+def _place(row: Point) -> tuple[str, Any]:
+    step, _, value, _ = row
     return value, _whole(step)
 
 

@@ -73,8 +73,8 @@ class Prefetcher:
         place = None if line is None else line.places.get(at.key[0])
         if line is None or place is None:
             return
-        if source.whole is not None and self._trusted.get(_trust_key(source.whole, line), True):
-            self._record(source.whole, experiment.of_experiment(at), line, place, waited=waited)
+        if source.brought_by is not None and self._trusted.get(_trust_key(source.brought_by, line), True):
+            self._record(source.brought_by, experiment.of_experiment(at), line, place, waited=waited)
         self._record(source, at, line, place, waited=waited)
 
     def _record(self, source: Source, at: Context, line: Siblings, place: int, *, waited: bool) -> None:
@@ -124,7 +124,7 @@ class Prefetcher:
 
     async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
-        batch, place = (source.whole.batch, at.key[:1]) if source.whole else (source.batch, at.key)
+        batch, place = (source.brought_by.batch, at.key[:1]) if source.brought_by else (source.batch, at.key)
         event = self._batches.get((batch.name, place)) if batch else None
         if event is not None:
             # A slow batch must not stall a reader: it makes a call of its own then.

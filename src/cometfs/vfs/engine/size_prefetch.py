@@ -69,8 +69,8 @@ class SizePrefetch:
         if going.is_open or going.first not in (None, node.name):
             self._store.drop(_key(directory))
             asked = [question for one in listing.nodes.values() for question in self._questions(one)]
-            whole = {one.whole for one, _ in asked if isinstance(one, Source) and one.whole}
-            alone = [(one, at) for one, at in asked if not isinstance(one, Source) or one.whole is None]
+            whole = {one.together for one, _ in asked if isinstance(one, Source) and one.together}
+            alone = [(one, at) for one, at in asked if not isinstance(one, Source) or one.together is None]
             self._prefetcher.warm(list({source.key(at): (source, at) for source, at in alone}.values()))
             for source in whole:
                 await self._prefetcher.ask(source, directory.at)

@@ -145,7 +145,7 @@ class Source:
     after: Source | None = None
     """What must be known of an experiment before it is worth asking this ahead: it lists the items of which there is an
     answer, and may bring that."""
-    whole: Source | None = None
+    brought_by: Source | None = None
     """Of what is asked about an item of an experiment: the question about the experiment whose batch brings it."""
     renewed: bool = False
     """Whether it is asked again shortly before it holds no more, as long as it is used."""
@@ -157,7 +157,7 @@ class Source:
     """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
     of_each: bool = False
     """Whether it is kept for each experiment, and the answers about a project are made of it."""
-    whole: Source | None = None
+    together: Source | None = None
     """What is asked at the place of its directory where the sizes of all files there are wanted, and has at hand then
     what this is made of."""
 

@@ -12,6 +12,7 @@ Not here: the table (project_tables.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from cometfs.comet.answers.predicates import tagged
@@ -62,7 +63,7 @@ class _Fields(NamedTuple):
 
 async def _searched(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     fields = _Fields.of(await asker.answer(COLUMNS, of_project(places[0])))
-    rows = await _rows(asker, of_project(places[0]))
+    rows = await _rows(asker, of_project(places[0]), {key(at) for at in places})
     logged = [fields.logged(at, rows[key(at)]) for at in places if key(at) in rows]
     if not any(one.others for one in logged):
         return []  # it has keys, and no columns
@@ -73,17 +74,16 @@ async def _searched(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     return found
 
 
-async def _rows(asker: Resolver, project: Context) -> dict[str, Row]:
-    """The rows of all experiments that are not archived, by key."""
+async def _rows(asker: Resolver, project: Context, wanted: set[str]) -> dict[str, Row]:
+    """The rows of those experiments, by key, as far as the server has them."""
     found: dict[str, Row] = {}
-    page = 1
-    while True:
+    for page in count(1):
         rows = await asker.api.search_experiments(str(project.key[0]), limit=PAGE, page=page)
-        before = len(found)
-        found.update((row["experimentKey"], row) for row in rows)
-        if len(rows) < PAGE or len(found) == before:
-            return found
-        page += 1
+        new = {row["experimentKey"]: row for row in rows if row["experimentKey"] in wanted - found.keys()}
+        found |= new
+        if len(rows) < PAGE or not new or len(found) == len(wanted):
+            break
+    return found
 
 
 def _doubtful(logged: Sequence[_Logged]) -> list[_Logged]:

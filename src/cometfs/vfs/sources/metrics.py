@@ -192,8 +192,9 @@ def _parsed(chart: Mapping[str, Any]) -> _Parsed:
     rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
     certain = {name: found for name, found in rows.items() if found is not None}
     sheets = {name: points.sheet(found) for name, found in certain.items()}
-    extents = {name: list(extent) for name, found in certain.items() if (extent := points.extent(found)) is not None}
-    derived = {name: one for name, found in certain.items() if (one := spreads.of_points(found)) is not None}
+    measured = {name: points.measured(found) for name, found in certain.items()}
+    extents = {name: list(extent) for name, found in measured.items() if (extent := points.extent(found)) is not None}
+    derived = {name: one for name, found in measured.items() if (one := spreads.of_points(found)) is not None}
     tied = any(one.tied for one in derived.values())
     return _Parsed(sheets, extents, {name: list(one.spread) for name, one in derived.items()}, tied, sorted(rows))
 
@@ -300,7 +301,7 @@ METRIC = Source(
     _sheet,
     sealed_lease,
     after=METRIC_NAMES,
-    whole=SPREADS,
+    brought_by=SPREADS,
     of=(SHEETS,),
     grows=True,
 )
@@ -323,5 +324,5 @@ async def _plotted(asker: Resolver, at: Context) -> Plotted:
 
 
 PLOTTED = Source(
-    "a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, whole=SPREADS, kept=False, of=(METRIC,)
+    "a metric with its name", _plotted, sealed_lease, after=METRIC_NAMES, brought_by=SPREADS, kept=False, of=(METRIC,)
 )

@@ -15,7 +15,7 @@ from cometfs.times import in_utc
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
-from cometfs.vfs.sources.experiment import Named, listing_lease
+from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
 from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
 from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, TAGS, of_project, words_of
 
@@ -109,7 +109,7 @@ CHART = Source(
     listing_lease,
     kept=False,
     of=(experiment.NAMED, SERIES),
-    whole=CHARTS,
+    together=CHARTS,
 )
 """The same."""
 
@@ -153,8 +153,10 @@ async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
     states = sorted(await asker.answer(experiment.STATES, at))
     columns = await asker.answer(COLUMNS, at)
     places = [experiment.at_experiment(at, one.row) for one in states]
-    params, metrics = await asker.answers(PARAMS, places), await asker.answers(EXTENTS, places)
-    others = await asker.answers(OTHERS_BY_NAME, places)
+    # At the same time, each with its own bound; a search that tells others may tell tags by the way.
+    params, metrics, others = await each_of(
+        (PARAMS, EXTENTS, OTHERS_BY_NAME), lambda source: asker.answers(source, places)
+    )
     tags = await tags_of(asker, places, columns) if places else {}
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
     whole = params.keys() & metrics.keys() & others.keys() & tags.keys()
