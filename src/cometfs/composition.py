@@ -5,7 +5,6 @@ Not here: mounting it, and ending it by a signal (app.py).
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -94,7 +93,7 @@ async def open_vfs(
                 spare = budget.spare if budget else lambda _urgency: True
                 answers = AnswerResolver(api, store, bodies, partial(_status, api.root, budget, index))
                 answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
-                yield Vfs(answers, prefetcher, tree(workspaces), time.time() * 1000, rw=rw, live=live)
+                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()

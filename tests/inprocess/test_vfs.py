@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +335,59 @@ async def test_bytes_that_change_get_a_new_time(vfs: Vfs, wire: Wire, autojump_c
     await trio.sleep(FINISHED + 1)
     assert await read(vfs, f"{BASELINE}/tags.txt") == b"baseline\nmlq\n"
     assert vfs.glance(node).modified_ms > before
+
+
+EDITABLE = (
+    "README.md",
+    "vision-lab/digits/project.json",
+    "vision-lab/digits/notes.md",
+    *(f"{BASELINE}/{name}" for name in ("tags.txt", "others.json", "report.html", "metadata.json", "artifacts.json")),
+)
+
+
+async def times(vfs: Vfs, *paths: str) -> dict[str, float]:
+    """When files changed, as it is shown once their sizes are known."""
+    found = {}
+    for path in paths:
+        node = await at(vfs, path)
+        opened = await vfs.files.open(node)
+        opened.close()
+        found[path] = vfs.glance(node).modified_ms
+    return found
+
+
+async def test_what_may_be_edited_bears_the_time_at_which_it_was_first_seen(wire: Wire, tmp_path: Path) -> None:
+    """The same in the next mount while the bytes stay; a later one where they are others of equal length, or where
+    nothing is remembered. What only the run writes bears the time of its end, whatever is remembered."""
+    began_ms = time.time() * 1000
+    wire.edits["experiment/tags"] = lambda answer: answer.update(tags=["mlp"])
+    sealed = [f"{BASELINE}/{name}" for name in ("params.json", "code.py", "output.txt", "metrics.json", "url.txt")]
+    async with mounted(wire, tmp_path / "cache") as vfs:
+        first = await times(vfs, *EDITABLE, *sealed)
+        born = vfs.glance(vfs.root).modified_ms
+        end = vfs.glance(await at(vfs, BASELINE)).modified_ms
+        assert {first[path] for path in sealed} == {end}
+        assert all(began_ms <= first[path] <= time.time() * 1000 for path in EDITABLE)
+    async with mounted(wire, tmp_path / "cache") as vfs:
+        assert await times(vfs, *EDITABLE, *sealed) == first
+        assert vfs.glance(vfs.root).modified_ms == born
+        wire.edits["experiment/tags"] = lambda answer: answer.update(tags=["mlq"])
+        await vfs.refresh(await at(vfs, BASELINE), [])
+        assert await read(vfs, f"{BASELINE}/tags.txt") == b"mlq\n"
+        later = await times(vfs, *EDITABLE)
+        assert later.pop(tags := f"{BASELINE}/tags.txt") > first[tags]
+        assert later == {path: first[path] for path in later}
+    async with mounted(wire, tmp_path / "another") as vfs:
+        again = await times(vfs, *EDITABLE, *sealed)
+        assert {path for path in again if again[path] > first[path]} == set(EDITABLE)
+
+
+async def test_what_was_forgotten_meanwhile_does_not_get_the_same_time_again(vfs: Vfs) -> None:
+    """Memory and disk drop what they have no room for: the bytes may be others by then."""
+    (first,) = (await times(vfs, f"{BASELINE}/tags.txt")).values()
+    await vfs._store.drop_all(lambda _key: True)
+    (again,) = (await times(vfs, f"{BASELINE}/tags.txt")).values()
+    assert again > first
 
 
 async def test_others_are_served_while_a_big_listing_is_made(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.faulty_comet import faulty_comet
 from tests.support.processes import Comet, Mounted, running_comet, running_mount
 
 PROJECT = "vision-lab/digits"
@@ -74,3 +76,44 @@ def test_numbers_are_the_same_after_the_kernel_dropped_its_caches(warm: Mounted)
     before = numbers(warm)
     drop_caches()
     assert_same(before, numbers(warm))
+
+
+def dump(mounted: Mounted, folder: Path, place: str, level: int) -> set[str]:
+    """The files in the next incremental archive, by GNU tar. The device's number is the kernel's choice."""
+    archive, state = folder / f"level-{level}.tar", folder / "state"
+    options = ["--no-check-device", "--warning=no-file-changed", f"--listed-incremental={state}"]
+    subprocess.run(["tar", "cf", str(archive), *options, "-C", str(mounted.path), place], check=True)
+    listed = subprocess.run(["tar", "tf", str(archive)], check=True, capture_output=True, text=True)
+    return {line for line in listed.stdout.splitlines() if not line.endswith("/")}
+
+
+def test_incremental_archives_hold_what_changed(tmp_path: Path, own_comet: Comet) -> None:
+    """The first after a remount holds nothing, the one after a tag of equal length was edited only that file; rsync
+    transfers nothing, and then that file."""
+    place, copy = f"{PROJECT}/mlp-baseline", tmp_path / "copy"
+
+    def tags(answer: Any, _query: dict[str, str]) -> Any:
+        return {**answer, "tags": ["one"]}
+
+    def others(answer: Any, _query: dict[str, str]) -> Any:
+        return {**answer, "tags": ["two"]}
+
+    def rsync(mounted: Mounted) -> set[str]:
+        command = ["rsync", "-a", "--out-format=%n", f"{mounted / place}/", str(copy)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return {line for line in done.stdout.splitlines() if not line.endswith("/")}
+
+    with faulty_comet(own_comet) as (comet, faults):
+        faults.edits["experiment/tags"] = tags
+        with running_mount(tmp_path, comet) as mounted:
+            assert len(dump(mounted, tmp_path, place, 0)) > 20
+            assert len(rsync(mounted)) > 20
+            assert rsync(mounted) == set()
+        with running_mount(tmp_path, comet) as mounted:
+            assert dump(mounted, tmp_path, place, 1) == set()
+            assert rsync(mounted) == set()
+            faults.edits["experiment/tags"] = others
+            os.utime(mounted / place / "tags.txt")
+            assert dump(mounted, tmp_path, place, 2) == {f"{place}/tags.txt"}
+            assert rsync(mounted) == {"tags.txt"}
+            assert (copy / "tags.txt").read_text() == "two\n"

@@ -40,17 +40,17 @@ class Vfs:
         answers: AnswerResolver,
         prefetcher: Prefetcher,
         tree: Dir,
-        born_ms: float,
         *,
         rw: bool = False,
         live: Lease = RUNNING,
     ) -> None:
-        """`born_ms`: the time of directories for which Comet has none, in milliseconds since 1970; `rw`: whether what
-        is declared writable is so; `live`: how long answers about an experiment hold that may be running."""
+        """`rw`: whether what is declared writable is so; `live`: how long answers about an experiment hold that may be
+        running."""
         self._answers = answers
         self._store = answers.store
         self._sizes = Sizes(answers, words(tree))
-        self.root = Node("", tree, Context(answers.api.root, born_ms, live=live))
+        at = Context(answers.api.root, 0.0, live=live)
+        self.root = Node("", tree, replace(at, modified_ms=self._sizes.born_ms(at)))
         self.writing = WritePolicy(answers, rw=rw)
         self.listings = Listings(answers, prefetcher, self.writing)
         self._size_prefetch = SizePrefetch(
@@ -69,7 +69,8 @@ class Vfs:
             return Attributes("dir", 0, modified_ms, entry.lease(node.at))
         if buffer is not None:
             now = buffer.latest(node.at.item)
-            return Attributes("file", len(now.value), now.modified_ms or node.at.modified_ms, 0.0)
+            modified_ms = now.modified_ms or self._sizes.modified_ms(cast(File, entry), node.at, now.value)
+            return Attributes("file", len(now.value), modified_ms, 0.0)
         if isinstance(entry, Link):
             size = LINK_BYTES if entry.source else len(names.encoded(_target(node, entry, node.at)))
             return Attributes("link", size, node.at.modified_ms, LISTING)
