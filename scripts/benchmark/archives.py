@@ -1,21 +1,24 @@
 """Makes the archives of the benchmark with the real `comet_ml.OfflineExperiment`; run as a program of its own.
 
-`python archives.py DIR` writes `DIR/runs/*.zip` (`RUNS` experiments of one project) and `DIR/big/*.zip` (one experiment
-with one asset of 100 MB). Whoever runs it sees to it that comet_ml has nobody to talk to (`environment`).
+`python archives.py DIR KIND` writes one folder of them: `DIR/runs/*.zip` (`RUNS` experiments of one project),
+`DIR/whole/*.zip` (as many with all that a training logs) or `DIR/big/*.zip` (one experiment with one asset of 100 MB). Whoever runs it sees to it that comet_ml has nobody to talk to (`environment`).
 
 Not here: how often an archive is served (`cometfs serve --replicate`).
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,16 @@ WORKSPACE, PROJECT = "bench", "runs"
 RUNS = 10
 """Distinct experiments; served 100, 500, 1,000 and 2,500 times they are what the workloads ask for."""
 
+KINDS = ("runs", "whole", "big")
+
 METRICS = ("accuracy", "loss", "lr", "val_accuracy", "val_loss")
+WHOLE_METRICS = (*METRICS, *(f"{split}_top{k}" for split in ("train", "val") for k in range(1, 6)), "epoch_s", "grad", "mem")
 POINTS = 100
 SMALL, SMALL_BYTES, LARGE_BYTES = 3, 10 << 10, 1 << 20
+
+LAYERS, HISTOGRAMS, FILES = 5, 4, 12
+"""Of a whole experiment: images, whose names have no suffix; histograms; plain assets. With a table and the code, 23."""
+
 BIG_BYTES = 100 * 10**6
 BIG_NAME = "big.bin"
 
@@ -44,14 +54,15 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def make(work: Path) -> Path:
-    """The folder with the archives, made unless it is there already."""
-    target = work / "archives"
+def make(work: Path, kind: str) -> Path:
+    """The folder with the archives of a kind, made unless it is there already."""
+    target = work / "archives" / kind
     if not target.exists():
         with tempfile.TemporaryDirectory(prefix="making-", dir=work) as folder:
-            command = [sys.executable, __file__, str(Path(folder) / "archives")]
+            command = [sys.executable, __file__, folder, kind]
             subprocess.run(command, env=environment(Path(folder)), check=True, stdout=subprocess.DEVNULL)
-            (Path(folder) / "archives").rename(target)
+            target.parent.mkdir(exist_ok=True)
+            (Path(folder) / kind).rename(target)
     return target
 
 
@@ -67,6 +78,48 @@ def log_run(target: Path, number: int) -> None:
         exp.log_asset_data(chance.randbytes(SMALL_BYTES), name=f"sample-{n}.bin")
     exp.log_asset_data(chance.randbytes(LARGE_BYTES), name="weights.bin")
     _end(exp)
+
+
+def log_whole(target: Path, number: int) -> None:
+    """One experiment as a training leaves it: 18 metrics, 23 assets, a git patch, code, others and a tag."""
+    chance = random.Random(f"whole {number}")
+    exp = _experiment(target, PROJECT, f"run-{number:02}", chance)
+    exp.log_parameters(_parameters(chance, number))
+    exp.log_others({"team": "vision", "note": f"attempt {number}"})
+    exp.add_tags(["baseline" if number % 2 else "tuned"])
+    exp.set_code(code=f"train(seed={number})\n", overwrite=True)
+    for step in range(POINTS):
+        for metric in WHOLE_METRICS:
+            exp.log_metric(metric, _value(chance, metric, step), step=step, epoch=step // 10)
+    for n in range(LAYERS):
+        exp._log_asset_data(_png(chance), file_name=f"conv{n}.weight", asset_type="image", step=POINTS)
+    for n in range(HISTOGRAMS):
+        exp.log_histogram_3d([chance.gauss(0, 1) for _ in range(500)], name=f"layer{n}", step=POINTS)
+    for n in range(FILES):
+        exp.log_asset_data(chance.randbytes(SMALL_BYTES), name=f"checkpoints/part-{n:02}.bin")
+    exp.log_table("metrics.csv", [[step, step / POINTS] for step in range(POINTS)], headers=["step", "share"])
+    exp._log_asset_data(_patch(number), file_name="git_diff.patch", asset_type="git-patch")
+    _end(exp)
+
+
+def _png(chance: random.Random) -> bytes:
+    """A picture of one grey pixel, and a comment that makes it as big as one of a layer's weights."""
+    pieces = ((b"IHDR", bytes((0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0))), (b"IDAT", zlib.compress(b"\0\x7f")))
+    filling = (b"tEXt", b"Comment\0" + chance.randbytes(SMALL_BYTES).hex().encode())
+    chunks = [_chunk(*piece) for piece in (*pieces, filling, (b"IEND", b""))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _patch(number: int) -> bytes:
+    """A git patch as comet_ml sends it, in a zip."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("git_diff.patch", f"--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-seed = 0\n+seed = {number}\n")
+    return packed.getvalue()
 
 
 def log_big(target: Path) -> None:
@@ -130,21 +183,25 @@ def _value(chance: random.Random, metric: str, step: int) -> float:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, bytes]]:
-    """What an archive says of itself, its messages, and its assets by name."""
+    """What an archive says of itself, its messages, and its plain assets by name."""
     with zipfile.ZipFile(path) as archive:
         about = json.loads(archive.read("experiment.json"))
         messages = [json.loads(line) for line in archive.read("messages.json").splitlines()]
         uploads = [message["payload"] for message in messages if message["type"] == "file_upload"]
-        assets = {one["additional_params"]["fileName"]: archive.read(one["file_path"]) for one in uploads}
+        plain = [one for one in uploads if one["upload_type"] == "asset"]
+        assets = {one["additional_params"]["fileName"]: archive.read(one["file_path"]) for one in plain}
     return about, messages, assets
 
 
-def main(target: Path) -> None:
-    target.mkdir(parents=True)
+def main(target: Path, kind: str) -> None:
+    (target / kind).mkdir(parents=True)
+    if kind == "big":
+        log_big(target / kind)
+        return
+    log = log_whole if kind == "whole" else log_run
     for number in range(1, RUNS + 1):
-        log_run(target / "runs", number)
-    log_big(target / "big")
+        log(target / kind, number)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -30,6 +30,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "grep-metrics": reading.grep_metrics,
     "csv": reading.table,
     "copy": moving.copy,
+    "copy-old-server": moving.copy_old_server,
     "big": moving.big,
     "svg": drawing.svg,
     "find-memory": listing.find_memory,
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str]) -> int:
         with open_stage(given.work, given.runs) as stage:
             if given.install:
                 peers.install(stage.work)
-            archives.make(stage.work)
+            for kind in archives.KINDS:
+                archives.make(stage.work, kind)
             whole = measure(stage, given.only or list(WORKLOADS), rows)
     except KeyboardInterrupt:
         whole = False

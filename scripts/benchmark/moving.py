@@ -12,12 +12,33 @@ from pathlib import Path
 from benchmark import archives, peers, truth
 from benchmark.figures import Peer, Row, at_most, calls, execute, no_more, shell, timed
 from benchmark.processes import Mount, Server
-from benchmark.stage import LATENCY, PROJECT, Stage
+from benchmark.stage import LATENCY, PROJECT, Stage, States
 
 
 def copy(stage: Stage) -> list[Row]:
-    """`cp -r` of 10 experiments with all assets, beside `cometx download` of the same."""
-    server, peer = stage.comet(archives.RUNS), Peer("`cometx download`")
+    """`cp -r` of 10 whole experiments, beside `cometx download` of the same."""
+    server, name = stage.comet(archives.RUNS, "whole"), f"`cp -r` of {archives.RUNS} whole experiments"
+    found, peer = _copied(stage, server)
+    cold, quarter = found["cold"], at_most(found["cold"], peer, 1 / 4)
+    met = quarter and calls(cold) < calls(peer.runs)
+    return [
+        Row(name, "cold", cold, "fewer calls, 1/4 of the time", met, [peer]),
+        Row(name, "warm", found["warm"], "", None),
+        Row(name, "remounted", found["remounted"], "", None),
+    ]
+
+
+def copy_old_server(stage: Stage) -> list[Row]:
+    """The same where the server has neither `get-all` nor `search` nor project queries."""
+    server, name = stage.comet(archives.RUNS, "whole", old=True), "the same, of a Comet without `get-all` and queries"
+    found, peer = _copied(stage, server)
+    third = at_most(found["cold"], peer, 1 / 3)
+    met = third and calls(found["cold"]) <= calls(peer.runs)
+    return [Row(name, "cold", found["cold"], "no more calls, 1/3 of the time", met, [peer])]
+
+
+def _copied(stage: Stage, server: Server) -> tuple[States, Peer]:
+    peer = Peer("`cometx download`")
     with stage.scratch() as folder:
         target = folder / "copied"
 
@@ -29,15 +50,7 @@ def copy(stage: Stage) -> list[Row]:
             truth.same_assets(stage, target)
             shutil.rmtree(target)
 
-        found = stage.states(server, action, check=check, beside=lambda: _cometx(stage, server, peer))
-    name = f"`cp -r` of {archives.RUNS} experiments with all assets"
-    cold, third = found["cold"], at_most(found["cold"], peer, 1 / 3)
-    met = third and calls(cold) < calls(peer.runs)
-    return [
-        Row(name, "cold", cold, "fewer calls, 1/3 of the time", met, [peer]),
-        Row(name, "warm", found["warm"], "", None),
-        Row(name, "remounted", found["remounted"], "", None),
-    ]
+        return stage.states(server, action, check=check, beside=lambda: _cometx(stage, server, peer)), peer
 
 
 def _cometx(stage: Stage, server: Server, peer: Peer) -> None:

@@ -39,24 +39,26 @@ class Stage:
     ending: ExitStack
     fast: Path | None
     """A folder on tmpfs; None where there is none."""
-    _up: dict[tuple[str, int], tuple[Server, ExitStack]] = field(default_factory=dict)
+    _up: dict[tuple[str, int, bool], tuple[Server, ExitStack]] = field(default_factory=dict)
 
     @property
     def out(self) -> Path:
         """Where commands write what they say."""
         return (self.fast or self.work) / "out"
 
-    def comet(self, count: int, which: str = "runs") -> Server:
-        """The embedded Comet with so many experiments. One at a time is up: they want memory and are quickly made."""
-        if (which, count) not in self._up:
+    def comet(self, count: int, which: str = "runs", *, old: bool = False) -> Server:
+        """The embedded Comet with so many experiments, maybe as an older one. One at a time is up: they want memory and
+        are quickly made."""
+        if (which, count, old) not in self._up:
             self.shut()
             stack = self.ending.enter_context(ExitStack())
-            times = count // archives.RUNS if which == "runs" else 1
-            folder = archives.make(self.work) / which
-            command: Command = [*COMETFS, "serve", folder, "--latency", str(LATENCY), "--replicate", str(times)]
-            server = stack.enter_context(serving(command, self.work / f"comet-{which}-{count}"))
-            self._up[which, count] = server, stack
-        return self._up[which, count][0]
+            times = 1 if which == "big" else count // archives.RUNS
+            folder = archives.make(self.work, which)
+            program = (sys.executable, peers.HERE / "old_comet.py") if old else COMETFS
+            command: Command = [*program, "serve", folder, "--latency", str(LATENCY), "--replicate", str(times)]
+            place = self.work / f"{'old-' if old else ''}comet-{which}-{count}"
+            self._up[which, count, old] = stack.enter_context(serving(command, place)), stack
+        return self._up[which, count, old][0]
 
     def shut(self) -> None:
         """Ends all servers that are up."""

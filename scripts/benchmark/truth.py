@@ -10,6 +10,7 @@ import filecmp
 import functools
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +40,7 @@ class Truth:
         }
         params = [told["param"] for kind, told in payloads if kind == "parameter_msg"]
         self.params = {param["paramName"]: param["paramValue"] for param in params}
-        self.points: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in archives.METRICS}
+        self.points: dict[str, list[tuple[int, int, int, float]]] = defaultdict(list)
         for told in (told for kind, told in payloads if kind == "metric_msg"):
             metric = told["metric"]
             point = metric["step"], metric["epoch"], told["local_timestamp"], metric["metricValue"]
@@ -48,7 +49,7 @@ class Truth:
 
 @functools.cache
 def _truths(work: Path, which: str) -> dict[str, Truth]:
-    found = [Truth(path) for path in sorted((archives.make(work) / which).glob("*.zip"))]
+    found = [Truth(path) for path in sorted(archives.make(work, which).glob("*.zip"))]
     return {one.name: one for one in found}
 
 
@@ -151,8 +152,8 @@ def _same(one: str, other: str) -> bool:
 
 
 def same_assets(stage: Stage, target: Path) -> None:
-    """Every asset of every archive is somewhere in its experiment's folder, byte for byte."""
-    for truth in _truths(stage.work, "runs").values():
+    """Every plain asset of every archive is somewhere in its experiment's folder, byte for byte."""
+    for truth in _truths(stage.work, "whole").values():
         folder = target / truth.name if (target / truth.name).exists() else target / truth.key
         for name, content in truth.assets.items():
             found = list(folder.glob(f"assets/**/{name}"))
