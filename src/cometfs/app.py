@@ -1,7 +1,7 @@
-"""What `mount`, `demo` and `serve` run, until a signal or an unmount ends it.
+"""What `mount` and `demo` run, until a signal or an unmount ends it.
 
-Not here: options and sentences for the terminal (cli/), and how client, cache and tree are put together
-(composition.py).
+Not here: options and sentences for the terminal (cli/), the signal (lifetime.py), and how client, cache and tree are
+put together (composition.py).
 """
 
 from __future__ import annotations
@@ -9,39 +9,30 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import trio
 
-from cometfs import exposure
 from cometfs.cache.persistent.account_lock import AccountLock
 from cometfs.comet.api import API
 from cometfs.composition import Cache, open_budget, open_vfs
-from cometfs.config import MountSettings, ServeSettings
+from cometfs.config import MountSettings
 from cometfs.daemon import claim, notify_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
 from cometfs.folders import account_in_use, cache_directory
-from cometfs.fuse import session
+from cometfs.fuse import mountpoints, session
 from cometfs.lease import Lease
+from cometfs.lifetime import until_signal
 from cometfs.vfs.engine.vfs import Vfs
-
-if TYPE_CHECKING:
-    from cometfs.server.http.hosts import OwnNames
-
 
 log = logging.getLogger(__name__)
 
 START = 20.0
 """Seconds that the server may take for its first answer."""
-
-NAMING = 3.0
-"""Seconds that a name server may take for this machine's own name."""
 
 SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
@@ -79,7 +70,7 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
     Raises SetupError if it cannot start.
     """
-    session.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
+    mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
     with ExitStack() as claimed:
         claimed.enter_context(claim(settings.mountpoint))
 
@@ -103,7 +94,7 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
 async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[], None]) -> None:
     async with (
-        _until_signal(),
+        until_signal(),
         open_budget(cache.folder, settings.rate) as budget,
         API(api_key=settings.api_key, url=settings.url, gate=budget, alone=AccountLock(cache.folder).held) as api,
         open_vfs(
@@ -117,7 +108,7 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
     ):
         await _check(vfs, api.root, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.
-        session.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
+        mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
         await _serve(vfs, settings, api.root, ready)
 
 
@@ -136,7 +127,7 @@ async def demo(
         served = _copied(archives, folder / "comet")
         directory = opened(served, replicate=1, crashed_after=30, api_key=None, latency=0, access_log=None)
         with directory as app:
-            async with _until_signal() as nursery:
+            async with until_signal() as nursery:
                 url = await nursery.start(listener.serve, app, "127.0.0.1:0")
                 await nursery.start(demo_run.train, url, SAMPLE_KEY)
                 settings = MountSettings(
@@ -174,45 +165,6 @@ def _writing_to(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
-    """The embedded Comet until a signal ends it; `ready` gets its address. Raises SetupError if it cannot start."""
-    from cometfs.server.http import listener
-    from cometfs.server.http.lifespan import opened
-
-    names = await _own_names(settings)
-    directory = opened(
-        settings.archives,
-        replicate=settings.replicate,
-        crashed_after=settings.crashed_after,
-        api_key=settings.api_key,
-        latency=settings.latency_ms / 1000,
-        access_log=settings.access_log,
-        names=names,
-    )
-    with directory as app:
-        async with _until_signal() as nursery:
-            try:
-                url = await nursery.start(listener.serve, app, settings.bind)
-            except (OSError, ValueError) as error:
-                raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
-            ready(url)
-            await trio.sleep_forever()
-
-
-async def _own_names(settings: ServeSettings) -> OwnNames:
-    from cometfs.server.http.hosts import OwnNames, machine_names
-    from cometfs.server.http.listener import parsed
-
-    try:
-        bound = {parsed(settings.bind)[0]}
-        if await trio.to_thread.run_sync(exposure.is_reachable, settings.bind):
-            with trio.move_on_after(NAMING):
-                bound |= await trio.to_thread.run_sync(machine_names, abandon_on_cancel=True)
-        return OwnNames(bound, settings.hosts)
-    except ValueError as error:
-        raise SetupError(f"cannot serve at {settings.bind}: {error}") from error
-
-
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(session.serve, vfs, settings.mountpoint, source=source, deadline=settings.deadline))
@@ -238,36 +190,3 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
         raise SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})") from error
     except CometFSError as error:
         raise SetupError(f"{root} does not answer as Comet does: check --url ({error})") from error
-
-
-@asynccontextmanager
-async def _until_signal() -> AsyncIterator[trio.Nursery]:
-    """Runs the body in a nursery that a signal to end cancels, without an error."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_await_signal, nursery)
-        yield nursery
-        nursery.cancel_scope.cancel()
-
-
-async def _await_signal(nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        task_status.started()
-        async for _ in signals:
-            notify_systemd("STOPPING=1")
-            nursery.cancel_scope.cancel()
-
-
-def run(main: Callable[..., Awaitable[None]], *arguments: object) -> None:
-    """Runs `main` in trio. One of our errors comes out as itself, not as the group that nurseries make of it."""
-    try:
-        trio.run(main, *arguments)
-    except BaseExceptionGroup as group:
-        ours = group.subgroup(CometFSError)
-        if ours is None or group.split(CometFSError)[1] is not None:
-            raise
-        raise _first(ours) from None
-
-
-def _first(group: BaseExceptionGroup[CometFSError]) -> CometFSError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

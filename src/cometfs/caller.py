@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from enum import IntEnum
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -42,3 +43,13 @@ RENEWAL = Caller(urgency=Urgency.RENEWAL)
 
 CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
 """Tasks inherit it from where they are started, so a load is counted to the program that asked first."""
+
+
+def command_of(pid: int) -> str:
+    """The name of the program with that pid; "cometfs" for 0, which is the mount itself."""
+    if not pid:
+        return "cometfs"
+    try:
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return "(ended)"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 NOT_FOR_MOUNT = (
     "starlette",
     "hypercorn",
@@ -21,9 +23,24 @@ NOT_FOR_MOUNT = (
 def test_mount_loads_nothing_that_other_commands_need() -> None:
     """No web server, no colours, no pictures, no templates: together they take longer than all the rest."""
     code = (
-        "import sys, cometfs.cli; from cometfs import app, config, daemon; from cometfs.fuse import session; "
+        "import sys, cometfs.cli; from cometfs import app, config, daemon, lifetime; from cometfs.fuse import session; "
         f"print([name for name in {NOT_FOR_MOUNT!r} if name in sys.modules])"
     )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "others"),
+    [
+        ("from cometfs.fuse import mountpoints, occupants", ("pyfuse3", "trio", "httpx", "msgspec", "sqlite3")),
+        ("from cometfs import config, exposure, lifetime, serving", ("pyfuse3", "httpx", "cometfs.vfs")),
+    ],
+    ids=["umount and refresh", "serve"],
+)
+def test_a_command_loads_nothing_that_a_mount_needs(code: str, others: tuple[str, ...]) -> None:
+    """No event loop to unmount, no client and no tree to serve: they take longer than the command itself."""
+    code = f"import sys, cometfs.cli; {code}; print([name for name in {others!r} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "[]\n"
 

@@ -1,4 +1,4 @@
-"""`mount`, `umount`, `refresh` and `status`: the life of a mount. The work is done in `app` and `fuse/session`."""
+"""`mount`, `umount`, `refresh` and `status`: the life of a mount. The work is done in `app` and `fuse/mountpoints`."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def mount(
 
     `cometfs help mount` has more: the address of the server, the store, a systemd service.
     """
-    from cometfs import app, config, daemon, exposure, folders
-    from cometfs.fuse import session
+    from cometfs import app, config, daemon, exposure, folders, lifetime
+    from cometfs.fuse import mountpoints
 
     settings = config.mount_settings(
         mountpoint,
@@ -99,17 +99,17 @@ def mount(
         allow_non_empty=allow_non_empty,
         foreground=foreground,
     )
-    session.prepare(settings.mountpoint, allow_non_empty=allow_non_empty)
+    mountpoints.prepare(settings.mountpoint, allow_non_empty=allow_non_empty)
     console.log_to_stderr(log_level)
     warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files)
     warn(warnings)
     if foreground:
-        app.run(app.mount, settings, lambda: None)
+        lifetime.run(app.mount, settings, lambda: None)
     else:
 
         def in_daemon(ready: Callable[[], None]) -> None:
             warn(warnings)  # into its log
-            app.run(app.mount, settings, ready)
+            lifetime.run(app.mount, settings, ready)
 
         with folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
             daemon.in_background(in_daemon, log_file)
@@ -124,12 +124,12 @@ def umount(mountpoint: Path) -> None:
 
     If processes still use the mount, the command names them. The daemon ends when they have closed their files.
     """
-    from cometfs.fuse import occupants, session
+    from cometfs.fuse import mountpoints, occupants
     from cometfs.fuse.mountinfo import resolve
 
     place = resolve(mountpoint)
     os.chdir("/")  # `umount .` is itself no use of the mount
-    found = session.unmount(place)
+    found = mountpoints.unmount(place)
     if found is not None:
         console.print_lines(f"cometfs: {occupants.sentence(place, found)}", err=True)
 
@@ -142,12 +142,12 @@ def refresh(paths: tuple[Path, ...]) -> None:
 
     The next read fetches it from Comet again. The command itself makes no call. `touch PATH` does the same.
     """
-    from cometfs.fuse import session
+    from cometfs.fuse import mountpoints
 
     failed = []
     for path in paths:
         try:
-            session.refresh(path)
+            mountpoints.refresh(path)
         except CometFSError as error:
             console.print_error(error)
             failed.append(path)
@@ -165,13 +165,13 @@ def status(mountpoint: Path | None, as_json: bool) -> None:
     Without MOUNTPOINT, every mount is shown.
     """
     from cometfs import report
-    from cometfs.fuse import session
+    from cometfs.fuse import mountpoints
     from cometfs.fuse.mountinfo import resolve
     from cometfs.vfs.layout import STATUS
 
-    for place in [resolve(mountpoint)] if mountpoint else session.our_mounts():
+    for place in [resolve(mountpoint)] if mountpoint else mountpoints.our_mounts():
         try:
-            found = session.status(place, STATUS)
+            found = mountpoints.status(place, STATUS)
         except CometFSError as error:
             if mountpoint is not None:
                 raise

@@ -1,4 +1,4 @@
-"""`serve` and `demo`: what runs the embedded Comet. The work is done in `app`."""
+"""`serve` and `demo`: what runs the embedded Comet. The work is done in `serving` and `app`."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def serve(
     It serves the offline archives of comet_ml in DIR, and stores there what comet_ml logs to it. DIR is created if it
     is missing. Without DIR, the server has a sample that is read-only.
     """
-    from cometfs import app, config, exposure
+    from cometfs import config, exposure, lifetime, serving
 
     settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts)
     warn(exposure.of_server(bind, api_key))
-    app.run(app.serve, settings, lambda url: console.print_lines(f"Comet at {url}"))
+    lifetime.run(serving.serve, settings, lambda url: console.print_lines(f"Comet at {url}"))
 
 
 @main.command()
@@ -80,12 +80,12 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     """
     from rich.console import Console
 
-    from cometfs import app, tour
-    from cometfs.fuse import session
+    from cometfs import app, lifetime, tour
+    from cometfs.fuse import mountpoints
     from cometfs.fuse.mountinfo import resolve
     from cometfs.server import sample_directory
 
     place = resolve(mountpoint or Path("~/comet-demo"))
-    with session.directory_at(place):
+    with mountpoints.directory_at(place):
         show = functools.partial(tour.show, Console(), place)
-        app.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)
+        lifetime.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)

@@ -1,6 +1,6 @@
 """Which mounts there are, and what path the kernel knows one by. Only `is_dead` asks a daemon, and not for long.
 
-Not here: mounting and unmounting (session.py).
+Not here: mounting and unmounting (mountpoints.py, session.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which processes use a mount, by /proc. The mount itself is asked nothing: its daemon may be dead.
 
-Not here: unmounting (session.py).
+Not here: unmounting (mountpoints.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.quota.limiter import command_of
+from cometfs.caller import command_of
 
 SHOWN = 8
 """Processes that are named; the rest is counted."""

@@ -1,6 +1,6 @@
 """Unmounting by fusermount3, else by the system call; and the limit of descriptors that child processes inherit.
 
-Not here: whether there is a mount of ours, and what uses it (session.py, occupants.py).
+Not here: whether there is a mount of ours, and what uses it (mountpoints.py, occupants.py).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from cometfs.caller import CALLER, Caller, Urgency
+from cometfs.caller import CALLER, Caller, Urgency, command_of
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.sqlite_bucket import MINUTE, Ledger, Spent
 from cometfs.quota.token_bucket import KEPT_BACK, LONGEST_SHUT, Level, left, shut_for, until_full, until_one
@@ -151,16 +151,6 @@ class Budget:
                 self._commands.clear()
             self._commands[caller.pid] = command_of(caller.pid)
         return self._commands[caller.pid]
-
-
-def command_of(pid: int) -> str:
-    """The name of the program with that pid; "cometfs" for 0, which is the mount itself."""
-    if not pid:
-        return "cometfs"
-    try:
-        return Path(f"/proc/{pid}/comm").read_text("utf-8", errors="replace").strip()
-    except OSError:
-        return "(ended)"
 
 
 def status_of(ledger: Ledger, now: float, hand: int = 0) -> Status:
