@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.mount.test_calls import counted, run
-from tests.support.processes import PATIENT, Comet, Mounted, running_comet, running_mount
+from tests.support.faulty_comet import Answer, faulty_comet
+from tests.support.processes import PATIENCE, PATIENT, Comet, Mounted, running_comet, running_mount
 
 PROJECT = "vision-lab/digits"
 TIMES = 40
@@ -79,3 +81,60 @@ def test_a_directory_that_is_opened_and_not_read_asks_nothing(cold: Mounted) -> 
         assert asked == {"experiment/asset/list": 1}
     finally:
         os.close(opened)
+
+
+def test_a_walk_costs_a_list_of_assets_for_each_experiment(cold: Mounted) -> None:
+    """`find -name code.py`: no body, no point, no patch; names of metrics and of who bears which tag are asked of the
+    project."""
+    with counted(cold.comet) as asked:
+        found = run("find", cold / PROJECT, "-name", "code.py")
+    assert len(found.splitlines()) == RUNS
+    tags = run("ls", cold / PROJECT / "views/by-tag").splitlines()
+    metrics = run("find", cold / PROJECT / "views/best", "-name", "max").splitlines()
+    assert asked["experiment/asset/list"] == RUNS
+    assert asked["experiments"] == 2
+    assert asked["project/column-names"] == 1
+    assert asked["project/query"] == len(tags) + len(metrics)
+    # Those that come before the walk is one.
+    assert asked["experiment/metrics/summary"] <= 6
+    assert set(asked) <= {
+        "experiments",
+        "project/column-names",
+        "project/query",
+        "experiment/asset/list",
+        "experiment/metrics/summary",
+    }
+    with counted(cold.comet) as again:
+        assert run("find", cold / PROJECT, "-name", "code.py") == found
+    assert not again
+
+
+def test_a_look_at_the_best_asks_when_it_is_followed(cold: Mounted) -> None:
+    """`ls` costs the names of metrics, `readlink` the chart; lstat shows what no target is longer than."""
+    best = cold / PROJECT / "views/best/train_loss"
+    with counted(cold.comet) as asked:
+        assert run("ls", best).split() == [b"max", b"min"]
+    assert asked == {"experiments": 1, "project/column-names": 1}
+    size = (best / "max").lstat().st_size
+    with counted(cold.comet) as asked:
+        target = os.readlink(best / "max")  # noqa: PTH115  # the text itself
+        assert (best / "min").resolve().is_dir()
+    assert asked == {"experiments/multi-metric-chart": -(-RUNS // 100)}
+    assert len(target) <= (best / "max").lstat().st_size == size == os.pathconf(best, "PC_PATH_MAX") - 1
+    assert (best / target).resolve().parent == (cold / PROJECT).resolve()
+
+
+def test_an_image_that_is_gone_costs_nothing_but_itself(tmp_path: Path, many: Comet) -> None:
+    """`cp -r` of the run has all others, and complains of that one file."""
+    with faulty_comet(many) as (comet, faults), running_mount(tmp_path, comet, program=PATIENT) as mounted:
+        folder = mounted / PROJECT / "mlp-baseline"
+        images = sorted(path.name for path in (folder / "images").iterdir())
+        gone = "first-layer-10.png"
+        asset = os.getxattr(folder / "images" / gone, "user.comet.asset_id").decode()
+        faults.answers[f"assetId={asset}"] = Answer(404)
+        copied = subprocess.run(
+            ["cp", "-r", folder / "images", tmp_path / "copy"], capture_output=True, timeout=PATIENCE, check=False
+        )
+        assert copied.returncode == 1
+        assert [gone.encode() in line for line in copied.stderr.splitlines()] == [True]
+        assert [name for name in images if (tmp_path / "copy" / name).exists()] == [n for n in images if n != gone]

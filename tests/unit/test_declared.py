@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from cometfs import API, errors
 from cometfs.fuse.errnos import ERRNOS
 from cometfs.vfs.layout import tree
-from cometfs.vfs.schema.declaration import Dir, File, ForEach
+from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source, Stream
 from cometfs.vfs.schema.markdown import markdown, words
+from cometfs.vfs.sources import experiment
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "src/cometfs/manual/tree.md").read_text()
@@ -68,3 +71,58 @@ def test_every_file_has_a_word_of_its_own() -> None:
     doubled = [word for word, count in Counter(found.values()).items() if count > 1]
     assert doubled == []
     assert len(found) > 60
+
+
+NAMING = {
+    "workspaces",
+    "projects",
+    "experiments",
+    "experiments?archived=true",
+    "experiments by directory",
+    "experiments with their state",
+    # On servers whose listing does not tell the state; else it is not asked.
+    "experiment/metadata",
+    "project/column-names",
+    "project/query by tag",
+    "experiment/asset/list",
+    "names of metrics",
+    "experiment/metrics/summary by name",
+    "experiment/metrics/summary",
+    "artifacts/get-all",
+    "artifacts/get",
+    "artifacts/version/files",
+    "registry-model",
+    "registry-model/details",
+    "experiment/model/asset/list",
+    "panel/store",
+}
+"""Questions whose answers are names (or whose values come with the names: the store's), one answer a directory."""
+
+
+def test_a_listing_asks_for_nothing_but_names() -> None:
+    """No body, no point, no answer for each child: what a walk through a tree asks is what its directories ask."""
+    asked = {part.name for each in eaches(tree()) if each.source for part in parts(each.source)}
+    assert asked == NAMING
+
+
+def test_no_listing_can_be_declared_by_downloads() -> None:
+    """Not even where another question stands between."""
+    for source in (experiment.ASSET_JSON, experiment.CURVES):
+        with pytest.raises(ValueError, match="listed by downloads"):
+            ForEach(source, list, lambda at, _row: at, lambda _row: File("", None), "<name>")
+
+
+def eaches(entry: Dir) -> Iterator[ForEach]:
+    for child in entry.entries:
+        if isinstance(child, ForEach):
+            yield child
+        for one in child.shown if isinstance(child, ForEach) else (child,):
+            if isinstance(one, Dir):
+                yield from eaches(one)
+
+
+def parts(source: Source | Stream) -> Iterator[Source | Stream]:
+    """A question and all that its answer is made of."""
+    yield source
+    for part in source.of if isinstance(source, Source) else ():
+        yield from parts(part)

@@ -289,6 +289,10 @@ class Link:
     """What must be asked to follow it, and is not for listing it."""
 
 
+def _downloads(source: Source) -> bool:
+    return any(isinstance(part, Stream) or _downloads(part) for part in source.of)
+
+
 @dataclass(frozen=True, eq=False)
 class ForEach:
     """One child per row of an answer, or of what is known at the place."""
@@ -310,6 +314,11 @@ class ForEach:
     beside: Source | None = None
     """Another question about the same place, which costs no call: `rows` is given its answer, too, where that is at
     hand."""
+
+    def __post_init__(self) -> None:
+        """Refuses a source that downloads: to list a directory never fetches what is in it."""
+        if self.source is not None and _downloads(self.source):
+            raise ValueError(f"{self.label} would be listed by downloads, of {self.source.name!r}")
 
 
 @dataclass(frozen=True, eq=False)
