@@ -21,6 +21,7 @@ from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.sources import logged_tables
 from tests.inprocess.conftest import Wire, at, names, read
+from tests.inprocess.test_refresh import refresh
 from tests.support.archive_contents import write_logged_run
 
 KEY = "c" * 32
@@ -115,6 +116,17 @@ async def test_what_is_found_out_at_the_same_time_is_all_known(tmp_path: Path) -
             nursery.start_soon(read, vfs, f"{RUN}/curves/c{number}.csv")
     async with shown(wire, tmp_path / "cache") as vfs:
         assert not [name for name in await names(vfs, f"{RUN}/curves") if name.endswith(".csv")]
+
+
+async def test_a_refresh_lists_what_is_known(tmp_path: Path) -> None:
+    """`touch` of the file and of its directory: its own name is there, and has its own bytes."""
+    write_run(tmp_path, [("curve", "list", 1, b"[]")])
+    async with shown(Gaps(tmp_path)) as vfs:
+        assert await read(vfs, f"{RUN}/curves/list.csv") == b"[]"
+        await refresh(vfs, f"{RUN}/curves/list.csv")
+        await refresh(vfs, f"{RUN}/curves")
+        assert await names(vfs, f"{RUN}/curves") == ["list"]
+        assert await read(vfs, f"{RUN}/curves/list") == b"[]"
 
 
 async def test_an_asset_that_is_gone_costs_only_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -31,6 +31,8 @@ from cometfs.vfs.sources.experiment import (
 )
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TABLE_BYTES = 64 << 20
 """The biggest asset that is made into a table: it is held whole."""
@@ -55,7 +57,8 @@ async def _none_yet(_asker: Resolver, _at: Context) -> list[str]:
 
 
 NO_TABLES = Source("assets that are no tables", _none_yet, sealed_lease)
-"""Their ids, as far as reading told. Costs no call. On disk, because bodies of assets do not change."""
+"""Their ids, as far as reading told. Costs no call. On disk, because bodies of assets do not change: a refresh of one
+does not drop it, either."""
 
 
 async def _record_no_table(asker: Resolver, at: Context) -> None:
@@ -88,7 +91,7 @@ async def _body(asker: Resolver, at: Context) -> bytes:
     return body
 
 
-async def _aside(work: Callable[[], bytes], size: int) -> bytes:
+async def _aside(work: Callable[[], T], size: int) -> T:
     """What `work` returns, done in a thread where it takes long."""
     return work() if size < IN_THREAD else await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
@@ -112,7 +115,7 @@ def _table(name: str, table: Callable[[Any], bytes]) -> Source:
     async def ask(asker: Resolver, at: Context) -> bytes:
         return await _table_or_bytes(asker, at, lambda body: table(logged.parsed(body)))
 
-    return Source(name, ask, sealed_lease, kept=False, of=(ASSET, NO_TABLES))
+    return Source(name, ask, sealed_lease, kept=False, of=(ASSET,))
 
 
 CURVE = _table("experiment/asset/get-asset as a curve", logged.curve)
@@ -149,8 +152,9 @@ def at_histogram(at: Context, row: Row) -> Context:
     """The place of a histogram: an asset's own, or that of all pieces of its name, however many come."""
     if len(row[PIECES]) == 1 and (row.get(OWN_BYTES) or row["remote"] or row["type"] == COMBINED):
         return at_asset(at, row)
-    place = (*at.key, row["fileName"], row["runContext"])
-    return replace(at, key=place, modified_ms=row["createdAt"] or at.modified_ms, item=row)
+    place = (*at.key, row["fileName"] or "", row["runContext"] or "")
+    item = {name: value for name, value in row.items() if name != "assetId" or len(row[PIECES]) == 1}
+    return replace(at, key=place, modified_ms=row["createdAt"] or at.modified_ms, item=item)
 
 
 async def _histogram(asker: Resolver, at: Context) -> bytes:
@@ -178,7 +182,8 @@ async def _piece(asker: Resolver, at: Context) -> list[tuple[Any, bytes]]:
     row = at.item
     try:
         body = await _body(asker, at)
-        return [(step, written) for step, written, _ in _steps(body, row["step"])]
+        steps = await _aside(lambda: list(_steps(body, row["step"])), len(body))
+        return [(step, written) for step, written, _ in steps]
     except (NotFound, NoTable) as error:
         log.info("step %s of the histogram %r of %s is empty: %s", row["step"], row["fileName"], key(at), error)
         return [(row["step"], logged.unreadable(row["step"]))]
@@ -194,7 +199,7 @@ def _steps(body: bytes, step: Any) -> Iterator[tuple[Any, bytes, bool]]:
 
 
 HISTOGRAM = Source(
-    "experiment/asset/get-asset as a histogram", _histogram, sealed_lease, kept=False, of=(ASSETS, ASSET, NO_TABLES)
+    "experiment/asset/get-asset as a histogram", _histogram, sealed_lease, kept=False, of=(ASSETS, ASSET)
 )
 """Of pieces, 1 call for each that is not at hand, 8 abreast."""
 
@@ -214,10 +219,11 @@ async def _curves(asker: Resolver, at: Context) -> list[Any]:
 async def _curve_fields(asker: Resolver, at: Context) -> Row:
     """What a curve's asset says; of one that is gone, or holds something else, the name, and null for its points."""
     try:
-        found = logged.parsed(await _body(asker, at))
+        body = await _body(asker, at)
+        found = await _aside(partial(logged.parsed, body), len(body))
     except (NotFound, NoTable):
         found = None
     return found if isinstance(found, dict) else {"name": at.item["fileName"], "x": None, "y": None}
 
 
-CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET, NO_TABLES))
+CURVES = Source("curves", _curves, experiment_lease, kept=False, of=(ASSETS, ASSET))
