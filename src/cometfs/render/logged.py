@@ -107,12 +107,13 @@ def _entries(body: bytes) -> list[Any] | None:
 
 def histogram(found: Any, step: Any) -> bytes:
     """The rows of one step: low, high, count of every bin that is not empty."""
-    edges, counts = _edges_of(_object(found)), _items_that_are(found.get("index_values"))
+    edges, counts, place = _edges_of(_object(found)), _items_that_are(found.get("index_values")), cell(step)
     rows = []
     for pair in counts:
         if not isinstance(pair, list) or len(pair) != 2:
             raise NoTable("a bin is no index and count")
-        rows.append((cell(step), *_bin(edges, pair[0]), cell(pair[1])))
+        low, high = _bin(edges, pair[0])
+        rows.append((place, low, high, cell(pair[1])))
     return sheet(None, rows)
 
 
@@ -131,17 +132,18 @@ def in_steps(rows: Iterable[tuple[Any, bytes]]) -> bytes:
     return HISTOGRAM_HEAD + b"".join(written for _, written in sorted(rows, key=place))
 
 
-def _bin(edges: Sequence[Any], index: Any) -> tuple[str, str]:
-    number = number_of(index)
-    if number is None or not number.is_integer() or not 0 <= number < len(edges):
+def _bin(edges: Sequence[str], index: Any) -> tuple[str, str]:
+    """The ends of a bin, as far as there are any. A negative index is none: it would be counted from the end."""
+    number = index if type(index) is int else number_of(index)
+    if number is None or not 0 <= number < len(edges) or number != int(number):
         return "", ""
     at = int(number)
-    return cell(edges[at]), cell(edges[at + 1]) if at + 1 < len(edges) else ""
+    return edges[at], edges[at + 1] if at + 1 < len(edges) else ""
 
 
-def _edges_of(fields: Mapping[str, Any]) -> Sequence[Any]:
+def _edges_of(fields: Mapping[str, Any]) -> Sequence[str]:
     if fields.get("values"):
-        return _items(fields["values"])
+        return [cell(edge) for edge in _items(fields["values"])]
     given = (("offset", 0.0), ("start", 1e-12), ("stop", 1e20), ("step", 1.1))
     offset, start, stop, step = (_number(fields.get(name), default) for name, default in given)
     if start <= 0 or step <= 1:
@@ -157,7 +159,7 @@ def _number(given: Any, default: float) -> float:
 
 
 @functools.lru_cache(16)
-def _edges(offset: float, start: float, stop: float, step: float) -> Sequence[float]:
+def _edges(offset: float, start: float, stop: float, step: float) -> Sequence[str]:
     """Bins are exponential around `offset`: offset +- start * step**k, out to infinity. Multiplied as comet_ml does, so
     that they are the same doubles."""
     above: list[float] = []
@@ -167,13 +169,16 @@ def _edges(offset: float, start: float, stop: float, step: float) -> Sequence[fl
         distance *= step
         if len(above) > MOST_EDGES:
             raise NoTable(f"more than {MOST_EDGES:,} bins")
-    return (-math.inf, *(offset - d for d in reversed(above)), offset, *(offset + d for d in above), math.inf)
+    edges = (-math.inf, *(offset - d for d in reversed(above)), offset, *(offset + d for d in above), math.inf)
+    return [cell(edge) for edge in edges]
 
 
 def cell(value: Any) -> str:
     """A value of JSON in CSV: texts as they are, null as nothing, all else as JSON; NaN as Comet spells it."""
     if value is None:
         return ""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else word_of(value)
     return value if isinstance(value, str) else dumped(value)
