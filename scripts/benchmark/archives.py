@@ -30,7 +30,13 @@ RUNS = 10
 KINDS = ("runs", "whole", "big")
 
 METRICS = ("accuracy", "loss", "lr", "val_accuracy", "val_loss")
-WHOLE_METRICS = (*METRICS, *(f"{split}_top{k}" for split in ("train", "val") for k in range(1, 6)), "epoch_s", "grad", "mem")
+WHOLE_METRICS = (
+    *METRICS,
+    *(f"{split}_top{k}" for split in ("train", "val") for k in range(1, 6)),
+    "epoch_s",
+    "grad",
+    "mem",
+)
 POINTS = 100
 SMALL, SMALL_BYTES, LARGE_BYTES = 3, 10 << 10, 1 << 20
 
@@ -118,7 +124,9 @@ def _patch(number: int) -> bytes:
     """A git patch as comet_ml sends it, in a zip."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("git_diff.patch", f"--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-seed = 0\n+seed = {number}\n")
+        archive.writestr(
+            "git_diff.patch", f"--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-seed = 0\n+seed = {number}\n"
+        )
     return packed.getvalue()
 
 

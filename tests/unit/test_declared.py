@@ -15,7 +15,7 @@ from cometfs.fuse.errnos import ERRNOS
 from cometfs.vfs.layout import tree
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source, Stream
 from cometfs.vfs.schema.markdown import markdown, words
-from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources import logged_tables
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "src/cometfs/manual/tree.md").read_text()
@@ -107,7 +107,7 @@ def test_a_listing_asks_for_nothing_but_names() -> None:
 
 def test_no_listing_can_be_declared_by_downloads() -> None:
     """Not even where another question stands between."""
-    for source in (experiment.ASSET_JSON, experiment.CURVES):
+    for source in (logged_tables.CURVE, logged_tables.CURVES):
         with pytest.raises(ValueError, match="listed by downloads"):
             ForEach(source, list, lambda at, _row: at, lambda _row: File("", None), "<name>")
 

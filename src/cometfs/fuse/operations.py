@@ -17,10 +17,10 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.notify import KernelInvalidator
-from cometfs.fuse.procfs import shows_no_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
+from cometfs.fuse.statx import wants_size
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
@@ -124,8 +124,8 @@ class Operations(ReadOnlyOperations):
         found = self._attributes_at_hand(place)
         if found is not None:
             return found
-        if shows_no_size(ctx.pid):
-            return self._replies.attributes(place)  # as it is listed: the kernel keeps no size that is not known
+        if not wants_size(ctx.pid):
+            return self._replies.attributes(place)  # which holds for no longer than this reply
         directory = place.parent.node if place.parent else None
         return self._replies.attributes(place, await self._vfs.attributes(place.node, directory))
 
