@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
+from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, python, run, surroundings
 from tests.support.processes import PATIENCE, running_comet
 
 ONLINE = "0111e000000000000000000000000001"
@@ -162,10 +162,7 @@ def zipped(folder: Path) -> Path:
 
 def upload(archive: Path, folder: Path, url: str) -> subprocess.CompletedProcess[bytes]:
     """By comet_ml's uploader."""
-    command = [str(Path(sys.executable).with_name("comet")), "upload", str(archive)]
-    return subprocess.run(
-        command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE, check=False
-    )
+    return python(str(Path(sys.executable).with_name("comet")), "upload", str(archive), folder=folder, url=url)
 
 
 def test_any_archive_tool_reads_the_folder(place: Path, told: Told) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import trio
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
-from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, surroundings
+from tests.support.comet_ml_client import API_KEY, NOWHERE, SCRIPTS, make_dirty_repository, run
 
 KEY = "c0ffee00c0ffee00c0ffee00c0ffee00"
 
@@ -33,8 +32,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the archive of one run of comet_ml's OfflineExperiment."""
     folder = tmp_path_factory.mktemp("run")
     make_dirty_repository(folder)
-    command = [sys.executable, str(SCRIPTS / "log_offline.py"), str(folder / "archives"), KEY]
-    subprocess.run(command, cwd=folder, env=surroundings(folder, "http://127.0.0.1:9"), check=True)
+    run("log_offline.py", str(folder / "archives"), KEY, folder=folder, url=NOWHERE)
     return folder / "archives"
 
 
@@ -45,12 +43,12 @@ def told(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 async def read_back(archives: Path, folder: Path) -> Told:
-    command = [sys.executable, str(SCRIPTS / "read_back.py"), "ws é", "pro ject", KEY]
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve, make_app(open_directory(archives), api_key=API_KEY), "127.0.0.1:0")
-        done = await trio.run_process(command, cwd=folder, env=surroundings(folder, url), capture_stdout=True)
+        reader = partial(run, "read_back.py", "ws é", "pro ject", KEY, folder=folder, url=url)
+        said = await trio.to_thread.run_sync(reader)
         nursery.cancel_scope.cancel()
-    answers: Told = json.loads(done.stdout)
+    answers: Told = json.loads(said)
     return answers
 
 

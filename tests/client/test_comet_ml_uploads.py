@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ import httpx
 import pytest
 
 from cometfs.render import logged
-from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, run, surroundings
+from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, python, run
 from tests.support.processes import PATIENCE, Comet, running_comet
 
 ONLINE = "0111e000000000000000000000000001"
@@ -56,9 +54,7 @@ Told = dict[str, Any]
 
 def upload(program: Sequence[str], *words: str, folder: Path, url: str) -> int:
     """The status of comet_ml's uploader."""
-    command = [sys.executable, *program, *words]
-    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
-    return done.returncode
+    return python(*program, *words, folder=folder, url=url).returncode
 
 
 @contextmanager

@@ -6,7 +6,7 @@ It runs as a process of its own, in an empty folder and with an empty home; it i
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
-from tests.support.comet_ml_client import API_KEY, SCRIPTS, surroundings
+from tests.support.comet_ml_client import API_KEY, run
 
 ARTIFACT = sample_directory() / "artifacts" / "tabular" / "wine features"
 
@@ -54,10 +54,10 @@ def told(index: Catalog, metrics: dict[str, int], tmp_path_factory: pytest.TempP
 async def ask(index: Catalog, metrics: list[str], folder: Path) -> Told:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve, make_app(index, api_key=API_KEY), "127.0.0.1:0")
-        command = [sys.executable, str(SCRIPTS / "ask_workspace.py"), *metrics]
-        done = await trio.run_process(command, cwd=folder, env=surroundings(folder, url), capture_stdout=True)
+        reader = partial(run, "ask_workspace.py", *metrics, folder=folder, url=url)
+        said = await trio.to_thread.run_sync(reader)
         nursery.cancel_scope.cancel()
-    answers: Told = json.loads(done.stdout)
+    answers: Told = json.loads(said)
     return answers
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from tests.support.processes import PATIENCE
+from tests.support import loaded_comet_ml
 
 SCRIPTS = Path(__file__).parents[1] / "client" / "scripts"
 API_KEY = "some-key"
+
+NOWHERE = "http://127.0.0.1:9"
+"""Nothing listens there."""
 
 
 def surroundings(home: Path, url: str, **settings: str) -> dict[str, str]:
@@ -33,10 +36,20 @@ def surroundings(home: Path, url: str, **settings: str) -> dict[str, str]:
 
 def run(script: str, *words: str, folder: Path, url: str) -> str:
     """What a script prints, to its end."""
-    command = [sys.executable, str(SCRIPTS / script), *words]
-    done = subprocess.run(command, cwd=folder, env=surroundings(folder, url), capture_output=True, timeout=PATIENCE)
+    done = python(str(SCRIPTS / script), *words, folder=folder, url=url)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
+
+
+def python(*words: str, folder: Path, url: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
+    """`python WORDS`, to its end, where comet_ml is loaded already."""
+    environ = surroundings(folder, url, **settings)
+    common = surroundings(Path("/nonexistent"), NOWHERE)
+    with TemporaryFile() as out, TemporaryFile() as err:
+        status = loaded_comet_ml.run(words, folder, environ, common, out, err)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, status, out.read(), err.read())
 
 
 def make_dirty_repository(folder: Path) -> None:
