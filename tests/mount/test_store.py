@@ -10,6 +10,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,20 @@ def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(inside(folder, "bash", "-c", command), capture_output=True, text=True, timeout=PATIENCE)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Comet]:
-    """A Comet of this test alone, whose store is on disk beside one archive."""
-    archives = tmp_path / "archives"
+@contextmanager
+def storing_comet(folder: Path) -> Iterator[Comet]:
+    """A Comet whose store is on disk beside one archive."""
+    archives = folder / "archives"
     archives.mkdir()
     shutil.copy(next(sample_directory().glob("*.zip")), archives)
-    with running_comet(tmp_path, archives=archives) as running:
+    with running_comet(folder, archives=archives) as running:
+        yield running
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Comet]:
+    """A Comet of this test alone."""
+    with storing_comet(tmp_path) as running:
         yield running
 
 
@@ -46,6 +54,23 @@ def own(tmp_path: Path) -> Iterator[Comet]:
 def rw(tmp_path: Path, own: Comet) -> Iterator[Mounted]:
     with running_mount(tmp_path, own, "--rw") as mounted:
         yield mounted
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A mount for tests that leave nothing but values behind."""
+    folder = tmp_path_factory.mktemp("store")
+    with storing_comet(folder) as comet, running_mount(folder, comet, "--rw") as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def empty(shared: Mounted) -> Mounted:
+    """The same, without the values of the test before."""
+    for path in (shared / ".cometfs/store").iterdir():
+        path.unlink()
+    assert on_server(shared.comet) == {}
+    return shared
 
 
 @pytest.mark.parametrize(
@@ -69,19 +94,19 @@ def rw(tmp_path: Path, own: Comet) -> Iterator[Mounted]:
     ],
 )
 def test_programs_write_and_the_server_has_it_when_they_close(
-    rw: Mounted, own: Comet, command: str, stored: dict[str, str]
+    empty: Mounted, command: str, stored: dict[str, str]
 ) -> None:
     """Nothing is left of swap files, backups and temporary names; the mount shows the same at once."""
     if "vim" in command and shutil.which("vim") is None:
         pytest.skip("vim is not installed here")
-    folder = rw / ".cometfs/store"
+    folder = empty / ".cometfs/store"
     done = sh(command, folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert on_server(own) == stored
+    assert on_server(empty.comet) == stored
     shown = {path.name.replace("%2F", "/"): path.read_text() for path in folder.iterdir()}
     assert shown == stored
     assert all(path.stat().st_size == len(path.read_bytes()) for path in folder.iterdir())
-    assert rw.log.read_text() == ""
+    assert empty.log.read_text() == ""
 
 
 def test_a_value_that_cannot_be_stored_fails_at_close_and_the_old_one_stays(rw: Mounted, own: Comet) -> None:
@@ -182,21 +207,21 @@ def _errno_of_close(descriptor: int) -> int | None:
         "truncate -s 0 README.md",
     ],
 )
-def test_everything_else_is_read_only(rw: Mounted, command: str) -> None:
+def test_everything_else_is_read_only(empty: Mounted, command: str) -> None:
     """EROFS to every kind of write; the modes are those of every mount."""
-    (rw / ".cometfs/store/k").write_text("v")
-    done = sh(command, rw.path)
+    (empty / ".cometfs/store/k").write_text("v")
+    done = sh(command, empty.path)
     assert done.returncode != 0
     assert "Read-only file system" in done.stderr
-    assert (rw / "README.md").stat().st_mode & 0o777 == 0o644
-    assert (rw / ".cometfs/store/k").stat().st_mode & 0o777 == 0o644
-    assert rw.log.read_text() == ""
+    assert (empty / "README.md").stat().st_mode & 0o777 == 0o644
+    assert (empty / ".cometfs/store/k").stat().st_mode & 0o777 == 0o644
+    assert empty.log.read_text() == ""
 
 
 @pytest.mark.parametrize("command", ["mkdir d", "ln -s a b", "mkfifo p"])
-def test_the_store_holds_files_alone(rw: Mounted, command: str) -> None:
+def test_the_store_holds_files_alone(empty: Mounted, command: str) -> None:
     """EPERM to all that is no file."""
-    assert "Operation not permitted" in sh(command, rw / ".cometfs/store").stderr
+    assert "Operation not permitted" in sh(command, empty / ".cometfs/store").stderr
 
 
 def test_without_rw_the_store_is_read(warm: Mounted) -> None:
