@@ -21,9 +21,10 @@ PROJECT = "vision-lab/digits"
 BASELINE = f"{PROJECT}/mlp-baseline"
 
 
-@pytest.fixture
-def comet(tmp_path: Path) -> Iterator[Comet]:
-    with running_comet(tmp_path) as found:
+@pytest.fixture(scope="module")
+def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
+    """One that is asked by the mounts of these tests alone."""
+    with running_comet(tmp_path_factory.mktemp("asked")) as found:
         yield found
 
 
@@ -42,6 +43,23 @@ def everything(mounted: Mounted, place: str) -> dict[str, bytes]:
 def cache_of(tmp_path: Path) -> Path:
     (account,) = [path for path in (tmp_path / "cache" / "cometfs").iterdir() if path.is_dir()]
     return account
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, comet: Comet) -> tuple[Path, dict[str, bytes]]:
+    """A cache that a mount has left which read all of an experiment, and what that was."""
+    folder = tmp_path_factory.mktemp("filled")
+    with running_mount(folder, comet) as mounted:
+        before = everything(mounted, BASELINE)
+    return folder / "cache", before
+
+
+@pytest.fixture
+def before(tmp_path: Path, filled: tuple[Path, dict[str, bytes]]) -> dict[str, bytes]:
+    """What a mount has read that left this test its cache."""
+    cache, read = filled
+    shutil.copytree(cache, tmp_path / "cache")
+    return read
 
 
 def test_what_was_read_costs_nothing_after_a_remount(tmp_path: Path, comet: Comet) -> None:
@@ -105,11 +123,11 @@ def test_two_mounts_share_what_one_has_read(tmp_path: Path, comet: Comet) -> Non
         assert asked == []
 
 
-def test_a_killed_mount_leaves_nothing_wrong(tmp_path: Path, comet: Comet) -> None:
+def test_a_killed_mount_leaves_nothing_wrong(
+    tmp_path: Path, comet: Comet, filled: tuple[Path, dict[str, bytes]]
+) -> None:
     """SIGKILL in the middle of everything, again and again: what is read afterwards is right."""
-    with running_mount(tmp_path, comet) as mounted:
-        before = everything(mounted, BASELINE)
-    shutil.rmtree(tmp_path / "cache")
+    _, before = filled
     for round_ in range(4):
         with running_mount(tmp_path, comet) as mounted:
             paths = [mounted.path / BASELINE / name for name in list(before)[: 5 * round_ + 1]]
@@ -122,10 +140,8 @@ def test_a_killed_mount_leaves_nothing_wrong(tmp_path: Path, comet: Comet) -> No
 
 
 @pytest.mark.parametrize("damage", ["overwritten", "truncated", "no database"])
-def test_a_damaged_database_is_set_aside(tmp_path: Path, comet: Comet, damage: str) -> None:
+def test_a_damaged_database_is_set_aside(tmp_path: Path, comet: Comet, before: dict[str, bytes], damage: str) -> None:
     """A warning, a new one, and the right bytes."""
-    with running_mount(tmp_path, comet) as mounted:
-        before = everything(mounted, BASELINE)
     file = cache_of(tmp_path) / "index.sqlite"
     whole = file.read_bytes()
     if damage == "overwritten":
@@ -140,10 +156,8 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path, comet: Comet, damage: s
     assert list((cache_of(tmp_path) / "damaged").iterdir())
 
 
-def test_a_damaged_body_is_fetched_again(tmp_path: Path, comet: Comet) -> None:
+def test_a_damaged_body_is_fetched_again(tmp_path: Path, comet: Comet, before: dict[str, bytes]) -> None:
     """One byte of one file: its reader gets the right one, and the log says what happened."""
-    with running_mount(tmp_path, comet) as mounted:
-        before = everything(mounted, BASELINE)
     bodies = [path for path in (cache_of(tmp_path) / "bodies").rglob("*") if path.is_file()]
     assert bodies
     for path in bodies:
