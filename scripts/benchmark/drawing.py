@@ -76,7 +76,7 @@ def _alone(chart: ProjectChart) -> Callable[[], bytes]:
         (step, None, 1_700_000_000_000 + step, repr(value))
         for step, value in zip(metric["steps"], metric["values"], strict=True)
     ]
-    plotted = Plotted("loss", points.sheet(rows))
+    plotted = Plotted("loss", points.sheet(points.of_rows(rows)))
     return partial(PLOT_SVG.render, plotted)
 
 

@@ -124,7 +124,7 @@ def test_points_of_which_a_chart_may_lack_some_tell_nothing(server: Server) -> N
 )
 def test_what_points_tell(rows: list[points.Row], told: Any) -> None:
     """Only what times and steps agree on."""
-    assert spreads.of_points(points.measured(rows)) == told
+    assert spreads.of_points(points.measured(points.of_rows(rows))) == told
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1), FEW | st.floats(allow_nan=False)), min_size=1))
@@ -133,6 +133,6 @@ def test_points_in_order_go_another_way_to_the_same_spread(logged: list[tuple[in
     steps = list(itertools.accumulate(step for step, _, _ in logged))
     times = list(itertools.accumulate(elapsed for _, elapsed, _ in logged))
     values = [spelt(value) for _, _, value in logged]
-    found = points.measured(list(zip(steps, itertools.repeat(None), times, values, strict=False)))
+    found = points.measured(points.Series(steps, [None] * len(steps), times, values))
     assert found is not None
     assert spreads._of_series(found) == spreads._of_any(found)

@@ -72,7 +72,7 @@ def test_a_metric_is_the_same_alone_and_in_a_batch(text: str) -> None:
         for step, value in enumerate((text, "2"))
     ]
     assert points.of_chart(chart["metrics"][0]) is None
-    assert [row[3] for row in points.of_points(rows)] == [text, "2.0"]
+    assert points.of_points(rows).values == (text, "2.0")
     assert not is_number(text)
 
 

@@ -119,9 +119,9 @@ def test_the_extent_of_points_is_what_a_summary_says() -> None:
     rows = points.of_chart(chart([3.0, 1.0, 2.0, 9.0], timestamps=[0, 7, 7, 5]))
     assert rows is not None
     assert points.extent(points.measured(rows)) == ("2.0", "1.0", "9.0")
-    assert points.extent(points.measured([])) is None
-    assert points.extent(points.measured([(0, None, 0, "NaN")])) is None
-    assert points.extent(points.measured([(0, None, 0, "word")])) is None
+    assert points.extent(points.measured(points.of_rows([]))) is None
+    assert points.extent(points.measured(points.of_rows([(0, None, 0, "NaN")]))) is None
+    assert points.extent(points.measured(points.of_rows([(0, None, 0, "word")]))) is None
     summary = {
         "valueCurrent": "2.0",
         "valueMin": "1E0",
@@ -146,16 +146,16 @@ def test_a_sheet_is_what_a_writer_of_csv_writes(rows: list[Any]) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(points.HEAD)
     writer.writerows((*map(placed, row[:3]), row[3]) for row in rows)
-    assert points.sheet(rows) == out.getvalue().encode()
+    assert points.sheet(points.of_rows(rows)) == out.getvalue().encode()
 
 
 @pytest.mark.parametrize("value", ["a, b", 'a "quoted" word', "two\nlines", "NaN", "", "3.5"])
 def test_a_sheet_can_be_read_again(value: str) -> None:
     """Steps and values, words with commas too."""
-    steps, values = points.columns(points.sheet([(1, None, 5, value), (None, None, 6, "2")]))
+    steps, values = points.columns(points.sheet(points.of_rows([(1, None, 5, value), (None, None, 6, "2")])))
     assert (list(steps), list(values)) == (["1", ""], [value, "2"])
 
 
 def test_an_empty_sheet_has_no_points() -> None:
     """Only its head."""
-    assert [list(column) for column in points.columns(points.sheet([]))] == [[], []]
+    assert [list(column) for column in points.columns(points.sheet(points.of_rows([])))] == [[], []]

@@ -29,25 +29,41 @@ Row = tuple[Any, Any, Any, Any]
 """The columns of HEAD: numbers or None, and the value as text."""
 
 
-def of_points(points: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of one metric from those of an answer; see `of_logged`."""
+class Series(NamedTuple):
+    """The points of one metric, in their order, in parallel: the columns of HEAD."""
+
+    steps: Sequence[Any] = ()
+    epochs: Sequence[Any] = ()
+    timestamps: Sequence[Any] = ()
+    values: Sequence[Any] = ()
+    numbers: Sequence[float] | None = None
+    """The values, where it is known that all are finite numbers."""
+
+
+def of_rows(rows: Iterable[Row]) -> Series:
+    """Rows as columns."""
+    return Series(*zip(*rows, strict=True))
+
+
+def of_points(points: Iterable[Mapping[str, Any]]) -> Series:
+    """The points of one metric from those of an answer; see `of_logged`."""
     return of_logged(tuple(point[field] for field in _FIELDS) for point in points)
 
 
 _FIELDS = ("step", "epoch", "timestamp", "metricValue", "offset")
 
 
-def of_logged(points: Iterable[tuple[Any, ...]]) -> list[Row]:
-    """Rows of one metric, sorted by step (without one: last), then time, then order of logging.
+def of_logged(points: Iterable[tuple[Any, ...]]) -> Series:
+    """The points of one metric, sorted by step (without one: last), then time, then order of logging.
 
     A point is (step, epoch, timestamp, value, offset).
     """
     found = sorted(points, key=lambda point: _rank(point[0], point[2], point[4]))
-    return [(step, epoch, when, spelt(value)) for step, epoch, when, value, _ in found]
+    return of_rows((step, epoch, when, spelt(value)) for step, epoch, when, value, _ in found)
 
 
-def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:
-    """The same rows from a chart's metric; None where the chart may have lost something of them."""
+def of_chart(metric: Mapping[str, Any]) -> Series | None:
+    """The same from a chart's metric; None where the chart may have lost something of them."""
     columns = [metric[name] for name in ("steps", "epochs", "timestamps", "values")]
     if len({len(column) for column in columns}) != 1 or len(columns[0]) >= CHART_LIMIT:
         return None
@@ -55,12 +71,14 @@ def of_chart(metric: Mapping[str, Any]) -> list[Row] | None:
         return None
     steps, epochs, timestamps, values = columns
     if None not in steps and is_increasing(steps):
-        return list(zip(steps, epochs, timestamps, _spelt(values), strict=True))
+        if set(map(type, values)) == {float} and all(map(math.isfinite, values)):
+            return Series(steps, epochs, timestamps, list(map(repr, values)), values)
+        return Series(steps, epochs, timestamps, list(map(spelt, values)))
     found = sorted(zip(*columns, strict=True), key=lambda row: _rank(row[0], row[2]))
     for one, other in pairwise(found):
         if one[0] == other[0] and one[2] == other[2] and one != other:
             return None  # which of the two was logged first is unknown
-    return [(step, epoch, when, spelt(value)) for step, epoch, when, value in found]
+    return of_rows((step, epoch, when, spelt(value)) for step, epoch, when, value in found)
 
 
 def is_increasing(steps: Sequence[Any]) -> bool:
@@ -68,27 +86,20 @@ def is_increasing(steps: Sequence[Any]) -> bool:
     return all(map(operator.lt, steps, steps[1:]))
 
 
-def _spelt(values: Sequence[Any]) -> list[Any]:
-    """`spelt` of each; of finite doubles, as nearly all are, without a step of Python's for each."""
-    if set(map(type, values)) == {float} and all(map(math.isfinite, values)):
-        return list(map(repr, values))
-    return list(map(spelt, values))
-
-
 def _rank(*numbers: float | None) -> tuple[tuple[bool, float], ...]:
     return tuple((number is None, 0 if number is None else number) for number in numbers)
 
 
-def sheet(rows: Iterable[Row]) -> bytes:
-    """The rows as CSV with a head; a null is an empty cell."""
-    rows = list(rows)
-    plain = _plain(rows) if rows else None
+def sheet(found: Series) -> bytes:
+    """The points as CSV with a head; a null is an empty cell."""
+    plain = _plain(found) if found.values else None
     if plain is not None:
         return text("\n".join((",".join(HEAD), *plain, "")))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEAD)
-    writer.writerows((placed(step), placed(epoch), placed(when), value) for step, epoch, when, value in rows)
+    places = (map(placed, column) for column in found[:3])
+    writer.writerows(zip(*places, found.values, strict=True))
     return text(out.getvalue())
 
 
@@ -96,15 +107,18 @@ _BARE = re.compile(r"[0-9A-Za-z.+-]*")
 """What every writer of CSV leaves without quotes."""
 
 
-def _plain(rows: Sequence[Row]) -> Iterable[str] | None:
+def _plain(found: Series) -> Iterable[str] | None:
     """The lines of rows of numbers, several times as fast as by csv.writer; None where there is something else."""
-    *places, values = zip(*rows, strict=True)
-    if set(map(type, values)) != {str} or not _BARE.fullmatch("".join(values)):
+    if found.numbers is None and not _are_bare(found.values):
         return None
-    cells = [_cells(column) for column in places]
-    if any(column is None for column in cells):
+    steps, epochs, timestamps = map(_cells, found[:3])
+    if steps is None or epochs is None or timestamps is None:
         return None
-    return map(",".join, zip(*(column for column in cells if column is not None), values, strict=False))
+    return map(",".join, zip(steps, epochs, timestamps, found.values, strict=False))
+
+
+def _are_bare(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {str} and _BARE.fullmatch("".join(values)) is not None
 
 
 def _cells(column: Sequence[Any]) -> Iterable[str] | None:
@@ -134,16 +148,16 @@ class Measured(NamedTuple):
     numbers: Sequence[float]
 
 
-def measured(rows: Sequence[Row]) -> Measured | None:
-    """The rows where they are that, and there are some: of NaN it is unknown whether it counts in a summary."""
-    if not rows:
+def measured(found: Series) -> Measured | None:
+    """The points where they are that, and there are some: of NaN it is unknown whether it counts in a summary."""
+    if not found.values or None in found.timestamps:
         return None
-    steps, _, timestamps, values = zip(*rows, strict=True)
-    numbers = numbers_of(values)
-    found = [number for number in numbers if number is not None]
-    if len(found) < len(values) or None in timestamps or any(map(math.isnan, found)):
+    if found.numbers:
+        return Measured(found.steps, found.timestamps, found.values, found.numbers)
+    numbers = [number for number in numbers_of(found.values) if number is not None]
+    if len(numbers) < len(found.values) or any(map(math.isnan, numbers)):
         return None
-    return Measured(steps, timestamps, values, found)
+    return Measured(found.steps, found.timestamps, found.values, numbers)
 
 
 class Extent(NamedTuple):
