@@ -39,6 +39,11 @@ UNSTEADY = "status.json"
 """It differs from each copy of it."""
 
 
+NOTHING = {"system.json": b"{}\n", "metadata.json": b"{}\n"}
+"""JSON of what Comet has nothing of. Hidden where an answer at hand says so when it is listed: whether prefetching was
+quicker than the walk decides that, not the mounts before."""
+
+
 async def _shown(vfs: Vfs, node: Node, path: str = "") -> dict[str, Any]:
     """All links below `node` and all bytes but those of assets; not what is empty, which may be hidden or not."""
     found: dict[str, Any] = {}
@@ -52,7 +57,7 @@ async def _shown(vfs: Vfs, node: Node, path: str = "") -> dict[str, Any]:
             opened = await vfs.files.open(child)
             found[f"{path}/{name}"] = bytes(await opened.read(0, opened.size))
             opened.close()
-    return {place: shown for place, shown in found.items() if shown}
+    return {place: shown for place, shown in found.items() if shown and shown != NOTHING.get(place.rpartition("/")[2])}
 
 
 async def _mounted(wire: Wire, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
