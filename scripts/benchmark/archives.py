@@ -1,7 +1,8 @@
 """Makes the archives of the benchmark with the real `comet_ml.OfflineExperiment`; run as a program of its own.
 
 `python archives.py DIR KIND` writes one folder of them: `DIR/runs/*.zip` (`RUNS` experiments of one project),
-`DIR/whole/*.zip` (as many with all that a training logs) or `DIR/big/*.zip` (one experiment with one asset of 100 MB). Whoever runs it sees to it that comet_ml has nobody to talk to (`environment`).
+`DIR/whole/*.zip` (as many with all that a training logs) or `DIR/big/*.zip` (one experiment with one asset of 100 MB).
+Its caller sees to it that comet_ml contacts no server (`environment`).
 
 Not here: how often an archive is served (`cometfs serve --replicate`).
 """
@@ -41,7 +42,7 @@ POINTS = 100
 SMALL, SMALL_BYTES, LARGE_BYTES = 3, 10 << 10, 1 << 20
 
 LAYERS, HISTOGRAMS, FILES = 5, 4, 12
-"""Of a whole experiment: images, whose names have no suffix; histograms; plain assets. With a table and the code, 23."""
+"""Of a whole experiment: images without a suffix, histograms, plain assets. With a table and the code, 23."""
 
 BIG_BYTES = 100 * 10**6
 BIG_NAME = "big.bin"

@@ -14,15 +14,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
-
-import msgspec
 
 from benchmark.figures import Figures, Peer, Row, Runs, median, no_more
 from benchmark.peers import NOT_INSTALLED
 from benchmark.processes import BenchError
 from benchmark.stage import Stage
 from cometfs.render import points
+from cometfs.render.series import Series, pack
 from cometfs.vfs.layout import CHART_SVG
 from cometfs.vfs.layout.experiment import PLOT_SVG
 from cometfs.vfs.sources.metrics import Plotted
@@ -65,17 +63,13 @@ def _chart(count: int) -> ProjectChart:
     def values(line: int) -> list[float]:
         return [math.exp(-step / (2_000 + 40 * line)) + 0.05 * chance.random() for step in steps]
 
-    lines = [(f"run-{line}", {"steps": steps, "values": values(line)}) for line in range(count)]
-    return ProjectChart("loss", msgspec.json.decode(msgspec.json.encode(lines)))
+    lines = [(f"run-{line}", pack({"steps": steps, "values": values(line)})) for line in range(count)]
+    return ProjectChart("loss", lines)
 
 
 def _alone(chart: ProjectChart) -> Callable[[], bytes]:
     """The same of one experiment: its points are kept as a sheet."""
-    metric: Any = chart.lines[0][1]
-    rows = [
-        (step, None, 1_700_000_000_000 + step, repr(value))
-        for step, value in zip(metric["steps"], metric["values"], strict=True)
-    ]
+    rows = [(step, None, 1_700_000_000_000 + step, repr(value)) for step, value in Series(chart.lines[0][1])]
     plotted = Plotted("loss", points.sheet(points.of_rows(rows)))
     return partial(PLOT_SVG.render, plotted)
 
@@ -87,9 +81,8 @@ def _by_matplotlib(chart: ProjectChart) -> None:
 
     figure = Figure(figsize=(10, 4.6))
     axes = figure.add_subplot(title=chart.metric, xlabel="step", ylabel=chart.metric)
-    for name, metric in chart.lines:
-        columns: Any = metric
-        axes.plot(columns["steps"], columns["values"], label=name)
+    for name, packed in chart.lines:
+        axes.plot(*zip(*Series(packed), strict=True), label=name)
     axes.legend(*(part[:30] for part in axes.get_legend_handles_labels()))
     FigureCanvasSVG(figure).print_svg(io.BytesIO())  # type: ignore[no-untyped-call]
 

@@ -442,6 +442,6 @@ def test_points_by_metric_take_little_memory() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found["loss"][7] == (7, None, 1542738534731, "0.12345678901234567", 7)
+    assert tuple(found["loss"][7]) == (7, None, 1542738534731, "0.12345678901234567", 7)
     assert len(found["loss"]) == 30_000
     assert peak < 2.5 * len(sent), peak / len(sent)
