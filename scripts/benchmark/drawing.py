@@ -61,7 +61,7 @@ def _chart(count: int) -> ProjectChart:
     steps = list(range(0, 10 * POINTS, 10))
 
     def values(line: int) -> list[float]:
-        return [math.exp(-step / (2_000 + 40 * line)) + 0.05 * chance.random() for step in steps]
+        return [math.exp(-step / (2_000 + 40 * line)) + 0.05 * (1 + chance.random()) for step in steps]
 
     lines = [(f"run-{line}", pack({"steps": steps, "values": values(line)})) for line in range(count)]
     return ProjectChart("loss", lines)

@@ -102,9 +102,10 @@ class Scale:
         return list(map(math.trunc, [value * factor + offset for value in values]))
 
     def _logarithms(self, values: Sequence[float]) -> list[float]:
-        if min(values) > 0:
+        try:
             return list(map(math.log10, values))
-        return [math.log10(value) if value > 0 else self.low for value in values]
+        except ValueError:
+            return [math.log10(value) if value > 0 else self.low for value in values]
 
 
 def view(low: float, high: float, margin: float) -> tuple[float, float]:
