@@ -107,7 +107,7 @@ def test_a_listing_asks_for_nothing_but_names() -> None:
 
 def test_no_listing_can_be_declared_by_downloads() -> None:
     """Not even where another question stands between."""
-    for source in (logged_tables.CURVE, logged_tables.CURVES):
+    for source in (logged_tables.CURVES, logged_tables.CURVE):
         with pytest.raises(ValueError, match="listed by downloads"):
             ForEach(source, list, lambda at, _row: at, lambda _row: File("", None), "<name>")
 

@@ -15,6 +15,8 @@ class _Options(NamedTuple):
 
     short: frozenset[str]
     long: tuple[str, ...]
+    needed: str = ""
+    """Without this one it reads what it asks about."""
 
     def allow(self, argument: str) -> bool:
         if argument.startswith("--"):
@@ -31,9 +33,14 @@ _SIZELESS = {
         frozenset("ACDFJLNQSUXacdfgilnpqrtuvx"),
         ("--dirsfirst", "--filesfirst", "--noreport", "--charset=", "--filelimit=", "--gitignore", "--prune"),
     ),
+    "rg": _Options(
+        frozenset("0.dgjtu"),
+        ("--files", "--hidden", "--max-depth", "--no-ignore", "--null", "--sort", "--threads", "--type"),
+        needed="--files",
+    ),
 }
 """Programs that ask for all attributes to show a colour, a sign or no attribute at all: `ls --color` is what most
-shells make of `ls`. Options that are not here may mean the size."""
+shells make of `ls`, and `rg --files` looks at what links lead to. Options that are not here may mean the size."""
 
 
 def shows_no_size(pid: int) -> bool:
@@ -51,7 +58,9 @@ def shows_no_size(pid: int) -> bool:
 def is_sizeless(command: Sequence[str]) -> bool:
     """The same of a program and its arguments."""
     known = _SIZELESS.get(command[0].rpartition("/")[2]) if command else None
-    return known is not None and all(known.allow(argument) for argument in command[1:])
+    if known is None or (known.needed and known.needed not in command):
+        return False
+    return all(known.allow(argument) for argument in command[1:])
 
 
 def still_holds(pid: int, inode: int, name: str) -> bool:

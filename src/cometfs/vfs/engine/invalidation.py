@@ -95,9 +95,10 @@ class AnswerInvalidation:
             # What the listing of a workspace says of a project is shown in it; an experiment's metadata asks itself.
             questions += _listed_by(listed_in)
             owners |= {listed_in.at.key[:1]}
-        below = frozenset(self._below(node.at, entry))
+        below, down = frozenset(self._below(node.at, entry)), self._down(questions)
+        owners |= self._asked_together(down, [node, *above])
         whole = below if entry.name else below | {node.at.key}
-        return replace(self._asking(self._down(questions), owners, None, None), whole=whole)
+        return replace(self._asking(down, owners, None, None), whole=whole)
 
     def _asking(
         self, down: set[Question], owners: frozenset[Place], place: Place | None, rebuilt: Place | None
