@@ -31,7 +31,7 @@ def _masks_size(thread: int) -> bool:
     if _STATX is None or not thread:
         return True
     try:
-        call = Path(f"/proc/{thread}/syscall").read_text().split()
+        call = Path(f"/proc/{thread}/syscall").read_text("ascii").split()
     except OSError:
         return True  # of another user, or on a system that forbids tracing (kernel.yama.ptrace_scope)
     # The number, then the arguments: directory, path, flags, mask.
