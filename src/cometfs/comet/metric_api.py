@@ -198,8 +198,8 @@ class MetricAPI:
     ) -> dict[str, T]:
         """Metrics of many experiments in one call: a dict from experiment key to what `make` makes of its `Chart`.
 
-        One `Chart` is in memory at a time, so that millions of points take no more than what is made of them. `make`
-        may be called in a thread.
+        - `experiment_keys`, `metrics`: lists of keys and names, as for `experiment_metrics_for_chart`
+        - `make`: is called with one `Chart` after the other, maybe in a thread; no more than one is in memory at a time
 
             >>> def last(chart):
             ...     return chart["metrics"][0]["values"][-1]
