@@ -58,6 +58,10 @@ class Flights:
             raise flight.error.with_traceback(None)
         return flight.value
 
+    def has(self, key: Hashable) -> bool:
+        """Whether a load that `join` would join is under way."""
+        return (key, False) in self._under_way
+
     @contextmanager
     def loading(self) -> Iterator[None]:
         """The body is a load, or a part of one: what is dropped while it runs, it must not bring back."""

@@ -183,6 +183,10 @@ class Store:
         """Those under which something is in memory."""
         return self._memory.all_keys()
 
+    def is_loading(self, key: Hashable) -> bool:
+        """Whether a load of that key is under way, which the next one that asks joins."""
+        return self._flights.has(key)
+
     def loading(self) -> AbstractContextManager[None]:
         """For a load of many keys that no one of them stands for: what is dropped while the block runs, nothing that
         is kept in it brings back."""

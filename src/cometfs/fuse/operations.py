@@ -17,6 +17,7 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.notify import KernelInvalidator
+from cometfs.fuse.procfs import Programs
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
@@ -58,6 +59,7 @@ class Operations(ReadOnlyOperations):
         self.follower = Follower(vfs, self._inodes, self._revalidator, self.invalidator.invalidate_attrs)
         self._stale = StaleIfError(vfs, self._handles, self._revalidator, limiter)
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
+        self.programs = Programs()
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
 
     async def run(self) -> None:
@@ -159,7 +161,10 @@ class Operations(ReadOnlyOperations):
         if writes(flags):
             refuse()
         place = self._place_nowait(inode)
-        return None if place is None else self._open_at_hand(place)
+        found = None if place is None else self._open_at_hand(place)
+        if place is not None and place.parent is not None and found is not None:
+            self._vfs.reads(place.node, place.parent.node, self.programs.of(ctx.pid))
+        return found
 
     def _open_at_hand(self, place: Inode) -> FileInfo | None:
         shared = place.shared
@@ -172,7 +177,13 @@ class Operations(ReadOnlyOperations):
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
         found = self._open_at_hand(place)
-        return self._replies.open_file(place, await self._stale.open(place)) if found is None else found
+        if found is not None:
+            return found
+        directory, program = (place.parent or place).node, self.programs.of(ctx.pid)
+        self._vfs.reads(place.node, directory, program)
+        opened = await self._stale.open(place)
+        self._vfs.has_opened(place.node, directory, opened, program)
+        return self._replies.open_file(place, opened)
 
     def _read_nowait(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
@@ -222,11 +233,12 @@ class Operations(ReadOnlyOperations):
         handle = self._handles.open_dir(OpenDir(place, ctx.pid, None))
         if found is not None:
             self._list(handle, found[0])
-        self._vfs.listed(place.node)
         return handle
 
     def _list(self, handle: FileHandleT, listing: Listing) -> OpenDir:
-        return self._handles.list_dir(handle, list(listing.nodes.values()), listing.until)
+        opened = self._handles.list_dir(handle, list(listing.nodes.values()), listing.until)
+        self._vfs.listed(opened.inode.node, len(listing.nodes), self.programs.of(opened.pid))
+        return opened
 
     def _reader(self, fh: FileHandleT, _start_id: int, _token: ReaddirToken) -> int:
         return self._handles.dir(fh).pid

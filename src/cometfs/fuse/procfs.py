@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cometfs.vfs.schema import names
+
+REMEMBERED = 256
+"""Threads whose processes are remembered."""
+
+
+class Programs:
+    """Which process a thread belongs to: the kernel tells the thread that asks, and `rg` and `restic` have many."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, int] = OrderedDict()
+
+    def of(self, thread: int) -> int:
+        """The process; the thread itself where that cannot be seen."""
+        process = self._known.get(thread)
+        if process is None:
+            process = self._known[thread] = process_of(thread)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return process
+
+
+def process_of(thread: int) -> int:
+    """The process of a thread, some 20 us; the number itself where that cannot be seen."""
+    try:
+        lines = Path(f"/proc/{thread}/status").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return thread
+    return next((int(line.split()[1]) for line in lines if line.startswith("Tgid:")), thread)
 
 
 class _Options(NamedTuple):

@@ -52,6 +52,7 @@ class Body:
         self._written = 0
         self.error: Exception | None = None
         self.readers = 0
+        self.opens = 0
         self.wanted = True
         """False once it was dropped: it gets no place on disk then."""
         self._begun = trio.current_time()
@@ -73,6 +74,11 @@ class Body:
     @property
     def complete(self) -> bool:
         return self.size is not None and self.arrived >= self.size
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its first reader has caused the download."""
+        return self._kept is None and self.opens == 1
 
     @property
     def age(self) -> float:
@@ -228,6 +234,7 @@ class Bodies:
                 body.mend()
         self._kept.move_to_end(key)
         body.readers += 1
+        body.opens += 1
         try:
             await body.known_size()
         except BaseException:

@@ -53,6 +53,10 @@ class Observations:
             self._put(several, True, LISTING)
         return True
 
+    def expect_all(self, source: Source, project: Context) -> None:
+        """Several items of the experiments of a project will be asked for."""
+        self._put(Key.observed(source.name, project.key), True, LISTING)
+
     def agreement(self, subject: str, project: Context) -> bool | None:
         """What was recorded of a batch's `subject` in a project; None where it was not compared yet."""
         return self._value(Key.observed(subject, project.key))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,8 @@ from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
 
 log = logging.getLogger(__name__)
+
+Question = tuple[Source | Stream, Context]
 
 RENEWED = 0.25
 """The last part of its lease in which an answer in use is asked for again."""
@@ -93,7 +95,7 @@ class Prefetcher:
         )
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)
-        if ahead and self._spare(Urgency.AHEAD):
+        if ahead and self.may:
             self._begin(source, line, line.like(at, ahead))
 
     def renew(self, source: Source, at: Context) -> None:
@@ -110,10 +112,35 @@ class Prefetcher:
         key, lease = source.key(at), source.lease(at)
         await self._answers.store.renew(key, lambda: source.ask(self._answers.asker(), at), lease, lasting=source.kept)
 
-    def warm(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
+    @property
+    def may(self) -> bool:
+        """Whether calls are left for what no program waits for."""
+        return self._spare(Urgency.AHEAD)
+
+    def warm(self, wanted: Sequence[Question]) -> None:
         """Asks single questions that a reader is about to ask."""
-        if self._spare(Urgency.AHEAD):
-            self._start(AHEAD, self._singly, list(wanted))
+        if self.may:
+            self.start(self.singly, list(wanted))
+
+    def start(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Does what no program waits for."""
+        self._start(AHEAD, work, *arguments)
+
+    def siblings_of(self, at: Context) -> Siblings | None:
+        """The experiments around one; None where their listing is not at hand."""
+        return self._siblings.of(at)
+
+    def is_batched(self, source: Source | Stream, at: Context) -> bool:
+        """Whether a batch is under way that may bring the answer."""
+        return isinstance(source, Source) and source.batch is not None and (source.batch.name, at.key) in self._batches
+
+    async def batch(self, source: Source, places: Sequence[Context]) -> None:
+        """Asks about many experiments in one call, where enough of them were asked by themselves to verify it."""
+        line = self._siblings.of(places[0])
+        if line is None or source.batch is None:
+            return
+        if _trust_key(source, line) in self._trusted or len(self._sample(source, line)) >= SAMPLE:
+            await self._batched(source, line, list(places[: self._most(line, source.batch)]))
 
     async def ask(self, source: Source, at: Context) -> None:
         """Asks a question that a reader waits for: where it fails, the reader's own tells why."""
@@ -157,16 +184,17 @@ class Prefetcher:
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
         batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
-        missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
+        store, keys = self._answers.store, [(at, source.key(at)) for at in places]
+        missing = [at for at, key in keys if store.recall(key) is None and not store.is_loading(key)]
         if batched:
             asked = [at for at in missing if self._is_missing(source, at)]
         else:
             asked = [at for at in missing if self._is_due(source, at)]
         # Reading again what is at hand must not pay for tasks that have nothing to do.
         if asked and batched:
-            self._start(AHEAD, self._batched, source, line, asked)
+            self.start(self._batched, source, line, asked)
         elif asked:
-            self._start(AHEAD, self._singly, [(source, at) for at in asked])
+            self.start(self.singly, [(source, at) for at in asked])
 
     def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
@@ -183,22 +211,30 @@ class Prefetcher:
             return False
         return (source.batch.name, at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
 
-    async def _singly(self, wanted: Sequence[tuple[Source | Stream, Context]]) -> None:
-        async def one(question: tuple[Source | Stream, Context]) -> None:
-            source, at = question
-            try:
-                if isinstance(source, Stream):
-                    (await self._answers.open_body(source, at)).close()
-                else:
-                    await self._answers.ask(source, at)
-            except CometFSError as error:
-                log.debug("not fetched ahead: %s", error)  # its reader asks again, and gets the error
+    async def singly(self, wanted: Sequence[Question]) -> None:
+        """Asks single questions; returns when all are answered."""
+        async with trio.open_nursery() as nursery:
+            await self.begin(nursery, wanted)
 
-        async def in_turn(question: tuple[Source | Stream, Context]) -> None:
-            async with self._abreast:
-                await one(question)
+    async def begin(self, nursery: trio.Nursery, wanted: Iterable[Question]) -> None:
+        """Asks single questions, each in its turn; returns when the last one is begun, and the nursery ends with
+        their answers."""
+        for question in wanted:
+            turn = object()
+            await self._abreast.acquire_on_behalf_of(turn)
+            nursery.start_soon(self._one, question, turn)
 
-        await experiment.each_of(wanted, in_turn, ABREAST)
+    async def _one(self, question: Question, turn: object) -> None:
+        source, at = question
+        try:
+            if isinstance(source, Stream):
+                (await self._answers.open_body(source, at)).close()
+            else:
+                await self._answers.ask(source, at)
+        except CometFSError as error:
+            log.debug("not fetched ahead: %s", error)  # its reader asks again, and gets the error
+        finally:
+            self._abreast.release_on_behalf_of(turn)
 
     async def _batched(self, source: Source, line: Siblings, places: list[Context]) -> None:
         assert source.batch is not None

@@ -93,11 +93,11 @@ class _Family:
         self.wasted = 0
         """Walks in a row that stopped with most of their window unused."""
 
-    def moved(self, stream: _Stream, place: int) -> bool:
+    def moved(self, stream: _Stream, place: int, neighbours: int) -> bool:
         """Moves a reader on; False for a step back within its reach, which changes nothing."""
         self.streams.remove(stream)
         self.streams.insert(0, stream)
-        return _advance(stream, place)
+        return _advance(stream, place, neighbours)
 
 
 class Readahead:
@@ -107,19 +107,29 @@ class Readahead:
         self._families: OrderedDict[Hashable, _Family] = OrderedDict()
 
     def asked(
-        self, family: Hashable, place: int, count: int, *, waited: bool, most: int, now: float, first: int = FIRST
+        self,
+        family: Hashable,
+        place: int,
+        count: int,
+        *,
+        waited: bool,
+        most: int,
+        now: float,
+        first: int = FIRST,
+        neighbours: int = NEIGHBOURS,
     ) -> Sequence[int]:
         """The places to ask for now, nearest first, maybe none; never one twice in a walk.
 
         `family`: which siblings' which question; `place`: of the sibling asked for among `count`; `waited`: its answer
         was not at hand; `most`: the widest window that makes sense; `now` in seconds;
-        `first`: the window to begin with, more than a few where all of it costs one call.
+        `first`: the window to begin with, more than a few where all of it costs one call; `neighbours`: siblings in a
+        row that make a walk, less than three where each of them tells more than one read does.
         """
         known = self._family(family, now)
         stream = next((one for one in known.streams if one.takes(place)), None)
         if stream is None:
             stream = self._begin(known, place)
-        elif not known.moved(stream, place):
+        elif not known.moved(stream, place, neighbours):
             return ()
         stream.stalled |= waited
         if stream.step and known.wasted < PATIENCE:
@@ -151,13 +161,13 @@ class Readahead:
         return stream
 
 
-def _advance(stream: _Stream, place: int) -> bool:
+def _advance(stream: _Stream, place: int, neighbours: int) -> bool:
     """Moves a reader on; False for a step back within its reach, which changes nothing."""
     if not stream.step:
         stream.candidates.add(place)
         stream.last = place
         # A set: the same place read twice is one neighbour. The first and the last one tell the direction.
-        if len(stream.candidates) == NEIGHBOURS and place != stream.first:
+        if len(stream.candidates) == neighbours and place != stream.first:
             stream.step = 1 if place > stream.first else -1
             stream.front = stream.last = max(stream.candidates) if stream.step > 0 else min(stream.candidates)
             stream.candidates.clear()

@@ -14,16 +14,14 @@ from typing import NamedTuple
 
 from cometfs.cache.store import Store
 from cometfs.lease import Lease
-from cometfs.vfs.answers.prefetch import Prefetcher
+from cometfs.vfs.answers.prefetch import Prefetcher, Question
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Node
-from cometfs.vfs.schema.declaration import Context, File, Source, Stream
+from cometfs.vfs.schema.declaration import File
 
 GOING_THROUGH = Lease(10.0)
 """For how long a program that listed a directory is taken to go through it."""
-
-Question = tuple[Source | Stream, Context]
 
 
 class _Pass(NamedTuple):

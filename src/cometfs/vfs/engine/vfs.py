@@ -19,7 +19,8 @@ from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.engine.size_prefetch import SizePrefetch
 from cometfs.vfs.engine.sizes import Sizes
-from cometfs.vfs.nodes import Attributes, Node
+from cometfs.vfs.engine.walk_prefetch import WalkPrefetch
+from cometfs.vfs.nodes import Attributes, Node, Opened, OpenedBody
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Stream
 from cometfs.vfs.schema.markdown import words
@@ -56,6 +57,7 @@ class Vfs:
         self._size_prefetch = SizePrefetch(
             answers.store, prefetcher, self.listings, lambda node: self.glance(node).size is None
         )
+        self._walk_prefetch = WalkPrefetch(answers, prefetcher, self.listings)
         self.files = Files(answers, self._sizes, self.writing)
         self.refresh = AnswerInvalidation(answers, self._sizes, tree)
         answers.relist = self.refresh.relist
@@ -104,13 +106,24 @@ class Vfs:
             opened.close()
         return seen
 
-    def listed(self, directory: Node) -> None:
-        """A program lists a directory, which `closed` tells the end of: it may ask for the sizes of all in it."""
+    def listed(self, directory: Node, count: int = 0, program: int = 0) -> None:
+        """A program lists a directory of so many entries, which `closed` tells the end of: it may ask for the sizes of
+        all in it, or read them."""
         self._size_prefetch.opened(directory)
+        self._walk_prefetch.listed(directory, count, program)
 
     def closed(self, directory: Node) -> None:
         """It has listed it."""
         self._size_prefetch.closed(directory)
+
+    def reads(self, node: Node, directory: Node, program: int = 0) -> None:
+        """A program is about to read a file, or has got what is at hand."""
+        self._walk_prefetch.reads(node, directory, program)
+
+    def has_opened(self, node: Node, directory: Node, opened: Opened, program: int = 0) -> None:
+        """A program has opened a file that was not at hand."""
+        if isinstance(opened, OpenedBody):
+            self._walk_prefetch.waited(node, directory, opened, program)
 
     def provenance(self, node: Node) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call."""

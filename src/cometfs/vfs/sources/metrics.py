@@ -113,13 +113,17 @@ async def _names(asker: Resolver, at: Context) -> list[str]:
 
 async def _sheet(asker: Resolver, at: Context) -> bytes:
     """One metric as CSV: alone, or with all others of its experiment, where several are wanted."""
-    whole = experiment.of_experiment(at)
+    whole, project = experiment.of_experiment(at), of_project(at)
     if not asker.wants_all(SHEETS, whole) or asker.agreement(FIT, whole) is False:
         return await _one_sheet(asker, at)
     try:
-        sheets = await asker.answer(SHEETS, whole)
+        # A server that lacks it lacks it for all of them.
+        lacking = asker.agreement(ALL_AT_ONCE, project) is False
+        sheets = await asker.answer(CHARTED if lacking else SHEETS, whole)
     except (Unsupported, NotFound):
-        return await _one_sheet(asker, at)
+        sheets = await asker.answer(CHARTED, whole)
+        if sheets:  # it is the endpoint that is not there, not the experiment
+            asker.record_agreement(ALL_AT_ONCE, project, agrees=False)
     except AnswerTooLarge:
         asker.record_agreement(FIT, whole, agrees=False)
         return await _one_sheet(asker, at)
@@ -150,6 +154,32 @@ def _sheets_of(logged: dict[str, list[LoggedPoint]]) -> dict[str, bytes]:
 
 SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False)
 """1 call. The same as for `EVERY_POINT`, whose rows take six times as much memory."""
+
+
+async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
+    """Sheets of a server without `get-all`, as far as a chart tells them: believed where one metric that was asked by
+    itself has the same bytes."""
+    names = await asker.answer(METRIC_NAMES, at)
+    row, project = at.experiment or {}, of_project(at)
+    if len(names) <= 1 or not at.version or row["archived"] or asker.agreement(CHARTED_AS_ASKED, project) is False:
+        return {}
+    chart = (await asker.api.experiment_metrics_for_chart([key(at)], names)).get(key(at))
+    if chart is None:
+        return {}
+    count = sum(len(metric["values"]) for metric in chart["metrics"])
+    sheets: dict[str, bytes] = (await _aside(_parsed, chart, count=count)).sheets
+    if sheets and asker.agreement(CHARTED_AS_ASKED, project) is None:
+        sample = experiment.at_metric(at, next(iter(sheets)))
+        agrees = await _one_sheet(asker, sample) == sheets[sample.item]
+        asker.record_agreement(CHARTED_AS_ASKED, project, agrees=agrees)
+        sheets = sheets if agrees else {}
+    for name, sheet in sheets.items():
+        asker.fill(METRIC, experiment.at_metric(at, name), sheet)
+    return sheets
+
+
+ALL_AT_ONCE = "experiment/metrics/get-all is there"
+CHARTED_AS_ASKED = "a chart of one experiment tells what single metrics tell"
 
 
 async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
@@ -310,6 +340,10 @@ METRIC = Source(
 
 EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
+
+
+CHARTED = Source("sheets of all metrics from a chart", _charted, sealed_lease, kept=False, of=(METRIC_NAMES,))
+"""1 call; once in a project another, of a single metric, which it is verified against."""
 
 
 class Plotted(NamedTuple):
