@@ -184,8 +184,7 @@ class Prefetcher:
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
         batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
-        store, keys = self._answers.store, [(at, source.key(at)) for at in places]
-        missing = [at for at, key in keys if store.recall(key) is None and not store.is_loading(key)]
+        missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
             asked = [at for at in missing if self._is_missing(source, at)]
         else:
@@ -220,11 +219,12 @@ class Prefetcher:
         """Asks single questions, each in its turn; returns when the last one is begun, and the nursery ends with
         their answers."""
         for question in wanted:
-            turn = object()
-            await self._abreast.acquire_on_behalf_of(turn)
+            turn = None if self._answers.is_under_way(*question) else object()
+            if turn is not None:
+                await self._abreast.acquire_on_behalf_of(turn)
             nursery.start_soon(self._one, question, turn)
 
-    async def _one(self, question: Question, turn: object) -> None:
+    async def _one(self, question: Question, turn: object | None) -> None:
         source, at = question
         try:
             if isinstance(source, Stream):
@@ -234,7 +234,8 @@ class Prefetcher:
         except CometFSError as error:
             log.debug("not fetched ahead: %s", error)  # its reader asks again, and gets the error
         finally:
-            self._abreast.release_on_behalf_of(turn)
+            if turn is not None:
+                self._abreast.release_on_behalf_of(turn)
 
     async def _batched(self, source: Source, line: Siblings, places: list[Context]) -> None:
         assert source.batch is not None

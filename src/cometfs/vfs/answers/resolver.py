@@ -188,6 +188,11 @@ class AnswerResolver:
         """Whether a body is at hand, or on its way."""
         return self.bodies.size(stream.key(at)) is not None
 
+    def is_under_way(self, question: Source | Stream, at: Context) -> bool:
+        """Whether an answer is being asked for: the next one that asks waits for that, and costs nothing."""
+        key = question.key(at)
+        return self.bodies.peek(key) is not None if isinstance(question, Stream) else self.store.is_loading(key)
+
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what it wants next may be fetched ahead."""
         if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):

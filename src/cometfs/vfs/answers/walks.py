@@ -181,7 +181,10 @@ SMALL = 1 << 20
 """Bytes of the biggest body that is fetched ahead in a directory."""
 
 MOST, MOST_BYTES = 64, 16 << 20
-"""Bodies, and bytes of them, that are fetched ahead of one reader of a directory."""
+"""Bodies, and bytes of them, that are asked for at once."""
+
+UNREAD, UNREAD_BYTES = 4 * MOST, 4 * MOST_BYTES
+"""Bodies, and bytes of them, that are fetched ahead of one reader of a directory and not read yet, at most."""
 
 WAITS = 16
 """Reads that waited after which the next ones are fetched although most of the last are unused: the order is
@@ -260,8 +263,10 @@ class BodyWindows:
         if sweep is None:
             return []
         begin = next((place for place, body in enumerate(bodies, 1) if body.name == name), 0)
-        room = Room(MOST - len(sweep.ahead), MOST_BYTES - sum(sweep.ahead.values()))
-        left = (body for body in (*bodies[begin:], *bodies[:begin]) if body.name not in sweep.read | sweep.asked)
+        count, size = UNREAD - len(sweep.ahead), UNREAD_BYTES - sum(sweep.ahead.values())
+        room = Room(min(MOST, count), min(MOST_BYTES, size))
+        known = sweep.read | sweep.asked
+        left = (body for body in (*bodies[begin:], *bodies[:begin]) if body.name not in known)
         found = {body.name: body.size or 0 for body in left if room.takes(body.size)}
         # Where none is left, no more is looked for at each read.
         sweep.waits, sweep.window = 0, len(found) or -1

@@ -26,7 +26,7 @@ from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, 
 from cometfs.vfs.sources.experiment import project_id
 from cometfs.vfs.sources.metrics import EVERY_POINT, of_project
 
-EXPERIMENTS = 8
+EXPERIMENTS = 4
 """Experiments that are fetched ahead of one program, at most."""
 
 BODIES, BODY_BYTES = 128, 16 << 20
