@@ -18,7 +18,7 @@ from cometfs.vfs.answers.prefetch import Prefetcher, Question
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Node
-from cometfs.vfs.schema.declaration import File
+from cometfs.vfs.schema.declaration import File, Source
 
 GOING_THROUGH = Lease(10.0)
 """For how long a program that listed a directory is taken to go through it."""
