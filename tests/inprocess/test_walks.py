@@ -16,7 +16,7 @@ from cometfs.comet.http.transport import Transport
 from cometfs.composition import open_vfs
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
-from cometfs.vfs.answers.prefetch import ABREAST
+from cometfs.vfs.answers.abreast import ABREAST
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Dir, File

@@ -5,20 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from cometfs.vfs.answers.walks import (
-    IDLE,
-    MOST,
-    MOST_BYTES,
-    PATIENCE,
-    PROGRAMS,
-    SMALL,
-    UNREAD,
-    WAITS,
-    BodyWindows,
-    Sized,
-    Usage,
-    Walks,
-)
+from cometfs.vfs.answers.body_windows import MOST, MOST_BYTES, SMALL, UNREAD, WAITS, BodyWindows, Sized
+from cometfs.vfs.answers.walks import IDLE, PATIENCE, PROGRAMS, Usage, Walks
 
 COPIER, SHELL, READER = 10, 20, 30
 """Programs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
 from cometfs.errors import AnswerTooLarge, CometFSError, NotFound
 from cometfs.lease import is_settling
+from cometfs.vfs.answers.abreast import ABREAST, Abreast, Question
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
 from cometfs.vfs.answers.resolver import AnswerResolver
@@ -30,13 +31,8 @@ from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
 
 log = logging.getLogger(__name__)
 
-Question = tuple[Source | Stream, Context]
-
 RENEWED = 0.25
 """The last part of its lease in which an answer in use is asked for again."""
-
-ABREAST = 16
-"""Single questions ahead of one reader at once; the other connections are for those that wait."""
 
 TARGET = 4 << 20
 """Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
@@ -67,7 +63,7 @@ class Prefetcher:
         self._trusted: Recent[Hashable, bool] = Recent(REMEMBERED)
         self._renewing: Recent[Hashable, float] = Recent(REMEMBERED)
         """What was asked again, and until when the answer held of which that was done: once is enough."""
-        self._abreast = trio.CapacityLimiter(ABREAST)
+        self.abreast = Abreast(answers)
 
     def record_access(self, source: Source, at: Context, *, waited: bool) -> None:
         """A reader asks `source` at a place; `waited`: its answer was not at hand."""
@@ -120,7 +116,7 @@ class Prefetcher:
     def warm(self, wanted: Sequence[Question]) -> None:
         """Asks single questions that a reader is about to ask."""
         if self.may:
-            self.start(self.singly, list(wanted))
+            self.start(self.abreast.all, list(wanted))
 
     def start(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Does what no program waits for."""
@@ -193,7 +189,7 @@ class Prefetcher:
         if asked and batched:
             self.start(self._batched, source, line, asked)
         elif asked:
-            self.start(self.singly, [(source, at) for at in asked])
+            self.start(self.abreast.all, [(source, at) for at in asked])
 
     def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
@@ -209,33 +205,6 @@ class Prefetcher:
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
         return (source.batch.name, at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
-
-    async def singly(self, wanted: Sequence[Question]) -> None:
-        """Asks single questions; returns when all are answered."""
-        async with trio.open_nursery() as nursery:
-            await self.begin(nursery, wanted)
-
-    async def begin(self, nursery: trio.Nursery, wanted: Iterable[Question]) -> None:
-        """Asks single questions, each in its turn; returns when the last one is begun, and the nursery ends with
-        their answers."""
-        for question in wanted:
-            turn = None if self._answers.is_under_way(*question) else object()
-            if turn is not None:
-                await self._abreast.acquire_on_behalf_of(turn)
-            nursery.start_soon(self._one, question, turn)
-
-    async def _one(self, question: Question, turn: object | None) -> None:
-        source, at = question
-        try:
-            if isinstance(source, Stream):
-                (await self._answers.open_body(source, at)).close()
-            else:
-                await self._answers.ask(source, at)
-        except CometFSError as error:
-            log.debug("not fetched ahead: %s", error)  # its reader asks again, and gets the error
-        finally:
-            if turn is not None:
-                self._abreast.release_on_behalf_of(turn)
 
     async def _batched(self, source: Source, line: Siblings, places: list[Context]) -> None:
         assert source.batch is not None

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from cometfs.cache.store import Store
 from cometfs.lease import Lease
-from cometfs.vfs.answers.prefetch import Prefetcher, Question
+from cometfs.vfs.answers.abreast import Question
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.keys import Key
 from cometfs.vfs.nodes import NODE_BYTES, Node

@@ -1,9 +1,9 @@
 """What a program that goes through whole experiments wants next: the other answers of this one, then the next ones with
 their small bodies; and the small bodies of a directory, whatever it belongs to.
 
-What to fetch is decided in answers/walks.py (and readahead.py: which experiments come next); here it is found in the
-declaration, and asked for. What is at hand starts no task. Not here: the tasks (prefetch.py), and sizes alone
-(size_prefetch.py).
+What to fetch is decided in answers/ (walks.py, body_windows.py; which experiments are next: readahead.py); here it is
+found in the declaration, and asked for. What is at hand starts no task. Not here: the tasks (prefetch.py), and sizes
+alone (size_prefetch.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 import trio
 
-from cometfs.vfs.answers.prefetch import Prefetcher, Question
+from cometfs.vfs.answers.abreast import Question
+from cometfs.vfs.answers.body_windows import BodyWindows, Room, Sized
+from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.readahead import Readahead
 from cometfs.vfs.answers.resolver import AnswerResolver
-from cometfs.vfs.answers.walks import BodyWindows, Room, Sized, Usage, Walks
+from cometfs.vfs.answers.walks import Usage, Walks
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.keys import Place
 from cometfs.vfs.nodes import Listing, Node, OpenedBody
@@ -195,12 +197,14 @@ class WalkPrefetch:
         self._ask_together(errands, nursery)
         # What their directories hold must be known in time for their bodies.
         for errand in errands:
-            await self._prefetcher.begin(nursery, self._lists(errand))
+            await self._prefetcher.abreast.begin(nursery, self._lists(errand))
         for errand in errands:
             missing = self._missing(errand.at, errand.entry, errand.usage)
-            await self._prefetcher.begin(nursery, [one for one in missing if not self._prefetcher.is_batched(*one)])
-            await self._prefetcher.singly(self._lists(errand))
-            await self._prefetcher.begin(nursery, self._bodies(errand))
+            await self._prefetcher.abreast.begin(
+                nursery, [one for one in missing if not self._prefetcher.is_batched(*one)]
+            )
+            await self._prefetcher.abreast.all(self._lists(errand))
+            await self._prefetcher.abreast.begin(nursery, self._bodies(errand))
 
     def _ask_together(self, errands: Sequence[_Errand], nursery: trio.Nursery) -> None:
         sources = dict.fromkeys(source for one in errands for source in _questions(one.entry, one.usage))
