@@ -2,8 +2,8 @@
 a clock.
 
 A program that listed a directory and had to wait for one of its bodies is taken to read the others, too, when it opens
-a second one: in the order of the listing or, as `cp` does, by inode number. The next ones are asked for when half of the
-last are read, or when it had to wait for many others: then the order is another. Not here: fetching
+a second one: in the order of the listing or, as `cp` does, by inode number. The next ones are asked for when half of
+the last are read, or when it had to wait for many others: then the order is another. Not here: fetching
 (engine/walk_prefetch.py).
 """
 
