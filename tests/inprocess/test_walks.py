@@ -34,7 +34,7 @@ class RoundTrips(Wire):
     def __init__(self, index: Catalog) -> None:
         super().__init__(index)
         self.count = self.most = 0
-        self.lacking: frozenset[str] = frozenset()
+        self.lacking: set[str] = set()
         self._waiting: list[trio.Event] = []
         self._arrived = trio.Event()
 

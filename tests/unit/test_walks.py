@@ -24,7 +24,7 @@ class Trace:
         self.now = 0.0
         self.followed: list[tuple[str, Usage | None]] = []
 
-    def list(self, experiment: str, program: int = COPIER) -> Trace:
+    def lists(self, experiment: str, program: int = COPIER) -> Trace:
         if self.policy.entered(program, "project", experiment, self.now):
             self._follow(experiment, program)
         return self
@@ -37,7 +37,7 @@ class Trace:
         return self
 
     def whole(self, experiment: str, program: int = COPIER) -> Trace:
-        self.list(experiment, program).read(experiment, *FILES, program=program)
+        self.lists(experiment, program).read(experiment, *FILES, program=program)
         for folder, count in FOLDERS.items():
             self.policy.listed(program, "project", experiment, folder, count)
             for file in range(count):
@@ -56,7 +56,7 @@ class Trace:
 
 
 def test_the_second_file_of_a_listed_experiment_brings_the_others() -> None:
-    trace = Trace().list("run-1").read("run-1", "metadata.json")
+    trace = Trace().lists("run-1").read("run-1", "metadata.json")
     assert trace.followed == []
     assert trace.read("run-1", "url.txt").followed == [("run-1", None)]
     assert trace.read("run-1", *FILES).experiments == ["run-1"], "once"
@@ -66,31 +66,31 @@ def test_the_order_does_not_matter() -> None:
     """cp reads by inode number, rsync by name."""
     files = list(FILES)
     random.Random(2).shuffle(files)
-    assert Trace().list("run-1").read("run-1", *files).experiments == ["run-1"]
+    assert Trace().lists("run-1").read("run-1", *files).experiments == ["run-1"]
 
 
 def test_the_next_experiment_is_followed_as_soon_as_it_is_listed() -> None:
-    trace = Trace().whole("run-1").list("run-2")
+    trace = Trace().whole("run-1").lists("run-2")
     everything = Usage(frozenset(FILES), frozenset(FOLDERS), frozenset(FOLDERS))
     assert trace.followed == [("run-1", None), ("run-2", everything)]
 
 
 def test_of_the_next_experiment_only_what_was_used_is_fetched() -> None:
     """`grep -r --include=*.json`: it lists all, and reads some."""
-    trace = Trace().list("run-1").read("run-1", "metadata.json", "params.json")
+    trace = Trace().lists("run-1").read("run-1", "metadata.json", "params.json")
     for folder, count in FOLDERS.items():
         trace.policy.listed(COPIER, "project", "run-1", folder, count)
     trace.policy.read_in(COPIER, "project", "run-1", "git", "metadata.json")
-    trace.list("run-2")
+    trace.lists("run-2")
     used = Usage(frozenset(("metadata.json", "params.json")), frozenset(FOLDERS), frozenset())
     assert trace.followed[-1] == ("run-2", used)
 
 
 def test_the_only_file_of_a_directory_is_all_of_it() -> None:
-    trace = Trace().list("run-1").read("run-1", *FILES)
+    trace = Trace().lists("run-1").read("run-1", *FILES)
     trace.policy.listed(COPIER, "project", "run-1", "curves", 1)
     trace.policy.read_in(COPIER, "project", "run-1", "curves", "roc.csv")
-    trace.list("run-2")
+    trace.lists("run-2")
     usage = trace.followed[-1][1]
     assert usage is not None
     assert usage.read == {"curves"}
@@ -99,31 +99,31 @@ def test_the_only_file_of_a_directory_is_all_of_it() -> None:
 def test_one_off_reads_bring_nothing() -> None:
     """One file of a listed directory again and again; two that nobody listed; `ls` and then `cat a b`, `cat *` in a
     shell: another program reads than the one that listed."""
-    assert not Trace().list("run-1").read("run-1", *["tags.txt"] * 9).followed
+    assert not Trace().lists("run-1").read("run-1", *["tags.txt"] * 9).followed
     assert not Trace().read("run-1", "tags.txt", "code.py").followed
-    assert not Trace().list("run-1", SHELL).read("run-1", *FILES, program=READER).followed
-    assert not Trace().list("run-1").read("run-2", "tags.txt", "code.py").followed
-    assert not Trace().list("run-1").list("run-2").list("run-3").followed, "find, tree"
+    assert not Trace().lists("run-1", SHELL).read("run-1", *FILES, program=READER).followed
+    assert not Trace().lists("run-1").read("run-2", "tags.txt", "code.py").followed
+    assert not Trace().lists("run-1").lists("run-2").lists("run-3").followed, "find, tree"
     one_each = Trace()
     for number in range(20):
-        one_each.list(f"run-{number}").read(f"run-{number}", "params.json")
+        one_each.lists(f"run-{number}").read(f"run-{number}", "params.json")
     assert not one_each.followed
 
 
 def test_a_program_that_pauses_begins_anew() -> None:
     trace = Trace().whole("run-1")
     trace.now += IDLE + 1
-    assert trace.list("run-2").experiments == ["run-1"]
+    assert trace.lists("run-2").experiments == ["run-1"]
 
 
 def test_programs_that_leave_most_of_it_are_not_followed_for_a_while() -> None:
     """Scripts that list an experiment and read two files of it."""
     trace = Trace()
     for program in range(100):
-        trace.list("run-1", program).read("run-1", "metadata.json", "url.txt", program=program)
+        trace.lists("run-1", program).read("run-1", "metadata.json", "url.txt", program=program)
     assert len(trace.followed) == PATIENCE + PROGRAMS - 1
     trace.now += IDLE + 1
-    assert trace.list("run-1").read("run-1", *FILES).experiments[-1] == "run-1"
+    assert trace.lists("run-1").read("run-1", *FILES).experiments[-1] == "run-1"
 
 
 def test_programs_that_use_it_are_followed_on() -> None:
