@@ -193,7 +193,7 @@ async def test_two_files_of_a_listed_experiment_cost_two_files(vfs: Vfs, wire: R
 
 async def test_a_server_without_all_metrics_is_asked_for_a_chart(vfs: Vfs, wire: RoundTrips, many: Catalog) -> None:
     """One call for the metrics of an experiment, verified once against one of them; the same bytes."""
-    wire.lacking = frozenset({"experiment/metrics/get-all", "experiments/search", "project/query"})
+    wire.lacking = {"experiment/metrics/get-all", "experiments/search", "project/query"}
     nodes = await experiments(vfs, wire, 3)
     found = [await copied(vfs, node) for node in nodes]
     assert wire.asked.count("experiment/metrics/get-all") == 1, "what is lacking is asked for once"
