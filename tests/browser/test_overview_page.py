@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from cometfs.render.curves import Line
 from cometfs.render.overview import AT_ONCE, OverviewRow, overview_html
-from cometfs.render.plots import chart_svg
+from cometfs.render.pictures.curves import Line
+from cometfs.render.pictures.plots import chart_svg
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

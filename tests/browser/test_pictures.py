@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from cometfs.render.curves import Line
-from cometfs.render.paper import COLOURS
-from cometfs.render.plots import chart_svg
+from cometfs.render.pictures.curves import Line
+from cometfs.render.pictures.paper import COLOURS
+from cometfs.render.pictures.plots import chart_svg
 from tests.browser.test_overview_page import NASTY, logged, requested
 
 DARK = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}

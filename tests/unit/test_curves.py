@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.render.curves import HUGE, Line, curves, is_logarithmic, numbers, shortened, thinned
-from cometfs.render.plots import chart_svg
+from cometfs.render.pictures.curves import HUGE, Line, curves, is_logarithmic, numbers, shortened, thinned
+from cometfs.render.pictures.plots import chart_svg
 
 
 def line(*values: str | float | None) -> Line:

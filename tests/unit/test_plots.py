@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cometfs.render.curves import Line, curves
-from cometfs.render.paper import COLOURS
-from cometfs.render.plots import DRAWN_BY, NAMED, chart_svg
+from cometfs.render.pictures.curves import Line, curves
+from cometfs.render.pictures.paper import COLOURS
+from cometfs.render.pictures.plots import DRAWN_BY, NAMED, chart_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs.render.paper import view
-from cometfs.render.ticks import between, linear, nice, powers
+from cometfs.render.pictures.paper import view
+from cometfs.render.pictures.ticks import between, linear, nice, powers
 
 
 def labels(low: float, high: float, most: int = 6, *, whole: bool = False) -> list[str]:

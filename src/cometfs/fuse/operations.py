@@ -17,11 +17,10 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken
 
 from cometfs.errors import NoSuchEntry
 from cometfs.fuse.notify import KernelInvalidator
-from cometfs.fuse.procfs import Programs
+from cometfs.fuse.procfs import Programs, wants_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.fuse.statx import wants_size
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes

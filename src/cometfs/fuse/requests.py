@@ -65,8 +65,8 @@ def handler_after(
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
     """The same for a request that can often be answered at once: by `nowait`, which returns None where it cannot.
 
-    What does not wait needs no deadline, and arming one costs more than most answers. `pid_of`: tells who waits where
-    the request does not.
+    What does not wait needs no deadline, and arming one costs more than most answers. `pid_of`: the caller, where
+    the request itself does not tell it.
     """
 
     def decorate(

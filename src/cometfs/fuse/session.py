@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyfuse3
@@ -16,13 +19,15 @@ import trio
 
 from cometfs.compat.pyfuse3_wait import descriptors, looking_first
 from cometfs.errors import SetupError
-from cometfs.fuse.capture import stderr_of_fuse
 from cometfs.fuse.mountinfo import SUBTYPE
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.writable import WritableOperations
 from cometfs.mountstate.limits import RequestLimiter
+from cometfs.printable import printable
 from cometfs.vfs.engine.vfs import Vfs
+
+STDERR = 2
 
 TASKS = 400
 """Requests that are handled at once; the next ones wait in the kernel."""
@@ -118,3 +123,29 @@ async def _answer(limiter: RequestLimiter, nursery: trio.Nursery) -> None:
             with trio.move_on_after(ENDING, shield=True):
                 await limiter.end()
             answering.cancel()
+
+
+@contextmanager
+def stderr_of_fuse() -> Iterator[list[str]]:
+    """Collects what libfuse and fusermount3 write to stderr while the body runs; the list is filled at the end.
+
+    What others write meanwhile, a logging thread perhaps, appears then, late but whole.
+    """
+    lines: list[str] = []
+    kept = os.dup(STDERR)
+    with os.fdopen(os.memfd_create("stderr"), "r+b") as file:
+        os.dup2(file.fileno(), STDERR)
+        try:
+            yield lines
+        finally:
+            os.dup2(kept, STDERR)
+            os.close(kept)
+            file.seek(0)
+            for line in file.read().decode(errors="replace").splitlines(keepends=True):
+                if _OF_FUSE.match(line):
+                    lines.append(printable(line.strip()))
+                else:
+                    os.write(STDERR, line.encode())
+
+
+_OF_FUSE = re.compile(r"(lib)?fuse(rmount)?3?: ")

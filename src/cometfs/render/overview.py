@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from cometfs.render.cells import brief, is_everybodys, is_number, moment, spoken
-from cometfs.render.curves import printable
+from cometfs.render.pictures.curves import printable
 from cometfs.render.text import text
 
 if TYPE_CHECKING:

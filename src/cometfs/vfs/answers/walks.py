@@ -27,7 +27,7 @@ PROJECTS = 64
 """Projects that are remembered."""
 
 PROGRAMS = 4
-"""Programs in one project that are told apart."""
+"""Programs in one project that are kept apart."""
 
 PATIENCE = 4
 """Wasted visits in a row after which none is followed until all is forgotten."""
@@ -80,7 +80,7 @@ class _Walk:
 
 
 class _Project:
-    """Who goes through a project. The program that moved last is the last of `walks`."""
+    """The programs that go through a project. The one that moved last is the last of `walks`."""
 
     __slots__ = ("moved", "walks", "wasted")
 

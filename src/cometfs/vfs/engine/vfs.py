@@ -88,7 +88,7 @@ class Vfs:
         return _target(node, entry, answer.value)
 
     def readlink_nowait(self, node: Node) -> str | None:
-        """The same, where nobody must be asked."""
+        """The same, where no call is needed."""
         entry = cast(Link, node.entry)
         if entry.source is None:
             return _target(node, entry, node.at)

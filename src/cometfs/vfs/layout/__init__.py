@@ -12,7 +12,7 @@ from pathlib import PurePath
 from cometfs.comet.api import VERSION
 from cometfs.render import tables as csv
 from cometfs.render import text
-from cometfs.render.plots import DRAWN_BY
+from cometfs.render.pictures.plots import DRAWN_BY
 from cometfs.vfs.layout.experiment import EXPERIMENT
 from cometfs.vfs.layout.guide import of_mount, of_project
 from cometfs.vfs.layout.rendering import (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from cometfs.render import objects, text
-from cometfs.render.plots import DRAWN_BY
+from cometfs.render.pictures.plots import DRAWN_BY
 from cometfs.vfs.layout.rendering import (
     always,
     api_file,

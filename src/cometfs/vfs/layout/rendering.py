@@ -9,9 +9,10 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cometfs.render import objects, plots, points, text
-from cometfs.render.curves import Line
+from cometfs.render import objects, points, text
 from cometfs.render.overview import OverviewRow, overview_html
+from cometfs.render.pictures import plots
+from cometfs.render.pictures.curves import Line
 from cometfs.render.redact import redact
 from cometfs.vfs.schema import names, suffixes
 from cometfs.vfs.schema.declaration import Context, File, Row, Source

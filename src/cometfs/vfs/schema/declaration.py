@@ -74,7 +74,7 @@ class Resolver(Protocol):
         """The same, also from disk; what is made of it holds no longer than it does."""
 
     def keep(self, source: Source, at: Context, answer: Any) -> None:
-        """Keeps what a call has just told of `source` at a place; what is made of it holds no longer than it does."""
+        """Keeps what a call has brought of `source` at a place; what is made of it holds no longer than it does."""
 
     def wants_all(self, source: Source, at: Context) -> bool:
         """Records that one item of the experiment at a place is asked for; whether to ask for all, with `source`."""

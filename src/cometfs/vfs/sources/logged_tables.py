@@ -57,8 +57,8 @@ async def _none_yet(_asker: Resolver, _at: Context) -> list[str]:
 
 
 NO_TABLES = Source("assets that are no tables", _none_yet, sealed_lease)
-"""Their ids, as far as reading told. Costs no call. On disk, because bodies of assets do not change: a refresh of one
-does not drop it, either."""
+"""Their ids, as far as reading has shown. Costs no call. On disk, because bodies of assets do not change: a refresh of
+one does not drop it, either."""
 
 
 async def _record_no_table(asker: Resolver, at: Context) -> None:

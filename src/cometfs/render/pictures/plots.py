@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from cometfs.render.curves import DrawnCurve, Line, curves, has_gap, is_logarithmic, positive, shortened
-from cometfs.render.paper import (
+from cometfs.render.pictures.curves import DrawnCurve, Line, curves, has_gap, is_logarithmic, positive, shortened
+from cometfs.render.pictures.paper import (
     COLOURS,
     FINE,
     LETTER,

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from cometfs.render.curves import printable
-from cometfs.render.ticks import Tick, between, linear, powers
+from cometfs.render.pictures.curves import printable
+from cometfs.render.pictures.ticks import Tick, between, linear, powers
 
 FINE = 10
 """Units in a pixel of the lines' coordinates, which are whole numbers: they are written several times as fast."""

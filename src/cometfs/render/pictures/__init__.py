@@ -1,0 +1,2 @@
+"""Metrics as SVG: points to lines (`curves`), paper with axes and ticks (`paper`, `ticks`), and the picture
+(`plots`)."""
