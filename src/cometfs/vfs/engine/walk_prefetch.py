@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import trio
 
+from cometfs.cache.memory import Recent
 from cometfs.vfs.answers.abreast import Question
 from cometfs.vfs.answers.body_windows import BodyWindows, Room, Sized
 from cometfs.vfs.answers.prefetch import Prefetcher
@@ -33,6 +34,9 @@ EXPERIMENTS = 4
 
 BODIES, BODY_BYTES = 128, 16 << 20
 """Bodies, and bytes of them, that are fetched ahead of an experiment."""
+
+REMEMBERED = 256
+"""Programs and projects that are remembered."""
 
 NEIGHBOURS = 2
 """Whole experiments in a row that make a walk."""
@@ -61,6 +65,8 @@ class WalkPrefetch:
         self._order = Readahead()
         self._windows = BodyWindows()
         self._errands: dict[Hashable, deque[_Errand]] = {}
+        self._cold: Recent[Hashable, bool] = Recent(REMEMBERED)
+        """Programs and projects of which something was not at hand: what is warm is not looked through for bodies."""
 
     def listed(self, directory: Node, count: int, program: int) -> None:
         """A program lists a directory, which has `count` entries."""
@@ -78,7 +84,8 @@ class WalkPrefetch:
     def reads(self, node: Node, directory: Node, program: int) -> None:
         """A program is about to read a file of a directory, or has what it wants of it at hand."""
         at, entry = directory.at, node.entry
-        if isinstance(entry, File) and isinstance(entry.source, Stream):
+        is_cold = (program, project_id(at)) in self._cold
+        if is_cold and isinstance(entry, File) and isinstance(entry.source, Stream):
             folder = self._listed_folder(directory, program)
             if self._windows.reads(program, _place(folder), node.at.key):
                 self._sweep(folder, node, program)
@@ -93,6 +100,7 @@ class WalkPrefetch:
     def waited(self, node: Node, directory: Node, opened: OpenedBody, program: int) -> None:
         """A program has opened a body; nothing is to be learned of one that was at hand."""
         if opened.body.is_new:
+            self._cold[program, project_id(directory.at)] = True
             self._windows.waited(program, _place(self._listed_folder(directory, program)), node.at.key)
 
     def _listed_folder(self, directory: Node, program: int) -> Node:
@@ -120,7 +128,9 @@ class WalkPrefetch:
         usage = self._walks.usage(program, project_id(at))
         wanted = usage or _everything(entry)
         self._walks.offered(program, project_id(at), wanted.files | wanted.listed)
-        missing = self._missing(at, entry, wanted)
+        walk, missing = (program, project_id(at)), self._missing(at, entry, wanted)
+        if missing:
+            self._cold[walk] = True
         ahead = self._next(at, program, waited=bool(missing))
         if usage is None:
             # Several of its metrics will be read: all of them cost one call.
@@ -129,9 +139,16 @@ class WalkPrefetch:
                 self._prefetcher.warm(missing)
             return
         errands = [_Errand(place, entry, usage) for place in (at, *ahead)]
-        errands = [errand for errand in errands if self._missing(errand.at, entry, usage) or self._bodies(errand)]
+        errands = [errand for errand in errands if self._lacks(errand, walk)]
         if errands and self._prefetcher.may:
-            self._begin((program, project_id(at)), errands)
+            self._begin(walk, errands)
+
+    def _lacks(self, errand: _Errand, walk: Hashable) -> bool:
+        """Whether something of an experiment is not at hand."""
+        if self._missing(errand.at, errand.entry, errand.usage):
+            self._cold[walk] = True
+            return True
+        return walk in self._cold and bool(self._bodies(errand))
 
     def _next(self, at: Context, program: int, *, waited: bool) -> list[Context]:
         """The experiments to fetch ahead after the one at `at`."""
