@@ -137,5 +137,5 @@ async def test_a_chart_with_too_many_points_is_refused_without_another_call(
     for suffix in ("csv", "svg"):
         with pytest.raises(TooBig, match="metrics/ of single experiments"):
             await read(vfs, f"{path}.{suffix}")
-    assert vfs.readlink(await at(vfs, f"{PROJECT}/views/best/validate_loss/min"))
+    assert await vfs.readlink(await at(vfs, f"{PROJECT}/views/best/validate_loss/min"))
     assert wire.asked == []

@@ -19,7 +19,7 @@ from cometfs.vfs.sources.experiment import EXPERIMENTS
 from tests.inprocess.conftest import Wire, at, mounted, names, read
 
 PROJECT = "vision-lab/digits"
-TABLE = f"{PROJECT}/experiments.csv"
+TABLE = f"{PROJECT}/summary/experiments.csv"
 SEARCH, OTHERS, TAGS, QUERY = "experiments/search", "experiment/log-other", "experiment/tags", "project/query"
 COPIES = 6
 
@@ -129,7 +129,7 @@ async def test_without_a_search_an_experiment_costs_one_call(
     assert asked[TAGS] == 0
     await check(files, table)
     wire.asked.clear()
-    await read(vfs, "tabular/wine-cultivars/experiments.csv")
+    await read(vfs, "tabular/wine-cultivars/summary/experiments.csv")
     assert SEARCH not in wire.asked
 
 

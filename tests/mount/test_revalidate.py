@@ -253,14 +253,14 @@ def test_a_server_that_is_away_takes_nothing_from_who_has_it(edited: tuple[Mount
     place = mounted / PROJECT / FOREST
     with standing(place) as there:
         known = {name: read_in(there, name) for name in ("params.json", "code.py", "others.json")}
-        names = listed_in(there)
+        names, metric = listed_in(there), next((place / "metrics").iterdir()).name
         table.faults.answers["rest/v2/"] = Answer(503)
         deadline = time.monotonic() + 3 * LEASE
         while time.monotonic() < deadline:
             assert {name: read_in(there, name) for name in known} == known
             assert listed_in(there) == names
             os.stat("params.json", dir_fd=there)
-        assert errno_of(lambda: read_in(there, "graph.txt")) == errno.ENETUNREACH
+        assert errno_of(lambda: read_in(there, f"metrics/{metric}")) == errno.ENETUNREACH
         table.delete(FOREST)
         del table.faults.answers["rest/v2/"]
         eventually(lambda: errno_of(lambda: read_in(there, "params.json")) == errno.ESTALE)

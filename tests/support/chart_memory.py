@@ -131,7 +131,7 @@ async def main(runs: int, points: int, folder: Path) -> dict[str, Any]:
         except TooBig as error:
             found["refused"] = str(error)
         found |= {"calls": comet.calls, "after": _resident(), "s": trio.current_time() - began}
-        found["best"] = vfs.readlink(await at(vfs, f"{PROJECT}/views/best/loss/max"))
+        found["best"] = await vfs.readlink(await at(vfs, f"{PROJECT}/views/best/loss/max"))
         found |= {"calls_best": comet.calls, "after_best": _resident(), "s_best": trio.current_time() - began}
         nursery.cancel_scope.cancel()
     return found | {"cpu": process_time()}

@@ -127,8 +127,11 @@ class Prefetcher:
         return self._siblings.of(at)
 
     def is_batched(self, source: Source | Stream, at: Context) -> bool:
-        """Whether a batch is under way that may bring the answer."""
-        return isinstance(source, Source) and source.batch is not None and (source.batch.name, at.key) in self._batches
+        """Whether a batch is under way that may bring the answer, or what it is made of."""
+        if isinstance(source, Stream):
+            return False
+        batches = [one.batch for one in (source, *source.of) if isinstance(one, Source) and one.batch is not None]
+        return any((batch.name, at.key) in self._batches for batch in batches)
 
     async def batch(self, source: Source, places: Sequence[Context]) -> None:
         """Asks about many experiments in one call, where enough of them were asked by themselves to verify it."""
@@ -204,7 +207,7 @@ class Prefetcher:
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
-        return (source.batch.name, at.key) not in self._batches and self._answers.store.recall(source.key(at)) is None
+        return not self.is_batched(source, at) and self._answers.store.recall(source.key(at)) is None
 
     async def _batched(self, source: Source, line: Siblings, places: list[Context]) -> None:
         assert source.batch is not None

@@ -27,7 +27,7 @@ from cometfs.vfs.keys import Place
 from cometfs.vfs.nodes import Listing, Node, OpenedBody
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
 from cometfs.vfs.sources.experiment import project_id
-from cometfs.vfs.sources.metrics import EVERY_POINT, of_project
+from cometfs.vfs.sources.metrics import SHEETS, of_project
 
 EXPERIMENTS = 4
 """Experiments that are fetched ahead of one program, at most."""
@@ -134,7 +134,7 @@ class WalkPrefetch:
         ahead = self._next(at, program, waited=bool(missing))
         if usage is None:
             # Several of its metrics will be read: all of them cost one call.
-            self._answers.ahead.observations.expect_all(EVERY_POINT, of_project(at))
+            self._answers.ahead.observations.expect_all(SHEETS, of_project(at))
             if missing:
                 self._prefetcher.warm(missing)
             return
@@ -225,7 +225,9 @@ class WalkPrefetch:
 
     def _ask_together(self, errands: Sequence[_Errand], nursery: trio.Nursery) -> None:
         sources = dict.fromkeys(source for one in errands for source in _questions(one.entry, one.usage))
-        batched = {source.batch.name: source for source in sources if source.batch is not None}
+        # What is made of another answer comes with that: names of metrics with their points.
+        asked = [source for source in sources if source.batch is not None and not sources.keys() & set(source.of)]
+        batched = {source.batch.name: source for source in asked if source.batch is not None}
         for source in batched.values():
             nursery.start_soon(self._prefetcher.batch, source, [errand.at for errand in errands])
 
