@@ -216,16 +216,16 @@ async def test_names_of_metrics_come_with_points_where_queries_are_no_way(
 
 
 async def test_what_ended_since_the_queries_is_asked_about_again(
-    vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
+    vfs: Vfs, wire: Wire, mock_clock: trio.testing.MockClock
 ) -> None:
     """What tells who has which metric is never older than the listing that tells who has ended."""
     await experiments(vfs)
-    await trio.sleep(30)
+    mock_clock.jump(30)
     for name in (await experiments(vfs))[:6]:
         await names(vfs, f"{PROJECT}/{name}/metrics")
     assert wire.asked.count("experiments") == 1
     queries = wire.asked.count("project/query")
-    await trio.sleep(31)
+    mock_clock.jump(31)
     for name in (await experiments(vfs))[30:36]:
         await names(vfs, f"{PROJECT}/{name}/metrics")
     assert wire.asked.count("experiments") == 2

@@ -60,8 +60,9 @@ def curves(lines: Sequence[Line]) -> list[DrawnCurve]:
     found = []
     last, places = None, _Places((), stepped=False)
     for line in lines:
-        if last is None or line.steps != last:  # those of one project often have the same steps
-            last, places = line.steps, _places(line.steps)
+        steps = line.steps.tobytes() if isinstance(line.steps, memoryview) else line.steps
+        if last is None or steps != last:  # those of one project often have the same steps
+            last, places = steps, _places(line.steps)
         found.append(_curve(line.label, places, numbers(line.values), most))
     return [curve for curve in found if curve]
 
@@ -100,7 +101,7 @@ def _curve(label: str, places: _Places, y: Sequence[float], most: int) -> DrawnC
 def numbers(found: Sequence[Any]) -> Sequence[float]:
     """What Comet has as floats that can be drawn; NaN for all that is no finite number."""
     if isinstance(found, memoryview):
-        found = array(found.format, found)  # in the same room, with slices that have an index
+        found = found.tolist()  # of one line at a time: all of them would take three times the room
     if _drawable(found):
         return found
     known = numbers_of(found)

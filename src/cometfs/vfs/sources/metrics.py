@@ -293,7 +293,8 @@ async def _logged_by(asker: Resolver, at: Context) -> dict[str, list[str]] | Non
         return await asker.api.query_experiments(at.workspace, project["projectName"], has_metric(word))
 
     try:
-        keys = await experiment.each_of(words, logged)
+        # The first alone: a server without queries lacks them for all.
+        keys = [await logged(word) for word in words[:1]] + await experiment.each_of(words[1:], logged)
     except (Unsupported, NotFound):
         return None
     found: dict[str, list[str]] = {}
