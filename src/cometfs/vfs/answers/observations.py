@@ -57,6 +57,10 @@ class Observations:
         """Several items of the experiments of a project will be asked for."""
         self._put(Key.observed(source.name, project.key), True, LISTING)
 
+    def expects_all(self, source: Source, project: Context) -> bool:
+        """Whether that was said lately."""
+        return self._value(Key.observed(source.name, project.key)) is True
+
     def agreement(self, subject: str, project: Context) -> bool | None:
         """What was recorded of a batch's `subject` in a project; None where it was not compared yet."""
         return self._value(Key.observed(subject, project.key))

@@ -92,7 +92,7 @@ class Prefetcher:
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)
         if ahead and self.may:
-            self._begin(_richest(source, line), line, line.like(at, ahead))
+            self._begin(self._richest(source, line), line, line.like(at, ahead))
 
     def renew(self, source: Source, at: Context) -> None:
         """What `source` has answered is being used: asks again where that will not hold much longer."""
@@ -180,6 +180,12 @@ class Prefetcher:
         except NotFound:
             return  # deleted since the listing: no sample
         line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
+
+    def _richest(self, source: Source, line: Siblings) -> Source:
+        """What `source` is made of, where that will be asked for as well: a batch of it brings both, and one of
+        `source` alone would be a call for what comes anyway."""
+        richer = (one for one in source.of if isinstance(one, Source) and one.batch is not None)
+        return next((one for one in richer if self.observations.expects_all(one, line.project)), source)
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
         batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
@@ -310,17 +316,6 @@ async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitabl
         log.debug("not fetched: %s", error)
     except Exception:
         log.exception("bug in what nobody waits for")
-
-
-def _richest(source: Source, line: Siblings) -> Source:
-    """What `source` is made of, where several experiments were asked for that: a batch of it brings both, and one of
-    `source` alone would be a call for what comes anyway."""
-    for one in source.of:
-        if isinstance(one, Source) and one.batch is not None and one.batch != source.batch:
-            asked = line.asked.get(one.batch.name, ())
-            if len({at.key for at in asked}) >= SAMPLE:
-                return one
-    return source
 
 
 def _trust_key(source: Source, line: Siblings) -> Hashable:

@@ -27,7 +27,7 @@ from cometfs.vfs.keys import Place
 from cometfs.vfs.nodes import Listing, Node, OpenedBody
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
 from cometfs.vfs.sources.experiment import project_id
-from cometfs.vfs.sources.metrics import SHEETS, of_project
+from cometfs.vfs.sources.metrics import SHEETS, SPREADS, of_project
 
 EXPERIMENTS = 4
 """Experiments that are fetched ahead of one program, at most."""
@@ -132,9 +132,11 @@ class WalkPrefetch:
         if missing:
             self._cold[walk] = True
         ahead = self._next(at, program, waited=bool(missing))
+        if SPREADS in _questions(entry, wanted):
+            # Several of its metrics will be read, and their names: all of them cost one call.
+            for source in (SHEETS, SPREADS):
+                self._answers.ahead.observations.expect_all(source, of_project(at))
         if usage is None:
-            # Several of its metrics will be read: all of them cost one call.
-            self._answers.ahead.observations.expect_all(SHEETS, of_project(at))
             if missing:
                 self._prefetcher.warm(missing)
             return
