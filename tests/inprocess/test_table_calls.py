@@ -15,6 +15,7 @@ import pytest
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.sources import logged_columns
 from cometfs.vfs.sources.experiment import EXPERIMENTS
 from tests.inprocess.conftest import Wire, at, mounted, names, read
 
@@ -109,6 +110,23 @@ async def test_a_search_tells_others_and_tags_of_all(vfs: Vfs, wire: Missing, fi
     assert asked[QUERY] == 0
     assert asked[OTHERS] <= 5
     assert asked[TAGS] <= 3
+    await check(files, table)
+
+
+async def test_a_page_of_what_is_at_hand_does_not_end_a_search(
+    vfs: Vfs, wire: Missing, files: Vfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The experiments that are to be asked for may stand on the last pages alone."""
+    monkeypatch.setattr(logged_columns, "PAGE", 10)
+    listing, _ = await vfs.listings.children(await at(vfs, PROJECT))
+    places = {node.at.key[0]: node.at for node in listing.nodes.values() if node.at.experiment}
+    project = next(iter(places.values())).project
+    assert project
+    for row in await vfs._answers.api.search_experiments(project["projectId"], limit=10):
+        await vfs._answers.ask(logged_columns.OTHERS_BY_NAME, places[row["experimentKey"]])
+    table, asked = await rows(vfs, wire)
+    assert asked[SEARCH] == 3
+    assert asked[OTHERS] <= 5
     await check(files, table)
 
 

@@ -79,11 +79,13 @@ async def _rows(asker: Resolver, project: Context, wanted: set[str]) -> dict[str
     found: dict[str, Row] = {}
     for page in count(1):
         rows = await asker.api.search_experiments(str(project.key[0]), limit=PAGE, page=page)
-        new = {row["experimentKey"]: row for row in rows if row["experimentKey"] in wanted - found.keys()}
+        # A page of none that is wanted says nothing of the next one; one that has come before is from a server that
+        # has no pages.
+        new = {row["experimentKey"]: row for row in rows if row["experimentKey"] not in found}
         found |= new
-        if len(rows) < PAGE or not new or len(found) == len(wanted):
+        if len(rows) < PAGE or not new or found.keys() >= wanted:
             break
-    return found
+    return {one: found[one] for one in found.keys() & wanted}
 
 
 def _doubtful(logged: Sequence[_Logged]) -> list[_Logged]:
