@@ -56,6 +56,9 @@ async def test_typed_assets_are_tables(vfs: Vfs) -> None:
         (["m"], ["m.csv"]),
         (["deep/M.JSON"], ["deep/M.csv"]),
         ([".json", "d/.json"], [".json.csv", "d/.json.csv"]),
+        (["loss/"], ["loss%2F.csv"]),
+        (["d/", "d/"], ["d%2F-1-aaaaaaaa.csv", "d%2F-1-bbbbbbbb.csv"]),
+        ([""], [f"{'a' * 32}.csv"]),
         (["m.json.txt"], ["m.json.txt.csv"]),
         (["m.json", "m"], ["m-1-aaaaaaaa.csv", "m-1-bbbbbbbb.csv"]),
         (["m.json", "m.csv"], ["m.csv", "m.csv.csv"]),
@@ -96,6 +99,8 @@ def test_only_suffixes_of_images_are_suffixes_of_images() -> None:
         ("a/plot.csv", 1, None, False),
         ("a.b/c", None, None, False),
         ("", 2, None, False),
+        ("samples/", 3, None, False),
+        ("others/", None, None, False),
     )
     assert found == [
         "conv1.weight-100.png",
@@ -104,6 +109,8 @@ def test_only_suffixes_of_images_are_suffixes_of_images() -> None:
         "a/plot.csv-1.png",
         "a.b/c.png",
         f"{'f' * 32}-2.png",
+        "samples/-3.png",
+        "others%2F.png",
     ]
 
 
@@ -129,8 +136,13 @@ def test_images_are_told_apart_by_their_context_first() -> None:
 
 def test_an_image_that_lies_elsewhere_is_a_link() -> None:
     """Nobody knows of which kind it is where its name does not say so."""
-    found = image_names(("photo", 3, None, True), ("photo.png", None, None, True), ("photo.png", 3, None, True))
-    assert found == ["photo-3.url", "photo.png.url", "photo-3.png.url"]
+    found = image_names(
+        ("photo", 3, None, True),
+        ("photo.png", None, None, True),
+        ("photo.png", 3, None, True),
+        ("far/", None, None, True),
+    )
+    assert found == ["photo-3.url", "photo.png.url", "photo-3.png.url", "far%2F.url"]
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def of_type(*types: str) -> Callable[[Sequence[Row]], list[Row]]:
 
 def asset_names(rows: Sequence[Row], inside: Callable[[Row], str] = lambda _row: "") -> list[names.Path]:
     """Paths from asset rows; `inside` gives the folder that each lies in. What lies elsewhere gets `LINK_SUFFIX`."""
-    named = [inside(row) + (row["fileName"] or "") + (LINK_SUFFIX if is_remote(row) else "") for row in rows]
+    named = [inside(row) + (_name(row) + LINK_SUFFIX if is_remote(row) else row["fileName"] or "") for row in rows]
     apart = names.in_contexts([(name, row.get("runContext")) for name, row in zip(named, rows, strict=True)])
     return names.of_assets([(name, row["step"], row["assetId"]) for name, row in zip(apart, rows, strict=True)])
 
@@ -117,9 +117,14 @@ def table_names(rows: Sequence[Row]) -> list[names.Path]:
 
 
 def _csv_name(row: Row) -> str:
-    name = row["fileName"] or ""
+    name = _name(row)
     stem, suffix = posixpath.splitext(name)  # of a file called ".json" that is no suffix
     return (stem if suffix.lower() == ".json" else name) + ".csv"
+
+
+def _name(row: Row) -> str:
+    """The name of an asset to which a suffix is added: never nothing, which would make a hidden file."""
+    return str(row["fileName"] or row["assetId"])
 
 
 def is_remote(row: Row) -> bool:
@@ -157,7 +162,7 @@ def image_names(rows: Sequence[Row]) -> list[names.Path]:
 
 
 def _image_name(row: Row) -> str:
-    name = row["fileName"] or row["assetId"]
+    name = _name(row)
     if is_remote(row):
-        return str(name) + LINK_SUFFIX
-    return str(name) if suffixes.is_image(name) else f"{name}.png"
+        return name + LINK_SUFFIX
+    return name if suffixes.is_image(name) else f"{name}.png"

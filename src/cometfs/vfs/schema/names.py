@@ -25,7 +25,7 @@ PART_BYTES = 255
 """Longest name of one directory entry (NAME_MAX of Linux), in bytes."""
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})")
-_IDLE_SLASHES = re.compile(r"^/+|/+$|/{2,}")
+_IDLE_SLASHES = re.compile(r"^/+|/+$|/{2,}|/(?=\.(?:csv|png|url)$)")
 _DOTS = {".": "%2E", "..": "%2E%2E"}
 _ESCAPE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _NAMELESS = "%"
@@ -65,8 +65,8 @@ def whole(text: str) -> str:
 
 def folders(text: str, suffix: str = "") -> Path:
     """`text` as a path, cut at each "/", the last part with a `suffix`. A "/" that stands first, last or beside another
-    is escaped, so that no part is empty: "/abs/x" becomes ("%2Fabs", "x"). Unescaping the parts joined by "/" gives the
-    text again."""
+    is escaped, so that no part is empty: "/abs/x" becomes ("%2Fabs", "x"). So is one before nothing but a suffix that
+    is added to names, which no listing shows. Unescaping the parts joined by "/" gives the text again."""
     joined = _IDLE_SLASHES.sub(lambda match: "%2F" * len(match.group()), escape(text))
     return tuple(shorten(_DOTS.get(part, part)) for part in (joined + suffix).split("/")) if text else ()
 

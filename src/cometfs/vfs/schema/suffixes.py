@@ -32,7 +32,9 @@ def split(name: str, known: frozenset[str] = _KNOWN) -> tuple[str, str]:
 
     "a.tar.gz" has ".tar.gz"; "conv1.weight" and "2024.05.01" have none, nor has ".png", which is all name.
     """
-    stem, suffix = posixpath.splitext(name)
+    # As if a "/" were a letter: "loss/.csv" is an asset "loss/" with the suffix that was added to it.
+    stem, suffix = posixpath.splitext(name.replace("/", "-"))
+    stem = name[: len(stem)]
     if suffix.lower() not in known:
         return name, ""
     inner, before = split(stem, known) if suffix.lower() in _AROUND else (stem, "")
