@@ -13,7 +13,7 @@ from cometfs.comet.answers.models import Chart
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import open_vfs
-from cometfs.errors import TooBig
+from cometfs.errors import AnswerTooLarge, TooBig
 from cometfs.lease import LISTING
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.sources import project_tables
@@ -95,7 +95,7 @@ class _Bounded(API):
         self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
     ) -> dict[str, T]:
         if len(experiment_keys) * len(metrics) > self.most:
-            raise TooBig("more than an answer may have")
+            raise AnswerTooLarge("more than an answer may have")
         return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make)
 
 
@@ -117,10 +117,27 @@ async def test_batches_that_are_too_big_are_halved(most: int, bounded: Vfs, vfs:
     assert await files(bounded) == await files(vfs)
 
 
+@pytest.mark.parametrize("name", ["validate_loss.csv", "validate_loss.svg"])
+async def test_a_body_that_is_not_held_whole_is_asked_for_in_parts(
+    vfs: Vfs, wire: Wire, bounded: Vfs, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The limit is that of every call, not one that a test made up."""
+    sizes: list[int] = []
+    wire.edits[CHART] = lambda answer: sizes.append(len(json.dumps(answer)))
+    before = await read(vfs, f"{PROJECT}/charts/{name}")
+    await names(bounded, PROJECT)
+    await names(bounded, f"{PROJECT}/charts")
+    wire.asked.clear()
+    _Bounded.most = 1000
+    monkeypatch.setattr("cometfs.comet.calls.MOST", sizes[0] * 2 // 3)
+    assert await read(bounded, f"{PROJECT}/charts/{name}") == before
+    assert wire.asked.count(CHART) > 2
+
+
 async def test_what_is_too_big_alone_costs_that_chart_only(bounded: Vfs) -> None:
     """And says so; the rest of the project is served."""
     _Bounded.most = 0
-    with pytest.raises(TooBig):
+    with pytest.raises(AnswerTooLarge):
         await read(bounded, f"{PROJECT}/charts/validate_loss.csv")
     assert json.loads(await read(bounded, f"{PROJECT}/project.json"))
 

@@ -22,7 +22,7 @@ from cometfs.comet.answers.models import Chart
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import Cache, open_vfs
-from cometfs.errors import TooBig
+from cometfs.errors import AnswerTooLarge, TooBig
 from cometfs.vfs.engine.vfs import Vfs
 from tests.inprocess.conftest import at, read
 
@@ -99,7 +99,7 @@ class Bounded(API):
         self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
     ) -> dict[str, T]:
         if self.size * len(experiment_keys) > ANSWER:
-            raise TooBig("longer than an answer may be")
+            raise AnswerTooLarge("longer than an answer may be")
         return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make)
 
 
@@ -128,7 +128,7 @@ async def main(runs: int, points: int, folder: Path) -> dict[str, Any]:
         began = trio.current_time()
         try:
             found["bytes"] = len(await read(vfs, f"{PROJECT}/charts/loss.csv"))
-        except TooBig as error:
+        except (AnswerTooLarge, TooBig) as error:
             found["refused"] = str(error)
         found |= {"calls": comet.calls, "after": _resident(), "s": trio.current_time() - began}
         found["best"] = await vfs.readlink(await at(vfs, f"{PROJECT}/views/best/loss/max"))

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from cometfs.comet.answers.models import Chart
-from cometfs.errors import TooBig
+from cometfs.errors import AnswerTooLarge
 from cometfs.lease import LISTING, Lease
 from cometfs.render.series import pack
 from cometfs.vfs.schema.declaration import Context, Resolver, Source
@@ -70,7 +70,7 @@ async def gather(
 ) -> None:
     """Gives `take` each of those metrics of each experiment, asking for what is not at hand, until it is `enough`.
 
-    Raises TooBig where one metric of one experiment is more than an answer can be.
+    Raises AnswerTooLarge where one metric of one experiment is more than an answer can be.
     """
     missing, names = [], set()
     for count, at in enumerate(places, 1):
@@ -111,7 +111,7 @@ async def _together(asker: Resolver, places: Sequence[Context], metrics: Sequenc
     """Asks for all in one call, in two where their answer is too big for one. Returns the bytes that came."""
     try:
         found = await asker.api.experiment_metrics_for_chart_as(list(map(key, places)), metrics, _packed)
-    except TooBig:
+    except AnswerTooLarge:
         if len(places) == len(metrics) == 1:
             raise
         halves = _halved(places) if len(places) > 1 else [places]
