@@ -292,6 +292,21 @@ async def test_more_points_than_fit_into_one_answer_are_asked_by_metric(
         await read(vfs, whole)
 
 
+async def test_where_neither_answer_about_all_metrics_can_be_had_each_is_asked(
+    vfs: Vfs, wire: Wire, alone: Vfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without `get-all`, and points that do not fit into a chart either: no metric is refused for that."""
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    metrics = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    seen = {name: await read(alone, f"{folder}/{name}") for name in metrics}
+    wire.lacking = {ALL_POINTS}
+    wire.edits[CHARTS] = lambda answer: answer.update(more="." * 60_000)
+    wire.asked.clear()
+    monkeypatch.setattr("cometfs.comet.calls.MOST", 60_000)
+    assert {name: await read(vfs, f"{folder}/{name}") for name in metrics} == seen
+    assert Counter(wire.asked) == {ONE_METRIC: len(metrics), ALL_POINTS: 1, CHARTS: 1}
+
+
 async def test_a_batch_that_is_too_large_costs_one_call(
     vfs: Vfs, wire: Wire, alone: Vfs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,22 +113,38 @@ async def _names(asker: Resolver, at: Context) -> list[str]:
 
 async def _sheet(asker: Resolver, at: Context) -> bytes:
     """One metric as CSV: alone, or with all others of its experiment, where several are wanted."""
-    whole, project = experiment.of_experiment(at), of_project(at)
+    whole = experiment.of_experiment(at)
     if not asker.wants_all(SHEETS, whole) or asker.agreement(FIT, whole) is False:
         return await _one_sheet(asker, at)
     try:
-        # A server that lacks it lacks it for all of them.
-        lacking = asker.agreement(ALL_AT_ONCE, project) is False
-        sheets = await asker.answer(CHARTED if lacking else SHEETS, whole)
-    except (Unsupported, NotFound):
-        sheets = await asker.answer(CHARTED, whole)
-        if sheets:  # it is the endpoint that is not there, not the experiment
-            asker.record_agreement(ALL_AT_ONCE, project, agrees=False)
+        sheets = await _all_sheets(asker, whole)
     except AnswerTooLarge:
         asker.record_agreement(FIT, whole, agrees=False)
         return await _one_sheet(asker, at)
     # One that was logged since, or that this answer leaves out, is asked for by itself: no sheet is empty by guess.
     return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
+
+
+async def _all_sheets(asker: Resolver, whole: Context) -> dict[str, bytes]:
+    """The sheets of an experiment, by whichever of two endpoints the server has."""
+    project = of_project(whole)
+    # A server that lacks it lacks it for all of them.
+    lacking = asker.agreement(ALL_AT_ONCE, project) is False
+    found: dict[str, bytes] | None = None if lacking else await _all_at_once(asker, whole)
+    if found is not None:
+        return found
+    charted: dict[str, bytes] = await asker.answer(CHARTED, whole)
+    if charted:  # it is the endpoint that is not there, not the experiment
+        asker.record_agreement(ALL_AT_ONCE, project, agrees=False)
+    return charted
+
+
+async def _all_at_once(asker: Resolver, whole: Context) -> dict[str, bytes] | None:
+    try:
+        found: dict[str, bytes] = await asker.answer(SHEETS, whole)
+    except (Unsupported, NotFound):
+        return None
+    return found
 
 
 FIT = "all points of an experiment fit into one answer"
