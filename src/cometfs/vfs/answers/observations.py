@@ -58,7 +58,7 @@ class Observations:
         self._put(Key.observed(source.name, project.key), True, LISTING)
 
     def expects_all(self, source: Source, project: Context) -> bool:
-        """Whether that was said lately."""
+        """Whether `expect_all` was called lately."""
         return self._value(Key.observed(source.name, project.key)) is True
 
     def agreement(self, subject: str, project: Context) -> bool | None:

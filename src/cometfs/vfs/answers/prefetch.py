@@ -315,7 +315,7 @@ async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitabl
     except CometFSError as error:
         log.debug("not fetched: %s", error)
     except Exception:
-        log.exception("bug in what nobody waits for")
+        log.exception("bug in what no program waits for")
 
 
 def _trust_key(source: Source, line: Siblings) -> Hashable:
