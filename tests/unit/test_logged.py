@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.render import logged
+from cometfs.render.logged import NoTable
+from cometfs.render.objects import pretty
 
 
 def cells(body: bytes) -> list[list[str]]:
@@ -38,6 +40,29 @@ def test_a_value_of_a_curve_is_shown_whatever_it_is() -> None:
         ["", '{"a": null}'],
         ["true", "1e+20"],
     ]
+
+
+@pytest.mark.parametrize("inner", [b"1", b"NaN"])
+@pytest.mark.parametrize("depth", [10, 60, 70, 500, 900, 980, 100_000])
+def test_json_of_any_depth_is_a_table_or_none(depth: int, inner: bytes) -> None:
+    """Never an error of another kind: what is parsed can be written, NaN inside it included, and so in raw answers."""
+    body = b'{"x": [%b], "y": [1]}' % (b"[" * depth + inner + b"]" * depth)
+    try:
+        found = logged.parsed(body)
+    except NoTable:
+        assert depth >= 62
+        return
+    assert len(cells(logged.curve(found))) == 2
+    assert json.loads(pretty([found]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows"), [(None, [[0] * 4_000] + [[]] * 4_000), (["label"] * 4_000, [[]] * 4_000)]
+)
+def test_a_confusion_matrix_of_holes_is_none(labels: Any, rows: Any) -> None:
+    """A few kilobytes would be megabytes as a table, a few megabytes terabytes."""
+    with pytest.raises(NoTable, match="empty"):
+        logged.confusion_matrix({"labels": labels, "matrix": rows})
 
 
 def test_a_confusion_matrix_has_its_labels_on_both_sides() -> None:

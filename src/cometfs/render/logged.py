@@ -19,8 +19,14 @@ from cometfs.numbers import number_of, whole_of, word_of
 from cometfs.render.objects import dumped
 from cometfs.render.tables import sheet
 
-MOST_EDGES = 200_000
-"""Bins of one histogram; comet_ml's own have 1,550."""
+MOST_EDGES = 20_000
+"""Bins of one histogram on either side; comet_ml's own have 1,550 in all. Some are kept in memory, as text."""
+
+MOST_EMPTY = 10_000_000
+"""Cells of a confusion matrix that it does not have itself: one long row beside many empty ones has billions."""
+
+DEEPEST = 64
+"""Levels of an asset's JSON. What is read on a low stack could not be written on a high one, if it might be deeper."""
 
 
 class NoTable(ValueError):
@@ -30,9 +36,20 @@ class NoTable(ValueError):
 def parsed(body: bytes) -> Any:
     """The JSON of an asset. Python wrote it, so it may have NaN and infinities; what no double holds stays text."""
     try:
-        return json.loads(body, parse_int=_integer, parse_float=_float)
+        found = json.loads(body, parse_int=_integer, parse_float=_float)
     except (ValueError, RecursionError) as error:
         raise NoTable(f"no JSON: {error}") from error
+    if _is_deep(found):
+        raise NoTable(f"more than {DEEPEST} levels")
+    return found
+
+
+def _is_deep(found: Any) -> bool:
+    level = [found]
+    for _ in range(DEEPEST):
+        members = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [one for several in members for one in several if isinstance(one, dict | list)]
+    return bool(level)
 
 
 def _integer(digits: str) -> int | str:
@@ -62,6 +79,8 @@ def confusion_matrix(found: Any) -> bytes:
     matrix = [_items(row) for row in _items(fields["matrix"])]
     labels = _labels(fields.get("labels"), len(matrix))
     columns = _labels(labels, max(map(len, matrix), default=0))
+    if len(columns) * len(matrix) - sum(map(len, matrix)) > MOST_EMPTY:
+        raise NoTable(f"more than {MOST_EMPTY:,} cells are empty")
     corner = f"{cell(fields.get('rowLabel') or 'actual')} \\ {cell(fields.get('columnLabel') or 'predicted')}"
     rows = ((label, *_padded(row, len(columns))) for label, row in zip(labels, matrix, strict=False))
     return sheet((corner, *columns), rows)
