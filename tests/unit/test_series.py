@@ -102,3 +102,10 @@ def test_a_table_that_is_too_long_is_refused_before_it_is_made() -> None:
     apart = [Series.of({"steps": list(range(at, 10_000, 10)), "values": [0.5] * 1000}) for at in range(10)]
     with pytest.raises(TooBig, match="10 experiments"):
         tables.chart([(str(index), line) for index, line in enumerate(apart)], most=50_000)
+
+
+@pytest.mark.parametrize("steps", [[1, 10**400, 3], [1.5, -(10**400), 3]])
+def test_a_step_that_no_double_holds_is_nowhere(steps: list[float]) -> None:
+    found = Series.of({"steps": steps, "epochs": [], "values": [1.0, 2.0, 3.0]})
+    assert found is not None
+    assert list(found) == [(steps[0], 1.0), (steps[2], 3.0)]

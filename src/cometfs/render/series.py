@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, SupportsIndex, overload
@@ -15,6 +16,8 @@ from cometfs.numbers import number_of
 from cometfs.render.numbers import spelt
 
 Point = tuple[float, float | None]
+
+_FURTHEST = sys.float_info.max
 
 _NULL = struct.pack("=Q", 0x7FF8_0000_0000_6E75)
 """How a value that Comet has as null is packed: a NaN that no computation yields."""
@@ -96,7 +99,8 @@ def _placed(metric: Mapping[str, Any]) -> tuple[Sequence[float], list[Any]]:
 
 
 def _is_place(step: Any) -> bool:
-    return isinstance(step, int | float) and step == step  # NaN is nowhere
+    # NaN is nowhere, and neither is what no double holds.
+    return isinstance(step, int | float) and -_FURTHEST <= step <= _FURTHEST
 
 
 def _numbers(steps: Sequence[float]) -> array[Any]:
