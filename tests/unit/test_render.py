@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -202,3 +203,22 @@ def test_every_line_of_a_table_is_an_object_of_all_columns(rows: list[dict[str, 
     head = next(csv.reader(io.StringIO(tables.experiments(rows).decode())), [])
     assert len(lines) == len(rows)
     assert all(list(json.loads(line)) == head for line in lines)
+
+
+def _zip(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("git_diff.patch", content)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("damage", [b"PK is how this text begins", _zip(b"+ 1")[:-10], _zip(b"+ 1")[:35] + bytes(5)])
+def test_a_patch_that_is_no_zip_after_all_is_shown_as_it_is(damage: bytes) -> None:
+    assert text.patch(damage) == damage
+
+
+def test_a_patch_is_what_its_zip_holds() -> None:
+    assert text.patch(_zip(b"+ 1")) == b"+ 1"
+    damaged = bytearray(_zip(b"+ 1" * 100))
+    damaged[45] ^= 255
+    assert text.patch(bytes(damaged)) == damaged

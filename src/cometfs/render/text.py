@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable
 
 
@@ -23,8 +24,17 @@ def sorted_lines(answer: Iterable[str] | None) -> bytes:
 
 
 def patch(answer: bytes | None) -> bytes:
-    """The patch in the zip that Comet answers; very old servers answer the text itself."""
-    if not (answer or b"").startswith(b"PK"):
-        return answer or b""
-    with zipfile.ZipFile(io.BytesIO(answer or b"")) as archive:
-        return b"".join(archive.read(name) for name in archive.namelist())
+    """The patch in the zip that Comet answers; very old servers answer the text itself. What is no zip that can be read
+    is shown as it is."""
+    found = answer or b""
+    if not found.startswith(b"PK"):
+        return found
+    try:
+        with zipfile.ZipFile(io.BytesIO(found)) as archive:
+            return b"".join(archive.read(name) for name in archive.namelist())
+    except _UNREADABLE:
+        return found
+
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What zipfile raises for a zip that is damaged, cut, encrypted, or compressed in a way that it does not know."""
