@@ -65,7 +65,7 @@ def of_project(at: Context) -> bytes:
         "- `experiments.csv`: a row for each, with parameters, others, metrics, tags; asked in batches, the first time",
         "- `experiments.jsonl`: the same as JSON, an object a line, where lists, line breaks or types matter",
         "- `overview.html`: the same for a browser",
-        "- `summary/`: where these three are, to which the others are links; `ls -l`, `du` and `cp` there make them",
+        "- `summary/`: the files that these three are links to; `ls -l`, `du` and `cp` there make them",
         "- `charts/<metric>.csv`: one metric of all, aligned on step; 1 call for every 100",
         "- `views/`: links by key, tag, state, best value, and to the latest; `archived/`: what was put away",
         "- `views/best/<metric>/{max,min}` lead to this file where no experiment has a number of the metric",
