@@ -56,9 +56,7 @@ def test_json_of_any_depth_is_a_table_or_none(depth: int, inner: bytes) -> None:
     assert json.loads(pretty([found]))
 
 
-@pytest.mark.parametrize(
-    ("labels", "rows"), [(None, [[0] * 4_000] + [[]] * 4_000), (["label"] * 4_000, [[]] * 4_000)]
-)
+@pytest.mark.parametrize(("labels", "rows"), [(None, [[0] * 4_000] + [[]] * 4_000), (["label"] * 4_000, [[]] * 4_000)])
 def test_a_confusion_matrix_of_holes_is_none(labels: Any, rows: Any) -> None:
     """A few kilobytes would be megabytes as a table, a few megabytes terabytes."""
     with pytest.raises(NoTable, match="empty"):
