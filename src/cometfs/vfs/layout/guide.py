@@ -14,7 +14,7 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - `ls` of a directory of projects or experiments costs 1 call, whatever their number; `ls` in an experiment none.
 - A small file costs 1 call when it is read, or when `ls -l` wants its size; files of one answer share it.
 - An asset costs 1 call. A second read costs nothing: for hours if the experiment has ended, 5 seconds if it runs.
-- `*/params.json`, `*/metrics.json` and `*/metrics/` of a whole project cost a call for some hundred experiments, not
+- `*/params.json`, `*/metrics.json` and `*/metrics/*` of a whole project cost a call for some hundred experiments, not
   one for each; after `experiments.csv` nearly none. One with NaN, words or over 15,000 points is asked by itself.
 - `grep -r` over N experiments costs some 10 calls for each, and 1 for each asset: name the files instead,
   as in `grep lr */params.json`.
