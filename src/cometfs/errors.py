@@ -135,7 +135,7 @@ class Conflict(CometFSError):
 
 
 class TooBig(CometFSError):
-    """A value to store has more bytes than a value can have, or an answer or a chart more than fit in memory."""
+    """A value to store has more bytes than a value can have, or a chart more than fit in memory."""
 
 
 class OutOfSpace(CometFSError):
