@@ -388,7 +388,7 @@ async def test_what_repeats_other_files_is_in_no_listing(vfs: Vfs) -> None:
     assert "experiment_tags.json" in await names(vfs, f"{place}/.api")
 
 
-@pytest.mark.logs("bug in what nobody waits for")
+@pytest.mark.logs("bug in what no program waits for")
 async def test_a_bug_in_what_is_fetched_ahead_is_no_readers_affair(vfs: Vfs, wire: Wire) -> None:
     """The walk goes on, and so does the mount: each file is asked for by itself."""
     directories = (await experiments(vfs))[:12]
