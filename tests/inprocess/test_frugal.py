@@ -21,7 +21,7 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.resolver import _NothingAhead
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.sources.metrics import COLUMNS, words_of
+from cometfs.vfs.sources.parameters import COLUMNS, words_of
 from tests.inprocess.conftest import Wire, at, names, read
 
 PROJECT = "vision-lab/digits"

@@ -133,6 +133,6 @@ def test_points_in_order_go_another_way_to_the_same_spread(logged: list[tuple[in
     steps = list(itertools.accumulate(step for step, _, _ in logged))
     times = list(itertools.accumulate(elapsed for _, elapsed, _ in logged))
     values = [spelt(value) for _, _, value in logged]
-    found = points.measured(points.Series(steps, [None] * len(steps), times, values))
+    found = points.measured(points.Columns(steps, [None] * len(steps), times, values))
     assert found is not None
     assert spreads._of_series(found) == spreads._of_any(found)

@@ -13,7 +13,8 @@ from cometfs.vfs.layout import tree
 from cometfs.vfs.layout.experiment import METRIC_CSV
 from cometfs.vfs.schema.declaration import Context
 from cometfs.vfs.sources.experiment import ASSET
-from cometfs.vfs.sources.metrics import METRIC, PARAMS
+from cometfs.vfs.sources.metrics import METRIC
+from cometfs.vfs.sources.parameters import PARAMS
 
 AT = Context("", 0.0, ("exp", "loss"), "ws", item={"fileSize": 5}, version="v1")
 

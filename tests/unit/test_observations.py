@@ -11,7 +11,8 @@ from cometfs.vfs.answers import observations
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.engine.scope import Scope
 from cometfs.vfs.schema.declaration import Context
-from cometfs.vfs.sources.metrics import METRIC, SHEETS, of_project
+from cometfs.vfs.sources.metrics import METRIC, SHEETS
+from cometfs.vfs.sources.parameters import of_project
 
 LIVE = Lease(5.0)
 PROJECT = {"projectId": "p"}

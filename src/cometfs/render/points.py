@@ -29,7 +29,7 @@ Row = tuple[Any, Any, Any, Any]
 """The columns of HEAD: numbers or None, and the value as text."""
 
 
-class Series(NamedTuple):
+class Columns(NamedTuple):
     """The points of one metric, in their order, in parallel: the columns of HEAD."""
 
     steps: Sequence[Any] = ()
@@ -40,12 +40,12 @@ class Series(NamedTuple):
     """The values, where it is known that all are finite numbers."""
 
 
-def of_rows(rows: Iterable[Row]) -> Series:
+def of_rows(rows: Iterable[Row]) -> Columns:
     """Rows as columns."""
-    return Series(*zip(*rows, strict=True))
+    return Columns(*zip(*rows, strict=True))
 
 
-def of_points(points: Iterable[Mapping[str, Any]]) -> Series:
+def of_points(points: Iterable[Mapping[str, Any]]) -> Columns:
     """The points of one metric from those of an answer; see `of_logged`."""
     return of_logged(tuple(point[field] for field in _FIELDS) for point in points)
 
@@ -53,7 +53,7 @@ def of_points(points: Iterable[Mapping[str, Any]]) -> Series:
 _FIELDS = ("step", "epoch", "timestamp", "metricValue", "offset")
 
 
-def of_logged(points: Iterable[tuple[Any, ...]]) -> Series:
+def of_logged(points: Iterable[tuple[Any, ...]]) -> Columns:
     """The points of one metric, sorted by step (without one: last), then time, then order of logging.
 
     A point is (step, epoch, timestamp, value, offset).
@@ -62,7 +62,7 @@ def of_logged(points: Iterable[tuple[Any, ...]]) -> Series:
     return of_rows((step, epoch, when, spelt(value)) for step, epoch, when, value, _ in found)
 
 
-def of_chart(metric: Mapping[str, Any]) -> Series | None:
+def of_chart(metric: Mapping[str, Any]) -> Columns | None:
     """The same from a chart's metric; None where the chart may have lost something of them."""
     columns = [metric[name] for name in ("steps", "epochs", "timestamps", "values")]
     if len({len(column) for column in columns}) != 1 or len(columns[0]) >= CHART_LIMIT:
@@ -72,8 +72,8 @@ def of_chart(metric: Mapping[str, Any]) -> Series | None:
     steps, epochs, timestamps, values = columns
     if None not in steps and is_increasing(steps):
         if set(map(type, values)) == {float} and all(map(math.isfinite, values)):
-            return Series(steps, epochs, timestamps, list(map(repr, values)), values)
-        return Series(steps, epochs, timestamps, list(map(spelt, values)))
+            return Columns(steps, epochs, timestamps, list(map(repr, values)), values)
+        return Columns(steps, epochs, timestamps, list(map(spelt, values)))
     found = sorted(zip(*columns, strict=True), key=lambda row: _rank(row[0], row[2]))
     for one, other in pairwise(found):
         if one[0] == other[0] and one[2] == other[2] and one != other:
@@ -90,7 +90,7 @@ def _rank(*numbers: float | None) -> tuple[tuple[bool, float], ...]:
     return tuple((number is None, 0 if number is None else number) for number in numbers)
 
 
-def sheet(found: Series) -> bytes:
+def sheet(found: Columns) -> bytes:
     """The points as CSV with a head; a null is an empty cell."""
     plain = _plain(found) if found.values else None
     if plain is not None:
@@ -107,7 +107,7 @@ _BARE = re.compile(r"[0-9A-Za-z.+-]*")
 """What every writer of CSV leaves without quotes."""
 
 
-def _plain(found: Series) -> Iterable[str] | None:
+def _plain(found: Columns) -> Iterable[str] | None:
     """The lines of rows of numbers, several times as fast as by csv.writer; None where there is something else."""
     if found.numbers is None and not _are_bare(found.values):
         return None
@@ -148,7 +148,7 @@ class Measured(NamedTuple):
     numbers: Sequence[float]
 
 
-def measured(found: Series) -> Measured | None:
+def measured(found: Columns) -> Measured | None:
     """The points where they are that, and there are some: of NaN it is unknown whether it counts in a summary."""
     if not found.values or None in found.timestamps:
         return None

@@ -27,7 +27,8 @@ from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject, has_siblings
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Row, Source, Stream
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
+from cometfs.vfs.sources.metrics import LOGGED_BY
+from cometfs.vfs.sources.parameters import COLUMNS
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from cometfs.vfs.nodes import OpenedBody
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of
-from cometfs.vfs.sources.metrics import of_project
+from cometfs.vfs.sources.parameters import of_project
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from cometfs.cache.store import Store
 from cometfs.vfs.schema.declaration import Context, Row
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.metrics import of_project
+from cometfs.vfs.sources.parameters import of_project
 
 PROJECTS = 32
 """Projects of which the order of experiments is remembered."""

@@ -18,7 +18,8 @@ from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Row, Source, Stream, for_eaches_of
 from cometfs.vfs.sources.experiment import METADATA
-from cometfs.vfs.sources.metrics import COLUMNS, LOGGED_BY
+from cometfs.vfs.sources.metrics import LOGGED_BY
+from cometfs.vfs.sources.parameters import COLUMNS
 
 _NO_ROW: Row = {}
 

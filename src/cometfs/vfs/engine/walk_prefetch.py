@@ -27,7 +27,8 @@ from cometfs.vfs.keys import Place
 from cometfs.vfs.nodes import Listing, Node, OpenedBody
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
 from cometfs.vfs.sources.experiment import project_id
-from cometfs.vfs.sources.metrics import SHEETS, SPREADS, of_project
+from cometfs.vfs.sources.metrics import SHEETS, SPREADS
+from cometfs.vfs.sources.parameters import of_project
 
 EXPERIMENTS = 4
 """Experiments that are fetched ahead of one program, at most."""

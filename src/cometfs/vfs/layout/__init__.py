@@ -27,7 +27,7 @@ from cometfs.vfs.layout.versioned import versions_of
 from cometfs.vfs.layout.views import VIEWS, metric_words
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Source
-from cometfs.vfs.sources import experiment, kv_store, metrics, project_tables, versioned
+from cometfs.vfs.sources import experiment, kv_store, parameters, project_tables, versioned
 from cometfs.vfs.sources.experiment import account_lease, listing_lease
 
 STATUS = PurePath(".cometfs", "status.json")
@@ -124,7 +124,7 @@ PROJECT = Dir(
             "charts",
             (
                 ForEach(
-                    metrics.COLUMNS,
+                    parameters.COLUMNS,
                     lambda words: names.of_metrics(words, ".csv"),
                     project_tables.at_word,
                     always(CHART_CSV),
@@ -133,7 +133,7 @@ PROJECT = Dir(
                     metric_words,
                 ),
                 ForEach(
-                    metrics.COLUMNS,
+                    parameters.COLUMNS,
                     lambda words: names.of_metrics(words, ".svg"),
                     project_tables.at_word,
                     always(CHART_SVG),

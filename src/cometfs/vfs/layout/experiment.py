@@ -28,7 +28,7 @@ from cometfs.vfs.layout.rendering import (
 )
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row
-from cometfs.vfs.sources import experiment, logged_tables, metrics, versioned
+from cometfs.vfs.sources import experiment, logged_tables, metrics, parameters, versioned
 from cometfs.vfs.sources.experiment import experiment_lease
 from cometfs.vfs.sources.provenance import page_of
 
@@ -108,7 +108,7 @@ EXPERIMENT = Dir(
             sdk=("experiment_metadata", "experiment_name"),
         ),
         File("url.txt", None, url_text, "its page at Comet", sdk=("experiment_url",)),
-        File("tags.txt", metrics.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
+        File("tags.txt", parameters.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
         File("code.py", experiment.CODE, text.text, "the script that created it", sdk=("experiment_code",)),
         File("output.txt", experiment.OUTPUT, text.text, "stdout and stderr", grows=True, sdk=("experiment_output",)),
         File("report.html", experiment.HTML, text.text, "the logged HTML", sdk=("experiment_html",)),
@@ -131,7 +131,7 @@ EXPERIMENT = Dir(
         ),
         File(
             "params.json",
-            metrics.PARAMS,
+            parameters.PARAMS,
             objects.values_by_name,
             "parameter -> value, sorted",
             sdk=("experiment_parameters",),
@@ -216,7 +216,7 @@ EXPERIMENT = Dir(
                 api_file("experiment_metadata", experiment.METADATA),
                 api_file("experiment_url", None, lambda at: whole_answer(page_of(at))),
                 api_file("experiment_name", experiment.METADATA, lambda row: whole_answer(name_of(row))),
-                api_file("experiment_tags", metrics.TAGS),
+                api_file("experiment_tags", parameters.TAGS),
                 api_file("experiment_code", experiment.CODE),
                 api_file("experiment_output", experiment.OUTPUT),
                 api_file("experiment_html", experiment.HTML),

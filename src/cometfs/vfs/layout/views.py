@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cometfs.vfs.layout.rendering import always
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, ForEach, Link, Row, Source
-from cometfs.vfs.sources import experiment, metrics, project_tables
+from cometfs.vfs.sources import experiment, parameters, project_tables
 from cometfs.vfs.sources.experiment import Named, listing_lease
 
 # -- Views: links to experiments of the project ------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def _in_state(state: str) -> Dir:
 
 
 def metric_words(columns: Sequence[Row]) -> list[str]:
-    return metrics.words_of("metrics", columns)
+    return parameters.words_of("metrics", columns)
 
 
 TAG = Dir(
@@ -127,13 +127,13 @@ VIEWS = Dir(
             "by-tag",
             (
                 ForEach(
-                    metrics.COLUMNS,
+                    parameters.COLUMNS,
                     names.of_words,
                     project_tables.at_word,
                     always(TAG),
                     "<tag>",
                     (TAG,),
-                    lambda columns: metrics.words_of("tag", columns),
+                    lambda columns: parameters.words_of("tag", columns),
                 ),
             ),
             listing_lease,
@@ -142,7 +142,7 @@ VIEWS = Dir(
             "best",
             (
                 ForEach(
-                    metrics.COLUMNS,
+                    parameters.COLUMNS,
                     best_names,
                     lambda at, row: project_tables.at_word(at, row.metric),
                     lambda row: BEST_LINKS[row.which],

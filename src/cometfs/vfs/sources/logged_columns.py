@@ -22,7 +22,7 @@ from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of, experiment_lease, key
-from cometfs.vfs.sources.metrics import COLUMNS, TAGS, of_project, words_of
+from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
 
 PAGE = 1000
 """Experiments in one answer of a search; Comet's own clients ask for so many of a listing, "to avoid timeouts"."""

@@ -1,4 +1,4 @@
-"""Parameters and metrics: sources that Comet answers for many experiments in one call, and for one alone.
+"""Metrics: sources that Comet answers for many experiments in one call, and for one alone.
 
 A file has the same bytes whichever way it came. The batch (``experiments/multi-metric-chart``) is taken for experiments
 that have ended and are not archived; an experiment is asked by itself where the batch could lose something:
@@ -9,7 +9,8 @@ that have ended and are not archived; an experiment is asked by itself where the
 - for those with their steps: also where times and steps do not agree which was first, or last
 
 The names that a batch asks for are those of ``project/column-names``. The prefetcher verifies a batch against what
-single calls have answered before. Not here: when a batch is asked for (prefetch.py, readahead.py).
+single calls have answered before. Not here: when a batch is asked for (prefetch.py, readahead.py), and parameters
+(parameters.py).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
 from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, project_id, sealed_lease
+from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, sealed_lease
+from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
 
 HEAVY = 1 << 20
 """Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
@@ -34,61 +36,6 @@ metric of many."""
 
 IN_THREAD = 20_000
 """Points from which on an answer is put into its normal form in a thread (about 30 ms of work)."""
-
-COLUMNS = Source(
-    "project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing_lease
-)
-
-
-def of_project(at: Context) -> Context:
-    """The place of the project in which `at` lies."""
-    return Context(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
-
-
-def words_of(source: str, columns: Sequence[Row]) -> list[str]:
-    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
-    return sorted({column["name"] for column in columns if column["source"] == source})
-
-
-async def _words(asker: Resolver, places: Sequence[Context], source: str) -> list[str]:
-    return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
-
-
-# -- Tags --------------------------------------------------------------------------------------------------------------
-
-
-async def _untagged(asker: Resolver, places: Sequence[Context]) -> list[Found]:
-    return [] if await _words(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
-
-
-TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no tag in the project", _untagged, 256))
-"""Where no experiment of a project has a tag, the columns tell so of all; else 1 call for each."""
-
-# -- Parameters --------------------------------------------------------------------------------------------------------
-
-
-async def _params(asker: Resolver, at: Context) -> dict[str, Any]:
-    return {row["name"]: row["valueCurrent"] for row in await asker.answer(experiment.PARAMETERS, at)}
-
-
-async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
-    names = await _words(asker, places, "params")
-    if not names:
-        return []
-    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
-    charted = ((at, charts.get(key(at))) for at in places)
-    return [Found(PARAMS, at, chart["params"]) for at, chart in charted if chart and chart["params"]]
-
-
-PARAMS = Source(
-    "experiment/parameters by name",
-    _params,
-    sealed_lease,
-    Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
-    of=(experiment.PARAMETERS,),
-)
-"""Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
-
 
 # -- Metrics -----------------------------------------------------------------------------------------------------------
 
@@ -223,7 +170,7 @@ class _Parsed(NamedTuple):
 
 
 async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
-    names = await _words(asker, places, "metrics")
+    names = await column_names(asker, places, "metrics")
     if not names:
         return []
     charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)

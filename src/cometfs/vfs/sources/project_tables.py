@@ -17,7 +17,8 @@ from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
 from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
-from cometfs.vfs.sources.metrics import COLUMNS, EXTENTS, PARAMS, TAGS, of_project, words_of
+from cometfs.vfs.sources.metrics import EXTENTS
+from cometfs.vfs.sources.parameters import COLUMNS, PARAMS, TAGS, of_project, words_of
 
 MOST = 64 << 20
 """Bytes of points of a chart at most, which are in memory together: some 5 million points."""
@@ -186,7 +187,8 @@ RECORDS = Source(
         TAGS,
     ),
 )
-"""One call for the columns, batches for parameters and metrics (metrics.py), and what logged_columns.py says.
+"""One call for the columns, batches for parameters (parameters.py) and metrics (metrics.py), and what
+logged_columns.py says.
 In a project of a few, and of what is running, one for each experiment and question, which their own files share."""
 
 

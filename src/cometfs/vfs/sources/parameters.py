@@ -1,0 +1,68 @@
+"""A project's columns, tags and parameters: what few calls tell of many experiments, and one call of one.
+
+Not here: metrics (metrics.py), and others (logged_columns.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cometfs.comet.api import API
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
+from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, project_id, sealed_lease
+
+COLUMNS = Source(
+    "project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing_lease
+)
+
+
+def of_project(at: Context) -> Context:
+    """The place of the project in which `at` lies."""
+    return Context(at.web, at.modified_ms, (project_id(at),), at.workspace, at.project, live=at.live)
+
+
+def words_of(source: str, columns: Sequence[Row]) -> list[str]:
+    """The names of one source ("metrics", "params", "tag" ...) among a project's columns, sorted."""
+    return sorted({column["name"] for column in columns if column["source"] == source})
+
+
+async def column_names(asker: Resolver, places: Sequence[Context], source: str) -> list[str]:
+    return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
+
+
+# -- Tags --------------------------------------------------------------------------------------------------------------
+
+
+async def _untagged(asker: Resolver, places: Sequence[Context]) -> list[Found]:
+    return [] if await column_names(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
+
+
+TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no tag in the project", _untagged, 256))
+"""Where no experiment of a project has a tag, the columns tell so of all; else 1 call for each."""
+
+# -- Parameters --------------------------------------------------------------------------------------------------------
+
+
+async def _params(asker: Resolver, at: Context) -> dict[str, Any]:
+    return {row["name"]: row["valueCurrent"] for row in await asker.answer(experiment.PARAMETERS, at)}
+
+
+async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
+    names = await column_names(asker, places, "params")
+    if not names:
+        return []
+    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
+    charted = ((at, charts.get(key(at))) for at in places)
+    return [Found(PARAMS, at, chart["params"]) for at, chart in charted if chart and chart["params"]]
+
+
+PARAMS = Source(
+    "experiment/parameters by name",
+    _params,
+    sealed_lease,
+    Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
+    of=(experiment.PARAMETERS,),
+)
+"""Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""
