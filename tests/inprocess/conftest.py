@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+import trio
+import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
@@ -96,3 +98,11 @@ async def read(vfs: Vfs, path: str) -> bytes:
 
 async def names(vfs: Vfs, path: str) -> list[str]:
     return list((await vfs.listings.children(await at(vfs, path)))[0].nodes)
+
+
+async def at_rest() -> None:
+    """Returns when all tasks wait, and none of them for a thread."""
+    await trio.testing.wait_all_tasks_blocked()
+    while trio.to_thread.current_default_thread_limiter().borrowed_tokens:
+        await trio.sleep(0.001)
+        await trio.testing.wait_all_tasks_blocked()

@@ -21,8 +21,9 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.resolver import _NothingAhead
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
+from cometfs.vfs.sources.metrics import SPREADS
 from cometfs.vfs.sources.parameters import COLUMNS, words_of
-from tests.inprocess.conftest import Wire, at, names, read
+from tests.inprocess.conftest import Wire, at, at_rest, names, read
 
 PROJECT = "vision-lab/digits"
 CHARTS = "experiments/multi-metric-chart"
@@ -163,7 +164,7 @@ async def test_no_experiment_is_asked_ahead_for_a_metric_that_it_lacks(vfs: Vfs,
     asked = len(wire.about)
     for name in directories[last - 5 : last + 1]:
         assert await read(vfs, f"{PROJECT}/{name}/{file}")
-    await trio.testing.wait_all_tasks_blocked()
+    await at_rest()
     # Three before the walk is one, a chart for all others, a summary for the rule that which of equal values counts.
     assert Counter(endpoint for endpoint, _ in wire.about[asked:]) <= Counter({GET_METRIC: 3, CHARTS: 1, SUMMARY: 1})
     single = [parse_qs(query) for endpoint, query in wire.about[asked:] if endpoint == GET_METRIC]
@@ -177,10 +178,23 @@ async def test_a_metric_costs_nothing_where_a_batch_brought_it(vfs: Vfs, wire: W
     for name in directories:
         await read(vfs, f"{PROJECT}/{name}/metrics.json")
         await names(vfs, f"{PROJECT}/{name}/metrics")
+    await at_rest()
     wire.asked.clear()
     for name in directories[-6:]:
         assert await read(vfs, f"{PROJECT}/{name}/{file}")
-    await trio.testing.wait_all_tasks_blocked()
+    await at_rest()
+    assert wire.asked == []
+
+
+async def test_points_that_are_at_hand_are_not_asked_for_again(vfs: Vfs, wire: Wire) -> None:
+    """Of some experiments a batch brings points and no summary: a second walk through the points wants none."""
+    directories = await experiments(vfs)
+    for _ in range(2):
+        wire.asked.clear()
+        for name in directories:
+            await read(vfs, f"{PROJECT}/{name}/metrics/train_loss.csv") if name.startswith("mlp") else None
+            vfs._answers.store.drop(SPREADS.key((await at(vfs, f"{PROJECT}/{name}")).at))
+        await at_rest()
     assert wire.asked == []
 
 
@@ -374,7 +388,7 @@ async def test_assets_of_one_name_are_fetched_ahead(vfs: Vfs, wire: Wire) -> Non
     wire.asked.clear()
     for name in found[:3]:
         assert await read(vfs, f"{PROJECT}/{name}/assets/{asset}")
-    await trio.testing.wait_all_tasks_blocked()
+    await at_rest()
     assert wire.asked.count("experiment/asset/get-asset") > 3
     for name in found:
         assert await read(vfs, f"{PROJECT}/{name}/assets/{asset}")
@@ -402,7 +416,7 @@ async def test_a_bug_in_what_is_fetched_ahead_is_no_readers_affair(vfs: Vfs, wir
     for name in directories:
         with suppress(ZeroDivisionError):
             assert await read(vfs, f"{PROJECT}/{name}/others.json")
-        await trio.testing.wait_all_tasks_blocked()
+        await at_rest()
     assert "experiment/others-failing" in wire.asked
     assert await read(vfs, f"{PROJECT}/{directories[-1]}/others.json")
 
@@ -440,5 +454,5 @@ async def test_answers_need_no_prefetcher(vfs: Vfs, wire: Wire, alone: Vfs) -> N
     for name in directories:
         path = f"{PROJECT}/{name}/params.json"
         assert await read(vfs, path) == await read(alone, path)
-    await trio.testing.wait_all_tasks_blocked()
+    await at_rest()
     assert wire.asked == ["experiment/parameters"] * len(directories)

@@ -20,7 +20,7 @@ from cometfs.vfs.answers.abreast import ABREAST
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Dir, File
-from tests.inprocess.conftest import Wire, at
+from tests.inprocess.conftest import Wire, at, at_rest
 
 PROJECT = "vision-lab/digits"
 COPIER, READER = 7, 8
@@ -68,14 +68,6 @@ class RoundTrips(Wire):
             for key in parse_qs(query).get("experimentKey", ()):
                 found.setdefault(key, Counter())[endpoint] += 1
         return found
-
-
-async def at_rest() -> None:
-    """Returns when all tasks wait, and none of them for a thread."""
-    await trio.testing.wait_all_tasks_blocked()
-    while trio.to_thread.current_default_thread_limiter().borrowed_tokens:
-        await trio.sleep(0.001)
-        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.fixture(scope="module")

@@ -73,10 +73,22 @@ class Prefetcher:
         if line is None or place is None:
             return
         if source.brought_by is not None and self._trusted.get(_trust_key(source.brought_by, line), True):
-            self._record(source.brought_by, experiment.of_experiment(at), line, place, waited=waited)
+            self._record(
+                source.brought_by, experiment.of_experiment(at), line, place, waited=waited, wanted=(source, at)
+            )
         self._record(source, at, line, place, waited=waited)
 
-    def _record(self, source: Source, at: Context, line: Siblings, place: int, *, waited: bool) -> None:
+    def _record(
+        self,
+        source: Source,
+        at: Context,
+        line: Siblings,
+        place: int,
+        *,
+        waited: bool,
+        wanted: tuple[Source, Context] | None = None,
+    ) -> None:
+        """`wanted`: what the reader asked for, where `source` only brings it: where that is at hand, nothing is due."""
         batch = source.batch
         family = (line.project.key, batch.name if batch else source.name, *at.key[1:])
         most = self._most(line, batch) if batch else ABREAST
@@ -92,6 +104,8 @@ class Prefetcher:
         )
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)
+        if wanted is not None:
+            ahead = [one for one in ahead if not self._has(wanted[0], *line.like(wanted[1], [one]))]
         if ahead and self.may:
             self._begin(self._richest(source, line), line, line.like(at, ahead))
 
@@ -181,6 +195,9 @@ class Prefetcher:
         except NotFound:
             return  # deleted since the listing: no sample
         line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
+
+    def _has(self, source: Source, at: Context) -> bool:
+        return self._answers.store.recall(source.key(at)) is not None
 
     def _richest(self, source: Source, line: Siblings) -> Source:
         """What `source` is made of, where that will be asked for as well: a batch of it brings both, and one of
