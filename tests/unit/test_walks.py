@@ -36,12 +36,13 @@ class Trace:
                 self._follow(experiment, program)
         return self
 
-    def whole(self, experiment: str, program: int = COPIER) -> Trace:
+    def whole(self, experiment: str, program: int = COPIER, seconds: float = 0.0) -> Trace:
         self.lists(experiment, program).read(experiment, *FILES, program=program)
         for folder, count in FOLDERS.items():
-            self.policy.listed(program, "project", experiment, folder, count)
+            self.policy.listed(program, "project", experiment, folder, count, self.now)
             for file in range(count):
-                self.policy.read_in(program, "project", experiment, folder, file)
+                self.now += seconds
+                self.policy.read_in(program, "project", experiment, folder, file, self.now)
         return self
 
     def _follow(self, experiment: str, program: int) -> None:
@@ -53,6 +54,13 @@ class Trace:
     @property
     def experiments(self) -> list[str]:
         return [experiment for experiment, _ in self.followed]
+
+
+def test_an_experiment_whose_directories_take_minutes_is_one_visit() -> None:
+    """Its big assets: the next experiment is followed by what was used of this one."""
+    trace = Trace().whole("run-1", seconds=IDLE / 10).lists("run-2")
+    assert trace.experiments == ["run-1", "run-2"]
+    assert trace.followed[1][1] is not None
 
 
 def test_the_second_file_of_a_listed_experiment_brings_the_others() -> None:
@@ -79,8 +87,8 @@ def test_of_the_next_experiment_only_what_was_used_is_fetched() -> None:
     """`grep -r --include=*.json`: it lists all, and reads some."""
     trace = Trace().lists("run-1").read("run-1", "metadata.json", "params.json")
     for folder, count in FOLDERS.items():
-        trace.policy.listed(COPIER, "project", "run-1", folder, count)
-    trace.policy.read_in(COPIER, "project", "run-1", "git", "metadata.json")
+        trace.policy.listed(COPIER, "project", "run-1", folder, count, trace.now)
+    trace.policy.read_in(COPIER, "project", "run-1", "git", "metadata.json", trace.now)
     trace.lists("run-2")
     used = Usage(frozenset(("metadata.json", "params.json")), frozenset(FOLDERS), frozenset())
     assert trace.followed[-1] == ("run-2", used)
@@ -88,8 +96,8 @@ def test_of_the_next_experiment_only_what_was_used_is_fetched() -> None:
 
 def test_the_only_file_of_a_directory_is_all_of_it() -> None:
     trace = Trace().lists("run-1").read("run-1", *FILES)
-    trace.policy.listed(COPIER, "project", "run-1", "curves", 1)
-    trace.policy.read_in(COPIER, "project", "run-1", "curves", "roc.csv")
+    trace.policy.listed(COPIER, "project", "run-1", "curves", 1, trace.now)
+    trace.policy.read_in(COPIER, "project", "run-1", "curves", "roc.csv", trace.now)
     trace.lists("run-2")
     usage = trace.followed[-1][1]
     assert usage is not None

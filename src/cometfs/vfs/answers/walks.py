@@ -118,15 +118,17 @@ class Walks:
         known.walks.move_to_end(program)
         return walk.usage is not None and self._follows(known, walk)
 
-    def listed(self, program: int, project: Hashable, experiment: Hashable, directory: Hashable, count: int) -> None:
+    def listed(
+        self, program: int, project: Hashable, experiment: Hashable, directory: Hashable, count: int, now: float
+    ) -> None:
         """A program lists a directory of an experiment, which has `count` entries."""
-        visit = self._visit(program, project, experiment)
+        visit = self._visit(program, project, experiment, now)
         if visit is not None:
             visit.listed[directory] = count
 
     def read(self, program: int, project: Hashable, experiment: Hashable, file: Hashable, now: float) -> bool:
         """A program reads a file in an experiment's own directory. Whether it is the one after which it is followed."""
-        visit = self._visit(program, project, experiment)
+        visit = self._visit(program, project, experiment, now)
         if visit is None:
             return False
         visit.files.add(file)
@@ -135,10 +137,10 @@ class Walks:
         return walk is not None and len(visit.files) >= SEVERAL and self._follows(known, walk)
 
     def read_in(
-        self, program: int, project: Hashable, experiment: Hashable, directory: Hashable, file: Hashable
+        self, program: int, project: Hashable, experiment: Hashable, directory: Hashable, file: Hashable, now: float
     ) -> None:
         """A program reads a file in a directory of an experiment."""
-        visit = self._visit(program, project, experiment)
+        visit = self._visit(program, project, experiment, now)
         if visit is not None:
             visit.read.setdefault(directory, set()).add(file)
 
@@ -158,10 +160,14 @@ class Walks:
         walk.visit.offered = frozenset()
         return True
 
-    def _visit(self, program: int, project: Hashable, experiment: Hashable) -> _Visit | None:
+    def _visit(self, program: int, project: Hashable, experiment: Hashable, now: float) -> _Visit | None:
+        """The visit that goes on, which renews its project: an experiment may take minutes."""
         known = self._projects.get(project)
         walk = None if known is None else known.walks.get(program)
-        return walk.visit if walk is not None and walk.visit.experiment == experiment else None
+        if known is None or walk is None or walk.visit.experiment != experiment or now - known.moved > IDLE:
+            return None
+        known.moved = now
+        return walk.visit
 
     def _project(self, project: Hashable, now: float) -> _Project:
         known = self._projects.get(project)

@@ -78,7 +78,7 @@ class WalkPrefetch:
         if at.experiment is None:
             return
         if not _is_whole(directory):
-            self._walks.listed(program, project_id(at), at.key[0], entry, count)
+            self._walks.listed(program, project_id(at), at.key[0], entry, count, trio.current_time())
         elif self._walks.entered(program, project_id(at), at.key[0], trio.current_time()):
             self._follow(at, entry, program)
 
@@ -93,7 +93,7 @@ class WalkPrefetch:
         if at.experiment is None:
             return
         if not _is_whole(directory):
-            self._walks.read_in(program, project_id(at), at.key[0], directory.entry, node.at.key)
+            self._walks.read_in(program, project_id(at), at.key[0], directory.entry, node.at.key, trio.current_time())
         elif self._walks.read(program, project_id(at), at.key[0], entry, trio.current_time()):
             assert isinstance(directory.entry, Dir)
             self._follow(at, directory.entry, program)
