@@ -47,7 +47,8 @@ def process_of(thread: int) -> int:
 
 
 class _Options(NamedTuple):
-    """Options of a program with which it shows and sorts by no size; `long` ones may have a value."""
+    """Options of a program with which it shows and sorts by no size and no time, which come with the bytes; `long` ones
+    may have a value."""
 
     short: frozenset[str]
     long: tuple[str, ...]
@@ -62,16 +63,16 @@ class _Options(NamedTuple):
 
 _SIZELESS = {
     "ls": _Options(
-        frozenset("1ABCFGNQRUXabcdfimpqrtuvx"),
+        frozenset("1ABCFGNQRUXabdfimpqrvx"),
         ("--all", "--almost-all", "--classify", "--color", "--file-type", "--group-dir", "--indicator-", "--reverse"),
     ),
     "tree": _Options(
-        frozenset("ACDFJLNQSUXacdfgilnpqrtuvx"),
+        frozenset("ACFJLNQSUXadfgilnpqruvx"),
         ("--dirsfirst", "--filesfirst", "--noreport", "--charset=", "--filelimit=", "--gitignore", "--prune"),
     ),
     "rg": _Options(
         frozenset("0.dgjtu"),
-        ("--files", "--hidden", "--max-depth", "--no-ignore", "--null", "--sort", "--threads", "--type"),
+        ("--files", "--hidden", "--max-depth", "--no-ignore", "--null", "--threads", "--type"),
         needed="--files",
     ),
 }
