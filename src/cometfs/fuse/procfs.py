@@ -130,8 +130,8 @@ _NUMBERS = {"x86_64": 332, "aarch64": 291, "riscv64": 291, "loongarch64": 291, "
 
 _STATX = _NUMBERS.get(platform.machine())
 
-_SIZED = 0x200 | 0x400
-"""STATX_SIZE, STATX_BLOCKS."""
+_SIZED = 0x40 | 0x80 | 0x200 | 0x400
+"""STATX_MTIME, STATX_CTIME, STATX_SIZE, STATX_BLOCKS: what is known with the bytes only."""
 
 
 def wants_size(thread: int) -> bool:
