@@ -210,13 +210,13 @@ class Training:
 
     def __init__(self, key: str, folder: Path, url: str) -> None:
         command = [sys.executable, str(SCRIPTS / "log_steps.py"), key]
-        environment = surroundings(folder, url)
+        environment = surroundings(folder, url, COMET_TIMEOUT_HTTP=str(int(PATIENCE)))
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def do(self, order: str) -> None:
-        """Returns when it is done; `flush` when the server has acknowledged all."""
+        """Returns when it is done; `flush` when a server that is there has acknowledged all."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{order}\n")
@@ -265,6 +265,9 @@ def free_port() -> int:
 def test_a_server_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """Killed in the middle of two runs and started again it has all that it acknowledged, and both end as if nothing
     had been: every point and every line once and in order.
+
+    They go on when comet_ml knows that the server is back. A run that ends before sends no more and keeps all of it in
+    an archive of its own.
     """
     bind, runs = f"127.0.0.1:{free_port()}", tmp_path / "runs"
     keys = [f"{number}dead00000000000000000000000beef" for number in (1, 2)]
@@ -283,11 +286,12 @@ def test_a_server_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         comet = stack.enter_context(running_comet(tmp_path, "--bind", bind, archives=runs))
         seen = read(tmp_path, comet.url, *keys)
         assert [one["state"] for one in seen.values()] == ["running", "running"]
-        for order in ("log 50", "flush", "log 10"):
+        for order in ("connected", "log 50", "flush", "log 10"):
             for training in trainings:
                 training.do(order)
         for training in trainings:
             training.end()
+        assert not (tmp_path / ".cometml-runs").exists(), "comet_ml took the server to be away again"
         for key in keys:
             assert logged(runs, key) == (list(range(160)), list(range(160)))
         seen = read(tmp_path, comet.url, *keys)

@@ -1,9 +1,12 @@
 """Logs and prints steps as it is told on stdin, with comet_ml's Experiment: ``log_steps.py KEY``. Not a test by itself.
 
-Orders are ``log N``, ``flush``, ``end``; each is answered on the real stdout with ``done`` and its text.
+Orders are ``log N``, ``flush``, ``connected``, ``end``; each is answered on the real stdout with ``done`` and its text,
+once it is done. ``connected`` waits until comet_ml takes the server to be there: until its next ping is answered it
+sends nothing that is logged, and what ends in the meantime goes to an archive of its own.
 """
 
 import sys
+import time
 from typing import Any
 
 import comet_ml.experiment
@@ -23,7 +26,12 @@ for line in sys.stdin:
             print(f"step {step}")
             step += 1
     elif order == "flush":
+        # What was just logged may miss the round that the first one waits for, and not that of the second.
         experiment.flush()
+        experiment.flush()
+    elif order == "connected":
+        while not experiment.streamer.has_connection_to_server():
+            time.sleep(0.01)
     else:
         experiment.end()
     assert sys.__stdout__ is not None
