@@ -9,17 +9,33 @@ Not here: what the mount makes of a difference (tests of the mount), faults that
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from tests.support.faulty_comet import Answer, Faults, faulty_comet
+from tests.support.faulty_comet import Answer, Faults, Pass, Request, faulty_comet
 from tests.support.processes import Comet
 
 Switch = Callable[[Faults], None]
+
+GET_ALL = "experiment/metrics/get-all"
+CHART = "experiments/multi-metric-chart"
+QUERY = "project/query"
+SEARCH = "experiments/search"
+
+FOREIGN = Answer(400, b"<html>Bad Request</html>", "text/html")
+"""From what stands before a Comet, not from Comet."""
+
+REFUSED = Answer(400, b'{"msg": "invalid query", "code": 400, "sdk_error_code": 0}')
+
+FORBIDDEN = Answer(403, b'{"msg": "not allowed", "code": 403}')
 
 
 def _answering(part: str, answer: Answer) -> Switch:
@@ -31,8 +47,98 @@ def _answering(part: str, answer: Answer) -> Switch:
     return switch
 
 
+def _stalling(part: str) -> Switch:
+    """No request whose target has `part` is answered."""
+    return lambda faults: faults.stall(part)
+
+
+def charts_failing_above(most: int) -> Switch:
+    """Charts of more experiments than that fail."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        too_many = request.endpoint == CHART and len(request.posted["targetedExperiments"]) > most
+        return Answer(504) if too_many else behind(request)
+
+    return lambda faults: faults.layers.append(layer)
+
+
+def _asked_otherwise(endpoint: str, **posted: Any) -> Switch:
+    """That endpoint takes those fields of what is posted for something else."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        if request.endpoint == endpoint:
+            request = replace(request, body=json.dumps(request.posted | posted).encode())
+        return behind(request)
+
+    return lambda faults: faults.layers.append(layer)
+
+
+def _null_parameters(faults: Faults) -> None:
+    """A chart has every parameter that was asked for, null where an experiment lacks it."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        answer = behind(request)
+        if request.endpoint != CHART or answer.status != 200:
+            return answer
+        told, wanted = json.loads(answer.body), request.posted.get("params") or ()
+        for chart in told["experiments"].values():
+            chart["params"] = dict.fromkeys(wanted) | (chart["params"] or {}) if wanted else chart["params"]
+        return replace(answer, body=json.dumps(told).encode())
+
+    faults.layers.append(layer)
+
+
+def _unpaged_stall(faults: Faults) -> None:
+    """To list experiments takes too long where no page is asked for."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        slow = request.endpoint == "experiments" and "page" not in request.query
+        return faults.never() if slow else behind(request)
+
+    faults.layers.append(layer)
+
+
+def _unpaged_fail(faults: Faults) -> None:
+    """The same, where a gateway says so."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        slow = request.endpoint == "experiments" and "page" not in request.query
+        return Answer(504) if slow else behind(request)
+
+    faults.layers.append(layer)
+
+
+def _without_pages(faults: Faults) -> None:
+    """Whichever page of experiments is asked for, all of them come."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        if request.endpoint == "experiments":
+            kept = {name: text for name, text in request.query.items() if name not in ("page", "size")}
+            request = replace(request, target=f"{urlsplit(request.target).path}?{urlencode(kept)}")
+        return behind(request)
+
+    faults.layers.append(layer)
+
+
 SWITCHES: dict[str, Switch] = {
-    "get-all-fails": _answering("experiment/metrics/get-all", Answer(504)),
+    "charts-fail": _answering(CHART, Answer(500)),
+    "charts-fail-above-4": charts_failing_above(4),
+    "charts-ignore-fetch-full": _asked_otherwise(CHART, fetchFull=False),
+    "charts-missing": _answering(CHART, Answer(404, b"")),
+    "charts-null-parameters": _null_parameters,
+    "charts-stall": _stalling(CHART),
+    "experiments-fail-unpaged": _unpaged_fail,
+    "experiments-ignore-paging": _without_pages,
+    "experiments-time-out-unpaged": _unpaged_stall,
+    "get-all-fails": _answering(GET_ALL, Answer(504)),
+    "get-all-forbidden": _answering(GET_ALL, FORBIDDEN),
+    "get-all-odd": _answering(GET_ALL, FOREIGN),
+    "get-all-stalls": _stalling(GET_ALL),
+    "query-fails": _answering(QUERY, Answer(500)),
+    "query-missing": _answering(QUERY, Answer(404, b'{"msg": "HTTP 404 Not Found", "code": 404}')),
+    "query-refused": _answering(QUERY, REFUSED),
+    "search-fails": _answering(SEARCH, Answer(500)),
+    "search-missing": _answering(SEARCH, Answer(404, b"")),
 }
 
 

@@ -13,8 +13,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.support.processes import PATIENCE, Comet
@@ -34,6 +35,36 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked: the target, and what is posted."""
+
+    target: str
+    body: bytes | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return urlsplit(self.target).path.removeprefix("/api/rest/v2/")
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    @property
+    def posted(self) -> Any:
+        return json.loads(self.body or b"null")
+
+
+Pass = Callable[[Request], Answer]
+"""What all that is behind answers."""
+
+
+class Layer(Protocol):
+    """Stands before the Comet: answers by itself, or passes on the request or another, and its answer or another."""
+
+    def __call__(self, request: Request, behind: Pass) -> Answer: ...
+
+
 @dataclass
 class Faults:
     """What fails now, by a part of the request's target; what is told otherwise; and what was asked so far."""
@@ -41,6 +72,8 @@ class Faults:
     answers: dict[str, Answer] = field(default_factory=dict)
     edits: dict[str, Edit] = field(default_factory=dict)
     """By endpoint."""
+    layers: list[Layer] = field(default_factory=list)
+    """The last one is asked first."""
     stalled: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     released: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +92,11 @@ class Faults:
         self.stalled.clear()
         self.held.clear()
         self.released.set()
+
+    def never(self) -> Answer:
+        """No answer, until all are released."""
+        self.released.wait()
+        raise ConnectionAbortedError
 
     def arrived(self, target: str) -> None:
         with self.changed:
@@ -86,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.faults.arrived(self.path)
+        length = self.headers.get("Content-Length")
+        request = Request(self.path, self.rfile.read(int(length)) if length else None)
         if any(part in self.path for part in self.faults.stalled):
             self.faults.released.wait()
             self.close_connection = True
@@ -93,23 +133,31 @@ class _Handler(BaseHTTPRequestHandler):
         if any(part in self.path for part in self.faults.held):
             self.faults.released.wait()
         declared = [answer for part, answer in self.faults.answers.items() if part in self.path]
-        self._reply(declared[0] if declared else self._edited(self._passed_on()))
+        try:
+            self._reply(declared[0] if declared else self._layered(request))
+        except ConnectionAbortedError:
+            self.close_connection = True
 
-    def _edited(self, answer: Answer) -> Answer:
-        asked = urlsplit(self.path)
-        edit = self.faults.edits.get(asked.path.removeprefix("/api/rest/v2/"))
+    def _layered(self, request: Request) -> Answer:
+        answer = self._edited
+        for layer in self.faults.layers:
+            answer = partial(layer, behind=answer)
+        return answer(request)
+
+    def _edited(self, request: Request) -> Answer:
+        answer = self._passed_on(request)
+        edit = self.faults.edits.get(request.endpoint)
         if edit is None:
             return answer
-        told = edit(json.loads(answer.body) if answer.status == 200 else None, dict(parse_qsl(asked.query)))
+        told = edit(json.loads(answer.body) if answer.status == 200 else None, request.query)
         return Answer(400) if told is None else Answer(200, json.dumps(told).encode())
 
-    def _passed_on(self) -> Answer:
-        length = self.headers.get("Content-Length")
-        request = urllib.request.Request(self.behind + self.path, self.rfile.read(int(length)) if length else None)
+    def _passed_on(self, request: Request) -> Answer:
+        asked = urllib.request.Request(self.behind + request.target, request.body)
         for name in {"Authorization", "Content-Type"} & set(self.headers):
-            request.add_header(name, self.headers[name])
+            asked.add_header(name, self.headers[name])
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as reply:
                 return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))
         except urllib.error.HTTPError as error:
             with error:
