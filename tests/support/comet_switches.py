@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tests.support.faulty_comet import Answer, Faults, Pass, Request, faulty_comet
+from tests.support.faulty_comet import Answer, Edit, Faults, Pass, Request, faulty_comet
 from tests.support.processes import Comet
 
 Switch = Callable[[Faults], None]
@@ -120,6 +120,62 @@ def _without_pages(faults: Faults) -> None:
     faults.layers.append(layer)
 
 
+def _edited(edits: dict[str, Callable[[Any], Any]]) -> Switch:
+    """Answers of those endpoints are what these functions make of them; refusals stay as they are."""
+
+    def switch(faults: Faults) -> None:
+        faults.edits |= {endpoint: _unless_refused(edit) for endpoint, edit in edits.items()}
+
+    return switch
+
+
+def _unless_refused(edit: Callable[[Any], Any]) -> Edit:
+    return lambda found, _query: None if found is None else edit(found)
+
+
+ROWS = {
+    "workspaces": ("workspaceNames", ""),
+    "projects": ("projects", "projectId"),
+    "experiments": ("experiments", "experimentKey"),
+    "experiment/asset/list": ("assets", "assetId"),
+    "experiment/tags": ("tags", ""),
+    "experiment/parameters": ("values", "name"),
+    "experiment/log-other": ("values", "name"),
+    "experiment/metrics/summary": ("values", "name"),
+    "experiment/metrics/get": ("metrics", "metricName"),
+    "experiment/metrics/get-all": ("metrics", "metricName"),
+    "project/column-names": ("columns", "name"),
+    "project/query": ("experimentKeys", ""),
+    "artifacts/get-all": ("artifacts", "artifactId"),
+    "artifacts/get": ("versions", "artifactVersionId"),
+    "artifacts/version/files": ("files", "assetId"),
+    "registry-model": ("registryModels", "modelName"),
+    "registry-model/details": ("versions", "version"),
+}
+"""Lists: the field with the rows, and the one that a row is known by; "" where the rows are texts."""
+
+
+def _odd_rows(field: str, identity: str) -> Callable[[Any], Any]:
+    """Rows that are none before the others."""
+
+    def edit(found: Any) -> Any:
+        rows = found[field]
+        odd = [{**rows[0], identity: 7}, {}] if identity and rows else []
+        return {**found, field: [*odd, None, 5, *rows] if rows else rows}
+
+    return edit
+
+
+def _odd_fields(field: str, **odd: Any) -> Callable[[Any], Any]:
+    """Values of a wrong type in the first row."""
+
+    def edit(found: Any) -> Any:
+        first, *others = found[field] or [{}]
+        return {**found, field: [first | odd, *others] if first else []}
+
+    return edit
+
+
 SWITCHES: dict[str, Switch] = {
     "charts-fail": _answering(CHART, Answer(500)),
     "charts-fail-above-4": charts_failing_above(4),
@@ -137,6 +193,15 @@ SWITCHES: dict[str, Switch] = {
     "query-fails": _answering(QUERY, Answer(500)),
     "query-missing": _answering(QUERY, Answer(404, b'{"msg": "HTTP 404 Not Found", "code": 404}')),
     "query-refused": _answering(QUERY, REFUSED),
+    "rows-of-nothing": _edited({endpoint: _odd_rows(*names) for endpoint, names in ROWS.items()}),
+    "rows-of-wrong-types": _edited(
+        {
+            "projects": _odd_fields("projects", numberOfExperiments="5", lastUpdated=[], projectDescription=7),
+            "experiments": _odd_fields("experiments", running="true", throttleMessage="\ud800", endTimeMillis="never"),
+            "experiment/asset/list": _odd_fields("assets", fileSize="12", step="1", createdAt=1e300),
+            "experiment/system-details": lambda found: found | {"totalRam": "\ud800", "installedPackages": [None, 5]},
+        }
+    ),
     "search-fails": _answering(SEARCH, Answer(500)),
     "search-missing": _answering(SEARCH, Answer(404, b"")),
 }

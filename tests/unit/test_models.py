@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cometfs import API
 from cometfs.comet.answers import models, predicates, series, workspace_models
-from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, value_if_any, whole
+from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, mending, noting, value_if_any, whole
 from cometfs.numbers import number_of
 
 RECORDED = Path(__file__).parent.parent / "recorded"
@@ -295,7 +295,6 @@ JSON = st.recursive(
         (models.projects, {"projects": None}),
         (models.projects, {"projects": [{"projectName": "no id"}]}),
         (models.experiments, {"experiments": [{"experimentKey": None}]}),
-        (models.experiments, {"experiments": [{"experimentKey": "k", "startTimeMillis": "1"}]}),
         (models.experiments, {"experiments": ["k"]}),
         (models.experiments, {"experiments": None}),
         (models.tags, {}),
@@ -323,6 +322,110 @@ def test_a_missing_or_mistyped_field_is_noticed(read: Callable[[bytes], Any], an
     """Rather than an empty directory."""
     with pytest.raises((Mismatch, msgspec.ValidationError)):
         read(body(answer))
+
+
+ROWS: list[tuple[Callable[[bytes], Any], str, dict[str, Any]]] = [
+    (models.projects, "projects", {"projectId": "p", "projectName": "n"}),
+    (models.experiments, "experiments", {"experimentKey": "k"}),
+    (models.values, "values", {"name": "n"}),
+    (models.points, "metrics", {"metricName": "m"}),
+    (models.assets, "assets", {"assetId": "a"}),
+    (workspace_models.columns, "columns", {"name": "c", "source": "params"}),
+    (workspace_models.found_experiments, "experiments", {"experimentKey": "k"}),
+    (workspace_models.artifacts, "artifacts", {"artifactId": "a", "name": "n"}),
+    (workspace_models.artifact_files, "files", {"assetId": "a", "fileName": "f"}),
+    (workspace_models.experiment_models, "models", {"modelName": "m"}),
+    (workspace_models.registered_models, "registryModels", {"modelName": "m"}),
+]
+"""Readers of lists, the field with the rows, and what a row needs."""
+
+
+@pytest.mark.parametrize(("read", "field", "least"), ROWS, ids=[row[0].__name__ for row in ROWS])
+def test_a_bad_row_costs_that_row(
+    read: Callable[[bytes], Any], field: str, least: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Null, no object, without or with a number as what it is known by, or with a number that no reader takes."""
+    whole = read(body({field: [least]}))
+    name = next(iter(least))
+    bad: list[Any] = [
+        None,
+        5,
+        [],
+        {**least, name: None},
+        {**least, name: 7},
+        {other: least[other] for other in least if other != name},
+    ]
+    with noting() as left_out:
+        assert read(body({field: [*bad, least]})) == whole
+    assert sum(left_out.values()) == len(bad)
+    endless = json.dumps({field: [{**least, "x": 0}, least]}).replace('"x": 0', '"x": 1e999').encode()
+    assert read(endless) == whole
+
+
+@pytest.mark.parametrize(("read", "field", "least"), ROWS, ids=[row[0].__name__ for row in ROWS])
+@pytest.mark.parametrize("odd", [5, "true", True, [1], {}, 1.5, 10**30, -(10**30)])
+def test_an_optional_field_of_a_wrong_type_is_none(
+    read: Callable[[bytes], Any], field: str, least: dict[str, Any], odd: Any
+) -> None:
+    """And the row is there, with what else it says; every field has a type that its form declares."""
+    (blank,) = read(body({field: [least]}))
+    (row,) = read(body({field: [{**dict.fromkeys(blank, odd), **least}]}))
+    assert row.keys() == blank.keys()
+    for name in blank.keys() - least.keys():
+        assert row[name] in (odd, blank[name], as_text(odd), []), name
+
+
+def test_a_text_as_size_and_a_word_as_state_are_not_known() -> None:
+    """The examples: they made a whole listing unreadable."""
+    (asset,) = models.assets(body({"assets": [{"assetId": "a", "fileSize": "12", "step": "3"}]}))
+    assert (asset["fileSize"], asset["step"]) == (None, None)
+    (row,) = models.experiments(body({"experiments": [{"experimentKey": "k", "running": "true", "experimentName": 5}]}))
+    assert (row["running"], row["experimentName"]) == (None, None)
+    (model,) = workspace_models.registered_models(
+        body(
+            {
+                "registryModels": [
+                    {"modelName": "m", "versions": [None, {"version": "1", "tags": [1, "t"], "stages": 5}]}
+                ]
+            }
+        )
+    )
+    assert [(one["version"], one["tags"], one["stages"]) for one in model["versions"]] == [("1", ["t"], [])]
+
+
+def test_points_by_metric_lose_a_bad_one_alone() -> None:
+    """Of the others all is there, whatever type a field has."""
+    good = {"metricName": "m", "metricValue": "1", "step": 1}
+    found = series.logged(
+        body({"metrics": [None, {"metricValue": "2"}, good, good | {"step": "x", "timestamp": True}]})
+    )
+    assert {name: [point[0] for point in points] for name, points in found.items()} == {"m": [1, None]}
+    with pytest.raises(Mismatch):
+        series.logged(body({"metrics": [{"metricValue": "2"}]}))
+
+
+def test_texts_lose_what_is_none() -> None:
+    """Workspaces, tags, keys that a query found."""
+    assert models.workspaces(body({"workspaceNames": [None, "w", 5]})) == ["w"]
+    assert models.tags(body({"tags": ["t", {}]})) == ["t"]
+    assert workspace_models.experiment_keys(body({"experimentKeys": [1, "k"]})) == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        (rb'"a\ud800b"', "a\ufffdb"),
+        (rb'"a\udc00"', "a\ufffd"),
+        (rb'"\ud83d\ude00\ud83d"', "\U0001f600\ufffd"),
+        (rb'"\\ud800\ud800"', "\\ud800\ufffd"),
+        (b'"a\xed\xa0\x80"', "a\ufffd\ufffd\ufffd"),
+        (b'"\xff"', "\ufffd"),
+    ],
+)
+def test_a_lone_surrogate_costs_a_character(sent: bytes, name: str) -> None:
+    """Not the answer that has it somewhere, nor the row."""
+    answer = b'{"assets": [{"assetId": "a", "fileName": %b}, {"assetId": "b"}]}' % sent
+    assert [row["fileName"] for row in mending(models.assets)(answer)] == [name, None]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ Not here: HTTP (`transport`), what refusals mean (`question`), what answers mean
 
 from __future__ import annotations
 
+import logging
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -16,6 +18,7 @@ import msgspec
 import trio
 
 from cometfs.comet.address import Address
+from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.encodings import ACCEPTED, is_encoded
 from cometfs.comet.http.retries import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json
@@ -31,6 +34,8 @@ from cometfs.errors import (
     Withheld,
 )
 from cometfs.numbers import whole_of
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -162,12 +167,13 @@ class Calls:
         self._stall = stall
         self._chance = chance
         self._bodies = trio.Semaphore(BODIES)
+        self._logged: set[str] = set()
 
-    async def ask(self, question: Question, read: Callable[[bytes], T]) -> T:
-        """The answer to `question`, as `read` understands its body."""
+    async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
+        """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
         with trio.move_on_after(self._deadline) as scope:
             body = await self._persistently(scope.deadline, lambda: self._answered(question))
-            return await self.understood(question, body, read)
+            return await self.understood(question, body, read if exact else mending(read))
         raise self._too_late(question)
 
     @asynccontextmanager
@@ -293,12 +299,28 @@ class Calls:
         return refusal(question, reply.status, body, self._api_key, retry_after(reply.headers, time.time()))
 
     async def understood(self, question: Question, body: bytes, read: Callable[[bytes], T]) -> T:
-        try:
-            if len(body) < LARGE:
-                return read(body)
-            return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
-        except (ValueError, msgspec.MsgspecError, RecursionError) as exc:
-            raise Unintelligible(f"The answer of {question} is not what it should be: {_reason(exc)}") from exc
+        """What `read` makes of a body; what it leaves out is logged, once."""
+        with noting() as left_out:
+            try:
+                found = await _elsewhere_if_large(read, body)
+            except UNREADABLE as exc:
+                raise Unintelligible(f"The answer of {question} is not what it should be: {_reason(exc)}") from exc
+        if left_out:
+            self._log_once(str(question), left_out)
+        return found
+
+    def _log_once(self, question: str, left_out: Counter[str]) -> None:
+        """Of a listing that is asked for every minute a line each time would bury all others."""
+        if question not in self._logged:
+            self._logged.add(question)
+            rows = left_out.total()
+            log.warning("%s: %s rows that cannot be read are left out (%s)", question, rows, "; ".join(left_out))
+
+
+async def _elsewhere_if_large(read: Callable[[bytes], T], body: bytes) -> T:
+    if len(body) < LARGE:
+        return read(body)
+    return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
 
 
 def _reason(exc: Exception) -> str:

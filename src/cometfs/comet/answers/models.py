@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, items, value
+from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, items, texts, value
 from cometfs.numbers import number_of
 
 T = TypeVar("T")
@@ -159,7 +159,7 @@ class SystemDetails(TypedDict):
     experimentKey: str | None
     gpuStaticInfoList: list[Any] | None
     hostname: str | None
-    installedPackages: list[Any] | None
+    installedPackages: list[str] | None
     ip: str | None
     logAdditionalSystemInfoList: list[Any] | None
     maxTotalMemory: Any
@@ -291,17 +291,17 @@ VALUE = Shape(Value, _value)
 POINT = Shape(Point, _point)
 ASSET = Shape(Asset, _asset)
 SYSTEM = Shape(SystemDetails)
-CHART = Shape(Chart, _chart)
-CHART_METRIC = Shape(ChartMetric, _chart_metric)
+CHART = Shape(Chart, _chart, strict=True)
+CHART_METRIC = Shape(ChartMetric, _chart_metric, strict=True)
 GIT = Shape(GitMetadata)
-CURVE = Shape(Curve)
+CURVE = Shape(Curve, strict=True)
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------
 
 
 def workspaces(body: bytes) -> list[str]:
-    return value(body, "workspaceNames", list[str])
+    return texts(body, "workspaceNames")
 
 
 def projects(body: bytes) -> list[Project]:
@@ -313,7 +313,7 @@ def experiments(body: bytes) -> list[Experiment]:
 
 
 def tags(body: bytes) -> list[str]:
-    return value(body, "tags", list[str])
+    return texts(body, "tags")
 
 
 def values(body: bytes) -> list[Value]:

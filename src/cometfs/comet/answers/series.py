@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from cometfs.comet.answers.models import Point
-from cometfs.comet.answers.shapes import as_text, raw_rows
+from cometfs.comet.answers.models import POINT, Point
+from cometfs.comet.answers.shapes import as_text, raw_rows, readable
 
 Interval = Literal["step", "epoch", "timestamp"]
 
@@ -42,12 +42,27 @@ def logged(body: bytes) -> dict[str, list[LoggedPoint]]:
     """The points of an answer by the name of their metric."""
     found: dict[str, list[LoggedPoint]] = {}
     rows = raw_rows(body, "metrics")
-    rows.reverse()
-    while rows:  # each goes as soon as it is read
-        row = _ROW.decode(rows.pop())
-        point = LoggedPoint(row.step, row.epoch, row.timestamp, as_text(row.metricValue), row.offset)
-        found.setdefault(row.metricName, []).append(point)
+    first = rows[0] if rows else None
+    for name, point in readable(_taken(rows), _named):
+        found.setdefault(name, []).append(point)
+    if first is not None and not found:
+        _named(first)  # raises: no row can be read
     return found
+
+
+def _taken(rows: list[msgspec.Raw]) -> Iterator[msgspec.Raw]:
+    """Each of them, which goes as soon as it is read."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
+def _named(raw: msgspec.Raw) -> tuple[str, LoggedPoint]:
+    try:
+        row = _ROW.decode(raw)
+    except msgspec.ValidationError:  # a field of a wrong type
+        row = msgspec.convert(POINT.normal(msgspec.json.decode(raw)), _Row)
+    return row.metricName, LoggedPoint(row.step, row.epoch, row.timestamp, as_text(row.metricValue), row.offset)
 
 
 def ordered(points: Iterable[Point]) -> list[Point]:

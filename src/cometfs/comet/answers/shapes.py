@@ -1,16 +1,22 @@
 """From the JSON of an answer to rows in one normal form, whichever Comet it comes from: pure functions.
 
 A row's form is declared once, as a TypedDict: its fields, in the order of the SDK's page, and their types. Here the
-declaration is held against what arrived: a missing or null field becomes None where the declaration allows it, and is
-a `Mismatch` where it does not; what Comet sends beyond the declaration is passed on as it is.
+declaration is held against what arrived: a field that is missing, null or of a wrong type becomes None where the
+declaration allows it; without one that it does not allow to be None nothing says what the row is. One bad row costs
+that row: it is left out and noted, unless no row would be left. What Comet sends beyond the declaration is passed on as
+it is.
 
 Not here: the forms themselves (`models`).
 """
 
 from __future__ import annotations
 
+import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -24,6 +30,20 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROW = msgspec.json.Decoder(Row)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _NULL = msgspec.Raw(b"null")
+_ANY = msgspec.json.Decoder()
+
+UNREADABLE = (ValueError, msgspec.MsgspecError, RecursionError)
+"""What reading a row, or all of an answer, may raise."""
+
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)")
+"""An escape of JSON: a pair of surrogates, or a lone one, which the group finds, or any other."""
+
+_REPLACED = rb"\ufffd"
+
+_LIMIT = float(1 << 63)
+"""Sizes and times beyond it fit into no attribute of a file."""
+
+_LEFT_OUT: ContextVar[Counter[str] | None] = ContextVar("rows that were left out", default=None)
 
 _REFUSAL = frozenset(("msg", "logMsg", "code", "sdk_error_code", "error", "message"))
 """Fields of a refusal: of Comet's, and of what stands before it."""
@@ -37,20 +57,62 @@ def unchanged(_row: Row) -> None:
     """The spelling of a kind of row that has just one."""
 
 
+@contextmanager
+def noting() -> Iterator[Counter[str]]:
+    """What was left out of the answers that are read meanwhile: why, and how many rows for that reason."""
+    noted: Counter[str] = Counter()
+    token = _LEFT_OUT.set(noted)
+    try:
+        yield noted
+    finally:
+        _LEFT_OUT.reset(token)
+
+
+def readable(rows: Iterable[T], read: Callable[[T], R]) -> Iterator[R]:
+    """What `read` makes of each row; those that it cannot read are left out, and noted."""
+    noted = _LEFT_OUT.get()
+    for row in rows:
+        try:
+            found = read(row)
+        except UNREADABLE as exc:
+            if noted is not None:
+                noted[str(exc) or type(exc).__name__] += 1
+        else:
+            yield found
+
+
+def some(rows: list[T], read: Callable[[T], R]) -> list[R]:
+    """The same; where no row can be read the error of the first one: there would be an empty list for an answer that
+    is not understood at all."""
+    found = list(readable(rows, read))
+    if rows and not found:
+        read(rows[0])
+    return found
+
+
 @dataclass(frozen=True)
 class Shape(Generic[R]):
-    """The normal form of a kind of row. `respell` rewrites other spellings of a fresh row, in place."""
+    """The normal form of a kind of row. `respell` rewrites other spellings of a fresh row, in place.
+
+    `strict`: a wrong type is a Mismatch in any field, because None would be a false answer.
+    """
 
     form: type[R]
     respell: Callable[[Row], None] = unchanged
+    strict: bool = False
     _blank: Row = field(init=False, repr=False)
-    _kinds: dict[str, tuple[type, ...]] = field(init=False, repr=False)
+    _kinds: dict[str, frozenset[type]] = field(init=False, repr=False)
+    _numbers: tuple[str, ...] = field(init=False, repr=False)
+    _texts: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         hints = get_type_hints(self.form)
-        object.__setattr__(self, "_blank", dict.fromkeys(hints))
         kinds = {name: _kinds(hint) for name, hint in hints.items()}
-        object.__setattr__(self, "_kinds", {name: kind for name, kind in kinds.items() if object not in kind})
+        put = object.__setattr__
+        put(self, "_blank", dict.fromkeys(hints))
+        put(self, "_kinds", {name: kind for name, kind in kinds.items() if object not in kind})
+        put(self, "_numbers", tuple(name for name, kind in kinds.items() if int in kind))
+        put(self, "_texts", tuple(name for name, hint in hints.items() if list[str] in _choices(hint)))
 
     def normal(self, row: Any) -> R:
         """`row` in its normal form. It may be changed in place."""
@@ -59,9 +121,23 @@ class Shape(Generic[R]):
         self.respell(row)
         whole = self._blank | row
         for name, kinds in self._kinds.items():
-            if not isinstance(whole[name], kinds):
-                raise Mismatch(f"{self.form.__name__}: {name!r} is {_called(whole[name])}")
+            if type(whole[name]) not in kinds:
+                whole[name] = self._instead(name, whole[name])
+        for name in self._numbers:
+            if whole[name] is not None and not -_LIMIT <= whole[name] < _LIMIT:
+                whole[name] = self._instead(name, whole[name])
+        for name in self._texts:
+            whole[name] = whole[name] and [one for one in whole[name] if isinstance(one, str)]
         return cast(R, whole)
+
+    def _instead(self, name: str, found: Any) -> Any:
+        """What stands for a field of a wrong type."""
+        kinds = self._kinds[name]
+        if not self.strict and types.NoneType in kinds:
+            return None
+        if not self.strict and list in kinds:
+            return []
+        raise Mismatch(f"{self.form.__name__}: {name!r} is {_called(found)}")
 
     def read(self, body: bytes) -> R:
         """The row that is all of an answer."""
@@ -77,8 +153,40 @@ class Shape(Generic[R]):
         """The same; none where the field is null or missing."""
         return self._rows(_field_if_any(body, name))
 
+    def rows_within(self, row: Row, name: str) -> list[R]:
+        """The rows in a field of another row; none where that is no list."""
+        found = row.get(name)
+        return list(readable(found if isinstance(found, list) else (), self.normal))
+
     def _rows(self, raw: msgspec.Raw | None) -> list[R]:
-        return [self.normal(_ROW.decode(row)) for row in _each(raw)]
+        return some(_each(raw), lambda row: self.normal(_ANY.decode(row)))
+
+
+def mending(read: Callable[[bytes], R]) -> Callable[[bytes], R]:
+    """`read`, for answers with texts that are none, too: a lone surrogate, and bytes that are no UTF-8, become U+FFFD.
+
+    Programs log them, and the JSON of a whole answer cannot be read for one of them.
+    """
+
+    def read_mended(body: bytes) -> R:
+        body = body if body.isascii() else _valid(body)
+        try:
+            return read(body)
+        except msgspec.DecodeError:  # of a lone surrogate, before any row is read
+            mended = _ESCAPE.sub(lambda found: _REPLACED if found[1] else found[0], body)
+            if mended == body:
+                raise
+            return read(mended)
+
+    return read_mended
+
+
+def _valid(body: bytes) -> bytes:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "replace").encode()
+    return body
 
 
 def raw_rows(body: bytes, name: str) -> list[msgspec.Raw]:
@@ -89,6 +197,18 @@ def raw_rows(body: bytes, name: str) -> list[msgspec.Raw]:
 def _each(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
     """Row by row, not at once: a decoder in C lets no other thread run until it is done."""
     return [] if raw is None else _ROWS.decode(raw)
+
+
+def texts(body: bytes, name: str) -> list[str]:
+    """The texts in the field `name` of an answer, which must have it."""
+    return some(_each(_field(body, name)), _text)
+
+
+def _text(raw: msgspec.Raw) -> str:
+    found = _ANY.decode(raw)
+    if not isinstance(found, str):
+        raise Mismatch(f"no text, but {_called(found)}")
+    return found
 
 
 def value(body: bytes, name: str, kind: type[T]) -> T:
@@ -138,11 +258,14 @@ def _refuse_refusal(found: Mapping[str, Any], fields: Iterable[str]) -> None:
         raise Mismatch("it is a refusal, though its status is 200")
 
 
-def _kinds(hint: Any) -> tuple[type, ...]:
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is types.UnionType else (hint,)
+
+
+def _kinds(hint: Any) -> frozenset[type]:
     """The classes of the values that a field's type allows: ``float`` also takes integers, as in type hints."""
-    choices = get_args(hint) if get_origin(hint) is types.UnionType else (hint,)
-    kinds = tuple(object if choice is Any else get_origin(choice) or choice for choice in choices)
-    return (*kinds, int) if float in kinds else kinds
+    kinds = frozenset(object if choice is Any else get_origin(choice) or choice for choice in _choices(hint))
+    return kinds | {int} if float in kinds else kinds
 
 
 def _called(found: Any) -> str:

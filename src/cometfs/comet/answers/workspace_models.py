@@ -8,12 +8,13 @@ Not here: which endpoint is asked (`workspace_api`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import msgspec
 
 from cometfs.comet.answers.models import ASSET, Asset
-from cometfs.comet.answers.shapes import Row, Shape, as_text, items, value
+from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, texts, value
 
 
 class Column(TypedDict):
@@ -147,34 +148,22 @@ class RegisteredModel(TypedDict):
 # -- other spellings ---------------------------------------------------------------------------------------------------
 
 
-def _lists(row: Row, *names: str) -> None:
-    for name in names:
-        row[name] = items(row, name)
-
-
 def _artifact_version(row: Row) -> None:
-    _lists(row, "alias", "tags")
     row["metadata"] = as_text(row.get("metadata"))
 
 
 def _artifact(row: Row) -> None:
     row.setdefault("name", row.get("artifactName"))
-    _lists(row, "tags")
-    row["versions"] = [ARTIFACT_VERSION.normal(version) for version in items(row, "versions")]
-
-
-def _experiment_model(row: Row) -> None:
-    _lists(row, "registryRecords")
+    row["versions"] = ARTIFACT_VERSION.rows_within(row, "versions")
 
 
 def _model_version(row: Row) -> None:
-    _lists(row, "stages", "tags")
-    row["assets"] = [ASSET.normal(asset) for asset in items(row, "assets")]
+    row["assets"] = ASSET.rows_within(row, "assets")
 
 
 def _registered_model(row: Row) -> None:
     row.setdefault("modelName", row.get("registryModelName"))
-    row["versions"] = [MODEL_VERSION.normal(version) for version in items(row, "versions")]
+    row["versions"] = MODEL_VERSION.rows_within(row, "versions")
 
 
 FOUND = Shape(FoundExperiment)
@@ -182,7 +171,7 @@ COLUMN = Shape(Column)
 ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version)
 ARTIFACT = Shape(Artifact, _artifact)
 ARTIFACT_FILE = Shape(ArtifactFile)
-EXPERIMENT_MODEL = Shape(ExperimentModel, _experiment_model)
+EXPERIMENT_MODEL = Shape(ExperimentModel)
 MODEL_VERSION = Shape(ModelVersion, _model_version)
 REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
 
@@ -199,7 +188,7 @@ def found_experiments(body: bytes) -> list[FoundExperiment]:
 
 
 def experiment_keys(body: bytes) -> list[str]:
-    return value(body, "experimentKeys", list[str])
+    return texts(body, "experimentKeys")
 
 
 def artifacts(body: bytes) -> list[Artifact]:
@@ -208,8 +197,9 @@ def artifacts(body: bytes) -> list[Artifact]:
 
 def artifact(body: bytes) -> Artifact:
     """One artifact, which must have its versions."""
-    value(body, "versions", list[msgspec.Raw])
-    return ARTIFACT.read(body)
+    found = ARTIFACT.read(body)
+    _check_versions(body, found["versions"])
+    return found
 
 
 def artifact_files(body: bytes) -> list[ArtifactFile]:
@@ -227,5 +217,12 @@ def registered_models(body: bytes) -> list[RegisteredModel]:
 
 def registered_model(body: bytes) -> RegisteredModel:
     """One registered model, which must have its versions."""
-    value(body, "versions", list[msgspec.Raw])
-    return REGISTERED_MODEL.read(body)
+    found = REGISTERED_MODEL.read(body)
+    _check_versions(body, found["versions"])
+    return found
+
+
+def _check_versions(body: bytes, found: Sequence[Any]) -> None:
+    """Raises Mismatch where there are none, or none that can be read: the list would be empty, and that false."""
+    if value(body, "versions", list[msgspec.Raw]) and not found:
+        raise Mismatch("'versions' has no row that can be read")
