@@ -51,13 +51,14 @@ class Catalog:
         self.copies: dict[str, list[Path]] = {}
         """Archives that are not served because they say again what others of their key say."""
         self.about: dict[tuple[str, str], ProjectMetadata] = {}
-        """The metadata of projects, also of those that are not there yet."""
+        """The metadata of projects, also of those that are not there yet; and of workspaces, with ``""`` as project."""
         self.directory = directory
         """Where the server may keep what it is given; None for nowhere."""
 
     def workspaces(self) -> list[str]:
         """Names of workspaces, sorted; a user always has one, so an empty catalog has the default one."""
         used = {project.workspace for project in self.projects.values()}
+        used |= {workspace for (workspace, project), about in self.about.items() if not project and about.created}
         return sorted(used | self.artifacts.workspaces() | self.registry.workspaces()) or [DEFAULT_WORKSPACE]
 
     def default_workspace(self) -> str:
@@ -108,25 +109,35 @@ class Catalog:
         self.copies.pop(experiment.key, None)
         self._registered_anew(experiment)
 
+    def describe(self, workspace: str, project: str, about: ProjectMetadata) -> ServedProject:
+        """Replace the metadata of a project, which is made if need be."""
+        self.about = {**self.about, (workspace, project): about}
+        home = self._home(workspace, project)
+        home.about = about
+        return home
+
+    def forget(self, home: ServedProject) -> None:
+        """A project has no metadata any more, and is gone unless it has experiments."""
+        self.about = {names: one for names, one in self.about.items() if names != (home.workspace, home.name)}
+        home.about = ProjectMetadata()
+        self._leave(home, set())
+
     def _registered_anew(self, changed: ServedExperiment) -> None:
         """After an experiment has come, gone or moved: what others registered may have other numbers now."""
         if changed.record.registrations:
             self.registry = Registry(self.experiments.values())
 
     def _leave(self, home: ServedProject, gone: set[str]) -> None:
-        """A project goes with its last experiment: the next server would not find it either."""
+        """A project that no client made goes with its last experiment: the next server would not find it either."""
         home.experiments = [one for one in home.experiments if one.key not in gone]
-        if not home.experiments:
+        if not home.experiments and not home.about.created:
             self.projects = {identity: one for identity, one in self.projects.items() if one is not home}
 
     def _home(self, workspace: str, project: str) -> ServedProject:
         home = self.projects.get(project_id(workspace, project))
         if home is None:
             about = self.about.get((workspace, project)) or ProjectMetadata()
-            home = ServedProject(
-                project_id(workspace, project), workspace, project, about.description or "", about.notes
-            )
-            home.public = about.public
+            home = ServedProject(project_id(workspace, project), workspace, project, about)
             # Replaced, not changed: a thread may be walking through it.
             self.projects = {**self.projects, home.id: home}
         return home
@@ -157,8 +168,10 @@ def open_directory(directory: Path, replicate: int = 1) -> Catalog:
         _add_replicas(index, key, parts, replicate)
     index.registry = Registry(index.experiments.values())
     index.artifacts = read_artifacts(directory)
-    for workspace, name in index.about:
-        if index.project(workspace, name) is None:
+    for (workspace, name), about in index.about.items():
+        if name and about.created:
+            index.describe(workspace, name, about)
+        elif not about.created and index.project(workspace, name) is None:
             LOG.warning("%s: there is no project %s/%s", directory / PROJECTS, workspace, name)
     return index
 

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cometfs.server.catalog.project_metadata import ProjectMetadata
 from cometfs.server.runs.liveness import Liveness
 from cometfs.server.runs.record import RunRecord
 
 
 @dataclass(slots=True)
 class ServedProject:
-    """A project; its id depends on its names only."""
+    """A project; its id depends on its names only. `about` is replaced when it changes."""
 
     id: str
     workspace: str
     name: str
-    description: str = ""
-    notes: str | None = None
-    public: bool = False
+    about: ProjectMetadata = field(default_factory=ProjectMetadata)
     experiments: list[ServedExperiment] = field(default_factory=list)
 
 

@@ -1,8 +1,10 @@
-"""``projects.json`` beside the archives: descriptions and notes of projects, which no archive has.
+"""``projects.json`` beside the archives: what no archive has of projects.
 
 An object, ``{"<workspace>/<project>": {"notes": "...", "description": "...", "public": true}}``, every field optional.
+A project with the field `created` is there without an experiment, too, and so is a workspace, whose entry is called
+``<workspace>``.
 
-Not here: artifacts, which are beside the archives too (`artifacts`).
+Not here: writing it (`storage.project_file`); artifacts, which are beside the archives too (`artifacts`).
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ LOG = logging.getLogger("cometfs.server")
 PROJECTS = "projects.json"
 
 
-class ProjectMetadata(msgspec.Struct):
-    """The metadata of one project: `notes` in Markdown."""
+class ProjectMetadata(msgspec.Struct, omit_defaults=True):
+    """The metadata of one project: `notes` in Markdown; `created` by a client, in epoch milliseconds."""
 
     notes: str | None = None
     description: str | None = None
     public: bool = False
+    created: int | None = None
 
 
 def read_projects(directory: Path) -> dict[tuple[str, str], ProjectMetadata]:
@@ -36,6 +39,11 @@ def read_projects(directory: Path) -> dict[tuple[str, str], ProjectMetadata]:
         LOG.warning("%s: ignored; %s", path, exc)
         return {}
     return {_names(place): about for place, about in found.items()}
+
+
+def entry_name(workspace: str, project: str) -> str:
+    """The name of an entry. That of a workspace has no `project`."""
+    return f"{workspace}/{project}" if project else workspace
 
 
 def _names(place: str) -> tuple[str, str]:

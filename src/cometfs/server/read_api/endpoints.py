@@ -136,7 +136,7 @@ IN_MEMORY: dict[str, Endpoint] = {
     "workspaces": lambda request: {"workspaceNames": request.index.workspaces()},
     "projects": _projects,
     "project": lambda request: serializers.project_row(request.project()),
-    "project/notes": lambda request: {"notes": request.project().notes},
+    "project/notes": lambda request: {"notes": request.project().about.notes},
     "project/column-names": lambda request: {"columns": columns(request.project(), request.flag("archived", False))},
     "experiments": _experiments,
     "experiment/metadata": lambda request: serializers.experiment_row(request.experiment()),

@@ -24,11 +24,11 @@ def project_row(project: ServedProject) -> dict[str, Any]:
         "projectId": project.id,
         "projectName": project.name,
         "ownerUserName": LOCAL_USER,
-        "projectDescription": project.description,
+        "projectDescription": project.about.description or "",
         "workspaceName": project.workspace,
         "numberOfExperiments": len(project.experiments),
         "lastUpdated": max((experiment.record.end or 0 for experiment in project.experiments), default=None),
-        "public": project.public,
+        "public": project.about.public,
     }
 
 
