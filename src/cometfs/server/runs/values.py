@@ -29,8 +29,11 @@ def text_of(value: Any) -> str:
 
 
 def shown_name(context: str | None, name: str) -> str:
-    """The name under which Comet shows what was logged as `name` in a context: ``train_loss``."""
-    return f"{context}_{name}" if context else name
+    """The name under which Comet shows what was logged as `name` in a context: ``train_loss``.
+
+    A name that begins with the context has been shown already, to a tool that copies it from one Comet to another.
+    """
+    return f"{context}_{name}" if context and not name.startswith(f"{context}_") else name
 
 
 @dataclass(frozen=True, slots=True)
