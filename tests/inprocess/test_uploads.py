@@ -578,11 +578,11 @@ async def test_archived_moved_and_deleted(client: Client) -> None:
     assert await later.keys() == [KEY, OTHER]
 
 
-async def test_a_move_is_of_all_or_of_none(client: Client) -> None:
-    """One that is not there, or a link, which is not kept here."""
-    await client.post("write/experiment/move", MOVE | {"experimentKeys": [KEY, "unknown"]}, 404)
+async def test_a_move_that_is_refused(client: Client) -> None:
+    """None that is there, no goal, or a link, which is not kept here."""
+    await client.post("write/experiment/move", MOVE | {"experimentKeys": ["unknown"]}, 404)
     await client.post("write/experiment/move", MOVE | {"symlink": True}, 400)
-    await client.post("write/experiment/move", {"experimentKeys": KEY}, 400)
+    await client.post("write/experiment/move", {"experimentKeys": [KEY]}, 400)
     assert await client.keys() == [KEY]
 
 

@@ -7,9 +7,9 @@ Not here: HTTP (`http.app`, `write_api.routes`); receiving bodies (`write_api.mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from starlette.requests import Request as HttpRequest
 
@@ -18,14 +18,21 @@ from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.catalog.project import ServedExperiment, ServedProject
 from cometfs.server.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
 from cometfs.server.routing import key_of
+from cometfs.server.runs.leniency import fitted
 from cometfs.server.runs.python_json import decoded
 from cometfs.server.runs.record import RunRecord
 from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
 
+Item = TypeVar("Item")
+Taken = TypeVar("Taken")
+
 DONE = {"msg": "ok", "code": 200}
 """What most endpoints answer that change something."""
+
+MOST_NAMED = 100
+"""Items of a batch that an answer names."""
 
 CLOSED = "this server keeps nothing: start it as `cometfs serve DIR` to log into DIR"
 
@@ -44,7 +51,7 @@ class Backend:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request: its query with what is named in its path, its unpacked body, the API key that it came with, and the
-    address of the server with a trailing slash.
+    address of the server with a trailing slash. `left_out`: items of its batches that were not taken, with the reasons.
     """
 
     backend: Backend
@@ -52,6 +59,7 @@ class Request:
     body: bytes
     api_key: str
     base_url: str
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def index(self) -> Catalog:
@@ -151,13 +159,47 @@ class Request:
         return replace(self, query=query)
 
     def json(self, shape: type[Any]) -> Any:
-        """The body, as a value of `shape`."""
+        """The body, as a value of `shape`: a question, or what is good as a whole or not at all."""
         return value_of(self.body, shape)
+
+    def logged(self, shape: type[Any]) -> Any:
+        """The body, as a value of `shape`, as far as it is one (`runs.leniency`)."""
+        return self.part(self.body, shape)
+
+    def part(self, text: bytes, shape: type[Any]) -> Any:
+        """`logged` of a part of the body."""
+        try:
+            value, left_out = fitted(text, shape)
+        except ValueError as exc:
+            raise _misshapen(exc) from exc
+        self.left_out.extend(left_out)
+        return value
+
+    def each(self, items: Iterable[Item], take: Callable[[Item], Taken], name: Callable[[Item], str]) -> list[Taken]:
+        """What `take` makes of each item of a batch. One that it refuses is left out, unless it refuses all."""
+        taken, refusals = [], []
+        for item in items:
+            try:
+                taken.append(take(item))
+            except ApiError as exc:
+                refusals.append((name(item), exc))
+        if refusals and not taken:
+            raise refusals[0][1]
+        self.left_out.extend(f"{what}: {exc.message}" for what, exc in refusals)
+        return taken
 
 
 def request_of(backend: Backend, http: HttpRequest, body: bytes) -> Request:
     query = {**http.query_params, **http.path_params}
     return Request(backend, query, body, key_of(http.scope) or "", str(http.base_url))
+
+
+def answered(request: Request, answer: Any) -> Any:
+    """The answer, with what was left out of a batch."""
+    if not request.left_out:
+        return answer
+    message = f"ok, but {len(request.left_out)} left out: {request.left_out[0]}"
+    return answer | {"msg": message, "leftOut": request.left_out[:MOST_NAMED]}
 
 
 Endpoint = Callable[[Request], Any]
@@ -169,4 +211,8 @@ def value_of(body: bytes, shape: type[Any]) -> Any:
     try:
         return decoded(body, shape)
     except ValueError as exc:
-        raise ApiError(400, f"the body is not what this endpoint takes: {exc}") from exc
+        raise _misshapen(exc) from exc
+
+
+def _misshapen(exc: ValueError) -> ApiError:
+    return ApiError(400, f"the body is not what this endpoint takes: {exc}")

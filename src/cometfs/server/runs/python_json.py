@@ -23,14 +23,14 @@ takes in would be too deep for the next."""
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
-def too_deep(body: bytes) -> bool:
-    """Whether more than `DEEPEST` stand in each other."""
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+def too_deep(body: bytes, most: int = DEEPEST) -> bool:
+    """Whether more than `most` stand in each other."""
+    if body.count(b"[") + body.count(b"{") <= most:
         return False
     depth = 0
     for found in _TOKEN.finditer(body):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found[0], 0)
-        if depth > DEEPEST:
+        if depth > most:
             return True
     return False
 

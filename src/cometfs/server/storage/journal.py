@@ -151,15 +151,17 @@ class Journal:
         # It may hold a hundred thousand files, and no request waits for it.
         Thread(target=rmtree, args=(trash, True)).start()
 
-    def beat(self, key: str, sent: int | None = None) -> None:
-        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing."""
+    def beat(self, key: str, sent: int | None = None, *, prolongs: bool = False) -> None:
+        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing, unless it
+        `prolongs` the run: then that ends with the last of them.
+        """
         stop = _stop_of(self._runs.get(key), _found(self.index, key))
-        if stop is not None and (sent is None or sent <= stop):
-            return
-        if stop is not None:
+        if stop is not None and not prolongs:
+            if sent is None or sent <= stop:
+                return
             self.resume(key)
         run = self._run(key)
-        run.folder.amend(last_seen=now())
+        run.folder.amend(last_seen=now(), **({"stop_time": now()} if prolongs and stop is not None else {}))
         _set_state(run)
         self._alive(run.experiment)
 

@@ -85,7 +85,7 @@ def version_to_fill(index: Catalog, identity: str) -> StoredArtifactVersion:
 
 
 def _upsert(request: Request) -> Any:
-    asked: _Upsert = request.json(_Upsert)
+    asked: _Upsert = request.logged(_Upsert)
     experiment = request.experiment(asked.experiment_key, status=400)
     if not asked.artifact_name:
         raise ApiError(400, "artifactName is missing")
@@ -124,14 +124,14 @@ def _made(version: StoredArtifactVersion, before: StoredArtifactVersion | None) 
 
 
 def _state(request: Request) -> Any:
-    asked: _VersionState = request.json(_VersionState)
+    asked: _VersionState = request.logged(_VersionState)
     request.artifacts.close(_version(request.index, asked.artifact_version_id), asked.state)
     return DONE
 
 
 def _labels(request: Request) -> Any:
     """What is not given stays as it is."""
-    asked: _Labels = request.json(_Labels)
+    asked: _Labels = request.logged(_Labels)
     found = _version(request.index, asked.artifact_version_id)
     unbroken(found.artifact)
     about, metadata = found.about, metadata_of(asked.version_metadata)
@@ -144,7 +144,7 @@ def _labels(request: Request) -> Any:
 
 
 def _details(request: Request) -> Any:
-    asked: _Details = request.json(_Details)
+    asked: _Details = request.logged(_Details)
     found = request.index.artifacts.by_id.get(asked.artifact_id)
     if found is None:
         raise ApiError(404, f"artifact {asked.artifact_id[:60]} does not exist", NO_SUCH_ARTIFACT)
@@ -157,18 +157,19 @@ def _details(request: Request) -> Any:
 
 def _links(request: Request) -> Any:
     """Files that are somewhere else, many at once."""
-    asked: _Links = request.json(_Links)
-    links = asked.remote_artifact_asset_requests
-    versions = [version_to_fill(request.index, one.artifact_version_id) for one in links]
-    announced = [
-        FileJson(
-            one.file_name, one.asset_id or new_id(), link=one.link, type=one.type, metadata=metadata_of(one.metadata)
-        )
-        for one in links
-    ]
-    for version, about in zip(versions, announced, strict=True):
+    asked: _Links = request.logged(_Links)
+    found = request.each(
+        asked.remote_artifact_asset_requests, lambda one: _link(request.index, one), lambda one: one.file_name
+    )
+    for version, about in found:
         request.artifacts.link(version, about)
     return DONE
+
+
+def _link(index: Catalog, one: _Link) -> tuple[StoredArtifactVersion, FileJson]:
+    metadata = metadata_of(one.metadata)
+    about = FileJson(one.file_name, one.asset_id or new_id(), link=one.link, type=one.type, metadata=metadata)
+    return version_to_fill(index, one.artifact_version_id), about
 
 
 def _version(index: Catalog, identity: str) -> StoredArtifactVersion:

@@ -29,6 +29,9 @@ NOT_FOUND_TO_WRITE = 90210
 LIMIT_MB = 100 << 10
 """How large files may be, as clients learn it, in MiB: what fits on the disk."""
 
+MONITORED = 60_000
+"""Milliseconds between two measurements of the machine, as clients learn it."""
+
 MOST = 100_000
 """Values of one request, beside which no other is served. comet_ml sends some thousand."""
 
@@ -69,10 +72,6 @@ class _Untag(b.LogBody):
     tags: list[str]
 
 
-class _System(b.LogBody):
-    log_additional_system_info_list: list[Any] | None = None
-
-
 class _State(b.LogBody):
     is_alive: bool | None = None
     error: str | None = None
@@ -81,7 +80,7 @@ class _State(b.LogBody):
 
 def _add_run(request: Request) -> Any:
     """A client that got no answer asks again, with the same time: that is no second experiment."""
-    asked: _Start = request.json(_Start)
+    asked: _Start = request.logged(_Start)
     journal, key = request.journal, asked.experiment_key
     start = moment(asked.local_timestamp or now())
     known = journal.index.experiments.get(key)
@@ -93,7 +92,7 @@ def _add_run(request: Request) -> Any:
 
 
 def _get_run(request: Request) -> Any:
-    key = request.json(_Resume).previous_experiment
+    key = request.logged(_Resume).previous_experiment
     request.experiment(key, status=400, sdk_error_code=NOT_FOUND_TO_WRITE)
     return _handshake(request, request.journal.resume(key))
 
@@ -116,25 +115,30 @@ def _handshake(request: Request, experiment: ServedExperiment) -> Any:
 
 
 def _status(request: Request) -> Any:
-    asked: _Status = request.json(_Status)
+    asked: _Status = request.logged(_Status)
     sent = None if asked.local_timestamp is None else moment(asked.local_timestamp)
     if asked.is_alive:
         request.journal.beat(asked.experiment_key, sent)
     else:
         request.journal.end(asked.experiment_key, sent)
-    every = int(request.journal.crashed_after * 1000 / HEARTBEATS)
+    every = _interval(request)
     return {
         "is_alive_beat_duration_millis": every,
-        "gpu_monitor_interval_millis": 60_000,
-        "cpu_monitor_interval_millis": 60_000,
+        "gpu_monitor_interval_millis": MONITORED,
+        "cpu_monitor_interval_millis": MONITORED,
         "parameter_update_interval_millis": every,
         "pending_rpcs": False,
     }
 
 
+def _interval(request: Request) -> int:
+    """How often a run is asked for a sign of life, in milliseconds."""
+    return int(request.journal.crashed_after * 1000 / HEARTBEATS)
+
+
 def _times(request: Request) -> Any:
     """An archive that is uploaded announces when its run began and ended; one that is created by hand may."""
-    asked: _Times = request.json(_Times)
+    asked: _Times = request.logged(_Times)
     start, stop = asked.start_timestamp or asked.start_time_millis, asked.end_timestamp or asked.end_time_millis
     request.journal.retime(
         asked.experiment_key, None if start is None else moment(start), None if stop is None else moment(stop)
@@ -143,12 +147,12 @@ def _times(request: Request) -> Any:
 
 
 def _add_tags(request: Request) -> Any:
-    asked: _Tags = request.json(_Tags)
+    asked: _Tags = request.logged(_Tags)
     return _tagged(request, asked.experiment_key, lambda tags: tags | dict.fromkeys(asked.added_tags))
 
 
 def _untag(request: Request) -> Any:
-    asked: _Untag = request.json(_Untag)
+    asked: _Untag = request.logged(_Untag)
     gone = set(asked.tags)
     return _tagged(request, asked.experiment_key, lambda tags: {tag: None for tag in tags if tag not in gone})
 
@@ -170,13 +174,18 @@ def _stop(request: Request) -> Any:
 
 
 def _beat(request: Request) -> Any:
-    request.journal.beat(request.experiment_key())
-    return DONE
+    """Clients in R and Java report their runs by this alone, as often as the answer says; R's reports no end."""
+    request.journal.beat(request.experiment_key(), prolongs=True)
+    return DONE | {
+        "isAliveBeatDurationMillis": _interval(request),
+        "gpuMonitorIntervalMillis": MONITORED,
+        "cpuMonitorIntervalMillis": MONITORED,
+    }
 
 
 def _update_status(request: Request) -> Any:
     """What the SDK reports when something went wrong in it or in the run, which may go on for all that."""
-    asked: _State = request.json(_State)
+    asked: _State = request.logged(_State)
     key = asked.experiment_key
     if asked.is_alive and asked.error is None:
         request.journal.resume(key, asked.has_crashed)
@@ -190,18 +199,11 @@ def _update_status(request: Request) -> Any:
     return DONE
 
 
-def _system_details(request: Request) -> Any:
-    asked: _System = request.json(_System)
-    reported = request.json(dict[str, Any])
-    request.journal.log(asked.experiment_key, list(b.system_messages(reported)), alive=False)
-    return DONE
-
-
 def _logged(shape: type[b.LogBody], *, alive: bool = False) -> Endpoint:
     """`alive` for what only a run itself sends."""
 
     def log(request: Request) -> Any:
-        body: b.LogBody = request.json(shape)
+        body: b.LogBody = request.logged(shape)
         messages = list(islice(body.messages(), MOST + 1))
         if len(messages) > MOST:
             raise ApiError(413, f"a request may have {MOST} values, and this one has more")
@@ -215,8 +217,8 @@ def _logged_one(shape: type[b.PointBody | b.SettingBody]) -> Endpoint:
     """A single value, beside the key."""
 
     def log(request: Request) -> Any:
-        value: b.PointBody | b.SettingBody = request.json(shape)
-        request.journal.log(request.json(b.LogBody).experiment_key, [value.message()], alive=False)
+        value: b.PointBody | b.SettingBody = request.logged(shape)
+        request.journal.log(request.logged(b.LogBody).experiment_key, [value.message()], alive=False)
         return DONE
 
     return log
@@ -242,7 +244,7 @@ CLIENTLIB: dict[str, Endpoint] = {
 
 WRITTEN: dict[str, Endpoint] = {
     "write/experiment/output": _logged(b.OutputBody, alive=True),
-    "write/experiment/system-details": _system_details,
+    "write/experiment/system-details": _logged(b.System),
     "write/experiment/cloud-details": _logged(b.Cloud),
     "write/experiment/file-path": _logged(b.FilePath),
     "write/experiment/log-other": _logged(b.OtherBody),

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from cometfs.server.catalog.project import ServedExperiment
-from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_WORKSPACE, ApiError
+from cometfs.server.errors import NO_PROJECT_NAME, ApiError
 from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.storage.experiment_json import now
 
@@ -27,7 +28,7 @@ class _Move(msgspec.Struct, rename="camel"):
 
 
 class _New(msgspec.Struct, rename="camel"):
-    workspace_name: str
+    workspace_name: str | None = None
     project_name: str | None = None
     experiment_name: str | None = None
 
@@ -49,13 +50,12 @@ def _set_archived(request: Request, archived: bool) -> Any:
 
 
 def _move(request: Request) -> Any:
-    """All of them or, where one is not there, none."""
-    asked: _Move = request.json(_Move)
+    asked: _Move = request.logged(_Move)
     if asked.symlink:
         raise ApiError(400, "an experiment is in one project here: it can be moved, and not be linked")
     if not asked.target_project_name:
         raise ApiError(400, "targetProjectName is missing", NO_PROJECT_NAME)
-    found = [request.experiment(key, writable=True) for key in asked.experiment_keys]
+    found = request.each(asked.experiment_keys, lambda key: request.experiment(key, writable=True), repr)
     for experiment in found:
         _put(request, experiment, asked.target_workspace_name, asked.target_project_name)
     return DONE
@@ -74,15 +74,21 @@ def _delete(request: Request) -> Any:
 
 def _create(request: Request) -> Any:
     """An experiment without a run: it has ended as soon as it has begun."""
-    asked: _New = request.json(_New)
-    if not asked.workspace_name:
-        raise ApiError(400, "workspaceName is missing", NO_SUCH_WORKSPACE)
+    asked: _New = request.logged(_New)
     key, start = uuid.uuid4().hex, now()
-    request.journal.begin(key, asked.workspace_name, asked.project_name, start)
+    project = request.journal.begin(key, asked.workspace_name, asked.project_name, start).project
     if asked.experiment_name is not None:
         request.journal.log(key, [("log_other", {"key": "Name", "value": asked.experiment_name})])
     request.journal.end(key, start)
-    return {"experimentKey": key, "name": asked.experiment_name, "msg": "created", "code": 200}
+    return {
+        "experimentKey": key,
+        "name": asked.experiment_name,
+        "link": f"{request.base_url}{quote(project.workspace, '')}/{quote(project.name, '')}/{key}",
+        "workspaceName": project.workspace,
+        "projectName": project.name,
+        "msg": "created",
+        "code": 200,
+    }
 
 
 BY_GET: dict[str, Endpoint] = {

@@ -12,11 +12,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from cometfs.server.runs.content import SYSTEM_FIELDS
-from cometfs.server.runs.schema import Number
+from cometfs.server.runs.leniency import check_depth
+from cometfs.server.runs.schema import Number, SystemFact
 from cometfs.server.storage.experiment_json import moment
 from cometfs.server.storage.log_lines import Message
+
+SYSTEM_NAMES = {theirs: ours for ours, theirs in SYSTEM_FIELDS.items()} | {
+    "installed_packages": "installedPackages",
+    "os_packages": "osPackages",
+    "gpu_static_info": "gpuStaticInfoList",
+    "system_info": "logAdditionalSystemInfoList",
+}
 
 
 class LogBody(msgspec.Struct, rename="camel", kw_only=True):
@@ -41,6 +50,7 @@ class PointBody(msgspec.Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         self.step, self.epoch, self.timestamp = _number(self.step), _number(self.epoch), _number(self.timestamp)
+        check_depth(self.metric_value)
 
     def message(self) -> Message:
         metric = {
@@ -73,6 +83,7 @@ class SettingBody(msgspec.Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         self.step, self.timestamp = _number(self.step), _number(self.timestamp)
+        check_depth(self.parameter_value)
 
     def message(self) -> Message:
         """Lists have a field of their own."""
@@ -103,14 +114,21 @@ class OutputLine(msgspec.Struct, rename="camel"):
 
 
 class OutputBody(LogBody):
-    """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`."""
+    """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`.
+
+    R's client calls the context `context`.
+    """
 
     output_lines: list[OutputLine]
     run_context: str | None = None
+    context: str | None = None
 
     def messages(self) -> Iterator[Message]:
         for line in self.output_lines:
-            payload = _in_context(self.run_context) | {"output": line.output or "", "stderr": bool(line.stderr)}
+            payload = _in_context(self.run_context or self.context) | {
+                "output": line.output or "",
+                "stderr": bool(line.stderr),
+            }
             if line.offset is not None:
                 payload |= {"offset": line.offset, "sent": line.local_timestamp}
             yield "standard_output", payload
@@ -176,6 +194,10 @@ class Dependency(msgspec.Struct):
     name: Any
     version: Any = None
 
+    def __post_init__(self) -> None:
+        check_depth(self.name)
+        check_depth(self.version)
+
 
 class Dependencies(LogBody):
     """``write/experiment/dependencies``."""
@@ -198,23 +220,47 @@ class Cloud(LogBody):
         yield "cloud_details", {"cloud_metadata": self.metadata, "provider": self.provider}
 
 
-def system_messages(reported: dict[str, Any]) -> Iterator[Message]:
+class Fact(SystemFact):
+    def __post_init__(self) -> None:
+        check_depth(self.value)
+
+
+Unset = msgspec.UnsetType
+
+
+class System(LogBody, rename=SYSTEM_NAMES):
     """``write/experiment/system-details``, with any of its fields: those that it has, nulls included."""
-    details = {theirs: reported[ours] for ours, theirs in SYSTEM_FIELDS.items() if ours in reported}
-    if details:
-        yield "system_details", dict(sorted(details.items()))
-    for ours, theirs in _LISTS.items():
-        if reported.get(ours) is not None:
-            yield theirs, {theirs: reported[ours]}
-    for fact in reported.get("logAdditionalSystemInfoList") or ():
-        yield "system_info", {"system_info": fact}
 
+    user: str | Unset | None = UNSET
+    python_version: str | Unset | None = UNSET
+    python_version_verbose: str | Unset | None = UNSET
+    pid: int | Unset | None = UNSET
+    os_type: str | Unset | None = UNSET
+    os: str | Unset | None = UNSET
+    os_release: str | Unset | None = UNSET
+    machine: str | Unset | None = UNSET
+    processor: str | Unset | None = UNSET
+    ip: str | Unset | None = UNSET
+    hostname: str | Unset | None = UNSET
+    env: Any | Unset = UNSET
+    network_interfaces_ips: list[str] | Unset | None = UNSET
+    command: list[Any] | Unset | None = UNSET
+    python_exe: str | Unset | None = UNSET
+    installed_packages: list[str] | None = None
+    os_packages: list[str] | None = None
+    gpu_static_info: list[dict[str, Any]] | None = None
+    system_info: list[Fact] | None = None
 
-_LISTS = {
-    "installedPackages": "installed_packages",
-    "osPackages": "os_packages",
-    "gpuStaticInfoList": "gpu_static_info",
-}
+    def messages(self) -> Iterator[Message]:
+        given = {name: getattr(self, name) for name in sorted(SYSTEM_FIELDS.values())}
+        details = {name: value for name, value in given.items() if value is not UNSET}
+        if details:
+            yield "system_details", details
+        for name in ("installed_packages", "os_packages", "gpu_static_info"):
+            if getattr(self, name) is not None:
+                yield name, {name: getattr(self, name)}
+        for fact in self.system_info or ():
+            yield "system_info", {"system_info": {"key": fact.key, "value": fact.value}}
 
 
 def _number(value: Any) -> Number | None:

@@ -50,7 +50,7 @@ class _VersionStatus(msgspec.Struct, rename="camel"):
 
 def _create(request: Request) -> Any:
     """``write/registry-model/item/create``; the same once more is no second version."""
-    asked: _Create = request.json(_Create)
+    asked: _Create = request.logged(_Create)
     experiment = request.experiment(asked.experiment_key, status=400)
     if asked.version is not None and not _VERSION.fullmatch(asked.version):
         raise ApiError(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
@@ -78,13 +78,13 @@ def _create(request: Request) -> Any:
 
 def _set_metadata(request: Request) -> Any:
     """``write/registry-model/item/<id>/metadata``: what is not named stays."""
-    found, asked = _item(request, request.text("item")), request.json(_VersionFacts)
+    found, asked = _item(request, request.text("item")), request.logged(_VersionFacts)
     facts = {fact.key: fact.value for fact in asked.metadata}
     return _amend(request, found, metadata=(found.asked.metadata or {}) | facts)
 
 
 def _set_status(request: Request) -> Any:
-    asked: _VersionStatus = request.json(_VersionStatus)
+    asked: _VersionStatus = request.logged(_VersionStatus)
     return _amend(request, _item(request, asked.model_item_id), status=asked.status)
 
 

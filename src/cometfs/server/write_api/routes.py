@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cometfs.server.errors import ApiError
-from cometfs.server.request import Backend, Endpoint, request_of
+from cometfs.server.request import Backend, Endpoint, answered, request_of
 from cometfs.server.routing import as_json, exactly
 from cometfs.server.write_api import artifacts, manage, projects, registry, uploads
 from cometfs.server.write_api import experiments as logging
@@ -54,7 +54,7 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
             raise ApiError(403, backend.closed)
         request = request_of(backend, http, await _whole_body(http))
         try:
-            return as_json(endpoint(request))
+            return as_json(answered(request, endpoint(request)))
         except RecursionError as exc:  # while it was read: nothing was written
             raise ApiError(400, "the body has lists and objects too deep in each other") from exc
 
@@ -68,7 +68,8 @@ def _upload_route(backend: Backend, path: str, take: UploadHandler) -> Route:
         if backend.journal is None:
             await drained(http.stream())
             raise ApiError(403, backend.closed)
-        return as_json(await receive_upload(request_of(backend, http, b""), http, take))
+        request = request_of(backend, http, b"")
+        return as_json(answered(request, await receive_upload(request, http, take)))
 
     return exactly(path, handle, "POST", "PUT")
 

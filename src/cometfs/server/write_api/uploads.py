@@ -18,7 +18,7 @@ import trio
 from cometfs.server.catalog.artifacts import FileJson
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
-from cometfs.server.request import DONE, Endpoint, Request, value_of
+from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.runs.record import LoggedAsset
 from cometfs.server.runs.schema import Number
 from cometfs.server.storage.errors import StorageError, full_disk
@@ -146,7 +146,7 @@ class _Code(b.LogBody):
 
 def _code(request: Request) -> Any:
     """``write/experiment/code``: the script of the run, which archives have as a file."""
-    asked: _Code = request.json(_Code)
+    asked: _Code = request.logged(_Code)
     content = asked.code.encode("utf-8", "replace")
     _experiment(request, asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
@@ -185,7 +185,7 @@ class _Item(b.LogBody):
 
 def _create(request: Request) -> Any:
     """``asset``: an asset whose files come later, which only 3-D images are."""
-    asked: _Scene = request.json(_Scene)
+    asked: _Scene = request.logged(_Scene)
     if asked.asset_type != "3d-image":
         raise ApiError(400, f"an asset of type {asked.asset_type!r} comes with its file")
     identity = new_id()
@@ -196,7 +196,7 @@ def _create(request: Request) -> Any:
 
 async def _item(request: Request, upload: Upload) -> Any:
     """``asset/asset-item``: points or boxes of a 3-D image."""
-    asked: _Item = _params(upload, _Item)
+    asked: _Item = _params(request, upload, _Item)
     found = _scene_of(request, asked.experiment_key, asked.asset_id)
     items = _experiment(request, asked.experiment_key).record.assets
     same = next((items[one] for one in found.items if one in items and items[one].name == asked.user_file_name), None)
@@ -213,7 +213,7 @@ async def _item(request: Request, upload: Upload) -> Any:
 
 async def _thumbnail(request: Request, upload: Upload) -> Any:
     """``asset/<id>/thumbnail``: the picture of a 3-D image."""
-    asked: b.LogBody = _params(upload, b.LogBody)
+    asked: b.LogBody = _params(request, upload, b.LogBody)
     found = _scene_of(request, asked.experiment_key, request.query["asset"])
     if not await _is_there(found, upload):
         _keep(
@@ -232,8 +232,8 @@ def _scene_of(request: Request, key: str, identity: str) -> LoggedAsset:
     return found
 
 
-def _params(upload: Upload, shape: type[Any]) -> Any:
-    return value_of(upload.texts.get("requestParams", "").encode(), shape)
+def _params(request: Request, upload: Upload, shape: type[Any]) -> Any:
+    return request.part(upload.texts.get("requestParams", "").encode(), shape)
 
 
 # -- models elsewhere --------------------------------------------------------------------------------------------------
@@ -253,16 +253,17 @@ class _RemoteModel(b.LogBody):
 
 def _remote_model(request: Request) -> Any:
     """``asset/log-remote-model``."""
-    asked: _RemoteModel = request.json(_RemoteModel)
-    files = [
-        {"assetId": one.asset_id or new_id(), "fileName": one.file_name, "remoteUrl": one.remote_url}
-        | ({"metadata": _object(one.metadata)} if one.metadata else {})
-        for one in asked.remote_entities
-    ]
+    asked: _RemoteModel = request.logged(_RemoteModel)
+    files = request.each(asked.remote_entities, _remote_entity, lambda one: one.file_name)
     request.journal.log(
         asked.experiment_key, [("remote_model", {"model_name": asked.model_name, "remote_assets": files})]
     )
     return DONE
+
+
+def _remote_entity(one: _RemoteFile) -> dict[str, Any]:
+    entity = {"assetId": one.asset_id or new_id(), "fileName": one.file_name, "remoteUrl": one.remote_url}
+    return entity | ({"metadata": _object(one.metadata)} if one.metadata else {})
 
 
 def _object(metadata: Any) -> dict[str, Any]:
