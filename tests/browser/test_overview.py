@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cometfs.render.cells import brief
-from cometfs.render.overview import AT_ONCE, FILES, MANY, SHORT, OverviewRow, overview_html
+from cometfs.render.pages.overview import AT_ONCE, FILES, MANY, SHORT, OverviewRow, overview_html
 
 PROJECT = {"workspaceName": "ada", "projectName": "vision"}
 TAGS = (

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from cometfs.render.overview import AT_ONCE, OverviewRow, overview_html
+from cometfs.render.pages.overview import AT_ONCE, OverviewRow, overview_html
 from cometfs.render.pictures.curves import Line
 from cometfs.render.pictures.plots import chart_svg
 

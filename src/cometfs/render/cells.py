@@ -1,6 +1,6 @@
 """Names, values and times for a table that people read: own metrics before comet_ml's, four digits of 17.
 
-Not here: markup (overview.py).
+Not here: markup (pages/).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cometfs.render import objects, points, text
-from cometfs.render.overview import OverviewRow, overview_html
+from cometfs.render.pages.overview import OverviewRow, overview_html
 from cometfs.render.pictures import plots
 from cometfs.render.pictures.curves import Line
 from cometfs.render.redact import redact

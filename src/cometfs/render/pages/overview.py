@@ -7,28 +7,20 @@ rows are markup: the first in the table, which needs no script, the others in a 
 ten seconds to lay out 5,000 rows of 50 columns. The template escapes whatever it is given; paths become links here.
 
 Not here: which metrics have charts, where experiments are and what the page is called; it knows the names of an
-experiment's files only as a default (`FILES`).
+experiment's files only as a default (`FILES`). What pages have in common is in `template`.
 """
 
 from __future__ import annotations
 
-import base64
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cometfs.render.cells import brief, is_everybodys, is_number, moment, spoken
-from cometfs.render.pictures.curves import printable
-from cometfs.render.text import text
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from cometfs.render.pages.template import Served, counted, file_policy, rendered, served_page
 
 FILES = ("metadata.json", "params.json", "metrics.json", "output.txt")
 """The files of an experiment that its row links to."""
@@ -48,6 +40,10 @@ Quotes around names and words with spaces: "process duration">60. Two columns of
 Of tags, one is enough; a duration is in seconds, or as 5min, 2h, 1d; lr="" finds what has no lr."""
 
 _PREFIX = {"parameter": "param", "metric": "metric"}
+
+_TEMPLATE = "overview.html.jinja"
+
+Link = Callable[..., str]
 
 SHORT, LONG = 40, 1_000
 """Letters of a cell, and of the tip that tells the whole of what is longer."""
@@ -88,81 +84,51 @@ class _Column:
 def overview_html(
     project: Mapping[str, Any], rows: Sequence[OverviewRow], charts: Sequence[tuple[str, str]] = ()
 ) -> bytes:
-    """The page. `project` as `comet.models.Project`; `charts`: (metric, path of its picture, relative, not encoded)."""
-    from markupsafe import Markup
-
-    style, script = _packaged("overview.css"), _packaged("overview.js")
-    columns, omitted = _columns(rows)
-    page = _template().render(
-        policy=_policy(style, script),
-        # These two are ours; all else is escaped.
-        style=Markup(style),
-        script=Markup(script),
-        title="/".join(str(part) for part in (project.get("workspaceName"), project.get("projectName")) if part)
-        or "project",
-        line=_line(project, rows),
-        about=str(project.get("projectDescription") or "").splitlines(),
-        headers=_headers(columns, rows),
-        rows=[_line_of(row, columns) for row in rows],
-        omitted=omitted,
-        same=_same(rows),
-        several=len(rows) > 1,
-        own=[(metric, _link(path)) for metric, path in charts if not is_everybodys(metric)],
-        folded=[(metric, _link(path)) for metric, path in charts if is_everybodys(metric)],
-    )
-    return text(page)
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined  # a mount answers before it has read a template engine
-
-    environment = Environment(
-        autoescape=True,
-        # Of every value, before it is escaped, so that none can be forgotten.
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["counted"] = _counted
-    environment.globals |= {"placeholder": PLACEHOLDER, "help": HELP, "at_once": AT_ONCE}
-    return environment.from_string(_packaged("overview.html.jinja"))
-
-
-def _shown(value: object) -> object:
-    """Any value as text that HTML may hold; markup has been through this already, or is ours."""
-    if hasattr(value, "__html__"):
-        return value
-    words = str(value)
-    # Nearly all texts are printable as they are, and asking that is ten times faster.
-    return words if words.isprintable() else printable(words)
-
-
-@cache
-def _packaged(name: str) -> str:
-    return files("cometfs.render").joinpath(name).read_text("utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Nothing from anywhere but this style, this script, and pictures beside the page.
-
-    `file:` is what "self" means for a page of a file system, to browsers that give each of its files its own origin.
+    """The page as a file. `project` as `comet.models.Project`; `charts`: (metric, path of its picture, relative, not
+    encoded).
     """
-    return (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
-    )
+    style, script = "overview.css", "overview.js"
+    values = _values(project, rows, charts, _link)
+    return rendered(_TEMPLATE, (style,), (script,), policy=file_policy(style, script), served=None, **values)
 
 
-def _digest(source: str) -> str:
-    return "sha256-" + base64.b64encode(sha256(source.encode()).digest()).decode()
+def served_overview(
+    project: Mapping[str, Any],
+    rows: Sequence[OverviewRow],
+    charts: Sequence[tuple[str, str]],
+    link: Link,
+    served: Served,
+) -> bytes:
+    """The page as a server shows it. `link` makes an address of a row's path with one of its files, or of a chart's."""
+    return served_page(_TEMPLATE, served, **_values(project, rows, charts, link))
+
+
+def _values(
+    project: Mapping[str, Any], rows: Sequence[OverviewRow], charts: Sequence[tuple[str, str]], link: Link
+) -> dict[str, Any]:
+    columns, omitted = _columns(rows)
+    linked = [(metric, link(path)) for metric, path in charts]
+    return {
+        "title": "/".join(str(part) for part in (project.get("workspaceName"), project.get("projectName")) if part)
+        or "project",
+        "line": _line(project, rows),
+        "about": str(project.get("projectDescription") or "").splitlines(),
+        "headers": _headers(columns, rows),
+        "rows": [_line_of(row, columns, link) for row in rows],
+        "omitted": omitted,
+        "same": _same(rows),
+        "several": len(rows) > 1,
+        "own": [chart for chart in linked if not is_everybodys(chart[0])],
+        "folded": [chart for chart in linked if is_everybodys(chart[0])],
+        "placeholder": PLACEHOLDER,
+        "help": HELP,
+        "at_once": AT_ONCE,
+    }
 
 
 def _line(project: Mapping[str, Any], rows: Sequence[OverviewRow]) -> str:
     """What stands below the title: how many experiments there are, and in which states."""
-    parts = [_counted(len(rows), "experiment")]
+    parts = [counted(len(rows), "experiment")]
     parts += [f"{count:,} {state}" for state, count in sorted(Counter(row.state for row in rows).items()) if state]
     updated = moment(project.get("lastUpdated"))
     return " · ".join([*parts, *([f"updated {updated} UTC"] if updated else [])])
@@ -225,13 +191,13 @@ def _header(column: _Column, rows: Sequence[OverviewRow]) -> _Header:
     return _Header(column.name, f"{column.kind} {column.name}", f"{_PREFIX[column.kind]}.{column.name}", classes)
 
 
-def _line_of(row: OverviewRow, columns: Sequence[_Column]) -> _Line:
+def _line_of(row: OverviewRow, columns: Sequence[_Column], link: Link) -> _Line:
     name = row.name or row.key
     duration = row.duration_ms if row.duration_ms is not None and math.isfinite(row.duration_ms) else None
     return _Line(
         name=name,
         tip=name if len(name) > SHORT else "",
-        link=_link(row.path),
+        link=link(row.path, ""),
         state=row.state,
         state_class=row.state if row.state in ("running", "finished", "crashed") else "",
         started=moment(row.started_ms),
@@ -240,7 +206,7 @@ def _line_of(row: OverviewRow, columns: Sequence[_Column]) -> _Line:
         tags=row.tags,
         cells=[_cell(column.of(row), column) for column in columns],
         key=row.key,
-        files=[(file, _link(row.path, file)) for file in row.files],
+        files=[(file, link(row.path, file)) for file in row.files],
     )
 
 
@@ -266,10 +232,6 @@ def _same(rows: Sequence[OverviewRow]) -> list[tuple[str, str]]:
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _link(*path: str) -> str:
