@@ -56,3 +56,12 @@ def spoken(seconds: float) -> str:
 def moment(milliseconds: float | None) -> str:
     """UTC; nothing for a time that no calendar has."""
     return (in_utc(milliseconds, "seconds") or "") if milliseconds else ""
+
+
+def sized(count: float) -> str:
+    """Bytes as people write them: three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"

@@ -112,7 +112,7 @@ def _lined(value: str) -> object:
     from markupsafe import Markup
 
     # The parser drops a line's end right behind `<pre>`.
-    return Markup("\n") + Markup("\n").join(_shown(line) for line in value.split("\n"))
+    return Markup("\n") + Markup("\n").join(str(_shown(line)) for line in value.split("\n"))
 
 
 def counted(count: int, what: str) -> str:

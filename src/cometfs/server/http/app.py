@@ -1,11 +1,12 @@
 """The embedded Comet as an ASGI application: routes, middleware, and errors as answers.
 
-Not here: sockets (`listener`); answers (`read_api`, `write_api`).
+Not here: sockets (`listener`); answers (`read_api`, `write_api`), pages (`pages`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import ARTIFACT_VERSION_EXISTS, INVALID_VERSION, NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, refused
+from cometfs.server.pages.login import Login
+from cometfs.server.pages.site import Site
 from cometfs.server.read_api import downloads
 from cometfs.server.read_api.endpoints import FROM_DISK, IN_MEMORY, POSTED
 from cometfs.server.request import CLOSED, Backend, Endpoint, Request, request_of
@@ -48,6 +52,9 @@ OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping"
 """What is answered without a key."""
 
 REST = "/api/rest/v2/"
+
+PROGRAMS = ("/api/rest/", "/clientlib/")
+"""Below these there are no pages."""
 
 
 ANSWERS: dict[type[StorageError], tuple[int, int | None]] = {
@@ -79,17 +86,19 @@ def make_app(
     query string), ``status``, ``bytes`` (of the body). `names`: what requests may call this server, beside the
     address that they come to and this machine's local names.
     """
+    artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
+    backend = Backend(index, KvStore(index.directory), journal, artifacts, closed)
+    api = [*_open_routes(), *_rest_routes(backend), *writing_routes(backend)]
+    site = Site(backend, Login(api_key), partial(_is_api, api))
     layers = [
         Middleware(SiteCheck, names=names or OwnNames()),
         Middleware(Latency, seconds=latency),
-        Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN)),
+        Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN), pages=site),
     ]
     if access_log is not None:
         layers.insert(0, Middleware(AccessLog, path=access_log))
-    artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
-    backend = Backend(index, KvStore(index.directory), journal, artifacts, closed)
     app = Starlette(
-        routes=[*_open_routes(), *_rest_routes(backend), *writing_routes(backend)],
+        routes=[*api, exactly("/{path:path}", _page(site), "GET")],
         middleware=layers,
         exception_handlers={
             ApiError: _refuse,
@@ -101,6 +110,20 @@ def make_app(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _is_api(routes: Sequence[Route], scope: Scope) -> bool:
+    """Whether an address is a program's, by whichever method: programs are answered in JSON, also where nothing is."""
+    return scope["path"].startswith(PROGRAMS) or any(route.matches(scope)[0] != Match.NONE for route in routes)
+
+
+def _page(site: Site) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        if not site.takes(http.scope):
+            raise HTTPException(404)
+        return await site.handle(http)
+
+    return handle
 
 
 def _open_routes() -> list[Route]:

@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cometfs.server.errors import KEY_NOT_REGISTERED, ApiError
 from cometfs.server.http.hosts import OwnNames
+from cometfs.server.pages.login import is_key
+from cometfs.server.pages.site import Site
 from cometfs.server.routing import key_of
 
 FOREIGN = ("cross-site", "same-site")
@@ -65,19 +67,23 @@ class SiteCheck:
 
 
 class KeyCheck:
-    """Lets in requests with the key: exactly `api_key`, or any key when that is None. `open_paths` need none."""
+    """Lets in requests with the key: exactly `api_key`, or any key when that is None. `open_paths` need none. Of the
+    others, browsers that want a page come to `pages`, which has its own check and no way to an endpoint.
+    """
 
-    def __init__(self, app: ASGIApp, api_key: str | None, open_paths: frozenset[str]) -> None:
-        self._app, self._api_key, self._open_paths = app, api_key, open_paths
+    def __init__(self, app: ASGIApp, api_key: str | None, open_paths: frozenset[str], pages: Site) -> None:
+        self._app, self._api_key, self._open_paths, self._pages = app, api_key, open_paths, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._open_paths or self._accepts(key_of(scope)):
             await self._app(scope, receive, send)
+        elif self._pages.takes(scope):
+            await self._pages(scope, receive, send)
         else:
             await refused(ApiError(401, "API key not registered", KEY_NOT_REGISTERED))(scope, receive, send)
 
     def _accepts(self, key: str | None) -> bool:
-        return key is not None and self._api_key in (None, key)
+        return key is not None and (self._api_key is None or is_key(key, self._api_key))
 
 
 class Latency:

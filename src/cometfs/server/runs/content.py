@@ -16,6 +16,9 @@ from cometfs.server.runs import schema as m
 from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.values import shown_name, text_of
 
+BLOCK = 256
+"""Pieces of output that are read at once from its end."""
+
 CHUNK = 1 << 18
 """Bytes of an asset that are read and sent at once."""
 
@@ -66,6 +69,17 @@ def _point(name: str, number: int, payload: m.Metric) -> dict[str, Any]:
 def output(record: RunRecord) -> str | None:
     """What the run printed, stdout and stderr as they came; None when it printed nothing."""
     return _joined(payload.output for payload in _of(record, "output") if isinstance(payload, m.Output))
+
+
+def output_tail(record: RunRecord, most: int) -> tuple[str, bool]:
+    """The last `most` letters of what the run printed, and whether there is more before. Only its end is read."""
+    numbers = record.lines.get("output") or ()
+    found, begin = "", len(numbers)
+    while begin and len(found) <= most:
+        end, begin = begin, max(0, begin - BLOCK)
+        payloads = (payload for _, payload in record.payloads(numbers[begin:end]))
+        found = "".join(one.output or "" for one in payloads if isinstance(one, m.Output)) + found
+    return found[-most:], begin > 0 or len(found) > most
 
 
 def html(record: RunRecord) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.server.addresses import address
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
 from cometfs.server.request import DONE, Endpoint, Request
@@ -103,7 +104,7 @@ def _handshake(request: Request, experiment: ServedExperiment) -> Any:
     return {
         "runId": experiment.key,
         "project_id": project.id,
-        "focusUrl": f"{request.base_url}{project.workspace}/{project.name}/",
+        "focusUrl": f"{request.base_url.rstrip('/')}{address(project.workspace, project.name)}/",
         "lastOffset": len(experiment.record.lines.get("output", ())),
         "name": experiment.name,
         "upload_file_size_limit_in_mb": LIMIT_MB,
