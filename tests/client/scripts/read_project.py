@@ -66,12 +66,12 @@ def digest(content: Any) -> str:
 
 
 def of_project(place: str) -> dict[str, Any]:
-    about = api.get_project(*place.split("/"))
+    about, runs = api.get_project(*place.split("/")), api.get_experiments(*place.split("/"))
     return {
         "description": about["projectDescription"],
         "public": about["public"],
         "notes": api.get_project_notes(*place.split("/")),
-        "experiments": {one.start_server_timestamp: of_experiment(one) for one in api.get_experiments(*place.split("/"))},
+        "experiments": {one.start_server_timestamp: of_experiment(one) for one in runs},
     }
 
 

@@ -46,7 +46,7 @@ def home(index: Catalog, logout: bool) -> bytes:
 def workspace(index: Catalog, name: str, logout: bool) -> bytes:
     """The projects of a workspace."""
     found = index.projects_of(name)
-    places = [_place(one.name, address(name, one.name), [one], one.description) for one in found]
+    places = [_place(one.name, address(name, one.name), [one], one.about.description or "") for one in found]
     return places_html(name, "project", places, _served([START, (name, address(name))], places, logout))
 
 
