@@ -19,6 +19,7 @@ import trio
 
 from cometfs.cache.persistent.account_lock import AccountLock
 from cometfs.comet.api import API
+from cometfs.comet.missing import KnownGate, read_missing
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.daemon import claim, notify_systemd
@@ -93,10 +94,16 @@ async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
 
 
 async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[], None]) -> None:
+    missing = read_missing(cache.folder)
     async with (
         until_signal(),
         open_budget(cache.folder, settings.rate) as budget,
-        API(api_key=settings.api_key, url=settings.url, gate=budget, alone=AccountLock(cache.folder).held) as api,
+        API(
+            api_key=settings.api_key,
+            url=settings.url,
+            gate=KnownGate(budget, missing),
+            alone=AccountLock(cache.folder).held,
+        ) as api,
         open_vfs(
             api,
             settings.workspaces,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cometfs.comet.settings import find_settings
+from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
 from cometfs.folders import cache_path
 from cometfs.fuse.mountinfo import resolve
@@ -93,7 +93,7 @@ def mount_settings(
     foreground: bool = False,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
-    found = find_settings(_key_in(api_key_file) if api_key_file else None, url)
+    found = credentials(url, api_key_file)
     return MountSettings(
         resolve(mountpoint),
         found.api_key,
@@ -105,10 +105,18 @@ def mount_settings(
         size_in_bytes(cache_size),
         rate,
         live_interval,
-        (*([api_key_file.expanduser()] if api_key_file else []), *found.key_files),
+        found.key_files,
         allow_non_empty,
         foreground,
     )
+
+
+def credentials(url: str | None, api_key_file: Path | None) -> Settings:
+    """Key and address from options, else from where Comet's own clients look. Raises SetupError where there is none."""
+    if api_key_file is None:
+        return find_settings(None, url)
+    found = find_settings(_key_in(api_key_file), url)
+    return replace(found, key_files=(api_key_file.expanduser(), *found.key_files))
 
 
 def _key_in(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from cometfs.errors import SetupError
 from cometfs.printable import Formatter, printable, printable_lines
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -35,6 +36,16 @@ def print_error(error: Exception) -> None:
 def print_json(value: Any, indent: int | None = None) -> None:
     """Prints JSON, in ASCII: programs read it, and terminals bear it."""
     click.echo(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"))
+
+
+def require_yes(question: str, given: bool) -> None:
+    """Asks, unless the answer is given already. Raises SetupError for anything but yes."""
+    try:
+        agreed = given or click.confirm(printable(question))
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise SetupError("nothing was asked: say yes, or give --yes")
 
 
 def show_page(text: str) -> None:

@@ -176,6 +176,20 @@ def _odd_fields(field: str, **odd: Any) -> Callable[[Any], Any]:
     return edit
 
 
+def _as_numbers(answer: Any) -> Any:
+    """Values of parameters that read as numbers are numbers, not text."""
+    for row in answer["values"]:
+        row["valueCurrent"] = _number(row["valueCurrent"])
+    return answer
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 SWITCHES: dict[str, Switch] = {
     "charts-fail": _answering(CHART, Answer(500)),
     "charts-fail-above-4": charts_failing_above(4),
@@ -204,6 +218,11 @@ SWITCHES: dict[str, Switch] = {
     ),
     "search-fails": _answering(SEARCH, Answer(500)),
     "search-missing": _answering(SEARCH, Answer(404, b"")),
+    "artifacts-refused": _answering("artifacts/get-all", Answer(403, b'{"msg": "not for you", "code": 403}')),
+    "get-all-missing": _answering(GET_ALL, Answer(404, b"<html>not found</html>", "text/html")),
+    "key-rejected": _answering("api/rest", Answer(401, b'{"msg": "no such key", "code": 401}')),
+    "store-missing": _answering("panel/store", Answer(404, b"")),
+    "values-are-numbers": _edited({"experiment/parameters": _as_numbers}),
 }
 
 

@@ -189,6 +189,10 @@ class Calls:
             finally:
                 self._bodies.release()
 
+    async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
+        """The reply to one try, whatever its status. Its owner closes it."""
+        return await self._asked(question, headers)
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()

@@ -22,15 +22,20 @@ from cometfs.fuse.mountinfo import is_dead, mount_at, mounts, resolve
 from cometfs.fuse.occupants import Occupant, occupants
 
 
+def require_fuse() -> None:
+    """Raises SetupError where this machine cannot mount at all."""
+    if not Path("/dev/fuse").exists():
+        raise SetupError("/dev/fuse is missing: load the fuse kernel module, or give the container the device")
+    if shutil.which("fusermount3") is None:
+        raise SetupError("fusermount3 is missing: install the package fuse3")
+
+
 def prepare(mountpoint: Path, *, allow_non_empty: bool = False) -> None:
     """Checks all that a mount needs of this machine, and clears away a dead mount of ours. Raises SetupError.
 
     `allow_non_empty`: files in the directory, which the mount will hide, are no obstacle.
     """
-    if not Path("/dev/fuse").exists():
-        raise SetupError("/dev/fuse is missing: load the fuse kernel module, or give the container the device")
-    if shutil.which("fusermount3") is None:
-        raise SetupError("fusermount3 is missing: install the package fuse3")
+    require_fuse()
     mount = mount_at(mountpoint)
     if mount is not None and is_dead(mountpoint):
         if not mount.ours:
