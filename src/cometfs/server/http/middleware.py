@@ -7,7 +7,9 @@ Not here: anything about what is asked.
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,15 @@ from cometfs.server.errors import KEY_NOT_REGISTERED, ApiError
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.pages.login import is_key
 from cometfs.server.pages.site import Site
-from cometfs.server.routing import key_of
+from cometfs.server.routing import KEY_WORD, OLD_BASE, key_in, key_of
 
 FOREIGN = ("cross-site", "same-site")
 """What browsers say in `Sec-Fetch-Site` of a request for a page that is not this server's."""
+
+MOST_KEYED = 1 << 20
+"""Bytes of a body in which a key is looked for: those of handshakes, signs of life and reports, which are short."""
+
+_KEY_IN_QUERY = re.compile(rf"(?<![^&]){KEY_WORD}=[^&]*")
 
 MOST_SHOWN = 100
 """Characters of a name that a refusal repeats."""
@@ -69,13 +76,19 @@ class SiteCheck:
 class KeyCheck:
     """Lets in requests with the key: exactly `api_key`, or any key when that is None. `open_paths` need none. Of the
     others, browsers that want a page come to `pages`, which has its own check and no way to an endpoint.
+
+    Old versions of comet_ml have it in the body of what they post below `OLD_BASE`, and in no header.
     """
 
     def __init__(self, app: ASGIApp, api_key: str | None, open_paths: frozenset[str], pages: Site) -> None:
         self._app, self._api_key, self._open_paths, self._pages = app, api_key, open_paths, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._open_paths or self._accepts(key_of(scope)):
+        key = key_of(scope) if scope["type"] == "http" else None
+        if key is None and scope.get("method") == "POST" and scope["path"].startswith(OLD_BASE):
+            body, receive = await _begun(receive)
+            key = key_in(body)
+        if scope["type"] != "http" or scope["path"] in self._open_paths or self._accepts(key):
             await self._app(scope, receive, send)
         elif self._pages.takes(scope):
             await self._pages(scope, receive, send)
@@ -84,6 +97,23 @@ class KeyCheck:
 
     def _accepts(self, key: str | None) -> bool:
         return key is not None and (self._api_key is None or is_key(key, self._api_key))
+
+
+async def _begun(receive: Receive) -> tuple[bytes, Receive]:
+    """The body of a request, or its first `MOST_KEYED` bytes, and what gives all of it once more."""
+    messages: deque[Message] = deque()
+    body = bytearray()
+    while len(body) < MOST_KEYED:
+        message = await receive()
+        messages.append(message)
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return bytes(body[:MOST_KEYED]), again
 
 
 class Latency:
@@ -145,7 +175,7 @@ def _entry(scope: Scope) -> dict[str, Any]:
         "time": time.time(),
         "method": scope["method"],
         "path": scope["path"],
-        "query": scope["query_string"].decode("latin-1"),
+        "query": _KEY_IN_QUERY.sub(f"{KEY_WORD}=***", scope["query_string"].decode("latin-1")),
         "status": 0,
         "bytes": 0,
     }
