@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cometfs.render.cells import moment
-from cometfs.render.pages.template import Served, counted, served_page
+from cometfs.render.pages.template import Served, served_page
 
 
 class ShownPlace(NamedTuple):
@@ -25,8 +25,9 @@ class ShownPlace(NamedTuple):
 
 def places_html(title: str, kind: str, places: Sequence[ShownPlace], served: Served, note: str = "") -> bytes:
     """Workspaces or projects, which `kind` calls them, in a table."""
-    rows = [(place, counted(place.experiments, "experiment"), moment(place.updated_ms)) for place in places]
-    return served_page("places.html.jinja", served, title=title, kind=kind, rows=rows, note=note)
+    rows = [(place, moment(place.updated_ms)) for place in places]
+    about = "projects" if kind == "workspace" else "about"
+    return served_page("places.html.jinja", served, title=title, kind=kind, about=about, rows=rows, note=note)
 
 
 def notice_html(title: str, words: str, served: Served, link: tuple[str, str] | None = None) -> bytes:

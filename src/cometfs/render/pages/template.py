@@ -28,12 +28,13 @@ SCRIPTS = ("overview.js", "live.js")
 @dataclass(frozen=True, slots=True)
 class Served:
     """What a page has that a server shows. `trail`: words and addresses of the pages above it. `refresh`: seconds after
-    which a browser asks for it again; 0 for never. `logout`: whether there is a login to end.
+    which a browser asks for it again; 0 for never. `logout`: whether there is a login to end. `more`: pages beside it.
     """
 
     trail: Sequence[tuple[str, str]] = ()
     refresh: int = 0
     logout: bool = False
+    more: Sequence[tuple[str, str]] = ()
 
 
 def served_page(template: str, served: Served, **values: Any) -> bytes:
@@ -111,8 +112,7 @@ def _lined(value: str) -> object:
     """A text of several lines, for an element that keeps them."""
     from markupsafe import Markup
 
-    # The parser drops a line's end right behind `<pre>`.
-    return Markup("\n") + Markup("\n").join(str(_shown(line)) for line in value.split("\n"))
+    return Markup("\n").join(str(_shown(line)) for line in value.split("\n"))
 
 
 def counted(count: int, what: str) -> str:

@@ -38,27 +38,30 @@ START = ("Workspaces", addresses.HOME)
 
 def home(index: Catalog, logout: bool) -> bytes:
     """The workspaces."""
-    places = [_place(name, address(name), index.projects_of(name)) for name in index.workspaces()]
+    found = {name: index.projects_of(name) for name in index.workspaces()}
+    places = [
+        _place(name, address(name), projects, ", ".join(one.name for one in projects[:9]))
+        for name, projects in found.items()
+    ]
     note = "" if index.projects else "Nothing is logged yet: what comet_ml logs to this address appears here."
-    return places_html("Workspaces", "workspace", places, _served([START], places, logout), note)
+    return places_html("Workspaces", "workspace", places, _served([], places, logout), note)
 
 
 def workspace(index: Catalog, name: str, logout: bool) -> bytes:
     """The projects of a workspace."""
     found = index.projects_of(name)
     places = [_place(one.name, address(name, one.name), [one], one.about.description or "") for one in found]
-    return places_html(name, "project", places, _served([START, (name, address(name))], places, logout))
+    return places_html(name, "project", places, _served([START], places, logout))
 
 
 def _served(trail: Trail, places: Iterable[ShownPlace], logout: bool) -> Served:
     return Served(trail, LATER * any(place.running for place in places), logout)
 
 
-def _place(name: str, link: str, projects: Sequence[ServedProject], about: str = "") -> ShownPlace:
+def _place(name: str, link: str, projects: Sequence[ServedProject], about: str) -> ShownPlace:
     found = [one for project in projects for one in project.experiments]
     updated = max((one.record.end or 0 for one in found), default=0)
     running = sum(one.running for one in found)
-    about = about or ", ".join(project.name for project in projects if len(projects) > 1)
     return ShownPlace(name, link, about[:200], len(found), running, updated or None)
 
 
@@ -66,9 +69,9 @@ def project(found: ServedProject, logout: bool, *, archived: bool = False) -> by
     """The experiments of a project, those that are archived or the others, the latest first."""
     home = address(found.workspace, found.name)
     shown = [one for one in reversed(list(found.experiments)) if one.record.archived == archived]
-    trail = [START, (found.workspace, address(found.workspace)), (found.name, home)]
-    if others := sum(one.record.archived for one in list(found.experiments)):
-        trail.append((f"{others:,} archived", address(found.workspace, found.name, addresses.ARCHIVED)))
+    trail = [START, (found.workspace, address(found.workspace)), *([(found.name, home)] if archived else [])]
+    others = 0 if archived else sum(one.record.archived for one in list(found.experiments))
+    more = [(f"{others:,} archived", address(found.workspace, found.name, addresses.ARCHIVED))] if others else []
     metrics = [] if archived else files.charted(found)
 
     def link(path: str, *file: str) -> str:
@@ -83,7 +86,7 @@ def project(found: ServedProject, logout: bool, *, archived: bool = False) -> by
         list(map(_row, shown)),
         [(metric, metric) for metric in metrics],
         link,
-        Served(trail, LATER * any(one.running for one in shown), logout),
+        Served(trail, LATER * any(one.running for one in shown), logout, more),
     )
 
 
@@ -115,7 +118,7 @@ def experiment(one: ServedExperiment, logout: bool) -> bytes:
 
 def assets(one: ServedExperiment, logout: bool) -> bytes:
     """All its assets."""
-    return assets_html(_shown(one), Served([*_trail(one), ("assets", address_of(one, "assets"))], 0, logout))
+    return assets_html(_shown(one), Served([*_trail(one), (one.name or one.key, address_of(one))], 0, logout))
 
 
 def address_of(one: ServedExperiment, *names: str) -> str:
@@ -128,7 +131,6 @@ def _trail(one: ServedExperiment) -> Trail:
         START,
         (place.workspace, address(place.workspace)),
         (place.name, address(place.workspace, place.name)),
-        (one.name or one.key, address_of(one)),
     ]
 
 
