@@ -586,13 +586,16 @@ def test_what_is_too_deep_is_not_kept(served: Served, depth: int) -> None:
 
 
 def test_what_is_told_of_the_end_is_the_end(served: Served) -> None:
-    """Here as with the next server; a beat that is older changes nothing, and one that is younger does."""
+    """Here as with the next server; a beat that is older changes nothing, nor does one of the ten seconds after it, in
+    which a run that lives sends another. One that is younger does.
+    """
     served.journal.retime(KEY, None, 5000)
     for one in (served, served.again()):
         assert (state(one[KEY]), one[KEY].record.end) == ("finished", 5000)
-    one.journal.beat(KEY, 4999)
-    assert state(one[KEY]) == "finished"
-    one.journal.beat(KEY, 5001)
+    for late in (4999, 5001, 15_000):
+        one.journal.beat(KEY, late)
+        assert (state(one[KEY]), one[KEY].record.end) == ("finished", 5000)
+    one.journal.beat(KEY, 15_001)
     assert state(one[KEY]) == "running"
 
 

@@ -152,12 +152,13 @@ class Journal:
         Thread(target=rmtree, args=(trash, True)).start()
 
     def beat(self, key: str, sent: int | None = None, *, prolongs: bool = False) -> None:
-        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing, unless it
-        `prolongs` the run: then that ends with the last of them.
+        """A sign of life. One that was `sent` (epoch ms) before the run ended comes late and means nothing, nor does
+        one from the moments after: comet_ml's thread of heartbeats ends last, and a run that lives sends another.
+        Unless it `prolongs` the run: then that ends with the last of them.
         """
         stop = _stop_of(self._runs.get(key), _found(self.index, key))
         if stop is not None and not prolongs:
-            if sent is None or sent <= stop:
+            if sent is None or sent <= stop + self.crashed_after * 1000 / HEARTBEATS:
                 return
             self.resume(key)
         run = self._run(key)
