@@ -126,6 +126,14 @@ def test_points_are_those_of_an_offline_run(told: Told) -> None:
     assert ("train_loss", "0.5", 1, 0, "train") in points(told["at once"])
 
 
+def test_a_step_that_is_no_number_is_none(told: Told) -> None:
+    """NaN, an infinity, a fraction, a truth value: online and offline the value stays, and has no step."""
+    for one in (told["at once"], told["offline"]):
+        found = sorted(point for point in points(one) if point[0] == "oddly stepped")
+        steps = [None, None, None, None, None, 2.5, None, 3]
+        assert found == [("oddly stepped", str(at), step, step, None) for at, step in enumerate(steps)]
+
+
 def test_output(told: Told) -> None:
     """What was printed is there, of both streams."""
     assert "printed é\n" in told["at once"]["output"]

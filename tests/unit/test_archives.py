@@ -197,6 +197,26 @@ def test_what_python_writes_is_read(tmp_path: Path) -> None:
     assert record.others["x"].text == "-Infinity"
 
 
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), True, "1j", "Fraction is not JSON serializable", [1], {}])
+def test_a_step_that_is_no_number_costs_no_value(tmp_path: Path, step: Any) -> None:
+    """comet_ml writes such things offline: the value stays, and has no step."""
+    setting = {"paramName": "p", "paramValue": 1, "source": "manual", "step": step}
+    lines = [
+        metric("a", 1, step=step).replace('"epoch": null', f'"epoch": {json.dumps(step)}'),
+        line("parameter_msg", param=setting),
+        line("parameter_msg", params=setting | {"paramName": "l", "paramValue": [1]}),
+        upload("tmp1", assetId="x", fileName="f", step=step, metadata={"step": "kept"}),
+        line("3d-image", name="s", items=[], step=step, asset_id="y"),
+    ]
+    write_archive(tmp_path, lines, members={"tmp1": b""})
+    record = only(open_directory(tmp_path)).record
+    (point,) = content.points(record, "a")
+    assert (point["metricValue"], point["step"], point["epoch"]) == ("1", None, None)
+    assert {name: one.step for name, one in record.parameters.items()} == {"p": None, "l": None}
+    assert {name: one.step for name, one in record.assets.items()} == {"x": None, "y": None}
+    assert record.assets["x"].metadata == '{"step": "kept"}'
+
+
 def test_a_truncated_zip_is_read_as_far_as_it_goes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without its directory a zip still gives its whole members: here everything, for only the directory is cut."""
     path = write_archive(tmp_path, [metric("a", 1), upload("t", assetId="x", fileName="f")], members={"t": b"bytes"})

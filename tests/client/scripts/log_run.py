@@ -5,9 +5,11 @@ Run in a process of its own: comet_ml takes over stdout and much else of the int
 """
 
 import sys
+from fractions import Fraction
 from typing import Any
 
 import comet_ml.experiment
+import numpy as np
 
 untyped: Any = comet_ml
 # Else it asks a cloud's address for metadata.
@@ -52,6 +54,10 @@ def log_all(experiment: Any) -> None:
     for step, value in enumerate([float("nan"), float("inf"), float("-inf"), "text", 1e300]):
         experiment.log_metric("odd", value, step=step)
     experiment.log_metric("odd", -2.5, step=2.5)
+    steps = (float("nan"), float("inf"), Fraction(1, 3), True, 1j, np.float32(2.5), np.float64("nan"), np.int64(3))
+    for at, odd in enumerate(steps):
+        experiment.log_metric("oddly stepped", at, step=odd, epoch=odd)
+        experiment.log_parameter(f"oddly stepped {at}", at, step=odd)
     experiment.log_html("<b>old</b>")
     experiment.log_html("<b>new é</b>", clear=True)
     experiment.log_html("<i>more</i>")

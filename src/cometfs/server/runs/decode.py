@@ -12,6 +12,7 @@ import msgspec
 from cometfs.server.runs import schema as m
 from cometfs.server.runs.legacy import Legacy, modern
 from cometfs.server.runs.python_json import DEEPEST, decoded, too_deep
+from cometfs.server.runs.schema import step_of
 
 KINDS: dict[str, type[m.Payload]] = {
     "metric_msg": m.Metric,
@@ -59,6 +60,9 @@ class _Envelope(msgspec.Struct, gc=False):
     local_timestamp: Any = None
 
 
+_STEPPED = ("metric", "param", "params", "additional_params")
+"""Where a payload has steps, unless it has one itself."""
+
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _PAYLOADS = {kind: msgspec.json.Decoder(shape) for kind, shape in KINDS.items()}
 
@@ -75,10 +79,20 @@ def decode(line: bytes) -> list[m.Payload]:
         payload = _payload(line)
     except ValueError as exc:  # msgspec's, UnicodeDecodeError, and Python's for numbers of thousands of digits
         try:
-            payload = _payload(msgspec.json.encode(decoded(line, dict[str, Any])))
+            payload = _payload(msgspec.json.encode(_mended(decoded(line, dict[str, Any]))))
         except ValueError:
             raise BrokenLine(str(exc)) from exc
     return list(modern(payload)) if isinstance(payload, Legacy) else [payload]
+
+
+def _mended(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without steps that are no number. comet_ml writes ``true``, ``Infinity`` and sentences for some."""
+    payload = message.get("payload")
+    if isinstance(payload, dict):
+        for place in (payload, *map(payload.get, _STEPPED)):
+            if isinstance(place, dict):
+                place |= {name: step_of(place[name]) for name in ("step", "epoch") if name in place}
+    return message
 
 
 def payload_of(kind: str, inside: dict[str, Any], beside: dict[str, Any]) -> m.Payload:

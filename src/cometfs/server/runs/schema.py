@@ -8,11 +8,17 @@ message of old SDKs (`legacy`).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
 Number = int | float
+
+
+def step_of(value: Any) -> Number | None:
+    """A step or an epoch that is no number is none: it costs neither the value nor what came with it."""
+    return value if type(value) is int or (type(value) is float and math.isfinite(value)) else None
 
 
 class Payload(msgspec.Struct, kw_only=True, gc=False):

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from cometfs.server.runs.content import SYSTEM_FIELDS
 from cometfs.server.runs.leniency import check_depth
-from cometfs.server.runs.schema import Number, SystemFact
+from cometfs.server.runs.schema import Number, SystemFact, step_of
 from cometfs.server.storage.experiment_json import moment
 from cometfs.server.storage.log_lines import Message
 
@@ -39,8 +39,6 @@ class LogBody(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class PointBody(msgspec.Struct, rename="camel"):
-    """A step that is no number is none: it costs neither the value nor those that came with it."""
-
     metric_name: str
     metric_value: Any = None
     step: Any = None
@@ -49,7 +47,7 @@ class PointBody(msgspec.Struct, rename="camel"):
     timestamp: Any = None
 
     def __post_init__(self) -> None:
-        self.step, self.epoch, self.timestamp = _number(self.step), _number(self.epoch), _number(self.timestamp)
+        self.step, self.epoch, self.timestamp = step_of(self.step), step_of(self.epoch), step_of(self.timestamp)
         check_depth(self.metric_value)
 
     def message(self) -> Message:
@@ -82,7 +80,7 @@ class SettingBody(msgspec.Struct, rename="camel"):
     timestamp: Any = None
 
     def __post_init__(self) -> None:
-        self.step, self.timestamp = _number(self.step), _number(self.timestamp)
+        self.step, self.timestamp = step_of(self.step), step_of(self.timestamp)
         check_depth(self.parameter_value)
 
     def message(self) -> Message:
@@ -261,10 +259,6 @@ class System(LogBody, rename=SYSTEM_NAMES):
                 yield name, {name: getattr(self, name)}
         for fact in self.system_info or ():
             yield "system_info", {"system_info": {"key": fact.key, "value": fact.value}}
-
-
-def _number(value: Any) -> Number | None:
-    return value if type(value) in (int, float) else None
 
 
 def _in_context(context: str | None) -> dict[str, Any]:

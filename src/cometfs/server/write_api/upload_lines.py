@@ -13,6 +13,7 @@ from typing import Any
 
 from cometfs.server.errors import ApiError
 from cometfs.server.runs.python_json import decoded, too_deep
+from cometfs.server.runs.schema import step_of
 from cometfs.server.storage.log_lines import Message
 
 NOT_KEPT = frozenset({"experimentId", "experimentKey", "projectId", "apiKey", "artifactVersionId", "metadata", "runId"})
@@ -35,7 +36,7 @@ def placement(query: Mapping[str, str], identity: str, kind_of_id: str = "assetI
     for name, value in query.items():
         if name in NOT_KEPT:
             continue
-        params[name] = _number(name, value) if name in NUMBERS else _flag(value) if name in FLAGS else value
+        params[name] = step_of(_json(value)) if name in NUMBERS else _flag(value) if name in FLAGS else value
     return params | {kind_of_id: identity}
 
 
@@ -91,15 +92,6 @@ def scene(
     """A 3-D image, or what came to one later: lines of the same ``asset_id`` add up."""
     fields = {"asset_id": identity, "name": name, "upload_type": "asset-item", "items": list(items), "step": step}
     return "3d-image", fields | {"metadata": metadata, "thumbnail_path": thumbnail or ""}
-
-
-def _number(name: str, value: str) -> int | float | None:
-    if value in ("", "None", "null"):
-        return None
-    found = _json(value)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not -(2**63) <= found < 2**63:
-        raise ApiError(400, f"{name} must be a number, not {value[:60]!r}")
-    return found
 
 
 def _json(text: str) -> Any:

@@ -20,7 +20,7 @@ from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
 from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.runs.record import LoggedAsset
-from cometfs.server.runs.schema import Number
+from cometfs.server.runs.schema import step_of
 from cometfs.server.storage.errors import StorageError, full_disk
 from cometfs.server.storage.experiment_json import now
 from cometfs.server.storage.log_lines import Message
@@ -174,7 +174,7 @@ class _Scene(b.LogBody):
     user_file_name: str
     asset_type: str | None = None
     metadata: str | None = None
-    step: Number | None = None
+    step: Any = None
 
 
 class _Item(b.LogBody):
@@ -189,7 +189,7 @@ def _create(request: Request) -> Any:
     if asked.asset_type != "3d-image":
         raise ApiError(400, f"an asset of type {asked.asset_type!r} comes with its file")
     identity = new_id()
-    message = scene(identity, asked.user_file_name, step=asked.step, metadata=metadata_of(asked.metadata))
+    message = scene(identity, asked.user_file_name, step=step_of(asked.step), metadata=metadata_of(asked.metadata))
     request.journal.log(asked.experiment_key, [message])
     return {"assetId": identity}
 
