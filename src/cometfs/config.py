@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
@@ -75,6 +76,7 @@ class ServeSettings:
     """Seconds of silence."""
     hosts: tuple[str, ...] = ()
     """What others call this server: NAME or NAME:PORT."""
+    assets: Literal["stream", "redirect"] = "stream"
 
 
 def mount_settings(

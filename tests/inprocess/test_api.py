@@ -17,9 +17,10 @@ import pytest
 import trio
 
 from cometfs import API
-from cometfs.comet.calls import STALL
+from cometfs.comet.asset_stream import STALL
 from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
 from cometfs.comet.http.transport import OURS, Lane, Lanes, Transport, ours
+from cometfs.comet.storages import HOLDS
 from cometfs.errors import (
     CometFSError,
     Conflict,
@@ -444,6 +445,106 @@ async def test_a_refusal_of_the_storage_says_nothing_about_the_key(status: int, 
         error = await raised(received(one))
     assert isinstance(error, kind)
     assert not isinstance(error, KeyRejected)
+
+
+class RedirectingComet(Comet):
+    """A server that redirects where it may, to storages that answer as a test says."""
+
+    def __init__(self, **storages: Answer | Callable[[], Awaitable[Answer]]) -> None:
+        super().__init__(*storages.values())
+        self._storages = storages
+        self.to = next(iter(storages))
+        self.streams = True
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if request.url.host in self._storages:
+            assert "authorization" not in request.headers
+            found = self._storages[request.url.host]
+            answer = found if isinstance(found, httpx.Response | Exception) else await found()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        if request.url.params["allow301"] == "true" or not self.streams:
+            return httpx.Response(302, headers={"Location": f"https://{self.to}/x?{SIGNED}"})
+        return download(b"abc", size=3)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where the requests went; to Comet: whether they allowed a redirect."""
+        return [request.url.params.get("allow301", request.url.host) for request in self.requests]
+
+
+UNUSABLE: list[Answer | Callable[[], Awaitable[Answer]]] = [
+    httpx.ConnectError("no such host"),
+    httpx.ConnectTimeout("no answer"),
+    httpx.ProxyError("403 Forbidden"),
+    httpx.ReadError("reset"),
+    httpx.Response(400),
+    httpx.Response(403, text=f"<Error>{SIGNED}</Error>"),
+    httpx.Response(503),
+    stalled,
+]
+
+
+@pytest.mark.parametrize("storage", UNUSABLE, ids=str)
+@pytest.mark.logs("Comet sends files itself, as their storage cannot be used from here")
+async def test_comet_is_asked_itself_where_the_storage_cannot_be_used(
+    storage: Any, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three calls for the first file, one for each of the next; after a while the storage is tried again."""
+    comet = RedirectingComet(minio=storage)
+    async with api(comet) as one:
+        assert await received(one) == (3, b"abc")
+        assert comet.hosts == ["true", "minio", "false"]
+        for _ in range(5):
+            assert await received(one) == (3, b"abc")
+        assert comet.hosts[3:] == ["false"] * 5
+        assert len(caplog.records) == 1
+        assert "presigned" not in caplog.text
+        comet.requests.clear()
+        await trio.sleep(HOLDS)
+        await received(one)
+        assert comet.hosts == ["true", "minio", "false"]
+
+
+@pytest.mark.logs("Comet sends files itself")
+async def test_a_storage_is_remembered_by_its_host(autojump_clock: trio.testing.MockClock) -> None:
+    """One that works is used, and one that did not is not tried when another redirect leads there."""
+    comet = RedirectingComet(minio=httpx.Response(403), s3=download(b"abc", size=3))
+    async with api(comet) as one:
+        comet.to = "s3"
+        await received(one)
+        comet.to = "minio"
+        await received(one)
+        assert comet.hosts == ["true", "s3", "true", "minio", "false"]
+
+
+@pytest.mark.logs("Comet sends files itself")
+async def test_a_reader_that_gives_up_spares_the_next_one(autojump_clock: trio.testing.MockClock) -> None:
+    """A mount's deadline may be shorter than the wait for a storage that is silent."""
+    comet = RedirectingComet(minio=stalled)
+    async with api(comet) as one:
+        with trio.move_on_after(3) as given_up:
+            await received(one)
+        assert given_up.cancelled_caught
+        assert await received(one) == (3, b"abc")
+    assert comet.hosts == ["true", "minio", "false"]
+
+
+async def test_the_storages_own_error_is_shown_where_comet_redirects_all_the_same() -> None:
+    """And nothing is remembered; what is not there is not asked for again."""
+    comet = RedirectingComet(minio=httpx.Response(403))
+    comet.streams = False
+    async with api(comet) as one:
+        assert "storage" in str(await raised(received(one)))
+        assert comet.hosts == ["true", "minio", "false"]
+        await raised(received(one))
+        assert comet.hosts[3:] == ["true", "minio", "false"]
+    comet = RedirectingComet(minio=httpx.Response(404))
+    async with api(comet) as one:
+        assert isinstance(await raised(received(one)), NotFound)
+    assert comet.hosts == ["true", "minio"]
 
 
 @pytest.mark.parametrize("status", [400, 404])

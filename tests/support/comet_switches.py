@@ -190,6 +190,24 @@ def _number(text: str) -> float | str:
         return text
 
 
+STORED = "/storage/object"
+CLOSED = "http://127.0.0.1:9"
+
+
+def _redirecting(storage: str, answer: Answer | None) -> Switch:
+    """Downloads are redirected that may be, to a storage that answers so, or, for None, never answers."""
+
+    def switch(faults: Faults) -> None:
+        link = f"{storage}{STORED}?Expires=1&Signature=secret"
+        faults.answers["allow301=true"] = Answer(302, b"", headers=(("Location", link),))
+        if answer is None:
+            faults.stall(STORED)
+        else:
+            faults.answers[STORED] = answer
+
+    return switch
+
+
 SWITCHES: dict[str, Switch] = {
     "charts-fail": _answering(CHART, Answer(500)),
     "charts-fail-above-4": charts_failing_above(4),
@@ -223,6 +241,9 @@ SWITCHES: dict[str, Switch] = {
     "key-rejected": _answering("api/rest", Answer(401, b'{"msg": "no such key", "code": 401}')),
     "store-missing": _answering("panel/store", Answer(404, b"")),
     "values-are-numbers": _edited({"experiment/parameters": _as_numbers}),
+    "storage-forbids": _redirecting("", Answer(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")),
+    "storage-is-silent": _redirecting("", None),
+    "storage-is-unreachable": _redirecting(CLOSED, Answer(500)),
 }
 
 

@@ -114,6 +114,14 @@ Edit = Callable[[Any, dict[str, str]], Any]
 """From an answer (None for an error) and the query to what is told instead; None: that there is no such thing."""
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """A redirect is passed on."""
+
+
+_NOT_REDIRECTED = urllib.request.build_opener(_NoRedirects)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     faults: Faults
@@ -157,11 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name in {"Authorization", "Content-Type"} & set(self.headers):
             asked.add_header(name, self.headers[name])
         try:
-            with urllib.request.urlopen(asked, timeout=PATIENCE) as reply:
+            with _NOT_REDIRECTED.open(asked, timeout=PATIENCE) as reply:
                 return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, error.read())
+                location = error.headers.get("Location")
+                headers = (("Location", location),) if location else ()
+                return Answer(error.code, error.read(), headers=headers)
 
     def _reply(self, answer: Answer) -> None:
         self.send_response(answer.status)

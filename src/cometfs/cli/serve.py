@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -27,6 +28,13 @@ from cometfs.cli.group import ALLOW_NON_EMPTY, PLACE, main, plain_errors, warn
     multiple=True,
     metavar="NAME[:PORT]",
     help="Another name of this server, behind a proxy, a container or a tunnel. Repeatable.",
+)
+@click.option(
+    "--assets",
+    type=click.Choice(["stream", "redirect"]),
+    default="stream",
+    show_default=True,
+    help="How downloads of assets are answered: by the bytes, or by a redirect to an object store at another port.",
 )
 @click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by MS milliseconds.")
 @click.option(
@@ -52,6 +60,7 @@ def serve(
     bind: str,
     api_key: str | None,
     hosts: tuple[str, ...],
+    assets: Literal["stream", "redirect"],
     latency: float,
     access_log: Path | None,
     replicate: int,
@@ -64,7 +73,9 @@ def serve(
     """
     from cometfs import config, exposure, lifetime, serving
 
-    settings = config.ServeSettings(archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts)
+    settings = config.ServeSettings(
+        archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts, assets
+    )
     warn(exposure.of_server(bind, api_key))
     lifetime.run(serving.serve, settings, lambda url: console.print_lines(f"Comet at {url}"))
 

@@ -16,7 +16,8 @@ from cometfs.comet.address import page, parse_address
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment, Project
 from cometfs.comet.asset_api import AssetAPI
-from cometfs.comet.calls import AssetStream, Calls, Gate
+from cometfs.comet.asset_stream import AssetStream
+from cometfs.comet.calls import Calls, Gate
 from cometfs.comet.experiment_api import ExperimentAPI
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.kv_store import Alone, KvStoreClient

@@ -10,7 +10,8 @@ import trio
 
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Asset, Curve, Image
-from cometfs.comet.calls import AssetStream, Calls
+from cometfs.comet.asset_stream import AssetStream
+from cometfs.comet.calls import Calls
 from cometfs.comet.question import Question, about
 from cometfs.errors import NotFound, Unsupported
 

@@ -19,21 +19,24 @@ import trio
 
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
-from cometfs.comet.http.encodings import ACCEPTED, is_encoded
+from cometfs.comet.asset_stream import STALL, AssetStream
+from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import COURTESY, RETRIES, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json
 from cometfs.comet.http.transport import Reply, Transport
-from cometfs.comet.question import Question, elsewhere, refusal, storage_refusal, target_of
+from cometfs.comet.question import Question, StorageInTrouble, elsewhere, refusal, storage_refusal, target_of
+from cometfs.comet.storages import HOLDS, PASSES, StorageHosts
 from cometfs.errors import (
     AnswerTooLarge,
     CometFSError,
     DeadlineExceeded,
+    NotAllowed,
     Throttled,
     Unintelligible,
     Unreachable,
+    Unsupported,
     Withheld,
 )
-from cometfs.numbers import whole_of
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +51,11 @@ MOST = 64 << 20
 REFUSAL = 64 << 10
 """Bytes of a refusal that are looked at; Comet's have some hundred."""
 
-STALL = 30.0
-"""Seconds without a byte after which a download counts as broken."""
-
 BODIES = 24
 """Downloads at once: fewer than there are connections, so that short calls always find one."""
+
+SILENCE = 5.0
+"""Seconds that a storage may take to answer, before Comet is asked for the bytes: some firewalls drop packets."""
 
 HOPS = 5
 """Redirects of one download."""
@@ -83,67 +86,6 @@ class Open:
         await trio.lowlevel.checkpoint()
 
 
-class AssetStream:
-    """A body that arrives, from `API.stream_asset`: `async for` gives its bytes, and ends where the body ends.
-
-    One that ends early raises Unreachable, one that stalls DeadlineExceeded, and so does every later read.
-    """
-
-    size: int | None
-    """Bytes of the whole; None if the server does not say."""
-    close_delimited: bool
-    """Whether only the end of the connection marks that of the body, so that a cut one looks like a whole one."""
-    is_html: bool
-    """Whether the server calls it HTML."""
-
-    def __init__(self, question: Question, reply: Reply, patience: float, stall: float) -> None:
-        self.size = _length(reply)
-        self.close_delimited = reply.close_delimited
-        self.is_html = _media_type(reply) in ("text/html", "application/xhtml+xml")
-        self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
-        self._arrived = 0
-        self._error: CometFSError | None = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._error is not None:
-            raise self._error
-        try:
-            chunk = await self._next()
-        except CometFSError as exc:
-            self._error = exc
-            raise
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk
-
-    async def _next(self) -> bytes | None:
-        chunk = await self._waited()
-        self._patience = self._stall
-        self._arrived += len(chunk or b"")
-        if self.size is not None and (self._arrived > self.size or (chunk is None and self._arrived < self.size)):
-            raise Transient(f"{self._arrived} bytes instead of {self.size} arrived from {self._question}")
-        return chunk
-
-    async def _waited(self) -> bytes | None:
-        with trio.move_on_after(self._patience):
-            try:
-                return await self._reply.chunk()
-            except Unreachable as exc:
-                raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
-        raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
-
-
-def _length(reply: Reply) -> int | None:
-    return None if is_encoded(reply.headers) else whole_of(reply.headers.get("content-length", ""))
-
-
-def _media_type(reply: Reply) -> str:
-    return reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 class Calls:
     """Asks one Comet with one key."""
 
@@ -167,6 +109,7 @@ class Calls:
         self._stall = stall
         self._chance = chance
         self._bodies = trio.Semaphore(BODIES)
+        self._storages = StorageHosts()
         self._logged: set[str] = set()
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
@@ -205,7 +148,7 @@ class Calls:
         with trio.CancelScope(deadline=due):
             await self._bodies.acquire()
             try:
-                return await self._persistently(due, lambda: self._followed(question))
+                return await self._persistently(due, lambda: self._followed(question, due))
             except BaseException:
                 self._bodies.release()
                 raise
@@ -263,20 +206,62 @@ class Calls:
             raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body
 
-    async def _followed(self, question: Question) -> Reply:
+    async def _followed(self, question: Question, due: float) -> Reply:
         """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
-        reply = await self._asked(question, PLAIN)
-        url = self._address_of(question)
-        for hop in range(HOPS + 1):
+        asked = question if self._storages.usable else question.unredirected()
+        reply = await self._asked(asked, PLAIN)
+        if reply.status not in REDIRECTS:
+            return await self._accepted(asked, reply)
+        target = await self._target(asked, self._address_of(asked), reply)
+        if asked.unredirected() == asked:
+            return await self._from_storage(asked, target)
+        if not self._storages.redirected(target):
+            return await self._accepted(asked, await self._asked(asked.unredirected(), PLAIN))
+        began = trio.current_time()
+        try:
+            with trio.move_on_at(min(began + SILENCE, (began + due) / 2)):
+                return await self._from_storage(asked, target)
+            error: CometFSError = Unreachable(f"The storage behind {asked} did not answer in time")
+        except (NotAllowed, Unreachable) as exc:
+            error = exc
+        except trio.Cancelled:
+            if trio.current_time() - began > SILENCE / 2:  # the next reader would wait in vain, too
+                self._storages.shun(target, Unreachable(f"The storage behind {asked} did not answer"), PASSES)
+            raise
+        return await self._instead(asked, target, error)
+
+    async def _instead(self, question: Question, target: str, error: CometFSError) -> Reply:
+        """The bytes from Comet itself, which the storage at `target` did not give; that one is not tried for a while.
+
+        Raises `error`, the storage's, where Comet redirects all the same.
+        """
+        reply = await self._asked(question.unredirected(), PLAIN)
+        if reply.status != 200:
+            refused = await self._refused(question, reply)
+            raise error if isinstance(refused, Unintelligible | Unsupported) else refused
+        self._storages.shun(target, error, PASSES if isinstance(error, StorageInTrouble) else HOLDS)
+        return reply
+
+    async def _from_storage(self, question: Question, url: str) -> Reply:
+        """The reply of the storage at `url`, or of where that leads."""
+        for _ in range(HOPS):
+            reply = await self._sent(question, "GET", url, PLAIN)
             if reply.status == 200:
                 return reply
             if reply.status not in REDIRECTS:
-                raise await (self._refused_by_storage(question, reply) if hop else self._refused(question, reply))
-            await self._drained(question, reply, reply.head(REFUSAL))
-            url = target_of(question, url, reply.headers.get("location"))
-            reply = await self._sent(question, "GET", url, PLAIN)
-        await reply.aclose()
+                await self._drained(question, reply, reply.head(REFUSAL))
+                raise storage_refusal(question, reply.status)
+            url = await self._target(question, url, reply)
         raise Unintelligible(f"More than {HOPS} redirects came from {question}")
+
+    async def _target(self, question: Question, url: str, reply: Reply) -> str:
+        await self._drained(question, reply, reply.head(REFUSAL))
+        return target_of(question, url, reply.headers.get("location"))
+
+    async def _accepted(self, question: Question, reply: Reply) -> Reply:
+        if reply.status != 200:
+            raise await self._refused(question, reply)
+        return reply
 
     async def _drained(self, question: Question, reply: Reply, body: Awaitable[bytes]) -> bytes:
         try:
@@ -285,10 +270,6 @@ class Calls:
             raise type(exc)(f"{exc} (asked {question})") from exc
         finally:
             await reply.aclose()
-
-    async def _refused_by_storage(self, question: Question, reply: Reply) -> CometFSError:
-        await self._drained(question, reply, reply.head(REFUSAL))
-        return storage_refusal(question, reply.status)
 
     async def _refused(self, question: Question, reply: Reply) -> CometFSError:
         body = await self._drained(question, reply, reply.head(REFUSAL))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -75,6 +75,12 @@ class Question:
         found = [f"{word} {self.query[name]!r}" for name, word in _SUBJECTS if name in self.query]
         return " of ".join(found) or "this account"
 
+    def unredirected(self) -> Question:
+        """The same, answered by Comet itself; of a call that Comet never redirects no other one."""
+        if self.query.get("allow301") != "true":
+            return self
+        return replace(self, query={**self.query, "allow301": "false"})
+
     def __str__(self) -> str:
         return f"{self.endpoint} for {self.subject}" if self.query else self.endpoint
 
@@ -92,13 +98,17 @@ def refusal(question: Question, status: int, body: bytes, secret: str = "", retr
     return Throttled(sentence, retry_after) if kind is Throttled else kind(sentence)
 
 
+class StorageInTrouble(Transient):
+    """The place to which Comet redirects a download answered a status of `PASSING`, or 429."""
+
+
 def storage_refusal(question: Question, status: int) -> CometFSError:
     """What it means when the place to which Comet redirects a download answers `status`.
 
     It has never seen the API key, so it cannot reject it; and its words are about links, which are secret.
     """
     kinds: Mapping[int, type[CometFSError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 410: NotFound}
-    kind = Transient if status in PASSING | {429} else kinds.get(status, Unreachable)
+    kind = StorageInTrouble if status in PASSING | {429} else kinds.get(status, Unreachable)
     return kind(f"The storage behind {question} answered {status}")
 
 

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
@@ -24,6 +24,7 @@ from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import ARTIFACT_VERSION_EXISTS, INVALID_VERSION, NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.http.hosts import OwnNames
 from cometfs.server.http.middleware import AccessLog, KeyCheck, Latency, SiteCheck, refused
+from cometfs.server.http.object_store import ObjectStore
 from cometfs.server.pages.login import Login
 from cometfs.server.pages.site import Site
 from cometfs.server.read_api import downloads
@@ -78,17 +79,19 @@ def make_app(
     latency: float = 0.0,
     access_log: Path | None = None,
     names: OwnNames | None = None,
+    object_store: ObjectStore | None = None,
 ) -> Starlette:
     """A Comet that serves `index`, and takes what is logged if there is a `journal`; `closed` says why there is none.
 
     With `api_key` only that key is let in, otherwise any that is not empty. `latency` in seconds delays every answer.
     `access_log` gets one JSON line per request: ``time`` (epoch seconds), ``method``, ``path``, ``query`` (the raw
     query string), ``status``, ``bytes`` (of the body). `names`: what requests may call this server, beside the
-    address that they come to and this machine's local names.
+    address that they come to and this machine's local names. `object_store`: where downloads of assets are redirected
+    that allow it.
     """
     artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
     backend = Backend(index, KvStore(index.directory), journal, artifacts, closed)
-    api = [*_open_routes(), *_rest_routes(backend), *writing_routes(backend)]
+    api = [*_open_routes(), *_rest_routes(backend, object_store), *writing_routes(backend)]
     site = Site(backend, Login(api_key), partial(_is_api, api))
     layers = [
         Middleware(SiteCheck, names=names or OwnNames()),
@@ -130,7 +133,7 @@ def _open_routes() -> list[Route]:
     return [exactly(path, _constant(body), "GET") for path, body in OPEN.items()]
 
 
-def _rest_routes(backend: Backend) -> list[Route]:
+def _rest_routes(backend: Backend, object_store: ObjectStore | None) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return exactly(REST + path, handler, method)
 
@@ -138,7 +141,7 @@ def _rest_routes(backend: Backend) -> list[Route]:
         *(route(path, _at_once(backend, endpoint)) for path, endpoint in IN_MEMORY.items()),
         *(route(path, _in_thread(backend, endpoint)) for path, endpoint in FROM_DISK.items()),
         *(route(path, _in_thread(backend, endpoint), "POST") for path, endpoint in POSTED.items()),
-        route("experiment/asset/get-asset", _bytes(backend, downloads.asset)),
+        route("experiment/asset/get-asset", _asset(backend, object_store)),
         route("experiment/model/download", _bytes(backend, downloads.model)),
         route("registry-model/item/download", _bytes(backend, downloads.registered_model)),
         route("experiment/git/patch", _patch(backend)),
@@ -174,6 +177,17 @@ def _in_thread(backend: Backend, endpoint: Endpoint) -> Handler:
 def _bytes(backend: Backend, answer: Callable[[Request], Response]) -> Handler:
     async def handle(http: HttpRequest) -> Response:
         return answer(await _whole(backend, http))
+
+    return handle
+
+
+def _asset(backend: Backend, object_store: ObjectStore | None) -> Handler:
+    async def handle(http: HttpRequest) -> Response:
+        request = await _whole(backend, http)
+        answer = downloads.asset(request)
+        if object_store is None or not request.flag("allow301", False):
+            return answer
+        return RedirectResponse(object_store.presign(answer, request.base_url), 302)
 
     return handle
 

@@ -15,6 +15,7 @@ from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.hosts import OwnNames
+from cometfs.server.http.object_store import ObjectStore
 from cometfs.server.request import CLOSED
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import Locked, lock
@@ -30,6 +31,7 @@ def opened(
     latency: float,
     access_log: Path | None,
     names: OwnNames | None = None,
+    object_store: ObjectStore | None = None,
 ) -> Iterator[Starlette]:
     """The application for `directory`, which is made if it is not there; without one the sample, which is only read.
 
@@ -48,6 +50,7 @@ def opened(
             latency=latency,
             access_log=access_log,
             names=names,
+            object_store=object_store,
         )
     finally:
         if locked:

@@ -170,6 +170,12 @@ class AccessLog:
             file.write(json.dumps(entry, separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n")
 
 
+def with_log_and_latency(app: ASGIApp, path: Path | None, seconds: float) -> ASGIApp:
+    """`app` behind what concerns every server, whatever it serves."""
+    delayed = Latency(app, seconds)
+    return delayed if path is None else AccessLog(delayed, path)
+
+
 def _entry(scope: Scope) -> dict[str, Any]:
     return {
         "time": time.time(),

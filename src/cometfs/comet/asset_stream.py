@@ -1,0 +1,81 @@
+"""A body on its way from Comet or its storage: counted, and given up where it stalls.
+
+Not here: asking for it (`calls`), and whether it is what a listing says (vfs/answers/validation.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import trio
+
+from cometfs.comet.http.encodings import is_encoded
+from cometfs.comet.http.retries import Transient
+from cometfs.comet.http.transport import Reply
+from cometfs.comet.question import Question
+from cometfs.errors import CometFSError, DeadlineExceeded, Unreachable
+from cometfs.numbers import whole_of
+
+STALL = 30.0
+"""Seconds without a byte after which a download counts as broken."""
+
+
+class AssetStream:
+    """A body that arrives, from `API.stream_asset`: `async for` gives its bytes, and ends where the body ends.
+
+    One that ends early raises Unreachable, one that stalls DeadlineExceeded, and so does every later read.
+    """
+
+    size: int | None
+    """Bytes of the whole; None if the server does not say."""
+    close_delimited: bool
+    """Whether only the end of the connection marks that of the body, so that a cut one looks like a whole one."""
+    is_html: bool
+    """Whether the server calls it HTML."""
+
+    def __init__(self, question: Question, reply: Reply, patience: float, stall: float) -> None:
+        self.size = _length(reply)
+        self.close_delimited = reply.close_delimited
+        self.is_html = _media_type(reply) in ("text/html", "application/xhtml+xml")
+        self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
+        self._arrived = 0
+        self._error: CometFSError | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        try:
+            chunk = await self._next()
+        except CometFSError as exc:
+            self._error = exc
+            raise
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _next(self) -> bytes | None:
+        chunk = await self._waited()
+        self._patience = self._stall
+        self._arrived += len(chunk or b"")
+        if self.size is not None and (self._arrived > self.size or (chunk is None and self._arrived < self.size)):
+            raise Transient(f"{self._arrived} bytes instead of {self.size} arrived from {self._question}")
+        return chunk
+
+    async def _waited(self) -> bytes | None:
+        with trio.move_on_after(self._patience):
+            try:
+                return await self._reply.chunk()
+            except Unreachable as exc:
+                raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
+        raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
+
+
+def _length(reply: Reply) -> int | None:
+    return None if is_encoded(reply.headers) else whole_of(reply.headers.get("content-length", ""))
+
+
+def _media_type(reply: Reply) -> str:
+    return reply.headers.get("content-type", "").partition(";")[0].strip().lower()
