@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -20,6 +21,7 @@ import trio
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
+from cometfs.server.http.object_store import ObjectStore
 from tests.support.comet_ml_client import API_KEY, NOWHERE, SCRIPTS, make_dirty_repository, run
 
 KEY = "c0ffee00c0ffee00c0ffee00c0ffee00"
@@ -43,12 +45,16 @@ def told(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 async def read_back(archives: Path, folder: Path) -> Told:
+    store = ObjectStore()
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve, make_app(open_directory(archives), api_key=API_KEY), "127.0.0.1:0")
+        store.port = urlsplit(await nursery.start(serve, store, "127.0.0.1:0")).port or 0
+        app = make_app(open_directory(archives), api_key=API_KEY, object_store=store)
+        url = await nursery.start(serve, app, "127.0.0.1:0")
         reader = partial(run, "read_back.py", "ws é", "pro ject", KEY, folder=folder, url=url)
         said = await trio.to_thread.run_sync(reader)
         nursery.cancel_scope.cancel()
     answers: Told = json.loads(said)
+    assert store.links == len(answers["assets"]["downloaded"]) == 2
     return answers
 
 

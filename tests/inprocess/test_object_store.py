@@ -79,7 +79,7 @@ async def test_a_link_expires(
     longer = old.replace("Expires=1000060", "Expires=2000000")
     assert "SignatureDoesNotMatch" in (await storage.get(longer)).text
     await link(comet)
-    assert len(store._stored) == 1
+    assert store.links == 1
 
 
 @pytest.mark.parametrize("header", ["Authorization", "Comet-Sdk-Api"])

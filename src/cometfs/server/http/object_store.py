@@ -44,6 +44,11 @@ class ObjectStore:
     _stored: dict[str, Stored] = field(default_factory=dict)
     """In the order in which they expire."""
 
+    @property
+    def links(self) -> int:
+        """How many were handed out and are remembered."""
+        return len(self._stored)
+
     def presign(self, answer: ASGIApp, base_url: str) -> str:
         """A link to what `answer` sends, for a client that called Comet by `base_url`."""
         self._forget_expired()
