@@ -181,3 +181,41 @@ async def test_questions_are_taken_as_they_are(client: Client) -> None:
     rules = [{"field": "m", "operator": "equal", "type": "string", "value": "1"}, 7]
     asked = {"workspaceName": "ws", "projectName": "p", "predicates": [{"source": "tag", "query": {"rules": rules}}]}
     await client.post("project/query", asked, 400)
+
+
+# -- comet_llm ---------------------------------------------------------------------------------------------------------
+
+TRACE: Any = {
+    "experimentKey": OTHER,
+    "createExperimentRequest": {"workspaceName": None, "projectName": "llm", "type": "LLM"},
+    "parameters": [{"parameterName": "model", "parameterValue": "m"}, {"parameterValue": 5}],
+    "metrics": [{"metricName": "chain_duration", "metricValue": 12.5}],
+    "others": [{"key": "k", "value": "v"}],
+    "tags": ["t"],
+    "jsonAsset": {"extension": "json", "type": "llm_data", "fileName": "data.json", "file": {"é": [1, None]}},
+}
+
+
+async def test_traces_of_comet_llm(client: Client) -> None:
+    """Whole runs, each with an answer of its own; one that comes twice is there once."""
+    assert (await client.http.get("/api/isAlive/ver", headers={"Authorization": ""})).json()["version"]
+    batch = [{"tags": []}, TRACE, TRACE | {"experimentKey": "?"}]
+    for _ in range(2):
+        answers = await client.post("write/experiment/llm", batch)
+        assert {key: answer["status"] for key, answer in answers.items()} == {"0": 400, OTHER: 200, "?": 400}
+        assert [one[:13] for one in answers[OTHER]["content"]["leftOut"]] == ["parameters[1]"]
+        assert answers[OTHER]["content"]["link"] == f"http://comet/default/llm/{OTHER}"
+        assert [answers[key]["content"]["sdk_error_code"] for key in ("0", "?")] == [7777777] * 2
+    for one in (client, client.again()):
+        row = await one.get("experiment/metadata", experimentKey=OTHER)
+        assert (row["running"], row["hasCrashed"], row["projectName"]) == (False, False, "llm")
+        (metric,) = (await one.get("experiment/metrics/get-all", experimentKey=OTHER))["metrics"]
+        assert (metric["metricName"], metric["metricValue"]) == ("chain_duration", "12.5")
+        (setting,) = (await one.get("experiment/parameters", experimentKey=OTHER))["values"]
+        (other,) = (await one.get("experiment/log-other", experimentKey=OTHER))["values"]
+        assert (setting["valueCurrent"], other["valueCurrent"]) == ("m", "v")
+        assert (await one.get("experiment/tags", experimentKey=OTHER))["tags"] == ["t"]
+        (asset,) = await one.assets(OTHER)
+        assert (asset["fileName"], asset["type"]) == ("data.json", "llm_data")
+        content = await one.bytes(experimentKey=OTHER, assetId=asset["assetId"])
+        assert content == '{"é":[1,null]}'.encode()

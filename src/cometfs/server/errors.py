@@ -18,7 +18,8 @@ NO_SUCH_ARTIFACT_VERSION = 624523
 NOT_FINAL = 90402
 ARTIFACT_VERSION_EXISTS = 90399
 INVALID_VERSION = 42001
-"""Comet's own error numbers, as its clients know them."""
+SHOWN = 7777777
+"""Comet's own error numbers, as its clients know them; the last one has a message for the user and no more."""
 
 
 class ApiError(Exception):

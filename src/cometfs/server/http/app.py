@@ -49,8 +49,12 @@ from cometfs.server.write_api.routes import writing_routes
 VERSION = "4.40.0"
 """The Comet that this one claims to be: new enough for every call that its clients make."""
 
-OPEN = {"/clientlib/isAlive/ver": {"version": VERSION}, "/clientlib/health/ping": {"status": "ok"}}
-"""What is answered without a key."""
+OPEN = {
+    "/clientlib/isAlive/ver": {"version": VERSION},
+    "/api/isAlive/ver": {"version": VERSION},
+    "/clientlib/health/ping": {"status": "ok"},
+}
+"""What is answered without a key. comet_llm asks for the version in a place of its own."""
 
 REST = "/api/rest/v2/"
 

@@ -13,53 +13,19 @@ from typing import Any
 
 import msgspec
 
-from cometfs.numbers import whole_of
-from cometfs.server.addresses import address
-from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
 from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.runs.liveness import HEARTBEATS
 from cometfs.server.runs.schema import Number
-from cometfs.server.storage.experiment_json import moment, now
+from cometfs.server.storage.experiment_json import moment
 from cometfs.server.storage.run_dir import Heading
 from cometfs.server.write_api import payloads as b
-
-ALREADY_EXISTS = 90999
-NOT_FOUND_TO_WRITE = 90210
-"""Comet's numbers for an experiment that is there already, and for one that cannot be written to."""
-
-LIMIT_MB = 100 << 10
-"""How large files may be, as clients learn it, in MiB: what fits on the disk."""
 
 MONITORED = 60_000
 """Milliseconds between two measurements of the machine, as clients learn it."""
 
 MOST = 100_000
 """Values of one request, beside which no other is served. comet_ml sends some thousand."""
-
-
-FIRST_SDK = (3, 31, 5)
-"""The first comet_ml that sends points over HTTP, if it is asked to; before, they went over a WebSocket alone."""
-
-TOO_OLD = (
-    "This server does not take runs of comet_ml {}: update it to {} or later, or log to an OfflineExperiment "
-    "and put its archive into the server's directory."
-)
-
-
-class _Start(msgspec.Struct, rename="camel"):
-    experiment_key: str
-    project_name: str | None = None
-    team_name: str | None = None
-    local_timestamp: Number | None = msgspec.field(name="local_timestamp", default=None)
-    lib_version: str | None = None
-    get_or_create_enabled: bool | None = False
-    offline: bool | None = False
-
-
-class _Resume(msgspec.Struct, rename="camel"):
-    previous_experiment: str
-    lib_version: str | None = None
 
 
 class _Status(msgspec.Struct):
@@ -89,61 +55,6 @@ class _State(b.LogBody):
     is_alive: bool | None = None
     error: str | None = None
     has_crashed: bool | None = None
-
-
-def _add_run(request: Request) -> Any:
-    """A client that got no answer asks again, with the same time: that is no second experiment."""
-    asked: _Start = request.logged(_Start)
-    if _is_too_old(asked.lib_version):
-        return _farewell(asked.lib_version)
-    journal, key = request.journal, asked.experiment_key
-    start = moment(asked.local_timestamp or now())
-    known = journal.index.experiments.get(key)
-    if known is None:
-        return _handshake(request, journal.begin(key, asked.team_name, asked.project_name, start))
-    if not asked.get_or_create_enabled and known.record.start != start:
-        raise ApiError(400, f"experiment {key} already exists", ALREADY_EXISTS)
-    return _handshake(request, journal.resume(key))
-
-
-def _get_run(request: Request) -> Any:
-    asked: _Resume = request.logged(_Resume)
-    if _is_too_old(asked.lib_version):
-        return _farewell(asked.lib_version)
-    key = asked.previous_experiment
-    request.experiment(key, status=400, sdk_error_code=NOT_FOUND_TO_WRITE)
-    return _handshake(request, request.journal.resume(key))
-
-
-def _is_too_old(version: str | None) -> bool:
-    numbers = [whole_of(part) for part in (version or "").split(".")[:3]]
-    return len(numbers) == 3 and tuple(-1 if number is None else number for number in numbers) < FIRST_SDK
-
-
-def _farewell(version: str | None) -> Any:
-    """An answer without an experiment: the only one of which these clients show a sentence."""
-    first = ".".join(map(str, FIRST_SDK))
-    return {"runId": None, "ws_url": None, "project_id": None, "msg": TOO_OLD.format(version, first)}
-
-
-def _handshake(request: Request, experiment: ServedExperiment) -> Any:
-    """`lastOffset` lets the numbers of pieces of output go on, so that each belongs to one piece. SDKs before 3.32 need
-    the toggle, and an address of a WebSocket that they then do not connect to.
-    """
-    project = experiment.project
-    return {
-        "runId": experiment.key,
-        "project_id": project.id,
-        "focusUrl": f"{request.base_url.rstrip('/')}{address(project.workspace, project.name)}/",
-        "lastOffset": len(experiment.record.lines.get("output", ())),
-        "name": experiment.name,
-        "upload_file_size_limit_in_mb": LIMIT_MB,
-        "asset_upload_file_size_limit_in_mb": LIMIT_MB,
-        "uploadVideoMaxSizeMB": LIMIT_MB,
-        "featureToggles": [{"name": "sdk_use_http_messages", "enabled": True}],
-        "ws_url": request.base_url,
-        "s3DirectAccessEnabled": False,
-    }
 
 
 def _status(request: Request) -> Any:
@@ -180,16 +91,18 @@ def _times(request: Request) -> Any:
 
 def _add_tags(request: Request) -> Any:
     asked: _Tags = request.logged(_Tags)
-    return _tagged(request, asked.experiment_key, lambda tags: tags | dict.fromkeys(asked.added_tags))
+    return tagged(request, asked.experiment_key, lambda tags: tags | dict.fromkeys(asked.added_tags))
 
 
 def _untag(request: Request) -> Any:
     asked: _Untag = request.logged(_Untag)
     gone = set(asked.tags)
-    return _tagged(request, asked.experiment_key, lambda tags: {tag: None for tag in tags if tag not in gone})
+    return tagged(request, asked.experiment_key, lambda tags: {tag: None for tag in tags if tag not in gone})
 
 
-def _tagged(request: Request, key: str, change: Callable[[dict[str, None]], dict[str, None]]) -> Any:
+def tagged(request: Request, key: str, change: Callable[[dict[str, None]], dict[str, None]]) -> Any:
+    """Change the tags of an experiment."""
+
     def changed(heading: Heading) -> Heading:
         return {"tags": list(change(dict.fromkeys(heading["tags"])))}
 
@@ -261,8 +174,6 @@ def _nothing(_: Request) -> Any:
 
 
 CLIENTLIB: dict[str, Endpoint] = {
-    "logger/add/run": _add_run,
-    "logger/get/run": _get_run,
     "status-report/update": _status,
     "status-report/offline-metadata": _times,
     "tags/add-tags-to-experiment": _add_tags,

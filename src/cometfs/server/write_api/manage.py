@@ -27,7 +27,7 @@ class _Move(msgspec.Struct, rename="camel"):
     symlink: bool | None = False
 
 
-class _New(msgspec.Struct, rename="camel"):
+class New(msgspec.Struct, rename="camel"):
     workspace_name: str | None = None
     project_name: str | None = None
     experiment_name: str | None = None
@@ -74,21 +74,27 @@ def _delete(request: Request) -> Any:
 
 def _create(request: Request) -> Any:
     """An experiment without a run: it has ended as soon as it has begun."""
-    asked: _New = request.logged(_New)
+    asked: New = request.logged(New)
     key, start = uuid.uuid4().hex, now()
-    project = request.journal.begin(key, asked.workspace_name, asked.project_name, start).project
+    made = request.journal.begin(key, asked.workspace_name, asked.project_name, start)
     if asked.experiment_name is not None:
         request.journal.log(key, [("log_other", {"key": "Name", "value": asked.experiment_name})])
     request.journal.end(key, start)
     return {
         "experimentKey": key,
         "name": asked.experiment_name,
-        "link": f"{request.base_url}{quote(project.workspace, '')}/{quote(project.name, '')}/{key}",
-        "workspaceName": project.workspace,
-        "projectName": project.name,
+        "link": link_of(request, made),
+        "workspaceName": made.project.workspace,
+        "projectName": made.project.name,
         "msg": "created",
         "code": 200,
     }
+
+
+def link_of(request: Request, experiment: ServedExperiment) -> str:
+    """The address of an experiment's page, as Comet forms it."""
+    project = experiment.project
+    return f"{request.base_url}{quote(project.workspace, '')}/{quote(project.name, '')}/{experiment.key}"
 
 
 BY_GET: dict[str, Endpoint] = {

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Backend, Endpoint, answered, request_of
 from cometfs.server.routing import as_json, exactly
-from cometfs.server.write_api import artifacts, manage, projects, registry, uploads
+from cometfs.server.write_api import artifacts, handshake, llm, manage, projects, registry, uploads
 from cometfs.server.write_api import experiments as logging
 from cometfs.server.write_api.multipart import UploadHandler, drained, receive_upload
 
@@ -33,8 +33,9 @@ LONGEST_BODY = 32 << 20
 
 def writing_routes(backend: Backend) -> list[Route]:
     """All of them."""
-    clientlib = logging.CLIENTLIB | uploads.CREATED
-    posted = logging.WRITTEN | manage.POSTED | projects.POSTED | registry.POSTED | artifacts.POSTED | uploads.POSTED
+    clientlib = handshake.CLIENTLIB | logging.CLIENTLIB | uploads.CREATED
+    posted = logging.WRITTEN | manage.POSTED | projects.POSTED | llm.POSTED | registry.POSTED
+    posted |= artifacts.POSTED | uploads.POSTED
     by_get = logging.WRITTEN_BY_GET | manage.BY_GET | registry.BY_GET
     return [
         *(_route(backend, CLIENTLIB + path, one, "POST", "PUT") for path, one in clientlib.items()),

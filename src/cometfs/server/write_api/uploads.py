@@ -148,23 +148,24 @@ def _code(request: Request) -> Any:
     """``write/experiment/code``: the script of the run, which archives have as a file."""
     asked: _Code = request.logged(_Code)
     content = asked.code.encode("utf-8", "replace")
-    _experiment(request, asked.experiment_key)
     placed = placement({"fileName": "Default", "extension": "py", "type": "source_code"}, new_id())
     script = {"source_code_type": "experiment_creation"}
+    keep_bytes(
+        request, asked.experiment_key, content, lambda member: file_upload("source_code", member, placed, script, now())
+    )
+    return DONE
+
+
+def keep_bytes(request: Request, key: str, content: bytes, message: Callable[[str], Message]) -> None:
+    """Keep a file that came within a body. Raises StorageError."""
+    _experiment(request, key)
     with full_disk():
         arrived = arriving(request.journal) / new_id()
         try:
             arrived.write_bytes(content)
-            upload = Upload(path=arrived, size=len(content))
-            _keep(
-                request,
-                asked.experiment_key,
-                upload,
-                lambda name: file_upload("source_code", name, placed, script, now()),
-            )
+            _keep(request, key, Upload(path=arrived, size=len(content)), message)
         finally:
             arrived.unlink(missing_ok=True)
-    return DONE
 
 
 # -- 3-D images --------------------------------------------------------------------------------------------------------
