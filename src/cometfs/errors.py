@@ -164,3 +164,7 @@ class Interrupted(CometFSError):
 
 class SetupError(CometFSError):
     """A command cannot start: the sentence says what is missing and what to do."""
+
+
+NO_OTHER_WAY = (KeyRejected, Throttled)
+"""Where one endpoint answers so, another that has the same would, too: it is not worth a call."""

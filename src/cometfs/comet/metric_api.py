@@ -10,7 +10,7 @@ from cometfs.comet.answers.models import Chart, Point, Value
 from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.calls import Calls
 from cometfs.comet.question import Question, about
-from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
+from cometfs.errors import NO_OTHER_WAY, CometFSError, Unsupported
 
 T = TypeVar("T")
 
@@ -99,9 +99,8 @@ class MetricAPI:
             421
 
         Raises NotFound for an unknown experiment, and the errors of every call (`API`).
-        Endpoint: GET experiment/metrics/get-metric for one metric, GET experiment/metrics/get-all for more; servers
-            before 3.20.60 lack that, and some experiments have more points than fit into one answer: GET
-            experiment/metrics/summary, and one call for each metric
+        Endpoint: GET experiment/metrics/get-metric for one metric, GET experiment/metrics/get-all for more; where
+            that fails, as on servers before 3.20.60: GET experiment/metrics/summary, and one call for each metric
         SDK: experimentMetric
         """
         if isinstance(metric_name, str):
@@ -154,12 +153,13 @@ class MetricAPI:
             raise
 
     async def _all_points(self, experiment_key: str, names: Sequence[str] | None = None) -> list[Point]:
-        """Points of all metrics, in one call; of those named, in one each, where the server is too old for that, or its
-        answer too large."""
+        """Points of all metrics, in one call; of those named, in one each, where that fails."""
         if names is None or len(names) > 1:
             try:
                 return await self.experiment_every_point(experiment_key)
-            except (Unsupported, NotFound, AnswerTooLarge):  # some servers have the same 404 for a missing endpoint
+            except NO_OTHER_WAY:
+                raise
+            except CometFSError:  # too old a server, an answer too large, a gateway in between: each metric is asked
                 pass
         if names is None:
             names = [row["name"] for row in await self.experiment_metrics_summary(experiment_key)]

@@ -20,7 +20,7 @@ REMEMBERED = 4096
 
 
 class _Observation(NamedTuple):
-    value: bool
+    value: int
     until: float
     """On trio's clock, in seconds."""
 
@@ -59,24 +59,33 @@ class Observations:
 
     def expects_all(self, source: Source, project: Context) -> bool:
         """Whether `expect_all` was called lately."""
-        return self._value(Key.observed(source.name, project.key)) is True
+        return bool(self._value(Key.observed(source.name, project.key)))
 
     def agreement(self, subject: str, project: Context) -> bool | None:
         """What was recorded of a batch's `subject` in a project; None where it was not compared yet."""
-        return self._value(Key.observed(subject, project.key))
+        found = self._value(Key.observed(subject, project.key))
+        return None if found is None else bool(found)
 
-    def record_agreement(self, subject: str, project: Context, *, agrees: bool) -> None:
+    def record_agreement(self, subject: str, project: Context, *, agrees: bool, lease: Lease = SEALED) -> None:
         """Whether what a batch tells of a `subject` is what a single call tells."""
-        self._put(Key.observed(subject, project.key), agrees, SEALED)
+        self._put(Key.observed(subject, project.key), agrees, lease)
+
+    def count(self, subject: str, place: Context) -> int:
+        """What was counted of a `subject` at a place; 0 where nothing was."""
+        return self._value(Key.observed(subject, place.key)) or 0
+
+    def record_count(self, subject: str, place: Context, count: int, lease: Lease = SEALED) -> None:
+        """Lets `count` say so from now on."""
+        self._put(Key.observed(subject, place.key), count, lease)
 
     def drop_all(self, which: Callable[[Hashable], bool]) -> None:
         """Forgets what stands under those keys."""
         for key in [key for key in self._known if which(key)]:
             del self._known[key]
 
-    def _value(self, key: Key) -> bool | None:
+    def _value(self, key: Key) -> int | None:
         found = self._known.get(key)
         return found.value if found is not None and found.until > self._clock() else None
 
-    def _put(self, key: Key, value: bool, lease: Lease) -> None:
+    def _put(self, key: Key, value: int, lease: Lease) -> None:
         self._known[key] = _Observation(value, self._clock() + lease)

@@ -279,8 +279,14 @@ class _Question:
     def agreement(self, subject: str, project: Context) -> bool | None:
         return self._answers.ahead.observations.agreement(subject, project)
 
-    def record_agreement(self, subject: str, project: Context, *, agrees: bool) -> None:
-        self._answers.ahead.observations.record_agreement(subject, project, agrees=agrees)
+    def record_agreement(self, subject: str, project: Context, *, agrees: bool, lease: Lease = SEALED) -> None:
+        self._answers.ahead.observations.record_agreement(subject, project, agrees=agrees, lease=lease)
+
+    def count(self, subject: str, at: Context) -> int:
+        return self._answers.ahead.observations.count(subject, at)
+
+    def record_count(self, subject: str, at: Context, count: int, lease: Lease = SEALED) -> None:
+        self._answers.ahead.observations.record_count(subject, at, count, lease)
 
     def doubts(self, at: Context) -> bool:
         return at in self._answers.doubts

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from cometfs.comet.api import API, AssetStream
-from cometfs.lease import RUNNING, Lease
+from cometfs.lease import RUNNING, SEALED, Lease
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.schema.names import Path
 from cometfs.vfs.schema.probe_names import is_junk, is_searched
@@ -82,8 +82,14 @@ class Resolver(Protocol):
     def agreement(self, subject: str, project: Context) -> bool | None:
         """Whether what batches tell of a `subject` in a project is what single calls tell; None: not compared yet."""
 
-    def record_agreement(self, subject: str, project: Context, *, agrees: bool) -> None:
+    def record_agreement(self, subject: str, project: Context, *, agrees: bool, lease: Lease = SEALED) -> None:
         """Lets `agreement` say so from now on."""
+
+    def count(self, subject: str, at: Context) -> int:
+        """What was counted of a `subject` at a place; 0 where nothing was."""
+
+    def record_count(self, subject: str, at: Context, count: int, lease: Lease = SEALED) -> None:
+        """Lets `count` say so from now on."""
 
     def doubts(self, at: Context) -> bool:
         """Whether the row that an experiment has in its listing may be out of date, because of a refresh."""

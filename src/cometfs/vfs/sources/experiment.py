@@ -11,18 +11,20 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import trio
 
 from cometfs import lease
 from cometfs.comet.answers.models import image
 from cometfs.comet.api import API
-from cometfs.errors import CometFSError
+from cometfs.errors import CometFSError, DeadlineExceeded
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Batch, Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.provenance import state_of
+
+T = TypeVar("T")
 
 PROJECT_NAMES = frozenset(
     [
@@ -280,6 +282,17 @@ async def _with_state(asker: Resolver, at: Context) -> list[Named]:
 
 STATES = Source("experiments with their state", _with_state, listing_lease, kept=False, of=(NAMED, METADATA))
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
+
+
+PATIENCE = 10.0
+"""Seconds after which another question is tried: a third of the deadline of a program's request."""
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What `ask` returns, where there is another way that is better than to wait for longer."""
+    with trio.move_on_after(PATIENCE):
+        return await ask()
+    raise DeadlineExceeded(f"no answer within {PATIENCE:g} s")
 
 
 ABREAST = 8

@@ -15,6 +15,7 @@ single calls have answered before. Not here: when a batch is asked for (prefetch
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,12 +24,15 @@ import trio
 from cometfs.comet.answers.predicates import has_metric
 from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.api import API
-from cometfs.errors import AnswerTooLarge, NotFound, Unsupported
+from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound, Unsupported
+from cometfs.lease import FINISHED, LISTING
 from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, sealed_lease
+from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
+
+log = logging.getLogger(__name__)
 
 HEAVY = 1 << 20
 """Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
@@ -45,13 +49,17 @@ EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_ever
 
 async def _points(asker: Resolver, at: Context) -> Any:
     try:
-        return await asker.answer(EVERY_POINT, at)
-    except (Unsupported, NotFound):
-        return await asker.api.experiment_metric(key(at))
+        return await patiently(lambda: asker.answer(EVERY_POINT, at))
+    except (*NO_OTHER_WAY, AnswerTooLarge):
+        raise
+    except CometFSError:
+        names = [row["name"] for row in await asker.answer(experiment.SUMMARY, at)]
+        rows = await experiment.each_of(names, lambda name: asker.api.experiment_metric_points(key(at), name))
+        return [point for of_one in rows for point in of_one]
 
 
-POINTS = Source("points of all metrics", _points, sealed_lease, kept=False, of=(EVERY_POINT,))
-"""1 call; on servers before 3.20.60 one for each metric."""
+POINTS = Source("points of all metrics", _points, sealed_lease, kept=False, of=(EVERY_POINT, experiment.SUMMARY))
+"""1 call; where that fails, as on servers before 3.20.60, one for each metric."""
 
 
 async def _names(asker: Resolver, at: Context) -> list[str]:
@@ -61,41 +69,59 @@ async def _names(asker: Resolver, at: Context) -> list[str]:
 async def _sheet(asker: Resolver, at: Context) -> bytes:
     """One metric as CSV: alone, or with all others of its experiment, where several are wanted."""
     whole = experiment.of_experiment(at)
-    if not asker.wants_all(SHEETS, whole) or asker.agreement(FIT, whole) is False:
+    if not asker.wants_all(SHEETS, whole) or asker.agreement(TOGETHER, whole) is False:
         return await _one_sheet(asker, at)
     try:
         sheets = await _all_sheets(asker, whole)
-    except AnswerTooLarge:
-        asker.record_agreement(FIT, whole, agrees=False)
-        return await _one_sheet(asker, at)
+    except NO_OTHER_WAY:
+        raise
+    except CometFSError as error:
+        alone = await _one_sheet(asker, at)
+        _record_failure(asker, whole, error)
+        return alone
     # One that was logged since, or that this answer leaves out, is asked for by itself: no sheet is empty by guess.
     return sheets[at.item] if at.item in sheets else await _one_sheet(asker, at)
 
 
-async def _all_sheets(asker: Resolver, whole: Context) -> dict[str, bytes]:
-    """The sheets of an experiment, by whichever of two endpoints the server has."""
+TOGETHER = "all points of an experiment can be had in one answer"
+
+FAILURES = "experiments of which experiment/metrics/get-all failed, one after the other"
+
+MOST_FAILURES = 2
+"""After so many a project is not asked for all points of an experiment any more."""
+
+
+def _record_failure(asker: Resolver, whole: Context, error: CometFSError) -> None:
+    """All points of an experiment cannot be had together, and alone they can: without a network neither is true."""
+    log.debug("not asked together: %s", error)
+    # Soon again of what runs, which is asked for again and again.
+    asker.record_agreement(TOGETHER, whole, agrees=False, lease=FINISHED if whole.version else LISTING)
     project = of_project(whole)
-    # A server that lacks it lacks it for all of them.
-    lacking = asker.agreement(ALL_AT_ONCE, project) is False
-    found: dict[str, bytes] | None = None if lacking else await _all_at_once(asker, whole)
-    if found is not None:
-        return found
+    if isinstance(error, NotFound | Unsupported):  # as the experiment is there, it is the endpoint that is not
+        asker.record_count(FAILURES, project, MOST_FAILURES)
+    elif not isinstance(error, AnswerTooLarge):
+        asker.record_count(FAILURES, project, asker.count(FAILURES, project) + 1, FINISHED)
+
+
+async def _all_sheets(asker: Resolver, whole: Context) -> dict[str, bytes]:
+    """The sheets of an experiment, by whichever of two endpoints works. Raises what the first one does."""
+    project = of_project(whole)
+    failure: CometFSError = Unsupported("all points of an experiment together were not to be had before")
+    if asker.count(FAILURES, project) < MOST_FAILURES:
+        try:
+            found: dict[str, bytes] = await patiently(lambda: asker.answer(SHEETS, whole))
+        except (*NO_OTHER_WAY, AnswerTooLarge):
+            raise
+        except CometFSError as error:
+            failure = error
+        else:
+            asker.record_count(FAILURES, project, 0)
+            return found
     charted: dict[str, bytes] = await asker.answer(CHARTED, whole)
-    if charted:  # it is the endpoint that is not there, not the experiment
-        asker.record_agreement(ALL_AT_ONCE, project, agrees=False)
+    if not charted:
+        raise failure
+    _record_failure(asker, whole, failure)
     return charted
-
-
-async def _all_at_once(asker: Resolver, whole: Context) -> dict[str, bytes] | None:
-    try:
-        found: dict[str, bytes] = await asker.answer(SHEETS, whole)
-    except (Unsupported, NotFound):
-        return None
-    return found
-
-
-FIT = "all points of an experiment fit into one answer"
-"""Remembered where they do not: the first 64 MiB of it are not asked for again."""
 
 
 async def _one_sheet(asker: Resolver, at: Context) -> bytes:
@@ -141,7 +167,6 @@ async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
     return sheets
 
 
-ALL_AT_ONCE = "experiment/metrics/get-all is there"
 CHARTED_AS_ASKED = "a chart of one experiment tells what single metrics tell"
 
 

@@ -1,0 +1,233 @@
+"""What the tree makes of a Comet that differs (support/comet_switches.py): the same bytes, by other calls.
+
+Not here: the same through the kernel (mount/test_other_comets.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from cometfs.comet.api import API
+from cometfs.comet.http.transport import Transport
+from cometfs.composition import open_vfs
+from cometfs.errors import KeyRejected, NotAllowed, Throttled, Unreachable
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.vfs.engine.vfs import Vfs
+from tests.inprocess.conftest import Wire, at, at_rest, names, read
+
+T = TypeVar("T")
+
+PROJECT = "vision-lab/digits"
+GET_ALL, ONE_METRIC = "experiment/metrics/get-all", "experiment/metrics/get-metric"
+CHART = "experiments/multi-metric-chart"
+
+Layer = Callable[[httpx.Request, dict[str, Any]], httpx.Response | None]
+"""From a request and what it posts to an answer of its own, if any. It may change what is posted."""
+
+
+class Differing(Wire):
+    """A Comet before which layers stand."""
+
+    def __init__(self, index: Catalog) -> None:
+        super().__init__(index)
+        self.layers: list[Layer] = []
+        self.stalling: set[str] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        endpoint = request.url.path.removeprefix("/api/rest/v2/")
+        posted = json.loads(await request.aread() or b"{}")
+        asked = httpx.Request(request.method, request.url, headers=_plain(request), json=posted) if posted else request
+        for layer in self.layers:
+            answer = layer(asked, posted)
+            if answer is not None:
+                self.asked.append(endpoint)
+                return answer
+        if endpoint in self.stalling:
+            self.asked.append(endpoint)
+            await trio.sleep_forever()
+        if posted:
+            asked = httpx.Request(request.method, request.url, headers=_plain(request), json=posted)
+        return await super().handle_async_request(asked)
+
+
+def _plain(request: httpx.Request) -> dict[str, str]:
+    return {name: text for name, text in request.headers.items() if name not in ("content-length", "content-type")}
+
+
+def answering(endpoint: str, status: int, body: bytes = b"", kind: str = "application/json") -> Layer:
+    """That endpoint fails."""
+
+    def layer(request: httpx.Request, _posted: dict[str, Any]) -> httpx.Response | None:
+        if request.url.path.removeprefix("/api/rest/v2/") != endpoint:
+            return None
+        return httpx.Response(status, content=body, headers={"Content-Type": kind})
+
+    return layer
+
+
+@pytest.fixture(scope="module")
+def many() -> Catalog:
+    """The sample, every archive four times: 20 experiments of a project."""
+    return open_directory(sample_directory(), 4)
+
+
+@pytest.fixture
+def wire(many: Catalog) -> Differing:
+    return Differing(many)
+
+
+@pytest.fixture
+async def vfs(wire: Differing) -> AsyncIterator[Vfs]:
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def plain(many: Catalog) -> AsyncIterator[Vfs]:
+    """A mount of one that does not differ."""
+    async with API("key", "http://comet", transport=Transport(Wire(many))) as api, open_vfs(api) as opened:
+        yield opened
+
+
+async def experiments(vfs: Vfs) -> list[str]:
+    """The directories of a project's experiments that have metrics."""
+    listing, _ = await vfs.listings.children(await at(vfs, PROJECT))
+    directories = [name for name, node in listing.nodes.items() if node.at.experiment]
+    return [name for name in directories if "metrics" in await names(vfs, f"{PROJECT}/{name}")]
+
+
+async def metrics_of(vfs: Vfs, experiment: str) -> dict[str, bytes]:
+    folder = f"{PROJECT}/{experiment}/metrics"
+    found = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    return {name: await read(vfs, f"{folder}/{name}") for name in found}
+
+
+async def within(seconds: float, clock: trio.testing.MockClock, ask: Callable[[], Awaitable[T]]) -> T:
+    """What `ask` returns before so many seconds have passed, in which all that can go on does."""
+    found: list[T] = []
+
+    async def one() -> None:
+        found.append(await ask())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one)
+        for _ in range(math.ceil(seconds)):
+            await at_rest()
+            clock.jump(0 if found else 1)
+        await at_rest()
+        assert found
+    return found[0]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait between the tries of a call."""
+    monkeypatch.setattr("cometfs.comet.calls.backoff", lambda *_: 0.0)
+
+
+# -- all points of an experiment in one answer -------------------------------------------------------------------------
+
+COMET_404 = b'{"msg": "no such endpoint", "code": 404}'
+FAILING = [
+    (504, b""),
+    (403, b'{"msg": "not allowed", "code": 403}'),
+    (400, b"<html>"),
+    (200, b"<html>"),
+    (500, b""),
+    (404, b""),
+    (404, COMET_404),
+    (413, b""),
+]
+
+
+@pytest.mark.parametrize("charts", ["charts", "no charts"])
+@pytest.mark.parametrize(("status", "body"), FAILING)
+async def test_where_get_all_fails_each_metric_is_there(
+    vfs: Vfs, plain: Vfs, wire: Differing, status: int, body: bytes, charts: str
+) -> None:
+    """The second metric of an experiment brings all by a chart; without charts each is a call. It is remembered."""
+    wire.layers.append(answering(GET_ALL, status, body))
+    if charts == "no charts":
+        wire.layers.append(answering(CHART, 500))
+    first = await metrics_of(vfs, "mlp-baseline")
+    assert first == await metrics_of(plain, "mlp-baseline")
+    assert len(first) > 5
+    asked = Counter(wire.asked)
+    assert asked[GET_ALL] <= 4, "the tries of one call"
+    assert asked[ONE_METRIC] == (2 if charts == "charts" else len(first))
+    for name in (await experiments(plain))[:8]:
+        assert await metrics_of(vfs, name) == await metrics_of(plain, name)
+    assert wire.asked.count(GET_ALL) <= 2 * 4, "after two experiments the project is not asked any more"
+
+
+async def test_a_get_all_that_stalls_costs_ten_seconds_of_one_experiment(
+    vfs: Vfs, plain: Vfs, wire: Differing, mock_clock: trio.testing.MockClock
+) -> None:
+    """A program's read has thirty."""
+    wire.stalling.add(GET_ALL)
+    expected = await metrics_of(plain, "mlp-baseline")
+    assert await within(10, mock_clock, lambda: metrics_of(vfs, "mlp-baseline")) == expected
+    assert wire.asked.count(GET_ALL) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, KeyRejected), (429, Throttled)])
+async def test_a_rejected_key_and_a_429_are_what_they_are(
+    vfs: Vfs, wire: Differing, status: int, error: type[Exception]
+) -> None:
+    """No other call is made because of them, and nothing is remembered."""
+    refused = answering(GET_ALL, status, b'{"msg": "no", "code": 1}')
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    first, *rest = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    await read(vfs, f"{folder}/{first}")
+    wire.layers.append(refused)
+    wire.asked.clear()
+    with pytest.raises(error):
+        await read(vfs, f"{folder}/{rest[0]}")
+    assert set(wire.asked) == {GET_ALL}
+    wire.layers.clear()
+    wire.asked.clear()
+    for name in rest:
+        await read(vfs, f"{folder}/{name}")
+    assert wire.asked == [GET_ALL]
+
+
+async def test_a_network_that_is_away_is_not_remembered(vfs: Vfs, wire: Differing) -> None:
+    """No call worked, so nothing is known of one of them."""
+    folder = f"{PROJECT}/mlp-baseline/metrics"
+    first, *rest = [name for name in await names(vfs, folder) if name.endswith(".csv")]
+    await read(vfs, f"{folder}/{first}")
+    wire.failing = True
+    for name in rest[:3]:
+        with pytest.raises(Unreachable):
+            await read(vfs, f"{folder}/{name}")
+    wire.failing = False
+    wire.asked.clear()
+    for name in rest:
+        await read(vfs, f"{folder}/{name}")
+    assert wire.asked == [GET_ALL]
+
+
+async def test_every_point_is_there_without_get_all(vfs: Vfs, plain: Vfs, wire: Differing) -> None:
+    """`.api/experiment_metric.json` is made of single calls; so is what `API.experiment_metric` answers."""
+    wire.layers.append(answering(GET_ALL, 403, b'{"msg": "not allowed", "code": 403}'))
+    path = f"{PROJECT}/mlp-baseline/.api/experiment_metric.json"
+
+    def ordered(body: bytes) -> list[str]:
+        return sorted(json.dumps(point, sort_keys=True) for point in json.loads(body))
+
+    assert ordered(await read(vfs, path)) == ordered(await read(plain, path))
+    key = json.loads(await read(plain, f"{PROJECT}/mlp-baseline/metadata.json"))["experimentKey"]
+    api = vfs._answers.api
+    assert len(await api.experiment_metric(key)) == len(await plain._answers.api.experiment_metric(key))
+    with pytest.raises(NotAllowed):
+        await api.experiment_every_point(key)
