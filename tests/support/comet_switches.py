@@ -190,6 +190,37 @@ def _number(text: str) -> float | str:
         return text
 
 
+def _without(field: str, name: str) -> Callable[[Any], Any]:
+    """Rows that lack a field."""
+    return lambda found: found | {field: [{key: row[key] for key in row if key != name} for row in found[field]]}
+
+
+def _without_latest(found: Any) -> Any:
+    versions = [row | {"alias": [one for one in row["alias"] if one.lower() != "latest"]} for row in found["versions"]]
+    return found | {"versions": versions}
+
+
+def _other_model_names(found: Any) -> Any:
+    """The name of a version's model in the other field, and its files only in a list of their own."""
+    versions = [row | {"assets": [], "experimentModel": _renamed(row["experimentModel"])} for row in found["versions"]]
+    return found | {"versions": versions}
+
+
+def _renamed(row: Any) -> Any:
+    return {("experimentModelName" if name == "modelName" else name): value for name, value in row.items()}
+
+
+def _choosing_a_type(faults: Faults) -> None:
+    """Who names no type of assets gets those of the type `asset`."""
+
+    def edit(found: Any, query: dict[str, str]) -> Any:
+        if found is None or "type" in query:
+            return found
+        return found | {"assets": [row for row in found["assets"] if row["type"] == "asset"]}
+
+    faults.edits["experiment/asset/list"] = edit
+
+
 STORED = "/storage/object"
 CLOSED = "http://127.0.0.1:9"
 
@@ -225,6 +256,15 @@ SWITCHES: dict[str, Switch] = {
     "query-fails": _answering(QUERY, Answer(500)),
     "query-missing": _answering(QUERY, Answer(404, b'{"msg": "HTTP 404 Not Found", "code": 404}')),
     "query-refused": _answering(QUERY, REFUSED),
+    "artifacts-without-latest": _edited({"artifacts/get": _without_latest}),
+    "artifact-files-without-remote": _edited({"artifacts/version/files": _without("files", "remote")}),
+    "asset-list-chooses-a-type": _choosing_a_type,
+    "models-by-another-name": _edited(
+        {
+            "registry-model/details": _other_model_names,
+            "experiment/model": lambda found: found | {"models": [_renamed(row) for row in found["models"]]},
+        }
+    ),
     "rows-of-nothing": _edited({endpoint: _odd_rows(*names) for endpoint, names in ROWS.items()}),
     "rows-of-wrong-types": _edited(
         {

@@ -225,6 +225,39 @@ def test_an_image_has_the_form_of_the_page() -> None:
     }
 
 
+OWN = "https://www.comet.com/api/rest/v2/experiment/asset/get-asset?assetId=a"
+
+
+@pytest.mark.parametrize(
+    ("row", "remote"),
+    [
+        ({"link": "s3://b/k", "fileSize": 0}, True),
+        ({"link": "S3://b/k", "fileSize": 5}, True),
+        ({"link": "file:///k", "fileSize": None}, True),
+        ({"link": "https://data.example/k?sig=1", "fileSize": 0}, True),
+        ({"link": "https://s3.example/k", "fileSize": 5}, False),
+        ({"link": OWN, "fileSize": 0}, False),
+        ({"link": None, "fileSize": 0}, None),
+        ({"link": "s3://b/k", "fileSize": 0, "remote": False}, False),
+        ({"link": OWN, "fileSize": 5, "remote": True}, True),
+    ],
+)
+def test_a_file_of_an_artifact_is_remote_by_its_link(row: dict[str, Any], remote: bool | None) -> None:
+    """Where the row does not say it."""
+    (found,) = workspace_models.artifact_files(body({"files": [{"assetId": "a", "fileName": "f", **row}]}))
+    assert found["remote"] is remote
+
+
+def test_a_model_has_either_name() -> None:
+    """Both are in Comet's own documentation."""
+    (row,) = workspace_models.experiment_models(body({"models": [{"experimentModelName": "m", "modelName": None}]}))
+    assert row["modelName"] == "m"
+    logged = {"version": "1", "experimentModel": {"experimentModelName": "m"}}
+    found = workspace_models.registered_model(body({"registryModelName": "r", "versions": [logged]}))
+    assert found["modelName"] == "r"
+    assert (found["versions"][0]["experimentModel"] or {})["modelName"] == "m"
+
+
 FORMS = [
     form
     for module in (models, workspace_models)

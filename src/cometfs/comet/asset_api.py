@@ -39,8 +39,8 @@ class AssetAPI:
         Endpoint: GET experiment/asset/list
         SDK: experimentAssets
         """
-        query = {"type": asset_type} if asset_type else {}
-        return await self._calls.ask(about(experiment_key, "asset/list", **query), models.assets)
+        question = about(experiment_key, "asset/list", type=asset_type or "all")  # else Comet may choose a type
+        return await self._calls.ask(question, models.assets)
 
     async def experiment_images(self, experiment_key: str) -> list[Image]:
         """The images of an experiment, as `Image` rows.

@@ -261,12 +261,20 @@ def _asset(row: Row) -> None:
         row.setdefault("runContext", row.pop("runConext"))
     if row.get("assetId") is None:
         row["assetId"] = _asset_id(row.get("link"))
+    if row.get("remote") is None and is_elsewhere(row.get("link")):
+        row["remote"] = True
 
 
 def _asset_id(link: Any) -> str | None:
     """The id in a link to an asset, where the listing of an old server has it."""
     found = parse_qs(urlsplit(link).query).get("assetId") if isinstance(link, str) else None
     return found[0] if found else None
+
+
+def is_elsewhere(link: Any) -> bool:
+    """Whether a link leads where no Comet keeps its files: ``s3://bucket/key``, ``file:///data``."""
+    scheme, colon, _ = link.partition("://") if isinstance(link, str) else ("", "", "")
+    return bool(colon) and scheme.lower() not in ("http", "https")
 
 
 _NUMBERS = frozenset((int, float))

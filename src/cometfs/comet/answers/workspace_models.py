@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from cometfs.comet.answers.models import ASSET, Asset
+from cometfs.comet.answers.models import ASSET, Asset, is_elsewhere
 from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, texts, value
 
 
@@ -148,21 +148,40 @@ class RegisteredModel(TypedDict):
 # -- other spellings ---------------------------------------------------------------------------------------------------
 
 
+def _spell(row: Row, name: str, other: str) -> None:
+    """Takes from the field `other` what is not in `name`."""
+    if row.get(name) is None:
+        row[name] = row.get(other)
+
+
+def _artifact_file(row: Row) -> None:
+    """Comet says of no row whether its file is `remote`; of one that is, there is a link and no size."""
+    link = row.get("link")
+    if row.get("remote") is None and isinstance(link, str):
+        row["remote"] = is_elsewhere(link) or not (row.get("fileSize") or "/asset/get-asset?" in link)
+
+
+def _experiment_model(row: Row) -> None:
+    _spell(row, "modelName", "experimentModelName")
+
+
 def _artifact_version(row: Row) -> None:
     row["metadata"] = as_text(row.get("metadata"))
 
 
 def _artifact(row: Row) -> None:
-    row.setdefault("name", row.get("artifactName"))
+    _spell(row, "name", "artifactName")
     row["versions"] = ARTIFACT_VERSION.rows_within(row, "versions")
 
 
 def _model_version(row: Row) -> None:
     row["assets"] = ASSET.rows_within(row, "assets")
+    if isinstance(logged := row.get("experimentModel"), dict):
+        _spell(logged, "modelName", "experimentModelName")
 
 
 def _registered_model(row: Row) -> None:
-    row.setdefault("modelName", row.get("registryModelName"))
+    _spell(row, "modelName", "registryModelName")
     row["versions"] = MODEL_VERSION.rows_within(row, "versions")
 
 
@@ -170,8 +189,8 @@ FOUND = Shape(FoundExperiment)
 COLUMN = Shape(Column)
 ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version)
 ARTIFACT = Shape(Artifact, _artifact)
-ARTIFACT_FILE = Shape(ArtifactFile)
-EXPERIMENT_MODEL = Shape(ExperimentModel)
+ARTIFACT_FILE = Shape(ArtifactFile, _artifact_file)
+EXPERIMENT_MODEL = Shape(ExperimentModel, _experiment_model)
 MODEL_VERSION = Shape(ModelVersion, _model_version)
 REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
 

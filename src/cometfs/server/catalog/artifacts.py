@@ -36,6 +36,9 @@ LINES = ".jsonl"
 """What follows a version's name in the name of the file that describes its files."""
 
 
+LATEST = "Latest"
+"""The alias that Comet itself gives to the newest version."""
+
 CLOSED = "CLOSED"
 """The state of a version that is whole; any other is one that is being made, or was never finished."""
 
@@ -142,7 +145,12 @@ class StoredArtifact:
         """The version that `name` points to; ``latest`` is the newest unless a version has that alias."""
         whole = self.whole()
         named = next((one for one in whole if name in one.about.aliases), None)
-        return named or (whole[-1] if name.lower() == "latest" and whole else None)
+        return named or (whole[-1] if name.lower() == LATEST.lower() and whole else None)
+
+    def aliases(self, version: StoredArtifactVersion) -> list[str]:
+        """The names of one of its versions; that of the newest is `LATEST`, too."""
+        is_latest = self.alias(LATEST) is version and LATEST.lower() not in map(str.lower, version.about.aliases)
+        return [*version.about.aliases, LATEST] if is_latest else version.about.aliases
 
     def add(self, version: StoredArtifactVersion) -> None:
         """Take in a version, in its place."""

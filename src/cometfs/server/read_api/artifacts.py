@@ -44,7 +44,7 @@ def version(request: Request) -> Any:
         "artifactVersion": found.name,
         "artifactVersionId": found.id,
         "metadata": found.metadata,
-        "alias": found.about.aliases,
+        "alias": found.artifact.aliases(found),
         "tags": found.about.tags,
         "sizeInBytes": found.size,
         "experimentKey": found.about.experiment_key,
@@ -80,7 +80,7 @@ def _lineage_row(found: StoredArtifactVersion) -> dict[str, Any]:
         "workspaceName": found.artifact.workspace,
         "artifactVersionId": found.id,
         "artifactVersion": found.name,
-        "alias": found.about.aliases,
+        "alias": found.artifact.aliases(found),
         "sizeInBytes": found.size,
         "direction": "output",
     }
@@ -113,7 +113,7 @@ def _version_row(found: StoredArtifactVersion) -> dict[str, Any]:
         "sizeInBytes": found.size,
         "state": found.about.state,
         "added": found.added,
-        "alias": found.about.aliases,
+        "alias": found.artifact.aliases(found),
         "tags": found.about.tags,
         "experimentKey": found.about.experiment_key,
     }

@@ -23,6 +23,7 @@ import msgspec
 from cometfs.server.catalog.artifacts import (
     ABOUT,
     FOLDER,
+    LATEST,
     LINES,
     ArtifactCatalog,
     ArtifactJson,
@@ -111,7 +112,8 @@ class ArtifactStore:
 
     @staticmethod
     def name(version: StoredArtifactVersion, aliases: list[str]) -> None:
-        """Give a version these aliases, and take them from all others."""
+        """Give a version these aliases, and take them from all others; `LATEST` is always of the newest one."""
+        aliases = [alias for alias in aliases if alias != LATEST]
         for other in version.artifact.versions:
             other.about.aliases = [alias for alias in other.about.aliases if alias not in aliases]
         version.about.aliases = aliases

@@ -84,10 +84,20 @@ def titles(rows: Sequence[Row]) -> list[str]:
     return [str(row.get("name") or row.get("modelName")) for row in rows]
 
 
+LATEST = "Latest"
+"""The alias that Comet gives to the newest version of an artifact."""
+
+
 def marked(answer: Row, field: str) -> list[tuple[str, Row]]:
-    """(alias or stage, version) of all versions, the last one that claims a mark; none that is a version's own name."""
-    versions = {row["version"] for row in answer["versions"]}
+    """(alias or stage, version) of all versions, the last one that claims a mark; none that is a version's own name.
+
+    An artifact's newest version has the alias `LATEST`, where a server only names that version, too.
+    """
+    versions = {row["version"]: row for row in answer["versions"]}
     found = {mark: row for row in answer["versions"] for mark in row[field]}
+    newest = versions.get(answer.get("latestVersion"))
+    if newest is not None and LATEST.lower() not in map(str.lower, found):
+        found[LATEST] = newest
     return [(mark, row) for mark, row in found.items() if mark not in versions]
 
 
