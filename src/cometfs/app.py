@@ -102,6 +102,7 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
             api_key=settings.api_key,
             url=settings.url,
             gate=KnownGate(budget, missing),
+            network=settings.network,
             alone=AccountLock(cache.folder).held,
         ) as api,
         open_vfs(

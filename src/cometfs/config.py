@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from cometfs.comet.network import Network
 from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
 from cometfs.folders import cache_path
@@ -49,6 +50,7 @@ class MountSettings:
     """Calls an hour."""
     live_interval: float = RUNNING
     """Seconds for which answers about an experiment hold that may be running."""
+    network: Network = field(default_factory=Network)
     key_files: tuple[Path, ...] = ()
     """Files with a key in them that were read."""
     allow_non_empty: bool = False
@@ -107,6 +109,7 @@ def mount_settings(
         size_in_bytes(cache_size),
         rate,
         live_interval,
+        found.network,
         found.key_files,
         allow_non_empty,
         foreground,

@@ -15,11 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cometfs.comet.address import parse_address
+from cometfs.comet.network import UNCHECKED_WARNING, Network
 
 
-def of_mount(url: str, key_files: Iterable[Path]) -> list[str]:
+def of_mount(url: str, key_files: Iterable[Path], network: Network) -> list[str]:
     """Of a mount of the Comet at `url`, with a key from one of `key_files`. Raises SetupError for no address."""
-    return [*map(_of_file, filter(is_open, dict.fromkeys(key_files))), *_of_address(url)]
+    unchecked = [] if network.checks else [UNCHECKED_WARNING]
+    return [*map(_of_file, filter(is_open, dict.fromkeys(key_files))), *_of_address(url), *unchecked]
 
 
 def _of_file(path: Path) -> str:

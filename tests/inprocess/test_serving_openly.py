@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from cometfs import exposure
+from cometfs.comet.network import Network
 from tests.support.processes import COMETFS, PATIENCE
 
 
@@ -96,11 +97,11 @@ def test_addresses_of_this_machine_are_told_from_others() -> None:
 
 def test_a_key_on_its_way_to_another_machine_is_told_of() -> None:
     """http:// alone, and no address of this machine."""
-    (said,) = exposure.of_mount("http://192.0.2.7:8080/clientlib/", [])
+    (said,) = exposure.of_mount("http://192.0.2.7:8080/clientlib/", [], Network())
     assert "192.0.2.7" in said
     assert "https://" in said
     for url in ("https://192.0.2.7", "http://localhost:1/clientlib/", "http://[::1]:1", "http://127.0.0.1"):
-        assert exposure.of_mount(url, []) == []
+        assert exposure.of_mount(url, [], Network()) == []
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
@@ -109,5 +110,5 @@ def test_a_file_with_a_key_that_others_can_read_is_told_of(mode: int, warned: bo
     path = tmp_path / "my key"
     path.write_text(json.dumps("key"))
     path.chmod(mode)
-    found = exposure.of_mount("https://192.0.2.7", [path, path])
+    found = exposure.of_mount("https://192.0.2.7", [path, path], Network())
     assert found == [f"{path} holds an API key and is open to others: chmod 600 '{path}'"] * warned

@@ -314,3 +314,14 @@ def test_files_that_hold_a_key_are_told(places: Path, find: Find) -> None:
     (places / "cwd" / ".env").write_text("COMET_API_KEY=other\n")
     assert find(None, "http://c").key_files == (places / "cwd" / ".env",)
     assert find("key").key_files == (places / "cwd" / ".env", places / "home" / ".comet.config")
+
+
+def test_settings_of_the_network_are_found_in_every_source(places: Path, find: Find) -> None:
+    """Also where nothing else is missing; relative paths are those of the working directory."""
+    ini(places / "home", "[comet]\napi_key = k\nallow_header.name = X-A\nallow_header_value = b\n")
+    (places / "cwd" / ".env").write_text("COMET_INCLUDE_CUSTOM_CA_BUNDLE=certs/mine.pem\n")
+    found = find("key", "http://c", {"SSL_CERT_FILE": "all.pem"})
+    assert found.network.headers == {"X-A": "b"}
+    assert found.network.further == ("COMET_INCLUDE_CUSTOM_CA_BUNDLE", places / "cwd" / "certs/mine.pem")
+    assert found.network.instead == (("SSL_CERT_FILE", places / "cwd" / "all.pem"),)
+    assert found.key_files == ()

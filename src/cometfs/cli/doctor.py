@@ -44,11 +44,11 @@ def doctor(
     from cometfs.doctor.asking import CALLS
 
     found = config.credentials(url, api_key_file)
-    warn(exposure.of_mount(found.url, found.key_files))
+    warn(exposure.of_mount(found.url, found.key_files, found.network))
     console.print_lines(*machine.lines(found.url))
     if not account:
         console.print_lines("'cometfs doctor --account' asks the server, too.")
         return
     console.require_yes(f"At most {CALLS} calls to {found.url}, none of which writes anything. Go on?", yes)
-    settings = examination.DoctorSettings(found.api_key, found.url, report, cache_dir)
+    settings = examination.DoctorSettings(found.api_key, found.url, report, cache_dir, found.network)
     lifetime.run(examination.examine, settings, lambda lines: console.print_lines(*lines))

@@ -101,7 +101,7 @@ def mount(
     )
     mountpoints.prepare(settings.mountpoint, allow_non_empty=allow_non_empty)
     console.log_to_stderr(log_level)
-    warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files)
+    warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files, settings.network)
     warn(warnings)
     if foreground:
         lifetime.run(app.mount, settings, lambda: None)

@@ -7,6 +7,7 @@ Here are the account, its workspaces, its projects and what is in them. Not here
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from types import TracebackType
@@ -22,6 +23,7 @@ from cometfs.comet.experiment_api import ExperimentAPI
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.kv_store import Alone, KvStoreClient
 from cometfs.comet.metric_api import MetricAPI
+from cometfs.comet.network import UNCHECKED_WARNING, Network
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
 from cometfs.comet.store_api import StoreAPI
@@ -29,6 +31,8 @@ from cometfs.comet.workspace_api import WorkspaceAPI
 from cometfs.errors import NotFound
 
 __all__ = ["API", "AssetStream"]
+
+log = logging.getLogger(__name__)
 
 VERSION = "v2"
 
@@ -50,6 +54,8 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     - `transport`: replaces the network, for tests
     - `gate`: is asked before each call and may delay or refuse it
     - `alone`: a context that keeps other processes from changing the store meanwhile
+    - `network`: certificates to trust, and a header for a firewall (`cometfs.comet.network.Network`); by default from
+      where Comet's own clients take them
 
     Raises SetupError if there is no API key, or one that cannot be a key.
 
@@ -81,10 +87,18 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         transport: Transport | None = None,
         gate: Gate | None = None,
         alone: Alone = nullcontext,
+        network: Network | None = None,
     ) -> None:
         settings = find_settings(api_key, url)
-        address = parse_address(settings.url)
-        self._calls = Calls(address, settings.api_key, transport or Transport(), deadline=deadline, gate=gate)
+        network = network or _warned(settings.network)
+        self._calls = Calls(
+            parse_address(settings.url),
+            settings.api_key,
+            transport or Transport(network=network),
+            deadline=deadline,
+            gate=gate,
+            allowing=network.headers,
+        )
         self._store = KvStoreClient(self._calls, deadline, alone)
 
     async def __aenter__(self) -> Self:
@@ -300,3 +314,10 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         return self.page(
             self.root, row["workspaceName"] or "", row["projectName"] or "", experiment_key, bool(row["archived"])
         )
+
+
+def _warned(network: Network) -> Network:
+    """`network`, with a warning where certificates are not checked."""
+    if not network.checks:
+        log.warning("%s", UNCHECKED_WARNING)
+    return network

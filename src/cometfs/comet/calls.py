@@ -99,9 +99,12 @@ class Calls:
         stall: float = STALL,
         chance: Callable[[], float] = random.random,
         gate: Gate | None = None,
+        allowing: Mapping[str, str] | None = None,
     ) -> None:
-        """`deadline`, `stall` in seconds; `gate`: asked before every try of a call."""
+        """`deadline`, `stall` in seconds; `gate`: asked before every try of a call; `allowing`: headers that let a
+        call through to Comet."""
         self.address = address
+        self.allowing = allowing or {}
         self._gate = gate or Open()
         self._api_key = api_key
         self._transport = transport
@@ -181,7 +184,7 @@ class Calls:
         """Comet's own reply to `question`; only here does the key leave the house."""
         await self._gate.admit(question.endpoint)
         url = self._address_of(question)
-        headers = {**headers, "Authorization": self._api_key}
+        headers = {**headers, **self.allowing, "Authorization": self._api_key}
         if question.body is None:
             return await self._sent(question, "GET", url, headers, query=question.query)
         headers["Content-Type"] = "application/json;charset=utf-8"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from cometfs.comet.network import Network, find_network
 from cometfs.errors import SetupError
 from cometfs.home import home as home_directory
 
@@ -38,6 +39,7 @@ class Settings:
     url: str
     key_files: tuple[Path, ...] = field(default=(), compare=False)
     """Files with a key in them that were read; the key may be from elsewhere."""
+    network: Network = field(default_factory=Network, compare=False)
 
 
 def find_settings(
@@ -65,7 +67,7 @@ def find_settings(
         )
     carried = _address_in(_sendable(key))
     address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or carried or DEFAULT_URL
-    return Settings(key, address, tuple(surroundings.key_files))
+    return Settings(key, address, tuple(surroundings.key_files), surroundings.network())
 
 
 class _Surroundings:
@@ -83,6 +85,16 @@ class _Surroundings:
             if found := _tidy(source.get(name)):
                 return found
         return None
+
+    def network(self) -> Network:
+        """From every source: a file that was not needed so far may be damaged."""
+        return find_network(self._find_in_sound_ones, self._environ, self._cwd)
+
+    def _find_in_sound_ones(self, name: str) -> str | None:
+        try:
+            return self.find(name)
+        except SetupError:
+            return None
 
     def _known(self) -> Iterator[Mapping[str, str]]:
         yield from self._sources

@@ -6,7 +6,7 @@ Not here: options, and the question whether to go on (cli/doctor.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from cometfs.comet.address import parse_address
 from cometfs.comet.calls import Calls
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.missing import write_missing
+from cometfs.comet.network import Network
 from cometfs.composition import open_budget
 from cometfs.config import RATE
 from cometfs.doctor.asking import DEADLINE, Asker
@@ -35,6 +36,7 @@ class DoctorSettings:
     url: str
     report: Path
     cache_dir: Path | None = None
+    network: Network = field(default_factory=Network)
 
     def __repr__(self) -> str:
         return f"DoctorSettings({self.url})"  # never the key
@@ -52,9 +54,16 @@ async def examine(settings: DoctorSettings, show: Callable[[list[str]], None]) -
 
 
 async def _surveyed(settings: DoctorSettings, folder: Path) -> Survey:
-    transport = Transport()
+    transport = Transport(network=settings.network)
     async with open_budget(folder, RATE) as budget:
-        calls = Calls(parse_address(settings.url), settings.api_key, transport, deadline=DEADLINE, gate=budget)
+        calls = Calls(
+            parse_address(settings.url),
+            settings.api_key,
+            transport,
+            deadline=DEADLINE,
+            gate=budget,
+            allowing=settings.network.headers,
+        )
         try:
             found = await survey(Asker(calls, transport, settings.api_key))
         finally:

@@ -74,6 +74,11 @@ class Asker:
         return len(self.answers) < CALLS and not self.throttled
 
     @property
+    def allowing(self) -> Mapping[str, str]:
+        """Headers that let a call through to Comet."""
+        return self._calls.allowing
+
+    @property
     def address(self) -> Address:
         return self._calls.address
 

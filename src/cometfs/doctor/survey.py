@@ -75,7 +75,8 @@ class _Surveyor:
 
     async def _ask_version(self) -> None:
         question = Question(f"clientlib/{VERSION}")
-        answer = await self._asker.ask_without_key(question, f"{self._asker.address.root}/clientlib/{VERSION}")
+        url = f"{self._asker.address.root}/clientlib/{VERSION}"
+        answer = await self._asker.ask_without_key(question, url, self._asker.allowing)
         try:
             self._found.version = text(answer.decoded(), "version")
         except (ValueError, AttributeError):

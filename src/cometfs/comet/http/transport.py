@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 import trio
 
 from cometfs._version import __version__
+from cometfs.comet.http import trust
 from cometfs.comet.http.causes import innermost, reason
 from cometfs.comet.http.encodings import BrokenEncoding, Decoder, decoder, is_encoded
 from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
+from cometfs.comet.network import Network
 from cometfs.compat.httpcore_read import Straight, straight
 from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
@@ -61,7 +63,8 @@ def ours(exc: Exception, host: str) -> CometFSError:
     """`exc` as one of our errors. Its text is not used: it may quote headers, and so the key."""
     cause = innermost(exc)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Unreachable(f"The certificate of {host} is not trusted ({cause.verify_message})")
+        why = f"({cause.verify_message}){trust.remedy(cause.verify_code)}"
+        return Unreachable(f"The certificate of {host} is not trusted {why}")
     kind = next(OURS[base] for base in type(exc).__mro__ if base in OURS)
     return kind(f"{_trouble(exc, cause)} {host}")
 
@@ -209,8 +212,8 @@ class Reply:
 class Transport:
     """Sends requests, each over a connection of its own while it lasts. Raises only our errors."""
 
-    def __init__(self, wire: httpx.AsyncBaseTransport | None = None) -> None:
-        self._wire = wire or Lanes()
+    def __init__(self, wire: httpx.AsyncBaseTransport | None = None, network: Network | None = None) -> None:
+        self._wire = wire or Lanes(lane=_Maker(network or Network()))
 
     async def send(
         self,
@@ -262,7 +265,7 @@ class Lanes(httpx.AsyncBaseTransport):
         self._width = width
         self._free = trio.Semaphore(width)
         self._idle: list[Lane] = []
-        self._new = lane or _Maker()
+        self._new = lane or _Maker(Network())
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -308,7 +311,8 @@ class Lanes(httpx.AsyncBaseTransport):
 class _Maker:
     """Makes lanes. They share one TLS context: making one takes 26 ms, and only https needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._verify: ssl.SSLContext | None = None
         self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -323,10 +327,7 @@ class _Maker:
 
     def _trusting(self) -> ssl.SSLContext:
         if self._verify is None:
-            try:
-                self._verify = httpx.create_ssl_context()
-            except OSError as exc:
-                raise SetupError("The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read") from exc
+            self._verify = trust.context(self._network)
         return self._verify
 
 
