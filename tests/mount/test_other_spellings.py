@@ -15,6 +15,7 @@ from tests.support.processes import Comet, Mounted, running_comet, running_mount
 RUN = "vision-lab/digits/mlp-baseline"
 MODEL = "vision-lab/.models/digits-mlp"
 ARTIFACT = "vision-lab/.artifacts/digits-split"
+SAS = "https://account.blob.example/c/data.csv?sv=2024-01-01&sig=abc%3D"
 LINKS = {
     "far.csv": "s3://bucket/far.csv?versionId=1",
     "page": "https://data.example/page?id=1",
@@ -74,3 +75,13 @@ def test_all_types_of_assets_are_asked_for(tmp_path: Path, comet: Comet, warm: M
     ):
         for folder in ("assets", "images", "curves", "source"):
             assert same(warm / RUN / folder, mounted / RUN / folder)
+
+
+def test_comets_own_presigned_links_are_shown_nowhere(tmp_path: Path, comet: Comet, warm: Mounted) -> None:
+    """Not in the raw answers, and no copy has one; the bytes are there."""
+    with switched_comet(comet, "links-are-presigned") as (before, _), running_mount(tmp_path, before) as mounted:
+        raw = [
+            (mounted / RUN / ".api" / name).read_text() for name in ("experiment_assets.json", "experiment_images.json")
+        ]
+        assert all("storage.example/o" in text and "secret" not in text for text in raw)
+        assert same(warm / RUN / "assets", mounted / RUN / "assets")

@@ -210,6 +210,13 @@ def _renamed(row: Any) -> Any:
     return {("experimentModelName" if name == "modelName" else name): value for name, value in row.items()}
 
 
+SIGNED = "https://storage.example/o?X-Amz-Credential=secret&X-Amz-Signature=secret"
+
+
+def _presigned(row: Any) -> Any:
+    return row if row["remote"] else row | {"link": SIGNED, "s3Link": SIGNED, "thumbnailUrl": SIGNED}
+
+
 def _choosing_a_type(faults: Faults) -> None:
     """Who names no type of assets gets those of the type `asset`."""
 
@@ -259,6 +266,9 @@ SWITCHES: dict[str, Switch] = {
     "artifacts-without-latest": _edited({"artifacts/get": _without_latest}),
     "artifact-files-without-remote": _edited({"artifacts/version/files": _without("files", "remote")}),
     "asset-list-chooses-a-type": _choosing_a_type,
+    "links-are-presigned": _edited(
+        {"experiment/asset/list": lambda found: found | {"assets": [_presigned(row) for row in found["assets"]]}}
+    ),
     "models-by-another-name": _edited(
         {
             "registry-model/details": _other_model_names,

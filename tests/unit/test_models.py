@@ -222,6 +222,7 @@ def test_an_image_has_the_form_of_the_page() -> None:
         "fileName": "fig",
         "imagePath": "l",
         "assetId": "a",
+        "remote": None,
     }
 
 

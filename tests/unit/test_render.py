@@ -26,6 +26,32 @@ def point(step: float | None, timestamp: int, offset: int = 0, value: str = "1.0
     return {"step": step, "epoch": None, "timestamp": timestamp, "offset": offset, "metricValue": value}
 
 
+SAS = "https://account.blob.example/c/data.csv?sv=2024-01-01&sig=abc%3D&se=2026"
+
+
+@pytest.mark.parametrize(
+    "logged",
+    [
+        {"name": "data", "valueCurrent": SAS, "valueMin": SAS, "valueMax": SAS},
+        {"assetId": "a", "fileName": SAS, "remote": True, "link": SAS, "metadata": {"url": SAS, "api_key": "k"}},
+        {"imagePath": SAS, "remote": True},
+        {"experimentName": SAS, "params": {"data_url": SAS, "apiKey": "mine"}},
+        [SAS],
+        SAS,
+    ],
+)
+def test_what_was_logged_passes_redaction(logged: Any) -> None:
+    """Texts, parameters, links of remote files: the query of a link may be all that opens it."""
+    assert redact(logged) == logged
+
+
+def test_comets_own_links_are_cut_wherever_it_puts_them() -> None:
+    """In a field that no declaration has, too; `remote` may be said of a row, and its other links are Comet's."""
+    row = {"link": SAS, "thumbnailUrl": SAS, "remote": False}
+    assert redact({"files": [row]}) == {"files": [dict.fromkeys(row, SAS.partition("?")[0]) | {"remote": False}]}
+    assert redact(row | {"remote": True}) == {"link": SAS, "thumbnailUrl": SAS.partition("?")[0], "remote": True}
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

@@ -46,8 +46,8 @@ class AssetAPI:
         """The images of an experiment, as `Image` rows.
 
         Their form is the one of the SDK's page, which is that of version 1 of Comet's API. They are made from the list
-        of assets: `apiKey`, `runId`, `projectId` and `figCounter` are None, and `assetId`, which `experiment_asset`
-        takes, is added.
+        of assets: `apiKey`, `runId`, `projectId` and `figCounter` are None, `assetId`, which `experiment_asset` takes,
+        and `remote` are added.
 
             >>> row = (await api.experiment_images(key))[0]
             >>> row["figName"], row["step"], row["assetId"]

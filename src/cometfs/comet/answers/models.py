@@ -131,7 +131,7 @@ class Image(TypedDict):
     """A logged image, as the SDK's page shows it, with the `assetId` that `API.experiment_asset` takes.
 
     `figName` and `fileName` are the name, `imagePath` is the address of the bytes. `apiKey`, `runId`, `projectId` and
-    `figCounter` are always None.
+    `figCounter` are always None. `remote`: Comet has only its link.
     """
 
     apiKey: None
@@ -145,6 +145,7 @@ class Image(TypedDict):
     fileName: str | None
     imagePath: str | None
     assetId: str
+    remote: bool | None
 
 
 class SystemDetails(TypedDict):
@@ -381,6 +382,7 @@ def image(experiment_key: str, asset: Asset) -> Image:
         fileName=asset["fileName"],
         imagePath=asset["link"],
         assetId=asset["assetId"],
+        remote=asset["remote"],
     )
 
 

@@ -132,8 +132,8 @@ def is_remote(row: Row) -> bool:
 
 
 def link_text(row: Row) -> bytes:
-    """Where an asset lies that Comet has only a link of."""
-    return text.lines([redact(row["link"] or "")])
+    """Where an asset lies that Comet has only a link of, as it was logged."""
+    return text.lines([row["link"] or ""])
 
 
 def model_folder(row: Row) -> str:
