@@ -7,6 +7,7 @@ Not here: what the mount should make of a fault (test_faults.py).
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -200,15 +201,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def faulty_comet(comet: Comet) -> Iterator[tuple[Comet, Faults]]:
-    """The same Comet at another address, behind declared faults, until the block ends."""
+def faulty_comet(comet: Comet, tls: ssl.SSLContext | None = None) -> Iterator[tuple[Comet, Faults]]:
+    """The same Comet at another address, behind declared faults, until the block ends; with `tls` at https://."""
     faults = Faults()
     handler = type("Handler", (_Handler,), {"faults": faults, "behind": comet.url})
     with _Server(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(name=ANSWERING, target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield replace(comet, url=f"http://127.0.0.1:{server.server_address[1]}"), faults
+            yield replace(comet, url=f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"), faults
         finally:
             faults.release()
             server.shutdown()

@@ -60,11 +60,18 @@ def find_network(find: Callable[[str], str | None], environ: Mapping[str, str], 
     """`find` looks for a setting of Comet's by its name in the environment. Raises SetupError."""
     bundle = find(FURTHER)
     return Network(
-        tuple(Certificates(name, cwd.absolute() / environ[name]) for name in INSTEAD if environ.get(name)),
-        Certificates(FURTHER, cwd.absolute() / bundle) if bundle else None,
+        tuple(_certificates(name, environ[name], cwd) for name in INSTEAD if environ.get(name)),
+        _certificates(FURTHER, bundle, cwd) if bundle else None,
         (find(UNCHECKED) or "").lower() not in _NO,
         _header(find("COMET_ALLOW_HEADER_NAME"), find("COMET_ALLOW_HEADER_VALUE")),
     )
+
+
+def _certificates(variable: str, path: str, cwd: Path) -> Certificates:
+    try:
+        return Certificates(variable, Path(path) if Path(path).is_absolute() else cwd.absolute() / path)
+    except OSError as error:
+        raise SetupError(f"{variable} leads nowhere: the current directory is gone ({error.strerror})") from error
 
 
 def _header(name: str | None, value: str | None) -> tuple[str, str] | None:

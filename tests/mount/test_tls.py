@@ -1,0 +1,73 @@
+"""A Comet behind TLS with certificates of an organisation, mounted by a daemon, and looked at by the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cometfs.comet.network import UNCHECKED_WARNING
+from tests.support.certificates import Authority
+from tests.support.faulty_comet import faulty_comet
+from tests.support.processes import Comet
+from tests.support.subprocesses import Said, Stage, clean_up
+
+KEY = {"COMET_API_KEY": "test-key"}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(tmp_path)
+    (tmp_path / "mnt").mkdir()
+    yield found
+    clean_up(found, tmp_path / "mnt")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.made(tmp_path / "authority")
+
+
+def test_a_daemon_trusts_the_bundle_of_its_working_directory(stage: Stage, comet: Comet, authority: Authority) -> None:
+    """Which is another one by then, named by a path of the directory in which the command started."""
+    (stage.home / ".env").write_text("COMET_INCLUDE_CUSTOM_CA_BUNDLE=authority/authority.pem\n")
+    with faulty_comet(comet, authority.server("127.0.0.1")) as (before, _):
+        assert before.url.startswith("https://")
+        assert stage.run("mount", stage.home / "mnt", "--url", before.url, **KEY) == Said(0, "", "")
+        assert (stage.home / "mnt/vision-lab/digits").is_dir()
+        assert stage.run("umount", stage.home / "mnt") == Said(0, "", "")
+        stage.await_no_process()
+
+
+def test_a_mount_without_it_names_the_variable(stage: Stage, comet: Comet, authority: Authority) -> None:
+    with faulty_comet(comet, authority.server("127.0.0.1")) as (before, faults):
+        said = stage.run("mount", stage.home / "mnt", "--url", before.url, **KEY)
+    assert said.status == 1
+    assert said.complaint.startswith(f"cometfs: cannot reach Comet at {before.url}: check the network and --url (")
+    assert "by COMET_INCLUDE_CUSTOM_CA_BUNDLE, or by SSL_CERT_FILE" in said.complaint
+    assert faults.arrivals == []
+
+
+def test_an_unchecked_mount_warns_and_works(stage: Stage, comet: Comet, authority: Authority) -> None:
+    """On the terminal, and in the log."""
+    line = f"cometfs: warning: {UNCHECKED_WARNING}\n"
+    environ = {**KEY, "COMET_INTERNAL_CHECK_TLS_CERTIFICATE": "false"}
+    with faulty_comet(comet, authority.server("comet.example")) as (before, _):
+        assert stage.run("mount", stage.home / "mnt", "--url", before.url, **environ) == Said(0, "", line)
+        assert (stage.home / "mnt/vision-lab/digits").is_dir()
+        assert stage.run("umount", stage.home / "mnt") == Said(0, "", "")
+        stage.await_no_process()
+    (log,) = (stage.home / ".local/state/cometfs/log").glob("*.log")
+    assert log.read_text() == line
+
+
+def test_the_doctor_goes_the_same_way(stage: Stage, comet: Comet, authority: Authority) -> None:
+    """With the bundle it asks; without it says which variable helps."""
+    with faulty_comet(comet, authority.server("127.0.0.1")) as (before, _):
+        arguments = ("doctor", "--account", "--yes", "--url", before.url)
+        trusting = stage.run(*arguments, **KEY, COMET_INCLUDE_CUSTOM_CA_BUNDLE=str(authority.certificate))
+        assert "34 ok, 0 differs, 0 refused, 0 missing." in trusting.output
+        doubting = stage.run(*arguments, **KEY)
+    assert doubting.status == 1
+    assert "by COMET_INCLUDE_CUSTOM_CA_BUNDLE, or by SSL_CERT_FILE" in doubting.complaint
