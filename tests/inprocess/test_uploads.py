@@ -340,6 +340,14 @@ async def test_bodies_that_are_no_uploads_are_refused(client: Client) -> None:
     assert await client.assets() == []
 
 
+async def test_points_without_their_scene(client: Client) -> None:
+    """cometx copies them as files of their own: they are kept as such."""
+    await client.upload(b"points", "/clientlib/asset/asset-item", fileName="points.jsonl", assetId="p1")
+    (found,) = await client.assets()
+    assert (found["assetId"], found["fileName"], found["type"]) == ("p1", "points.jsonl", "asset-item")
+    assert await client.bytes(experimentKey=KEY, assetId="p1") == b"points"
+
+
 async def test_names_are_never_paths(client: Client) -> None:
     """Neither of assets nor of artifacts, workspaces and versions."""
     for name in ("../../up", "/etc/up", "a/../../up", "\u0000", "x" * 5000):

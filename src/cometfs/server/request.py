@@ -190,7 +190,8 @@ class Request:
 
 
 def request_of(backend: Backend, http: HttpRequest, body: bytes) -> Request:
-    query = {**http.query_params, **http.path_params}
+    """Of a parameter that is given several times the first value counts, as in Comet's answers."""
+    query = {**dict(reversed(http.query_params.multi_items())), **http.path_params}
     return Request(backend, query, body, key_of(http.scope) or "", str(http.base_url))
 
 

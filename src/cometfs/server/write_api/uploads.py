@@ -196,7 +196,11 @@ def _create(request: Request) -> Any:
 
 
 async def _item(request: Request, upload: Upload) -> Any:
-    """``asset/asset-item``: points or boxes of a 3-D image."""
+    """``asset/asset-item``: points or boxes of a 3-D image. Without one they are a file like others, as cometx copies
+    them.
+    """
+    if "requestParams" not in upload.texts:
+        return await _asset(request.about({"type": "asset-item", **request.query}), upload)
     asked: _Item = _params(request, upload, _Item)
     found = _scene_of(request, asked.experiment_key, asked.asset_id)
     items = _experiment(request, asked.experiment_key).record.assets
