@@ -158,7 +158,7 @@ async def test_what_others_wrote_stays(client: Client) -> None:
     await again.post("write/project/update", {"projectId": project, "newProjectDescription": "d"})
     found = written(again)
     made = [found[place].pop("created") for place in ("ws/p", "ws/r")]
-    assert found == theirs | {"ws/p": theirs["ws/p"] | {"description": "d"}, "ws/r": {}}
+    assert found == {**theirs, "ws/p": {**theirs["ws/p"], "description": "d"}, "ws/r": {}}
     assert all(isinstance(at, int) for at in made)
 
 

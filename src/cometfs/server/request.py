@@ -24,6 +24,7 @@ from cometfs.server.runs.record import RunRecord
 from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
+from cometfs.server.storage.optimizer_store import OptimizerStore
 
 Item = TypeVar("Item")
 Taken = TypeVar("Taken")
@@ -45,6 +46,7 @@ class Backend:
     panels: KvStore
     journal: Journal | None = None
     artifacts: ArtifactStore | None = None
+    optimizers: OptimizerStore | None = None
     closed: str = CLOSED
 
 
@@ -80,6 +82,12 @@ class Request:
         if self.backend.artifacts is None:
             raise ApiError(403, self.backend.closed)
         return self.backend.artifacts
+
+    @property
+    def optimizers(self) -> OptimizerStore:
+        if self.backend.optimizers is None:
+            raise ApiError(403, self.backend.closed)
+        return self.backend.optimizers
 
     def text(self, name: str) -> str:
         """A value that must be given."""

@@ -44,6 +44,7 @@ from cometfs.server.storage.errors import (
 )
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
+from cometfs.server.storage.optimizer_store import OptimizerStore
 from cometfs.server.write_api.routes import writing_routes
 
 VERSION = "4.40.0"
@@ -94,7 +95,8 @@ def make_app(
     that allow it.
     """
     artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
-    backend = Backend(index, KvStore(index.directory), journal, artifacts, closed)
+    optimizers = None if journal is None else OptimizerStore(journal.path)
+    backend = Backend(index, KvStore(index.directory), journal, artifacts, optimizers, closed)
     api = [*_open_routes(), *_rest_routes(backend, object_store), *writing_routes(backend)]
     site = Site(backend, Login(api_key), partial(_is_api, api))
     layers = [

@@ -17,7 +17,8 @@ from starlette.routing import Route
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Backend, Endpoint, answered, request_of
 from cometfs.server.routing import as_json, exactly
-from cometfs.server.write_api import artifacts, handshake, llm, manage, projects, registry, uploads
+from cometfs.server.storage.errors import StorageError
+from cometfs.server.write_api import artifacts, handshake, llm, manage, optimizer, projects, registry, uploads
 from cometfs.server.write_api import experiments as logging
 from cometfs.server.write_api.multipart import UploadHandler, drained, receive_upload
 
@@ -43,6 +44,8 @@ def writing_routes(backend: Backend) -> list[Route]:
         *(_route(backend, RESTS[0] + path, one, "GET") for path, one in by_get.items()),
         *(_upload_route(backend, CLIENTLIB + path, take) for path, take in uploads.UPLOADED.items()),
         *(_upload_route(backend, RESTS[0] + path, take) for path, take in uploads.WRITTEN.items()),
+        *(_optimizer_route(backend, path, one, "GET") for path, one in optimizer.BY_GET.items()),
+        *(_optimizer_route(backend, path, one, "POST") for path, one in optimizer.POSTED.items()),
         exactly(CLIENTLIB + "rpc/get-pending-rpcs", _no_calls, "GET"),
     ]
 
@@ -60,6 +63,21 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
             raise ApiError(400, "the body has lists and objects too deep in each other") from exc
 
     return exactly(path, handle, *methods)
+
+
+def _optimizer_route(backend: Backend, path: str, endpoint: Endpoint, method: str) -> Route:
+    """Its client shows what an answer says is wrong, and of an HTTP status the number alone."""
+
+    async def handle(http: HttpRequest) -> Response:
+        try:
+            request = request_of(backend, http, await _whole_body(http))
+            return as_json(endpoint(request) if backend.journal else {"code": 403, "message": backend.closed})
+        except ApiError as exc:
+            return as_json({"code": exc.status, "message": exc.message})
+        except StorageError as exc:
+            return as_json({"code": 507, "message": str(exc)})
+
+    return exactly(optimizer.BASE + path, handle, method)
 
 
 def _upload_route(backend: Backend, path: str, take: UploadHandler) -> Route:
