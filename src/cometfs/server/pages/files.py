@@ -36,17 +36,6 @@ SEALED = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 KEPT = "private, max-age=86400"
 """Of a picture, whose address has another query as soon as it has other points."""
 
-_PICTURES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "bmp": "image/bmp",
-    "avif": "image/avif",
-    "svg": "image/svg+xml",
-}
-
 
 # -- Pictures of metrics -----------------------------------------------------------------------------------------------
 
@@ -70,13 +59,19 @@ def plot_address(one: ServedExperiment, metric: str) -> str:
 
 
 def _version(experiments: Iterable[ServedExperiment], metric: str) -> str:
-    """Another one whenever the metric has more points: a record only grows."""
+    """Another one whenever the metric has more points, for a record only grows: of one that runs, a thousandth more."""
     found = [
-        (one.key, one.name, one.record.serial, len(series.lines))
+        (one.key, one.name, one.record.serial, _rounded(len(series.lines)) if one.running else len(series.lines))
         for one in experiments
         if (series := one.record.metrics.get(metric))
     ]
     return f"{zlib.crc32(repr(found).encode()):08x}"
+
+
+def _rounded(count: int) -> int:
+    """To three digits: else every look at a long run would draw all of it anew."""
+    unit = int("1" + "0" * (len(str(count)) - 3))
+    return count // unit * unit
 
 
 def chart(project: ServedProject, file: str) -> Response:
@@ -135,18 +130,19 @@ def asset(backend: Backend, one: ServedExperiment, identity: str) -> Response:
     is_shown = found is not None and is_picture(found)
     name = (found.name.rpartition("/")[2] if found else "") or identity
     answer.headers.update(_sealed(f"{'inline' if is_shown else 'attachment'}; {_file_name(name)}"))
-    answer.headers["Content-Type"] = _picture_type(found) if found and is_shown else "application/octet-stream"
+    if found is not None and is_shown:
+        answer.headers["Content-Type"] = _picture_type(found)
     return answer
 
 
 def is_picture(asset: LoggedAsset) -> bool:
-    """Whether browsers show it; what comet_ml logs as an image without a suffix is PNG."""
-    return asset.type == "image" and asset.member is not None and _picture_type(asset) != ""
+    """Whether it is shown as an image: browsers find out which kind it is, and take it for nothing else."""
+    return asset.type == "image" and asset.member is not None
 
 
 def _picture_type(asset: LoggedAsset) -> str:
-    _, dot, suffix = asset.name.rpartition(".")
-    return _PICTURES.get(suffix.lower(), "image/png") if dot else "image/png"
+    """SVG they know by its type alone."""
+    return "image/svg+xml" if asset.name.lower().endswith(".svg") else "image/png"
 
 
 def _sealed(disposition: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ def is_key(given: str, key: str) -> bool:
 
 
 class Login:
-    """The logins of one server; `api_key` None lets everybody in."""
+    """The logins of one server; `api_key` None lets all in."""
 
     def __init__(self, api_key: str | None, clock: Clock = time.monotonic) -> None:
         self._api_key, self._clock = api_key, clock

@@ -6,6 +6,7 @@ Not here: the checks of names and sites, which stand before everything (`http.mi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from urllib.parse import parse_qs
 
 import trio
@@ -26,7 +27,10 @@ from cometfs.server.request import Backend
 LONGEST_FORM = 8 << 10
 """Bytes of the form of a login."""
 
-FORM = "application/x-www-form-urlencoded"
+FORM = b"application/x-www-form-urlencoded"
+
+AT_ONCE = 2
+"""Pages and pictures that are made at once: programs that log have the other threads."""
 
 
 class Site:
@@ -34,13 +38,14 @@ class Site:
 
     def __init__(self, backend: Backend, login: Login, is_api: Callable[[Scope], bool]) -> None:
         self._backend, self._login, self._is_api = backend, login, is_api
+        self._limiter = trio.CapacityLimiter(AT_ONCE)
 
     def takes(self, scope: Scope) -> bool:
         """Whether a request is a browser's for a page, or of its form."""
         if self._is_api(scope):
             return False
         headers = dict(scope["headers"])
-        is_form = headers.get(b"content-type", b"").startswith(FORM.encode())
+        is_form = headers.get(b"content-type", b"").startswith(FORM)
         return bool(scope["method"] == "GET" or (scope["method"] == "POST" and is_form))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +69,7 @@ class Site:
 
     async def _found(self, request: HttpRequest) -> Response:
         try:
-            return await trio.to_thread.run_sync(self._page, parts_of(request.scope))
+            return await trio.to_thread.run_sync(self._page, parts_of(request.scope), limiter=self._limiter)
         except ApiError as refusal:
             served = Served([views.START], 0, self._login.is_needed)
             return page(notice_html("There is no such page", refusal.message, served), refusal.status)
@@ -160,8 +165,9 @@ def page(body: bytes, status: int = 200, more: dict[str, str] | None = None) -> 
 
 async def _form(request: HttpRequest) -> dict[str, str]:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return {}
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > LONGEST_FORM:
+                return {}
     return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}

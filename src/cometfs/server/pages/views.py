@@ -25,6 +25,9 @@ from cometfs.server.runs.record import LoggedAsset, RunRecord
 SOON, LATER = 10, 30
 """Seconds after which a page with running experiments is asked for again: of one of them, of many."""
 
+UNHURRIED = 20
+"""So many rows of a table make that a second longer: a table of thousands takes seconds to make."""
+
 TAIL = 64 << 10
 """Letters of the output that a page has."""
 
@@ -86,7 +89,7 @@ def project(found: ServedProject, logout: bool, *, archived: bool = False) -> by
         list(map(_row, shown)),
         [(metric, metric) for metric in metrics],
         link,
-        Served(trail, LATER * any(one.running for one in shown), logout, more),
+        Served(trail, (LATER + len(shown) // UNHURRIED) * any(one.running for one in shown), logout, more),
     )
 
 
