@@ -15,11 +15,12 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
-from tests.support.comet_ml_client import API_KEY, SCRIPTS, make_dirty_repository, python, run, surroundings
+from tests.support.comet_ml_client import API_KEY, NOWHERE, SCRIPTS, make_dirty_repository, python, run, surroundings
 from tests.support.processes import PATIENCE, running_comet
 
 ONLINE = "0111e000000000000000000000000001"
@@ -216,9 +217,9 @@ def test_going_on_with_a_run(place: Path, told: Told) -> None:
 class Training:
     """A run that logs when it is told to; `log_steps.py`."""
 
-    def __init__(self, key: str, folder: Path, url: str) -> None:
-        command = [sys.executable, str(SCRIPTS / "log_steps.py"), key]
-        environment = surroundings(folder, url, COMET_TIMEOUT_HTTP=str(int(PATIENCE)))
+    def __init__(self, key: str, folder: Path, url: str, *, kind: str = "Experiment", **settings: str) -> None:
+        command = [sys.executable, str(SCRIPTS / "log_steps.py"), kind, key]
+        environment = surroundings(folder, url, **{"COMET_TIMEOUT_HTTP": str(int(PATIENCE)), **settings})
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -261,6 +262,32 @@ def test_any_archive_tool_reads_the_folder_of_a_run_that_was_killed(tmp_path: Pa
         assert done.returncode == 0, done.stderr.decode()
     for runs in ("runs", "uploaded"):
         assert logged(tmp_path / runs, ONLINE) == (list(range(50)), list(range(50)))
+
+
+def test_a_killed_offline_run_has_crashed(tmp_path: Path) -> None:
+    """What it leaves in its temporary folder has no name and no end; put into DIR it is served, and can be managed."""
+    work, runs = tmp_path / "work", tmp_path / "runs"
+    work.mkdir()
+    training = Training(OFFLINE, tmp_path, NOWHERE, kind="OfflineExperiment", TMPDIR=str(work))
+    training.do("log 50")
+    training.do("flush")
+    training.process.kill()
+    training.process.communicate()
+    (left,) = (log.parent for log in work.glob("*/messages.json"))
+    assert not (left / "experiment.json").exists()
+    copytree(left, runs / "left over")
+    for number in ("first", "second"):
+        with serving(tmp_path / number, runs) as url:
+            (key,) = json.loads(run("keys_of.py", "default", "general", folder=tmp_path, url=url))
+            found = read(tmp_path, url, key)[key]
+            assert found["state"] == "crashed"
+            losses = [
+                (point["metricValue"], point["step"]) for point in found["metrics"] if point["metricName"] == "loss"
+            ]
+            assert losses == [(str(step / 8), step) for step in range(50)]
+            assert found["output"] == "".join(f"step {step}\n" for step in range(50))
+            assert found["tags"] == ([] if number == "first" else ["salvaged"])
+            run("keys_of.py", "default", "general", "salvaged", folder=tmp_path, url=url)
 
 
 def free_port() -> int:

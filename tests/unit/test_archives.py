@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import zipfile
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -275,10 +277,40 @@ def test_a_heading_that_makes_no_sense_is_skipped(
     caplog.clear()
 
 
-def test_no_heading_no_experiment(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Without ``experiment.json`` nobody knows where a run belongs: it is skipped with a warning."""
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "messages.json").write_text(metric("a", 1) + "\n")
+def left_over(folder: Path, *lines: str) -> Path:
+    """What a killed OfflineExperiment leaves: no ``experiment.json``."""
+    folder.mkdir()
+    (folder / "messages.json").write_text("".join(text + "\n" for text in lines))
+    (folder / "tmp1").write_bytes(b"bytes")
+    return folder
+
+
+def test_what_a_killed_run_left_is_a_crashed_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Under a key made of what it logged, whatever its folder is called and however far it came, with a warning."""
+    lines = [metric("a", 1, at=7000), upload("tmp1", assetId="x", fileName="f"), *[metric("a", 2, at=8000)] * 200]
+    folder = left_over(tmp_path / "tmpabc", *lines)
+    other = left_over(tmp_path / "other", metric("a", 1, at=7001))
+    found = open_directory(tmp_path).experiments
+    (key,) = [key for key, one in found.items() if len(one.record.metrics["a"].lines) > 1]
+    record = found[key].record
+    assert re.fullmatch("[0-9a-f]{32}", key)
+    assert (len(found), record.crashed, record.start, record.end) == (2, True, 7000, 8000)
+    assert b"".join(content.asset_chunks(record.assets["x"])) == b"bytes"
+    assert f"{folder}: served as crashed run {key}; it was killed, there is no experiment.json" in caplog.text
+    rmtree(other)
+    left_over(tmp_path / "later copy", *lines, metric("a", 3, at=9000))
+    assert only(open_directory(tmp_path)).key == key
+    assert [point["metricValue"] for point in content.points(only(open_directory(tmp_path)).record, "a")][-1] == "3"
+    assert f"{folder}: skipped; it is the same run as {tmp_path / 'later copy'}" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize("lines", [[], ["broken"], [line("log_other", key="a", value=1)]])
+def test_no_heading_and_no_time_no_experiment(
+    tmp_path: Path, lines: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without ``experiment.json`` and a log that says when it began, nothing tells runs apart."""
+    left_over(tmp_path / "run", *lines)
     assert open_directory(tmp_path).experiments == {}
     assert "run: skipped; no experiment.json" in caplog.text
     caplog.clear()

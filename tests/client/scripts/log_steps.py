@@ -1,4 +1,4 @@
-"""Logs and prints steps as it is told on stdin, with comet_ml's Experiment: ``log_steps.py KEY``. Not a test by itself.
+"""Logs and prints steps as it is told on stdin, by comet_ml: ``log_steps.py CLASS KEY``. Not a test by itself.
 
 Orders are ``log N``, ``flush``, ``connected``, ``end``; each is answered on the real stdout with ``done`` and its text,
 once it is done. ``connected`` waits until comet_ml takes the server to be there: until its next ping is answered it
@@ -14,8 +14,8 @@ import comet_ml.experiment
 untyped: Any = comet_ml
 untyped.experiment.get_env_cloud_details = lambda *_args, **_kwargs: None
 
-experiment = untyped.Experiment(
-    experiment_key=sys.argv[1], workspace="ws", project_name="p", log_code=False, log_env_details=False
+experiment = getattr(untyped, sys.argv[1])(
+    experiment_key=sys.argv[2], workspace="ws", project_name="p", log_code=False, log_env_details=False
 )
 step = 0
 for line in sys.stdin:

@@ -188,9 +188,15 @@ def _opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, Heading]]:
     for path in paths:
         try:
             archive = open_archive(path)
-            yield archive, read_heading(archive)
+            heading = read_heading(archive)
         except (BrokenArchive, OSError) as exc:
             LOG.warning("%s: skipped; %s", path, exc)
+            continue
+        if EXPERIMENT not in archive.members:
+            LOG.warning(
+                "%s: served as crashed run %s; it was killed, there is no %s", path, heading.offline_id, EXPERIMENT
+            )
+        yield archive, heading
 
 
 def _by_key(archives: Iterable[tuple[Archive, Heading]]) -> dict[str, list[tuple[Archive, Heading]]]:

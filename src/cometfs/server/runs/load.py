@@ -14,13 +14,16 @@ from contextlib import closing
 
 import msgspec
 
-from cometfs.server.runs.apply import Missing, apply
+from cometfs.server.runs.apply import Missing, apply, derived_id
 from cometfs.server.runs.decode import BrokenLine, decode
 from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Number
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES, Archive, BrokenArchive
 
 LOG = logging.getLogger("cometfs.server")
+
+BEGINNING = 16 << 10
+"""Bytes of a log that say which run it is, where nothing else does: a run that goes on is still the same."""
 
 
 class Heading(msgspec.Struct):
@@ -49,13 +52,34 @@ class Heading(msgspec.Struct):
 
 
 def read_heading(archive: Archive) -> Heading:
-    """An archive's ``experiment.json``. Raises BrokenArchive when it is missing or not what it should be."""
+    """An archive's ``experiment.json``. Raises BrokenArchive when it is not what it should be."""
     if EXPERIMENT not in archive.members:
-        raise BrokenArchive(f"no {EXPERIMENT}")
+        return _heading_of_killed(archive)
     try:
         return msgspec.json.decode(archive.read(EXPERIMENT), type=Heading)
     except (ValueError, RecursionError) as exc:
         raise BrokenArchive(f"{EXPERIMENT}: {exc}") from exc
+
+
+def _heading_of_killed(archive: Archive) -> Heading:
+    """comet_ml writes ``experiment.json`` when a run ends. What a killed OfflineExperiment left has a log only; of that
+    come its start and a key. Raises BrokenArchive where there is none either.
+    """
+    beginning = b""
+    if MESSAGES in archive.members and not archive.truncated:
+        with closing(archive.open(MESSAGES)) as file:
+            beginning = file.read(BEGINNING)
+    start = next(filter(None, map(_time_of, beginning.splitlines())), None)
+    if start is None:
+        raise BrokenArchive(f"no {EXPERIMENT}")
+    return Heading(derived_id("killed", beginning.decode("latin-1")), start_time=start)
+
+
+def _time_of(line: bytes) -> Number | None:
+    try:
+        return decode(line)[0].local_timestamp
+    except (BrokenLine, IndexError):
+        return None
 
 
 def read_record(parts: Iterable[tuple[Archive, Heading]]) -> RunRecord:
