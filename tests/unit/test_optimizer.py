@@ -29,6 +29,7 @@ def points(parameter: Any, bins: int = 10) -> list[Any]:
 def test_grids() -> None:
     """Numbers are spaced evenly on their scale, both ends included; lists are as they are."""
     assert points({"type": "integer", "min": 1, "max": 4}) == [1, 2, 3, 4]
+    assert points({"type": "integer", "min": 1, "max": 4, "scalingType": "normal"}) == [1, 2, 3, 4]
     assert points({"type": "integer", "min": 0, "max": 100}, 3) == [0, 50, 100]
     assert points({"type": "float", "min": 0, "max": 1}, 5) == [0, 0.25, 0.5, 0.75, 1]
     scaled = points({"type": "double", "min": 0.001, "max": 1, "scalingType": "loguniform"}, 4)

@@ -78,8 +78,9 @@ class Parameter(msgspec.Struct, rename="camel"):
         """At most `bins` points, evenly spaced on the scale; a list has its own."""
         if self.values is not None:
             return self.values
-        count = max(1, min(bins, int(self._top - self._bottom) + 1) if self.type == "integer" else bins)
-        steps = [(at + 0.5) / count if self._is_normal else at / max(1, count - 1) for at in range(count)]
+        if self.type == "integer" and self._top - self._bottom < bins:
+            return list(range(math.ceil(self._bottom), math.floor(self._top) + 1))
+        steps = [(at + 0.5) / bins if self._is_normal else at / max(1, bins - 1) for at in range(bins)]
         return list(dict.fromkeys(self.at(step) for step in steps))
 
     def draw(self, chance: random.Random) -> Any:

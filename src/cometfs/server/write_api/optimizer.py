@@ -81,8 +81,8 @@ def _update(request: Request) -> Any:
     sweep = _sweep(request, asked.id)
     if (asked.pid, asked.trial) not in sweep.trials:
         raise ApiError(404, f"the search has no trial {asked.trial} of {asked.pid[:60]!r}")
-    told = (asked.status, asked.score, asked.epoch, asked.metadata)
-    request.optimizers.add(sweep, Updated(now(), asked.pid, asked.trial, *told))
+    outcome = (asked.status, asked.score, asked.epoch, asked.metadata)
+    request.optimizers.add(sweep, Updated(now(), asked.pid, asked.trial, *outcome))
     return {"code": 200}
 
 
