@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 PROJECT = "vision-lab/digits"
 CHART = "experiments/multi-metric-chart"
+CHECK = "experiment/metrics/get-metric"
+"""Once in a project: of the longest metric, with which the chart is compared."""
 
 
 async def files(vfs: Vfs) -> dict[str, bytes]:
@@ -39,10 +41,10 @@ async def test_the_first_size_in_a_directory_of_charts_brings_all_metrics_togeth
     wire.asked.clear()
     sizes = {name: (await vfs.attributes(node, charts)).size for name, node in listing.nodes.items() if "." in name}
     assert len(sizes) > 5
-    assert wire.asked == [CHART]
+    assert wire.asked == [CHART, CHECK]
     assert {name: len(data) for name, data in (await files(vfs)).items()}.items() <= sizes.items()
     await at(vfs, f"{PROJECT}/views/best/validate_loss/min")
-    assert wire.asked == [CHART]
+    assert wire.asked == [CHART, CHECK]
 
 
 async def test_one_chart_asks_for_its_metric_alone(vfs: Vfs, wire: Wire) -> None:
@@ -52,7 +54,7 @@ async def test_one_chart_asks_for_its_metric_alone(vfs: Vfs, wire: Wire) -> None
     await read(vfs, f"{PROJECT}/charts/validate_loss.csv")
     await read(vfs, f"{PROJECT}/charts/validate_loss.svg")
     await at(vfs, f"{PROJECT}/views/best/validate_loss/max")
-    assert wire.asked == [CHART]
+    assert wire.asked == [CHART, CHECK]
 
 
 async def test_a_chart_of_what_has_ended_is_asked_once(
@@ -92,11 +94,15 @@ class _Bounded(API):
     most = 1
 
     async def experiment_metrics_for_chart_as(
-        self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
+        self,
+        experiment_keys: Sequence[str],
+        metrics: Sequence[str],
+        make: Callable[[Chart], T],
+        parameters: Sequence[str] = (),
     ) -> dict[str, T]:
         if len(experiment_keys) * len(metrics) > self.most:
             raise AnswerTooLarge("more than an answer may have")
-        return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make)
+        return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make, parameters)
 
 
 @pytest.fixture

@@ -165,8 +165,9 @@ async def test_no_experiment_is_asked_ahead_for_a_metric_that_it_lacks(vfs: Vfs,
     for name in directories[last - 5 : last + 1]:
         assert await read(vfs, f"{PROJECT}/{name}/{file}")
     await at_rest()
-    # Three before the walk is one, a chart for all others, a summary for the rule that which of equal values counts.
-    assert Counter(endpoint for endpoint, _ in wire.about[asked:]) <= Counter({GET_METRIC: 3, CHARTS: 1, SUMMARY: 1})
+    # Three before the walk is one, a chart for all others and its longest metric to compare it with, a summary for the
+    # rule that which of equal values counts.
+    assert Counter(endpoint for endpoint, _ in wire.about[asked:]) <= Counter({GET_METRIC: 4, CHARTS: 1, SUMMARY: 1})
     single = [parse_qs(query) for endpoint, query in wire.about[asked:] if endpoint == GET_METRIC]
     assert {by_key[query["experimentKey"][0]].partition("-")[0] for query in single} == {"mlp"}
 

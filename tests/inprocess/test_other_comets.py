@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from cometfs.errors import KeyRejected, NotAllowed, Throttled, Unreachable
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs
-from tests.inprocess.conftest import Wire, at, at_rest, names, read
+from tests.inprocess.conftest import Wire, at, names, read
 
 T = TypeVar("T")
 
@@ -122,11 +123,19 @@ async def within(seconds: float, clock: trio.testing.MockClock, ask: Callable[[]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one)
         for _ in range(math.ceil(seconds)):
-            await at_rest()
+            await settled()
             clock.jump(0 if found else 1)
-        await at_rest()
+        await settled()
         assert found
     return found[0]
+
+
+async def settled() -> None:
+    """Returns when all tasks wait, and none of them for a thread; by a clock that stands still."""
+    await trio.testing.wait_all_tasks_blocked()
+    while trio.to_thread.current_default_thread_limiter().borrowed_tokens:
+        time.sleep(0.001)  # noqa: ASYNC251 - threads go on meanwhile
+        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.fixture(autouse=True)
@@ -231,3 +240,113 @@ async def test_every_point_is_there_without_get_all(vfs: Vfs, plain: Vfs, wire: 
     assert len(await api.experiment_metric(key)) == len(await plain._answers.api.experiment_metric(key))
     with pytest.raises(NotAllowed):
         await api.experiment_every_point(key)
+
+
+# -- charts ------------------------------------------------------------------------------------------------------------
+
+TABLE = f"{PROJECT}/summary/experiments.csv"
+CURVE = f"{PROJECT}/charts/validate_loss.csv"
+
+
+def charts_above(most: int, status: int = 504) -> Layer:
+    def layer(_request: httpx.Request, posted: dict[str, Any]) -> httpx.Response | None:
+        return httpx.Response(status) if len(posted.get("targetedExperiments", ())) > most else None
+
+    return layer
+
+
+def sampled(_request: httpx.Request, posted: dict[str, Any]) -> None:
+    if "fetchFull" in posted:
+        posted["fetchFull"] = False
+
+
+@pytest.mark.parametrize("status", [500, 504, 403, 400, 404])
+@pytest.mark.parametrize("most", [0, 1, 3, 8])
+async def test_charts_that_fail_are_halved(vfs: Vfs, plain: Vfs, wire: Differing, most: int, status: int) -> None:
+    """To the size that is answered, which is remembered; below one, each metric is asked by itself."""
+    wire.layers.append(charts_above(most, status))
+    assert await read(vfs, CURVE) == await read(plain, CURVE)
+    calls = Counter(wire.asked)
+    assert calls[CHART] <= 2 * 5 + 20 / max(most, 1) + 5
+    await at(vfs, f"{PROJECT}/views/best/validate_loss/min")
+    assert Counter(wire.asked) == calls, "views/best shares the answer"
+    wire.asked.clear()
+    other = CURVE.replace("validate_loss", "train_loss")
+    assert await read(vfs, other) == await read(plain, other)
+    assert wire.asked.count(CHART) <= (0 if most == 0 else 2 * 20 / most), "the size is remembered"
+
+
+async def test_charts_that_stall_are_given_up_after_two(
+    vfs: Vfs, plain: Vfs, wire: Differing, mock_clock: trio.testing.MockClock
+) -> None:
+    """Within the thirty seconds that a read has, and the next one does not wait."""
+    expected = {name: await read(plain, CURVE.replace("validate", name)) for name in ("validate", "train")}
+    wire.stalling.add(CHART)
+    assert await within(21, mock_clock, lambda: read(vfs, CURVE)) == expected["validate"]
+    assert wire.asked.count(CHART) == 2
+    assert await within(1, mock_clock, lambda: read(vfs, CURVE.replace("validate", "train"))) == expected["train"]
+    assert wire.asked.count(CHART) == 2
+
+
+@pytest.mark.parametrize("most", [0, 1, 6])
+async def test_the_table_is_there_whatever_charts_do(vfs: Vfs, plain: Vfs, wire: Differing, most: int) -> None:
+    """Batches of the prefetcher are halved, too, and given up."""
+    wire.layers.append(charts_above(most))
+    assert await read(vfs, TABLE) == await read(plain, TABLE)
+    assert wire.asked.count(CHART) < 20
+
+
+async def test_the_table_does_not_wait_for_charts_that_stall(
+    vfs: Vfs, plain: Vfs, wire: Differing, mock_clock: trio.testing.MockClock
+) -> None:
+    expected = await read(plain, TABLE)
+    wire.stalling.add(CHART)
+    assert await within(29, mock_clock, lambda: read(vfs, TABLE)) == expected
+
+
+@pytest.mark.parametrize("switch", [sampled, None])
+async def test_a_chart_is_believed_up_to_what_was_checked(
+    vfs: Vfs, plain: Vfs, wire: Differing, monkeypatch: pytest.MonkeyPatch, switch: Layer | None
+) -> None:
+    """A server that answers a sample, though all points are wanted: short metrics are whole, and verify nothing."""
+    expected = {path: await read(plain, path) for path in (CURVE, CURVE.replace("validate", "train"), TABLE)}
+    if switch:
+        monkeypatch.setattr("cometfs.server.read_api.charts.SAMPLE", 40)
+        wire.layers.append(switch)
+    for path, body in expected.items():
+        assert await read(vfs, path) == body
+    for name in (await experiments(plain))[:8]:
+        assert await metrics_of(vfs, name) == await metrics_of(plain, name)
+    if not switch:
+        assert wire.asked.count(ONE_METRIC) < 8
+
+
+async def test_the_metrics_of_each_experiment_are_whole_where_charts_are_samples(
+    vfs: Vfs, plain: Vfs, wire: Differing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cat */metrics/x.csv`, which is prefetched, and `*/metrics.json`."""
+    monkeypatch.setattr("cometfs.server.read_api.charts.SAMPLE", 40)
+    wire.layers.append(sampled)
+    for file in ("metrics/train_loss.csv", "metrics.json"):
+        for name in await experiments(plain):
+            if file.rpartition("/")[2] in await names(plain, f"{PROJECT}/{name}/{file.rpartition('/')[0]}".rstrip("/")):
+                path = f"{PROJECT}/{name}/{file}"
+                assert await read(vfs, path) == await read(plain, path)
+
+
+def nulls(answer: dict[str, Any]) -> None:
+    names = {name for chart in answer["experiments"].values() for name in chart["params"] or ()}
+    for chart in answer["experiments"].values():
+        if chart["params"] is not None:
+            chart["params"] = dict.fromkeys(names) | chart["params"]
+
+
+async def test_a_null_of_a_chart_is_no_parameter(vfs: Vfs, plain: Vfs, wire: Differing) -> None:
+    """Neither in `params.json` nor in the table: the experiment is asked by itself."""
+    wire.edits[CHART] = nulls
+    listing, _ = await plain.listings.children(await at(plain, PROJECT))
+    for name in [name for name, node in listing.nodes.items() if node.at.experiment]:
+        path = f"{PROJECT}/{name}/params.json"
+        assert await read(vfs, path) == await read(plain, path)
+    assert CHART in wire.asked
+    assert await read(vfs, TABLE) == await read(plain, TABLE)

@@ -96,11 +96,15 @@ class Bounded(API):
     size = 0
 
     async def experiment_metrics_for_chart_as(
-        self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
+        self,
+        experiment_keys: Sequence[str],
+        metrics: Sequence[str],
+        make: Callable[[Chart], T],
+        parameters: Sequence[str] = (),
     ) -> dict[str, T]:
         if self.size * len(experiment_keys) > ANSWER:
             raise AnswerTooLarge("longer than an answer may be")
-        return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make)
+        return await super().experiment_metrics_for_chart_as(experiment_keys, metrics, make, parameters)
 
 
 async def _slowest(vfs: Vfs, found: dict[str, Any]) -> None:

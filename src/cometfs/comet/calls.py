@@ -21,7 +21,7 @@ from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.asset_stream import STALL, AssetStream
 from cometfs.comet.http.encodings import ACCEPTED
-from cometfs.comet.http.retries import COURTESY, RETRIES, Transient, backoff, retry_after
+from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json
 from cometfs.comet.http.transport import Reply, Transport
 from cometfs.comet.question import Question, StorageInTrouble, elsewhere, refusal, storage_refusal, target_of
@@ -118,7 +118,7 @@ class Calls:
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
         with trio.move_on_after(self._deadline) as scope:
-            body = await self._persistently(scope.deadline, lambda: self._answered(question))
+            body = await self._persistently(question, scope.deadline, lambda: self._answered(question))
             return await self.understood(question, body, read if exact else mending(read))
         raise self._too_late(question)
 
@@ -151,7 +151,7 @@ class Calls:
         with trio.CancelScope(deadline=due):
             await self._bodies.acquire()
             try:
-                return await self._persistently(due, lambda: self._followed(question, due))
+                return await self._persistently(question, due, lambda: self._followed(question, due))
             except BaseException:
                 self._bodies.release()
                 raise
@@ -159,24 +159,24 @@ class Calls:
 
     # -- one try after the other -----------------------------------------------------------------------------------
 
-    async def _persistently(self, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _persistently(self, question: Question, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
         for number in count():
             try:
                 return await attempt()
             except Withheld:
                 raise  # nothing waits for a prefetch: a reader that comes asks again
             except (Transient, Throttled) as exc:
-                pause = self._pause(exc, number)
+                pause = self._pause(exc, number, question.retries)
                 if pause is None or trio.current_time() + pause >= due:
                     raise
             await trio.sleep(pause)
         raise AssertionError("count() has no end")
 
-    def _pause(self, exc: CometFSError, number: int) -> float | None:
+    def _pause(self, exc: CometFSError, number: int, retries: int) -> float | None:
         """Seconds until the next try; None when there shall be none. Only the deadline ends obedience to a 429."""
         if isinstance(exc, Throttled):
             return exc.retry_after + COURTESY
-        return backoff(number, self._chance()) if number < RETRIES else None
+        return backoff(number, self._chance()) if number < retries else None
 
     # -- one try ---------------------------------------------------------------------------------------------------
 

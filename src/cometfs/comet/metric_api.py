@@ -9,6 +9,7 @@ from cometfs.comet.answers import models, series
 from cometfs.comet.answers.models import Chart, Point, Value
 from cometfs.comet.answers.series import LoggedPoint
 from cometfs.comet.calls import Calls
+from cometfs.comet.http.retries import RETRIES
 from cometfs.comet.question import Question, about
 from cometfs.errors import NO_OTHER_WAY, CometFSError, Unsupported
 
@@ -194,11 +195,15 @@ class MetricAPI:
         return await self._calls.ask(question, models.charts)
 
     async def experiment_metrics_for_chart_as(
-        self, experiment_keys: Sequence[str], metrics: Sequence[str], make: Callable[[Chart], T]
+        self,
+        experiment_keys: Sequence[str],
+        metrics: Sequence[str],
+        make: Callable[[Chart], T],
+        parameters: Sequence[str] = (),
     ) -> dict[str, T]:
         """Metrics of many experiments in one call: a dict from experiment key to what `make` makes of its `Chart`.
 
-        - `experiment_keys`, `metrics`: lists of keys and names, as for `experiment_metrics_for_chart`
+        - `experiment_keys`, `metrics`, `parameters`: lists of keys and names, as for `experiment_metrics_for_chart`
         - `make`: is called with one `Chart` after the other, maybe in a thread; no more than one is in memory at a time
 
             >>> def last(chart):
@@ -210,7 +215,7 @@ class MetricAPI:
         Endpoint: POST experiments/multi-metric-chart
         SDK: none (`experiment_metrics_for_chart` returns the charts themselves)
         """
-        question = _chart(experiment_keys, metrics, (), True, True)
+        question = _chart(experiment_keys, metrics, parameters, True, True)
         return await self._calls.ask(question, lambda body: models.charts_as(body, make))
 
 
@@ -224,4 +229,5 @@ def _chart(
         "independentMetrics": independent,
         "fetchFull": full,
     }
-    return Question("experiments/multi-metric-chart", body=body)
+    # What fails for many may be answered for fewer: better than to try the same again and again.
+    return Question("experiments/multi-metric-chart", body=body, retries=1 if len(experiment_keys) > 1 else RETRIES)

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from cometfs.comet.http.retries import PASSING, Transient
+from cometfs.comet.http.retries import PASSING, RETRIES, Transient
 from cometfs.errors import (
     CometFSError,
     KeyRejected,
@@ -68,6 +68,8 @@ class Question:
     """What is posted, as JSON; None makes it a GET."""
     lacking: str = ""
     """For an endpoint that not every server has: what then cannot be had."""
+    retries: int = RETRIES
+    """Tries after the first one; fewer where there is another way than to try again."""
 
     @property
     def subject(self) -> str:

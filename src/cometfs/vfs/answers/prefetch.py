@@ -18,8 +18,8 @@ import trio
 from cometfs.cache.memory import Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
-from cometfs.errors import AnswerTooLarge, CometFSError, NotFound
-from cometfs.lease import is_settling
+from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineExceeded, NotFound
+from cometfs.lease import Lease, is_settling
 from cometfs.vfs.answers.abreast import ABREAST, Abreast, Question
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
@@ -43,6 +43,15 @@ SLOW = 10.0
 
 SAMPLE = 2
 """Experiments asked by themselves that the first batch of a project is verified against."""
+
+FAILED = Lease(600.0)
+"""How long batches that failed are not asked for again."""
+
+WORKING = "batches work: "
+
+MOST = "experiments in a batch at most: "
+
+STRIKES = "batches that failed one after the other"
 
 REMEMBERED = 4096
 """Projects and questions of which it is remembered how they were answered last: well below a megabyte."""
@@ -72,7 +81,7 @@ class Prefetcher:
         place = None if line is None else line.places.get(at.key[0])
         if line is None or place is None:
             return
-        if source.brought_by is not None and self._trusted.get(_trust_key(source.brought_by, line), True):
+        if source.brought_by is not None and self._is_trusted(source.brought_by, line):
             self._record(
                 source.brought_by, experiment.of_experiment(at), line, place, waited=waited, wanted=(source, at)
             )
@@ -206,7 +215,7 @@ class Prefetcher:
         return next((one for one in richer if self.observations.expects_all(one, line.project)), source)
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
-        batched = source.batch is not None and self._trusted.get(_trust_key(source, line), True)
+        batched = source.batch is not None and self._is_trusted(source, line)
         missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
         if batched:
             asked = [at for at in missing if self._is_missing(source, at)]
@@ -237,8 +246,9 @@ class Prefetcher:
         assert source.batch is not None
         # Another batch may have taken some of them since they were chosen.
         places = [at for at in places if self._is_missing(source, at)]
-        if not places or not self._trusted.get(_trust_key(source, line), True):
+        if not places or not self._is_trusted(source, line):
             return
+        left: list[Context] = []
         # No await between the look above and here: two batches never ask for the same experiment.
         ended = trio.Event()
         keys = [(source.batch.name, at.key) for at in places]
@@ -247,18 +257,48 @@ class Prefetcher:
             self._doubt_old_names(line)
             sample = self._sample(source, line)
             found = await source.batch.ask(self._answers.asker(), [*sample, *places])
+            if self.observations.count(STRIKES, line.project):
+                self.observations.record_count(STRIKES, line.project, 0)
             if self._agree(source, line, found, bool(sample)):
                 self._keep(source.batch, line, found, len(places))
         except AnswerTooLarge as error:
             log.debug("not fetched together: %s", error)
             self._shrink(source, line, len(places))
-        except CometFSError as error:
+        except NO_OTHER_WAY as error:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
+        except CometFSError as error:
+            log.debug("not fetched together: %s", error)
+            left = places if self._divides(source.batch, line, len(places), error) else []
         finally:
             # Also when it failed or was cancelled: readers that wait for it go on alone.
             ended.set()
             for key in keys:
                 self._batches.pop(key, None)
+        while left and self._is_trusted(source, line):
+            size = self._most(line, source.batch)
+            await self._batched(source, line, left[:size])
+            left = left[size:]
+
+    def _divides(self, batch: Batch, line: Siblings, count: int, error: CometFSError) -> bool:
+        """After a batch about so many failed: whether to ask about fewer. Not where two about a few failed, or took too
+        long: then each is asked by itself, for a while, as it may have been an outage."""
+        strikes = self.observations.count(STRIKES, line.project)
+        if isinstance(error, DeadlineExceeded) or count <= 2 * SAMPLE:
+            strikes += 1
+        if strikes >= 2 or not batch.divides:
+            self._give_up(batch, line)
+            return False
+        self.observations.record_count(STRIKES, line.project, strikes, FAILED)
+        self.observations.record_count(MOST + batch.name, line.project, max(1, count // 2), FAILED)
+        return count > 1
+
+    def _give_up(self, batch: Batch, line: Siblings) -> None:
+        self.observations.record_agreement(WORKING + batch.name, line.project, agrees=False, lease=FAILED)
+
+    def _is_trusted(self, source: Source, line: Siblings) -> bool:
+        """Whether batches for `source` are asked for: until they disagree, bring nothing, or fail."""
+        works = source.batch is None or self.observations.agreement(WORKING + source.batch.name, line.project)
+        return works is not False and self._trusted.get(_trust_key(source, line), True)
 
     def _doubt_old_names(self, line: Siblings) -> None:
         """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
@@ -317,7 +357,8 @@ class Prefetcher:
 
     def _most(self, line: Siblings, batch: Batch) -> int:
         weight = self._weights.get((batch.name, line.project.key))
-        return batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
+        most = batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
+        return min(most, self.observations.count(MOST + batch.name, line.project) or most)
 
 
 def _has_just_ended(row: Row) -> bool:

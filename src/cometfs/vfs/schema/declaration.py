@@ -123,6 +123,8 @@ class Batch:
     """Experiments in the first call about a project, when it is not known how much it brings."""
     most: int = 256
     """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
+    divides: bool = True
+    """Whether a call about fewer experiments asks for less, and so may be answered where one about more was not."""
 
 
 _DECLARED: set[str] = set()

@@ -7,6 +7,8 @@ may have changed. Not here: charts themselves (project_tables.py), and metrics a
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,12 +16,17 @@ from typing import Any
 import trio
 
 from cometfs.comet.answers.models import Chart
-from cometfs.errors import AnswerTooLarge
-from cometfs.lease import LISTING, Lease
-from cometfs.render.series import pack
+from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineExceeded, NotFound
+from cometfs.lease import FINISHED, LISTING, Lease
+from cometfs.render.series import Series, pack, pack_points
+from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import Context, Resolver, Source
-from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources import chart_calls, experiment
+from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.experiment import each_of, key, sealed_lease
+from cometfs.vfs.sources.parameters import of_project
+
+log = logging.getLogger(__name__)
 
 TOGETHER = 100
 """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
@@ -49,8 +56,7 @@ def _packed(chart: Chart) -> Packed:
 
 
 async def _alone(asker: Resolver, at: Context) -> bytes:
-    found = await asker.api.experiment_metrics_for_chart_as([key(at)], [at.item], _packed)
-    return found.get(key(at), {}).get(at.item, b"")
+    return pack_points(await asker.api.experiment_metric_points(key(at), at.item))
 
 
 def _lease(at: Context) -> Lease:
@@ -95,36 +101,132 @@ def _at_hand(asker: Resolver, at: Context, name: str, take: Take) -> bool:
 async def _ask(
     asker: Resolver, places: Sequence[Context], metrics: Sequence[str], take: Take, enough: Callable[[], bool]
 ) -> None:
-    left = deque(places)
+    left, calls = deque(places), _Calls(asker, metrics, take)
     size, abreast = TOGETHER if len(metrics) == 1 else FIRST, 1
+    if places and (known := asker.count(WEIGHT, of_project(places[0]))):
+        size = _size_for(known * len(metrics))
     while left and not enough():
         batches: list[list[Context]] = []
         while left and len(batches) < abreast:
-            batches.append([left.popleft() for _ in range(min(size, len(left)))])
-        brought = await each_of(batches, lambda batch: _together(asker, batch, metrics, take))
+            most = min(size, calls.most(left[0]), len(left))
+            batches.append([left.popleft() for _ in range(most)])
+        brought = await each_of(batches, calls.together)
         of_one = sum(brought) / sum(map(len, batches)) + 1
-        size = max(1, min(TOGETHER, int(TARGET / of_one)))
+        asker.record_count(WEIGHT, of_project(places[0]), math.ceil(of_one / len(metrics)))
+        size = _size_for(of_one)
         abreast = max(1, min(ABREAST, int(2 * TARGET / (of_one * size))))
 
 
-async def _together(asker: Resolver, places: Sequence[Context], metrics: Sequence[str], take: Take) -> int:
-    """Asks for all in one call, in two where their answer is too big for one. Returns the bytes that came."""
-    try:
-        found = await asker.api.experiment_metrics_for_chart_as(list(map(key, places)), metrics, _packed)
-    except AnswerTooLarge:
-        if len(places) == len(metrics) == 1:
+def _size_for(of_one: float) -> int:
+    return max(1, min(TOGETHER, int(TARGET / of_one)))
+
+
+WEIGHT = "bytes that a metric of an experiment brings in a chart"
+
+MOST = "experiments in a chart that does not fail"
+
+STRIKES = 2
+"""Calls about one experiment that fail, and calls that take too long, one after the other: then charts are given up."""
+
+
+class _Calls:
+    """The calls of one `gather`. What fails is halved, down to one experiment, of which each metric is asked alone."""
+
+    def __init__(self, asker: Resolver, metrics: Sequence[str], take: Take) -> None:
+        self._asker = asker
+        self._metrics = metrics
+        self._take = take
+        self._strikes = 0
+        self._too_many = TOGETHER + 1
+        """Experiments of which a chart failed."""
+
+    def most(self, at: Context) -> int:
+        """Experiments in one call at most."""
+        return self._asker.count(MOST, of_project(at)) or TOGETHER
+
+    async def together(self, places: Sequence[Context]) -> int:
+        """Asks for all in one call, in several where that fails. Returns the bytes that came."""
+        return await self._together(places, self._metrics, failed=False)
+
+    async def _together(self, places: Sequence[Context], metrics: Sequence[str], *, failed: bool) -> int:
+        """`failed`: a call about more of them has."""
+        project = of_project(places[0])
+        if self._strikes >= STRIKES or self._asker.agreement(chart_calls.WORKING, project) is False:
+            return await self._alone(places, metrics)
+        if len(places) >= self._too_many > 1:
+            return await self._in_parts(places, metrics, failed=True)
+        try:
+            found = await chart_calls.ask(self._asker, project, places, metrics, _packed)
+        except AnswerTooLarge:
+            if len(places) == len(metrics) == 1:
+                raise
+            return await self._in_parts(places, metrics, failed=failed)
+        except NO_OTHER_WAY:
             raise
+        except CometFSError as error:
+            log.debug("a chart of %s experiments: %s", len(places), error)
+            self._too_many = min(self._too_many, len(places))
+            self._strikes += isinstance(error, DeadlineExceeded) or len(places) == 1
+            enough = self._strikes >= STRIKES or len(places) == 1
+            parts = self._alone(places, metrics) if enough else self._in_parts(places, metrics, failed=True)
+            return await parts
+        self._strikes = 0
+        if failed:
+            self._asker.record_count(MOST, project, len(places), FINISHED)
+        return await self._taken(places, metrics, found)
+
+    async def _in_parts(self, places: Sequence[Context], metrics: Sequence[str], *, failed: bool) -> int:
         halves = _halved(places) if len(places) > 1 else [places]
         named = [metrics] if len(places) > 1 else _halved(metrics)
-        return sum([await _together(asker, some, names, take) for some in halves for names in named])
-    for at in places:
-        of_one = found.get(key(at), {})
-        for name in metrics:
-            packed = of_one.get(name, b"")
-            asker.keep(SERIES, experiment.at_metric(at, name), packed)
-            take(at, name, packed)
-        await trio.lowlevel.checkpoint()
-    return sum(len(packed) for of_one in found.values() for packed in of_one.values())
+        return sum([await self._together(some, names, failed=failed) for some in halves for names in named])
+
+    async def _taken(self, places: Sequence[Context], metrics: Sequence[str], found: Mapping[str, Packed]) -> int:
+        brought = [(at, name, found.get(key(at), {}).get(name, b"")) for at in places for name in metrics]
+        doubtful = await _doubtful(self._asker, of_project(places[0]), brought)
+        for at, name, packed in brought:
+            if (at.key, name) not in doubtful:
+                self._keep(at, name, packed)
+            await trio.lowlevel.checkpoint()
+        await each_of([(at, name) for at, name, _ in brought if (at.key, name) in doubtful], self._one)
+        return sum(len(packed) for _, _, packed in brought)
+
+    async def _alone(self, places: Sequence[Context], metrics: Sequence[str]) -> int:
+        brought = await each_of([(at, name) for at in places for name in metrics], self._one)
+        if self._strikes >= STRIKES:  # and only now: without a network this does not work either
+            chart_calls.give_up(self._asker, of_project(places[0]))
+        return sum(brought)
+
+    async def _one(self, wanted: tuple[Context, str]) -> int:
+        at, name = wanted
+        try:
+            packed = await _alone(self._asker, experiment.at_metric(at, name))
+        except NotFound:  # deleted since the listing
+            packed = b""
+        self._keep(at, name, packed)
+        return len(packed)
+
+    def _keep(self, at: Context, name: str, packed: bytes) -> None:
+        self._asker.keep(SERIES, experiment.at_metric(at, name), packed)
+        self._take(at, name, packed)
+
+
+async def _doubtful(
+    asker: Resolver, project: Context, brought: Sequence[tuple[Context, str, bytes]]
+) -> set[tuple[Place, str]]:
+    """The experiments and metrics that have more points than charts are believed to have."""
+    charted = [
+        Charted(experiment.at_metric(at, name), len(Series(packed)), packed) for at, name, packed in brought if packed
+    ]
+
+    async def agrees(one: Charted) -> bool:
+        packed = await _alone(asker, one.at)
+        steps = Series(packed).steps.tolist() if packed else []
+        # One that goes on may have more by now.
+        whole = len(steps) == one.length or not one.at.version
+        return whole and steps[: one.length] == Series(one.points).steps.tolist()
+
+    known = await chart_calls.whole_up_to(asker, project, charted, agrees)
+    return {(one.at.key[:-1], one.at.item) for one in charted if one.length > known}
 
 
 def _halved(items: Sequence[Any]) -> list[Sequence[Any]]:

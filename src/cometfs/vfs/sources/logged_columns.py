@@ -12,6 +12,7 @@ Not here: the table (project_tables.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from cometfs.errors import NotFound, Unsupported
 from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.experiment import each_of, experiment_lease, key
+from cometfs.vfs.sources.experiment import each_of, experiment_lease, key, patiently
 from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
 
 PAGE = 1000
@@ -78,7 +79,8 @@ async def _rows(asker: Resolver, project: Context, wanted: set[str]) -> dict[str
     """The rows of those experiments, by key, as far as the server has them."""
     found: dict[str, Row] = {}
     for page in count(1):
-        rows = await asker.api.search_experiments(str(project.key[0]), limit=PAGE, page=page)
+        ask = partial(asker.api.search_experiments, str(project.key[0]), limit=PAGE, page=page)
+        rows = await patiently(ask)
         # A page of none that is wanted says nothing of the next one; one that has come before is from a server that
         # has no pages.
         new = {row["experimentKey"]: row for row in rows if row["experimentKey"] not in found}
@@ -116,7 +118,7 @@ OTHERS_BY_NAME = Source(
     "experiment/log-other by name",
     _others,
     experiment_lease,
-    Batch("experiments/search", _searched, first=ALL, most=ALL),
+    Batch("experiments/search", _searched, first=ALL, most=ALL, divides=False),
     of=(COLUMNS, experiment.OTHERS, TAGS),
 )
 """Other -> its text. Alone 1 call, which `others.json` shares."""

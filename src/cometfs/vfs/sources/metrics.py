@@ -16,8 +16,8 @@ single calls have answered before. Not here: when a batch is asked for (prefetch
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import trio
 
@@ -28,11 +28,14 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound,
 from cometfs.lease import FINISHED, LISTING
 from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
-from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources import chart_calls, experiment
+from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEAVY = 1 << 20
 """Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
@@ -146,28 +149,17 @@ SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False)
 
 
 async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
-    """Sheets of a server without `get-all`, as far as a chart tells them: believed where one metric that was asked by
-    itself has the same bytes."""
+    """Sheets of a server without `get-all`, as far as a chart tells them."""
     names = await asker.answer(METRIC_NAMES, at)
     row, project = at.experiment or {}, of_project(at)
-    if len(names) <= 1 or not at.version or row["archived"] or asker.agreement(CHARTED_AS_ASKED, project) is False:
+    if len(names) <= 1 or not at.version or row["archived"]:
         return {}
-    chart = (await asker.api.experiment_metrics_for_chart([key(at)], names)).get(key(at))
-    if chart is None:
-        return {}
-    count = sum(len(metric["values"]) for metric in chart["metrics"])
-    sheets: dict[str, bytes] = (await _aside(_parsed, chart, count=count)).sheets
-    if sheets and asker.agreement(CHARTED_AS_ASKED, project) is None:
-        sample = experiment.at_metric(at, next(iter(sheets)))
-        agrees = await _one_sheet(asker, sample) == sheets[sample.item]
-        asker.record_agreement(CHARTED_AS_ASKED, project, agrees=agrees)
-        sheets = sheets if agrees else {}
+    charted = await chart_calls.ask(asker, project, [at], names, _parsed)
+    parsed = await _believed(asker, [(at, one) for one in charted.values()])
+    sheets = parsed[key(at)].sheets if parsed else {}
     for name, sheet in sheets.items():
         asker.fill(METRIC, experiment.at_metric(at, name), sheet)
     return sheets
-
-
-CHARTED_AS_ASKED = "a chart of one experiment tells what single metrics tell"
 
 
 async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
@@ -192,15 +184,51 @@ class _Parsed(NamedTuple):
     tied: bool
     """Whether `spreads` takes the first of equal values for the least or the greatest of a metric."""
     names: list[str]
+    lengths: dict[str, int]
+    """The points of each sheet."""
+
+    def up_to(self, longest: int) -> _Parsed:
+        """The same, but of metrics that have more points no more than the name."""
+        names = {name for name, length in self.lengths.items() if length <= longest}
+        if len(names) == len(self.lengths):
+            return self
+        return self._replace(
+            sheets=_only(names, self.sheets),
+            extents=_only(names, self.extents),
+            spreads=_only(names, self.spreads),
+            lengths=_only(names, self.lengths),
+        )
+
+
+def _only(names: Container[str], of_each: Mapping[str, T]) -> dict[str, T]:
+    return {name: one for name, one in of_each.items() if name in names}
+
+
+async def _believed(asker: Resolver, parsed: Sequence[tuple[Context, _Parsed]]) -> dict[str, _Parsed]:
+    """What a batch says, by experiment, as far as it is believed (chart_calls.py)."""
+
+    async def agrees(one: Charted) -> bool:
+        sheet = asker.answer_nowait(METRIC, one.at)
+        if sheet is None:
+            sheet = await _one_sheet(asker, one.at)
+            asker.fill(METRIC, one.at, sheet)
+        return bool(sheet == one.points)
+
+    def charted_of(at: Context, name: str, one: _Parsed) -> Charted:
+        place = experiment.at_metric(at, name)
+        return Charted(place, one.lengths[name], one.sheets[name], asker.answer_nowait(METRIC, place) is not None)
+
+    charted = [charted_of(at, name, one) for at, one in parsed for name in one.lengths]
+    longest = await chart_calls.whole_up_to(asker, of_project(parsed[0][0]), charted, agrees) if charted else 0
+    return {key(at): one.up_to(longest) for at, one in parsed}
 
 
 async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     names = await column_names(asker, places, "metrics")
     if not names:
         return []
-    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], names)
-    count = sum(len(metric["values"]) for chart in charts.values() for metric in chart["metrics"])
-    parsed = await _aside(lambda: {one: _parsed(chart) for one, chart in charts.items()}, count=count)
+    parsed = await chart_calls.ask(asker, of_project(places[0]), places, names, _parsed)
+    parsed = await _believed(asker, [(at, parsed[key(at)]) for at in places if key(at) in parsed])
     found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and _is_light(parsed[key(at)])}
     first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
     return [answer for at, one in found.values() for answer in _found(at, one, first)]
@@ -214,7 +242,9 @@ def _parsed(chart: Mapping[str, Any]) -> _Parsed:
     extents = {name: list(extent) for name, found in measured.items() if (extent := points.extent(found)) is not None}
     derived = {name: one for name, found in measured.items() if (one := spreads.of_points(found)) is not None}
     tied = any(one.tied for one in derived.values())
-    return _Parsed(sheets, extents, {name: list(one.spread) for name, one in derived.items()}, tied, sorted(rows))
+    found_spreads = {name: list(one.spread) for name, one in derived.items()}
+    lengths = {name: len(found.values) for name, found in certain.items()}
+    return _Parsed(sheets, extents, found_spreads, tied, sorted(rows), lengths)
 
 
 def _is_light(parsed: _Parsed) -> bool:

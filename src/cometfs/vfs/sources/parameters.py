@@ -5,7 +5,7 @@ Not here: metrics (metrics.py), and others (logged_columns.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cometfs.comet.api import API
@@ -53,9 +53,15 @@ async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Fo
     names = await column_names(asker, places, "params")
     if not names:
         return []
-    charts = await asker.api.experiment_metrics_for_chart([key(at) for at in places], (), names)
-    charted = ((at, charts.get(key(at))) for at in places)
-    return [Found(PARAMS, at, chart["params"]) for at, chart in charted if chart and chart["params"]]
+    charts = await asker.api.experiment_metrics_for_chart_as(
+        list(map(key, places)), (), lambda chart: chart["params"], names
+    )
+    return [Found(PARAMS, at, params) for at in places if is_certain(params := charts.get(key(at)))]
+
+
+def is_certain(params: Mapping[str, Any] | None) -> bool:
+    """Whether those are the parameters of an experiment: a null may be one that it lacks, and so may all."""
+    return bool(params) and None not in (params or {}).values()
 
 
 PARAMS = Source(

@@ -1,0 +1,99 @@
+"""Calls about the points of many experiments (``experiments/multi-metric-chart``): what is believed of them, and what
+becomes of those that fail.
+
+A server may ignore that all points are wanted, and answer a sample. So a chart is believed up to the longest series
+that was compared with what the metric says by itself; longer ones are asked for alone. Not here: which experiments are
+asked about together (chart_series.py for charts, answers/prefetch.py for their own files).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from cometfs.comet.answers.models import Chart
+from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Unsupported
+from cometfs.lease import FINISHED
+from cometfs.vfs.schema.declaration import Context, Resolver
+from cometfs.vfs.sources.experiment import key, patiently
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CHECKED = "points of a metric up to which charts have all"
+
+CUT = "points of a metric from which on charts lose some"
+
+CHECKS = 3
+"""Series of one answer that are compared at most."""
+
+WORKING = "experiments/multi-metric-chart works"
+
+
+async def ask(
+    asker: Resolver,
+    project: Context,
+    places: Sequence[Context],
+    metrics: Sequence[str],
+    make: Callable[[Chart], T],
+    params: Sequence[str] = (),
+) -> dict[str, T]:
+    """What `make` makes of the chart of each experiment, by key. Raises what the call raises, and soon."""
+    if asker.agreement(WORKING, project) is False:
+        raise Unsupported("no chart of several experiments was to be had before")
+    keys = [key(at) for at in places]
+    return await patiently(lambda: asker.api.experiment_metrics_for_chart_as(keys, metrics, make, params))
+
+
+def give_up(asker: Resolver, project: Context) -> None:
+    """For an hour no chart of that project is asked for."""
+    asker.record_agreement(WORKING, project, agrees=False, lease=FINISHED)
+
+
+class Charted(NamedTuple):
+    """A metric of an experiment in a chart: its place, its number of points, and what compares them."""
+
+    at: Context
+    length: int
+    points: Any = None
+    at_hand: bool = False
+    """Whether to compare it costs nothing."""
+
+
+async def whole_up_to(
+    asker: Resolver, project: Context, charted: Iterable[Charted], agrees: Callable[[Charted], Awaitable[bool]]
+) -> int:
+    """The number of points up to which charts are believed, after a look at the longest of `charted` where that is
+    longer than all before; `agrees` asks about one metric alone."""
+    known, cut = asker.count(CHECKED, project), asker.count(CUT, project) or math.inf
+    # Of what has ended, which is the same however often it is asked for.
+    left = sorted(
+        (one for one in charted if one.length > known),
+        key=lambda one: (bool(one.at.version), one.length, one.at_hand),
+    )
+    for _ in range(CHECKS):
+        left = [one for one in left if known < one.length < cut]
+        if not left:
+            break
+        longest = left.pop()
+        try:
+            agreed = await agrees(longest)
+        except NO_OTHER_WAY:
+            raise
+        except NotFound:  # deleted since the listing
+            continue
+        except CometFSError as error:  # alone it cannot be had at all: the chart is the better of the two
+            log.debug("a chart is believed unseen: %s", error)
+            return longest.length
+        known, cut = (longest.length, cut) if agreed else (known, longest.length)
+    _record(asker, project, CHECKED, known)
+    _record(asker, project, CUT, 0 if math.isinf(cut) else int(cut))
+    return known
+
+
+def _record(asker: Resolver, project: Context, subject: str, count: int) -> None:
+    if count != asker.count(subject, project):
+        asker.record_count(subject, project, count)
