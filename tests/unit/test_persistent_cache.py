@@ -16,7 +16,9 @@ import trio
 import trio.testing
 
 from cometfs import database
-from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads import downloads
+from cometfs.cache.downloads.body import Body
+from cometfs.cache.downloads.downloads import SMALL, Bodies
 from cometfs.cache.persistent.blobs import BLOCK, BlobStore
 from cometfs.cache.persistent.eviction import FLOOR, Disk, Evictor, first_to_go, too_much
 from cometfs.cache.persistent.index import FOLDER, GRACE, Index
@@ -115,6 +117,44 @@ async def fetch(account: Account, key: str, content: bytes) -> None:
 
 def files(account: Account) -> list[Path]:
     return [path for path in (account.index.folder / FOLDER).rglob("*") if path.is_file()]
+
+
+async def arrived(body: Body) -> None:
+    """Returns when a body has its place on disk."""
+    with trio.fail_after(60):
+        while body.arriving:  # noqa: ASYNC110  # its end is no event of its own
+            await trio.sleep(0.001)
+
+
+async def test_a_small_body_is_at_hand_after_it_got_its_place(account: Account) -> None:
+    """In memory, so that what was fetched ahead is read without the disk; a big one is read from there."""
+    async with bodies_of(account) as bodies:
+        for content in (b"small" * 100, b"big" * SMALL):
+            body = await bodies.open(content[:5], Source(content).begin)
+            bodies.release(content[:5], body)
+            await arrived(body)
+        small = bodies.open_nowait(b"small")
+        assert small is not None
+        assert small.read_nowait(5, 7) == await small.read(5, 7) == b"smallsm"
+        assert bodies.open_nowait(b"bigbi") is None
+        bodies.release(b"small", small)
+
+
+async def test_small_bodies_in_memory_are_bounded(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was wanted longest ago goes; it is on disk."""
+    monkeypatch.setattr(downloads, "AT_HAND", 250)
+    async with bodies_of(account) as bodies:
+        for key in "abc":
+            body = await bodies.open(key, Source(key.encode() * 100).begin)
+            bodies.release(key, body)
+            await arrived(body)
+        found = {key: bodies.open_nowait(key) for key in "abc"}
+        assert [key for key, body in found.items() if body is not None] == ["b", "c"]
+        again = await bodies.open("a", Source(b"").begin)
+        assert await again.read(0, 100) == b"a" * 100
+        for key, opened in (*found.items(), ("a", again)):
+            if opened is not None:
+                bodies.release(key, opened)
 
 
 def test_an_answer_comes_back_until_it_expires(account: Account) -> None:

@@ -30,7 +30,7 @@ from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.nodes import Content, Listing
+from cometfs.vfs.nodes import Content, Listing, OpenedBody
 from cometfs.vfs.schema import names
 
 READABLE = select.POLLIN | select.POLLRDNORM
@@ -169,7 +169,10 @@ class Operations(ReadOnlyOperations):
         shared = place.shared
         # A body stands for the file as long as it is open; so does a dirty file.
         lasts = shared is not None and not isinstance(shared.opened, Content)
-        opened = shared.opened if shared is not None and lasts else self._vfs.files.open_nowait(place.node)
+        files = self._vfs.files
+        opened = shared.opened if shared is not None and lasts else files.open_nowait(place.node)
+        if opened is None:
+            opened = files.body_nowait(place.node)
         return None if opened is None else self._replies.open_file(place, opened)
 
     @handler_after(_open_nowait)
@@ -192,6 +195,8 @@ class Operations(ReadOnlyOperations):
 
     def _part_at_hand(self, shared: Shared, fh: FileHandleT, off: int, size: int) -> bytes | None:
         opened = shared.opened
+        if isinstance(opened, OpenedBody):
+            return opened.part(off, size)
         if not isinstance(opened, Content):
             return None
         if shared.goes_on:

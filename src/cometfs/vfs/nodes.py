@@ -9,7 +9,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
-from cometfs.cache.downloads.downloads import Bodies, Body
+from cometfs.cache.downloads.body import Body
+from cometfs.cache.downloads.downloads import Bodies
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, fixed_of
 
@@ -178,6 +179,10 @@ class OpenedBody:
 
     def take(self, _later: Opened, /, *, unpaged: bool = False) -> bool:  # noqa: ARG002
         return True  # an asset is never changed: another one has another id, and so another place
+
+    def part(self, offset: int, length: int) -> bytes | None:
+        """What `read` returns, where it is in memory."""
+        return self.body.read_nowait(offset, length)
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self.body.read(offset, length)

@@ -65,7 +65,7 @@ async def _gather(stream: ByteStream, send: Append) -> None:
     wanted = 1
     gathered: list[bytes] = []
     size = 0
-    async with _ended(aiter(stream)) as chunks:
+    async with ended(aiter(stream)) as chunks:
         async for chunk in chunks:
             gathered.append(chunk)
             size += len(chunk)
@@ -77,7 +77,7 @@ async def _gather(stream: ByteStream, send: Append) -> None:
 
 
 @asynccontextmanager
-async def _ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+async def ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
     """A generator that is left early must be closed: where what it brings does not fit on the disk, for one."""
     try:
         yield chunks

@@ -33,6 +33,10 @@ from cometfs.vfs.sources.parameters import of_project
 log = logging.getLogger(__name__)
 
 
+FIRST_READ = 2
+"""Times that a body was opened which was fetched ahead, when it is read for the first time."""
+
+
 async def _no_status() -> Row:
     await trio.lowlevel.checkpoint()
     return {}
@@ -195,9 +199,23 @@ class AnswerResolver:
 
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what it wants next may be fetched ahead."""
-        if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
-            self.ahead.record_access(experiment.NAMESAKE, experiment.at_namesake(at), waited=not self.has(stream, at))
+        self._record_namesake(at, waited=not self.has(stream, at))
         return await self.open_body(stream, at)
+
+    def wanted_body_nowait(self, stream: Stream, at: Context) -> OpenedBody | None:
+        """The same, where it is in memory."""
+        key = stream.key(at)
+        body = self.bodies.open_nowait(key)
+        if body is None:
+            return None
+        # A second read says nothing new, see `wanted_nowait`.
+        if body.opens == FIRST_READ:
+            self._record_namesake(at, waited=False)
+        return OpenedBody(key, body, self.bodies)
+
+    def _record_namesake(self, at: Context, *, waited: bool) -> None:
+        if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
+            self.ahead.record_access(experiment.NAMESAKE, experiment.at_namesake(at), waited=waited)
 
     async def open_body(self, stream: Stream, at: Context) -> OpenedBody:
         """A body, open, its size known."""

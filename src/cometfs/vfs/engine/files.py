@@ -37,7 +37,7 @@ class Files:
 
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
-        found = self.open_nowait(node)
+        found = self.open_nowait(node) or self.body_nowait(node)
         if found is not None:
             return found
         if self._writing.buffer(node) is not None:
@@ -68,6 +68,11 @@ class Files:
             self._sizes.dated(entry, node.at, held.value, held)
             held.read = True
         return Content(held.value, _grows(node))
+
+    def body_nowait(self, node: Node) -> Opened | None:
+        """The body that a file is, open, where it is in memory."""
+        source = getattr(node.entry, "source", None)
+        return self._answers.wanted_body_nowait(source, node.at) if isinstance(source, Stream) else None
 
     async def _render(self, entry: File, source: Source, at: Context) -> bytes:
         """What is not at hand."""
