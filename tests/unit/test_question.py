@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cometfs.comet.http.retries import Transient
-from cometfs.comet.question import Question, refusal, storage_refusal, without
+from cometfs.comet.question import Question, StorageInTrouble, refusal, storage_refusal, without
 from cometfs.errors import (
     CometFSError,
     KeyRejected,
@@ -121,7 +121,7 @@ def test_a_long_answer_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, Transient), (418, Unreachable)]
+    ("status", "kind"), [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, StorageInTrouble), (418, Unreachable)]
 )
 def test_a_storage_does_not_judge_the_key(status: int, kind: type[CometFSError]) -> None:
     """It never sees it."""
