@@ -17,10 +17,10 @@ import pytest
 import trio
 
 from cometfs import API
-from cometfs.comet.asset_stream import STALL
+from cometfs.comet.downloads.storages import HOLDS
+from cometfs.comet.downloads.stream import STALL
 from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
 from cometfs.comet.http.transport import OURS, Lane, Lanes, Transport, ours
-from cometfs.comet.storages import HOLDS
 from cometfs.errors import (
     CometFSError,
     Conflict,

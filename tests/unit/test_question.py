@@ -121,7 +121,8 @@ def test_a_long_answer_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, StorageInTrouble), (418, Unreachable)]
+    ("status", "kind"),
+    [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, StorageInTrouble), (418, Unreachable)],
 )
 def test_a_storage_does_not_judge_the_key(status: int, kind: type[CometFSError]) -> None:
     """It never sees it."""

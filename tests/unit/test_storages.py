@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio.testing
 
-from cometfs.comet.storages import StorageHosts
+from cometfs.comet.downloads.storages import StorageHosts
 from cometfs.errors import Unreachable
 
 

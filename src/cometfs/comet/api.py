@@ -17,8 +17,9 @@ from cometfs.comet.address import page, parse_address
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment, Project
 from cometfs.comet.asset_api import AssetAPI
-from cometfs.comet.asset_stream import AssetStream
 from cometfs.comet.calls import Calls, Gate
+from cometfs.comet.downloads.downloads import Downloads
+from cometfs.comet.downloads.stream import AssetStream
 from cometfs.comet.experiment_api import ExperimentAPI
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.kv_store import Alone, KvStoreClient
@@ -99,6 +100,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
             gate=gate,
             allowing=network.headers,
         )
+        self._downloads = Downloads(self._calls)
         self._store = KvStoreClient(self._calls, deadline, alone)
 
     async def __aenter__(self) -> Self:

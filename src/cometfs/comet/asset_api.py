@@ -10,8 +10,9 @@ import trio
 
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Asset, Curve, Image
-from cometfs.comet.asset_stream import AssetStream
 from cometfs.comet.calls import Calls
+from cometfs.comet.downloads.downloads import Downloads
+from cometfs.comet.downloads.stream import AssetStream
 from cometfs.comet.question import Question, about
 from cometfs.errors import NotFound, Unsupported
 
@@ -22,6 +23,7 @@ class AssetAPI:
     """Questions about assets of one experiment."""
 
     _calls: Calls
+    _downloads: Downloads
 
     async def experiment_assets(self, experiment_key: str, asset_type: str | None = None) -> list[Asset]:
         """The files of an experiment, as `Asset` rows; with `asset_type` only those of that type.
@@ -153,7 +155,7 @@ class AssetAPI:
         Endpoint: GET experiment/asset/get-asset
         SDK: none (`experiment_asset` returns it whole)
         """
-        return self._calls.stream(_asset(experiment_key, asset_id, artifact_version_id))
+        return self._downloads.stream(_asset(experiment_key, asset_id, artifact_version_id))
 
 
 def _asset(experiment_key: str, asset_id: str, artifact_version_id: str | None = None) -> Question:

@@ -9,8 +9,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -19,22 +18,18 @@ import trio
 
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
-from cometfs.comet.asset_stream import STALL, AssetStream
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json
 from cometfs.comet.http.transport import Reply, Transport
-from cometfs.comet.question import Question, StorageInTrouble, elsewhere, refusal, storage_refusal, target_of
-from cometfs.comet.storages import HOLDS, PASSES, StorageHosts
+from cometfs.comet.question import Question, elsewhere, refusal
 from cometfs.errors import (
     AnswerTooLarge,
     CometFSError,
     DeadlineExceeded,
-    NotAllowed,
     Throttled,
     Unintelligible,
     Unreachable,
-    Unsupported,
     Withheld,
 )
 
@@ -50,18 +45,6 @@ MOST = 64 << 20
 
 REFUSAL = 64 << 10
 """Bytes of a refusal that are looked at; Comet's have some hundred."""
-
-BODIES = 24
-"""Downloads at once: fewer than there are connections, so that short calls always find one."""
-
-SILENCE = 5.0
-"""Seconds that a storage may take to answer, before Comet is asked for the bytes: some firewalls drop packets."""
-
-HOPS = 5
-"""Redirects of one download."""
-
-PLAIN = {"Accept-Encoding": "identity"}
-"""Asks for the bytes themselves, so that Content-Length is their number."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -96,70 +79,38 @@ class Calls:
         transport: Transport,
         *,
         deadline: float,
-        stall: float = STALL,
         chance: Callable[[], float] = random.random,
         gate: Gate | None = None,
         allowing: Mapping[str, str] | None = None,
     ) -> None:
-        """`deadline`, `stall` in seconds; `gate`: asked before every try of a call; `allowing`: headers that let a
+        """`deadline` in seconds; `gate`: asked before every try of a call; `allowing`: headers that let a
         call through to Comet."""
         self.address = address
         self.allowing = allowing or {}
         self._gate = gate or Open()
         self._api_key = api_key
         self._transport = transport
-        self._deadline = deadline
-        self._stall = stall
+        self.deadline = deadline
         self._chance = chance
-        self._bodies = trio.Semaphore(BODIES)
-        self._storages = StorageHosts()
         self._logged: set[str] = set()
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
-        with trio.move_on_after(self._deadline) as scope:
-            body = await self._persistently(question, scope.deadline, lambda: self._answered(question))
+        with trio.move_on_after(self.deadline) as scope:
+            body = await self.persistently(question, scope.deadline, lambda: self._answered(question))
             return await self.understood(question, body, read if exact else mending(read))
-        raise self._too_late(question)
-
-    @asynccontextmanager
-    async def stream(self, question: Question) -> AsyncIterator[AssetStream]:
-        """The body of the answer to `question`, wherever Comet redirects to. It must begin by the deadline."""
-        due = trio.current_time() + self._deadline
-        reply = await self._begun(question, due)
-        try:
-            yield AssetStream(question, reply, due - trio.current_time(), self._stall)
-        finally:
-            try:
-                await reply.aclose()
-            finally:
-                self._bodies.release()
-
-    async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
-        """The reply to one try, whatever its status. Its owner closes it."""
-        return await self._asked(question, headers)
+        raise self.too_late(question)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
 
-    def _too_late(self, question: Question) -> DeadlineExceeded:
-        return DeadlineExceeded(f"No answer within {self._deadline:g} s to {question}")
-
-    async def _begun(self, question: Question, due: float) -> Reply:
-        """The reply whose body is wanted, holding one of the places for bodies."""
-        with trio.CancelScope(deadline=due):
-            await self._bodies.acquire()
-            try:
-                return await self._persistently(question, due, lambda: self._followed(question, due))
-            except BaseException:
-                self._bodies.release()
-                raise
-        raise self._too_late(question)
+    def too_late(self, question: Question) -> DeadlineExceeded:
+        return DeadlineExceeded(f"No answer within {self.deadline:g} s to {question}")
 
     # -- one try after the other -----------------------------------------------------------------------------------
 
-    async def _persistently(self, question: Question, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def persistently(self, question: Question, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
         for number in count():
             try:
                 return await attempt()
@@ -180,20 +131,20 @@ class Calls:
 
     # -- one try ---------------------------------------------------------------------------------------------------
 
-    async def _asked(self, question: Question, headers: Mapping[str, str]) -> Reply:
-        """Comet's own reply to `question`; only here does the key leave the house."""
+    async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
+        """Comet's own reply to one try, whatever its status; its owner closes it. The key is sent only here."""
         await self._gate.admit(question.endpoint)
-        url = self._address_of(question)
+        url = self.address_of(question)
         headers = {**headers, **self.allowing, "Authorization": self._api_key}
         if question.body is None:
-            return await self._sent(question, "GET", url, headers, query=question.query)
+            return await self.sent(question, "GET", url, headers, query=question.query)
         headers["Content-Type"] = "application/json;charset=utf-8"
-        return await self._sent(question, "POST", url, headers, body=msgspec.json.encode(question.body))
+        return await self.sent(question, "POST", url, headers, body=msgspec.json.encode(question.body))
 
-    def _address_of(self, question: Question) -> str:
+    def address_of(self, question: Question) -> str:
         return self.address.rest + question.endpoint
 
-    async def _sent(self, question: Question, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Reply:
+    async def sent(self, question: Question, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Reply:
         try:
             return await self._transport.send(method, url, headers=headers, **rest)
         except (Unreachable, Unintelligible) as exc:
@@ -201,72 +152,15 @@ class Calls:
 
     async def _answered(self, question: Question) -> bytes:
         """The body of the answer, when it is one."""
-        reply = await self._asked(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
+        reply = await self.once(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
         if reply.status != 200:
-            raise await self._refused(question, reply)
-        body = await self._drained(question, reply, reply.read(MOST))
+            raise await self.refused(question, reply)
+        body = await self.drained(question, reply, reply.read(MOST))
         if reply.close_delimited and is_cut_json(body):
             raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body
 
-    async def _followed(self, question: Question, due: float) -> Reply:
-        """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
-        asked = question if self._storages.usable else question.unredirected()
-        reply = await self._asked(asked, PLAIN)
-        if reply.status not in REDIRECTS:
-            return await self._accepted(asked, reply)
-        target = await self._target(asked, self._address_of(asked), reply)
-        if asked.unredirected() == asked:
-            return await self._from_storage(asked, target)
-        if not self._storages.redirected(target):
-            return await self._accepted(asked, await self._asked(asked.unredirected(), PLAIN))
-        began = trio.current_time()
-        try:
-            with trio.move_on_at(min(began + SILENCE, (began + due) / 2)):
-                return await self._from_storage(asked, target)
-            error: CometFSError = Unreachable(f"The storage behind {asked} did not answer in time")
-        except (NotAllowed, Unreachable) as exc:
-            error = exc
-        except trio.Cancelled:
-            if trio.current_time() - began > SILENCE / 2:  # the next reader would wait in vain, too
-                self._storages.shun(target, Unreachable(f"The storage behind {asked} did not answer"), PASSES)
-            raise
-        return await self._instead(asked, target, error)
-
-    async def _instead(self, question: Question, target: str, error: CometFSError) -> Reply:
-        """The bytes from Comet itself, which the storage at `target` did not give; that one is not tried for a while.
-
-        Raises `error`, the storage's, where Comet redirects all the same.
-        """
-        reply = await self._asked(question.unredirected(), PLAIN)
-        if reply.status != 200:
-            refused = await self._refused(question, reply)
-            raise error if isinstance(refused, Unintelligible | Unsupported) else refused
-        self._storages.shun(target, error, PASSES if isinstance(error, StorageInTrouble) else HOLDS)
-        return reply
-
-    async def _from_storage(self, question: Question, url: str) -> Reply:
-        """The reply of the storage at `url`, or of where that leads."""
-        for _ in range(HOPS):
-            reply = await self._sent(question, "GET", url, PLAIN)
-            if reply.status == 200:
-                return reply
-            if reply.status not in REDIRECTS:
-                await self._drained(question, reply, reply.head(REFUSAL))
-                raise storage_refusal(question, reply.status)
-            url = await self._target(question, url, reply)
-        raise Unintelligible(f"More than {HOPS} redirects came from {question}")
-
-    async def _target(self, question: Question, url: str, reply: Reply) -> str:
-        await self._drained(question, reply, reply.head(REFUSAL))
-        return target_of(question, url, reply.headers.get("location"))
-
-    async def _accepted(self, question: Question, reply: Reply) -> Reply:
-        if reply.status != 200:
-            raise await self._refused(question, reply)
-        return reply
-
-    async def _drained(self, question: Question, reply: Reply, body: Awaitable[bytes]) -> bytes:
+    async def drained(self, question: Question, reply: Reply, body: Awaitable[bytes]) -> bytes:
         try:
             return await body
         except (Unreachable, Unintelligible, AnswerTooLarge) as exc:
@@ -274,8 +168,8 @@ class Calls:
         finally:
             await reply.aclose()
 
-    async def _refused(self, question: Question, reply: Reply) -> CometFSError:
-        body = await self._drained(question, reply, reply.head(REFUSAL))
+    async def refused(self, question: Question, reply: Reply) -> CometFSError:
+        body = await self.drained(question, reply, reply.head(REFUSAL))
         error = self._refusal(question, reply, body)
         if isinstance(error, Throttled):
             await self._gate.shut(error.retry_after)

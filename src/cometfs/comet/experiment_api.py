@@ -13,6 +13,7 @@ from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment, GitMetadata, SystemDetails, Value
 from cometfs.comet.answers.shapes import value_if_any
 from cometfs.comet.calls import Calls
+from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.http.sniffing import LOOK, is_page
 from cometfs.comet.question import Question, about
 from cometfs.errors import Unintelligible, Unreachable
@@ -22,6 +23,7 @@ class ExperimentAPI:
     """Questions about one experiment, by its key."""
 
     _calls: Calls
+    _downloads: Downloads
 
     async def experiment_metadata(self, experiment_key: str) -> Experiment:
         """Name, times, state, project and user of an experiment, as an `Experiment`.
@@ -231,7 +233,7 @@ class ExperimentAPI:
         SDK: none
         """
         question = about(experiment_key, "git/patch")
-        async with self._calls.stream(question) as stream:
+        async with self._downloads.stream(question) as stream:
             body = b"".join([chunk async for chunk in stream])
         if stream.close_delimited and not zipfile.is_zipfile(io.BytesIO(body)):
             raise Unreachable(f"The connection ended before all of {question} had come, or without a sign of that")

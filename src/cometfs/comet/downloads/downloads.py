@@ -1,0 +1,122 @@
+"""The body of an answer, from Comet or from where it redirects.
+
+Not here: one call and its tries (`calls`), which storages can be used (`storages`), the bytes as they come (`stream`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from cometfs.comet.calls import REDIRECTS, REFUSAL, Calls
+from cometfs.comet.downloads.storages import HOLDS, PASSES, StorageHosts
+from cometfs.comet.downloads.stream import STALL, AssetStream
+from cometfs.comet.http.transport import Reply
+from cometfs.comet.question import Question, StorageInTrouble, storage_refusal, target_of
+from cometfs.errors import CometFSError, NotAllowed, Unintelligible, Unreachable, Unsupported
+
+BODIES = 24
+"""Downloads at once: fewer than there are connections, so that short calls always find one."""
+
+SILENCE = 5.0
+"""Seconds that a storage may take to answer, before Comet is asked for the bytes: some firewalls drop packets."""
+
+HOPS = 5
+"""Redirects of one download."""
+
+PLAIN = {"Accept-Encoding": "identity"}
+"""Asks for the bytes themselves, so that Content-Length is their number."""
+
+
+class Downloads:
+    """Downloads by the calls of one Comet."""
+
+    def __init__(self, calls: Calls, stall: float = STALL) -> None:
+        """`stall`: seconds without a byte after which a body counts as broken."""
+        self._calls = calls
+        self._stall = stall
+        self._bodies = trio.Semaphore(BODIES)
+        self._storages = StorageHosts()
+
+    @asynccontextmanager
+    async def stream(self, question: Question) -> AsyncIterator[AssetStream]:
+        """The body of the answer to `question`, wherever Comet redirects to. It must begin by the deadline."""
+        due = trio.current_time() + self._calls.deadline
+        reply = await self._begun(question, due)
+        try:
+            yield AssetStream(question, reply, due - trio.current_time(), self._stall)
+        finally:
+            try:
+                await reply.aclose()
+            finally:
+                self._bodies.release()
+
+    async def _begun(self, question: Question, due: float) -> Reply:
+        """The reply whose body is wanted, holding one of the places for bodies."""
+        with trio.CancelScope(deadline=due):
+            await self._bodies.acquire()
+            try:
+                return await self._calls.persistently(question, due, lambda: self._followed(question, due))
+            except BaseException:
+                self._bodies.release()
+                raise
+        raise self._calls.too_late(question)
+
+    async def _followed(self, question: Question, due: float) -> Reply:
+        """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
+        asked = question if self._storages.usable else question.unredirected()
+        reply = await self._calls.once(asked, PLAIN)
+        if reply.status not in REDIRECTS:
+            return await self._accepted(asked, reply)
+        target = await self._target(asked, self._calls.address_of(asked), reply)
+        if asked.unredirected() == asked:
+            return await self._from_storage(asked, target)
+        if not self._storages.redirected(target):
+            return await self._accepted(asked, await self._calls.once(asked.unredirected(), PLAIN))
+        began = trio.current_time()
+        try:
+            with trio.move_on_at(min(began + SILENCE, (began + due) / 2)):
+                return await self._from_storage(asked, target)
+            error: CometFSError = Unreachable(f"The storage behind {asked} did not answer in time")
+        except (NotAllowed, Unreachable) as exc:
+            error = exc
+        except trio.Cancelled:
+            if trio.current_time() - began > SILENCE / 2:  # the next reader would wait in vain, too
+                self._storages.shun(target, Unreachable(f"The storage behind {asked} did not answer"), PASSES)
+            raise
+        return await self._instead(asked, target, error)
+
+    async def _instead(self, question: Question, target: str, error: CometFSError) -> Reply:
+        """The bytes from Comet itself, which the storage at `target` did not give; that one is not tried for a while.
+
+        Raises `error`, the storage's, where Comet redirects all the same.
+        """
+        reply = await self._calls.once(question.unredirected(), PLAIN)
+        if reply.status != 200:
+            refused = await self._calls.refused(question, reply)
+            raise error if isinstance(refused, Unintelligible | Unsupported) else refused
+        self._storages.shun(target, error, PASSES if isinstance(error, StorageInTrouble) else HOLDS)
+        return reply
+
+    async def _from_storage(self, question: Question, url: str) -> Reply:
+        """The reply of the storage at `url`, or of where that leads."""
+        for _ in range(HOPS):
+            reply = await self._calls.sent(question, "GET", url, PLAIN)
+            if reply.status == 200:
+                return reply
+            if reply.status not in REDIRECTS:
+                await self._calls.drained(question, reply, reply.head(REFUSAL))
+                raise storage_refusal(question, reply.status)
+            url = await self._target(question, url, reply)
+        raise Unintelligible(f"More than {HOPS} redirects came from {question}")
+
+    async def _target(self, question: Question, url: str, reply: Reply) -> str:
+        await self._calls.drained(question, reply, reply.head(REFUSAL))
+        return target_of(question, url, reply.headers.get("location"))
+
+    async def _accepted(self, question: Question, reply: Reply) -> Reply:
+        if reply.status != 200:
+            raise await self._calls.refused(question, reply)
+        return reply
