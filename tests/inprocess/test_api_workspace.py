@@ -101,11 +101,11 @@ async def test_queries_find_by_parameters_and_others(api: API) -> None:
 
 
 def test_conditions_of_a_source_go_together() -> None:
-    """One predicate for each source, values spelt as Comet's query builder spells them."""
+    """One predicate for each source, values as Comet's Python client sends them."""
     asked = predicates([tagged("t"), metric("a", "less", 1), metric("b", "between", (1, 2)), parameter("c", "is_null")])
     assert [(one["source"], len(one["query"]["rules"])) for one in asked] == [("tag", 1), ("metrics", 2), ("params", 1)]
-    assert [rule["value"] for one in asked for rule in one["query"]["rules"]] == ["t", "1", ["1", "2"], None]
-    assert predicates([Condition("log_other", "x", "equal", True, "boolean")])[0]["query"]["rules"][0]["value"] == "1"
+    assert [rule["value"] for one in asked for rule in one["query"]["rules"]] == ["t", 1, ["1", "2"], None]
+    assert predicates([Condition("log_other", "x", "equal", True, "boolean")])[0]["query"]["rules"][0]["value"] == 1
 
 
 async def test_a_project_that_is_not_there_is_not_found(api: API) -> None:

@@ -350,3 +350,44 @@ async def test_a_null_of_a_chart_is_no_parameter(vfs: Vfs, plain: Vfs, wire: Dif
         assert await read(vfs, path) == await read(plain, path)
     assert CHART in wire.asked
     assert await read(vfs, TABLE) == await read(plain, TABLE)
+
+
+# -- queries -----------------------------------------------------------------------------------------------------------
+
+QUERY, SEARCH, TAGS = "project/query", "experiments/search", "experiment/tags"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b""), (404, COMET_404), (400, b'{"msg": "bad", "code": 400}'), (400, b"<html>"), (500, b""), (403, b"{}")],
+)
+async def test_where_queries_fail_tags_are_asked(
+    vfs: Vfs, plain: Vfs, wire: Differing, status: int, body: bytes
+) -> None:
+    """The tables, `views/by-tag/` and the names of metrics; once it has failed no query is asked."""
+    wire.layers += [answering(QUERY, status, body), answering(SEARCH, status, body)]
+    overview = f"{PROJECT}/summary/overview.html"
+    assert await read(vfs, TABLE) == await read(plain, TABLE)
+    assert len(await read(vfs, overview)) == len(await read(plain, overview))
+    queries = wire.asked.count(QUERY)
+    assert queries <= 4, "the tries of one call"
+    asked = wire.asked.count(TAGS)
+    for tag in await names(plain, f"{PROJECT}/views/by-tag"):
+        place = f"{PROJECT}/views/by-tag/{tag}"
+        assert await names(vfs, place) == await names(plain, place)
+    for name in (await experiments(plain))[:6]:
+        assert await names(vfs, f"{PROJECT}/{name}/metrics") == await names(plain, f"{PROJECT}/{name}/metrics")
+    assert wire.asked.count(QUERY) == queries
+    assert wire.asked.count(TAGS) == asked, "the table has asked for them"
+
+
+async def test_tags_alone_are_asked_where_queries_fail(vfs: Vfs, plain: Vfs, wire: Differing) -> None:
+    """A view before any table: a call for each experiment, the next tag costs none."""
+    wire.layers.append(answering(QUERY, 500))
+    first, second = (await names(plain, f"{PROJECT}/views/by-tag"))[:2]
+    assert await names(vfs, f"{PROJECT}/views/by-tag/{first}") == await names(plain, f"{PROJECT}/views/by-tag/{first}")
+    assert wire.asked.count(TAGS) == 20
+    assert await names(vfs, f"{PROJECT}/views/by-tag/{second}") == await names(
+        plain, f"{PROJECT}/views/by-tag/{second}"
+    )
+    assert wire.asked.count(TAGS) == 20

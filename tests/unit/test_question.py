@@ -127,3 +127,13 @@ def test_a_long_answer_is_cut() -> None:
 def test_a_storage_does_not_judge_the_key(status: int, kind: type[CometFSError]) -> None:
     """It never sees it."""
     assert type(storage_refusal(ASKED, status)) is kind
+
+
+def test_what_is_posted_to_is_not_absent() -> None:
+    """A 404 of a POST means that there is no such endpoint, never that "Comet has no this account"."""
+    posted = Question("project/query", body={"projectName": "p"}, lacking="queries")
+    for body in (b"", b"<html>", b'{"msg": "HTTP 404 Not Found", "code": 404}'):
+        error = refusal(posted, 404, body)
+        assert type(error) is Unsupported
+        assert "does not offer queries" in str(error)
+    assert type(refusal(posted, 404, b'{"msg": "no such workspace", "sdk_error_code": 90219}')) is NotFound

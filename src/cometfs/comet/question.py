@@ -148,8 +148,13 @@ def _kind(question: Question, status: int, refused: _Refusal) -> type[CometFSErr
 
 
 def _missing(question: Question, refused: _Refusal) -> type[CometFSError]:
-    """404: the thing is not there if Comet says so in its own form; else it is the endpoint that is not."""
-    if question.endpoint.endswith("panel/store") or not (refused.comet or refused.empty):
+    """404: the thing is not there if Comet says so in its own form; else it is the endpoint that is not.
+
+    What is posted to names nothing that could be missing: where something in the body is, Comet has a code for that.
+    """
+    if question.body is not None or question.endpoint.endswith("panel/store"):
+        return Unsupported
+    if not (refused.comet or refused.empty):
         return Unsupported
     return Unsupported if refused.empty and question.lacking else NotFound
 

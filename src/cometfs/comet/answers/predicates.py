@@ -124,9 +124,8 @@ def _rule(one: Condition) -> dict[str, Any]:
 
 
 def _spelt(value: Operand) -> Any:
-    """Comet's query builder has text for everything but nothing, and ``1`` and ``0`` for true and false."""
+    """As Comet's Python client sends it: numbers and text as they are, ``1`` and ``0`` for true and false, and text for
+    the bounds of ``between``."""
     if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, tuple):
-        return [str(bound) for bound in value]
-    return None if value is None else str(value)
+        return int(value)
+    return [str(bound) for bound in value] if isinstance(value, tuple) else value

@@ -11,19 +11,20 @@ Not here: the table (project_tables.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
 from cometfs.comet.answers.predicates import tagged
 from cometfs.comet.answers.shapes import as_text
-from cometfs.errors import NotFound, Unsupported
+from cometfs.errors import NotFound
 from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of, experiment_lease, key, patiently
 from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
+from cometfs.vfs.sources.queries import experiments_with
 
 PAGE = 1000
 """Experiments in one answer of a search; Comet's own clients ask for so many of a listing, "to avoid timeouts"."""
@@ -133,23 +134,27 @@ async def tags_of(asker: Resolver, places: Sequence[Context], columns: Sequence[
     if not words:
         return {at.key: [] for at in places}
     if sum(asker.answer_nowait(TAG_NAMES, at) is None for at in places) > len(words):
-        try:
-            return await _queried(asker, places, words)
-        except (Unsupported, NotFound):
-            pass  # a server without queries
+        found = await _queried(asker, places, words)
+        if found is not None:
+            return found
     return await asker.answers(TAG_NAMES, places)
 
 
-async def _queried(asker: Resolver, places: Sequence[Context], words: Iterable[str]) -> dict[Place, list[str]]:
-    """The same, of one query for each tag; kept for those that have ended."""
+async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[str]) -> dict[Place, list[str]] | None:
+    """The same, of one query for each tag; kept for those that have ended. None where queries fail."""
     found: dict[str, list[str]] = {key(at): [] for at in places}
-    workspace, project = places[0].workspace, places[0].project or {}
+    project = of_project(places[0])
 
-    async def one(word: str) -> tuple[str, list[str]]:
-        return word, await asker.api.query_experiments(workspace, project["projectName"], tagged(word))
+    async def one(word: str) -> list[str] | None:
+        return await experiments_with(asker, project, tagged(word))
 
-    for word, keys in await each_of(words, one):
-        for held in filter(found.__contains__, keys):
+    # The first alone: a server without queries lacks them for all.
+    keys = [await one(words[0])]
+    keys += [] if keys[0] is None else await each_of(words[1:], one)
+    for word, held_by in zip(words, keys, strict=False):
+        if held_by is None:
+            return None
+        for held in filter(found.__contains__, held_by):
             found[held].append(word)
     for at in places:
         if at.version:

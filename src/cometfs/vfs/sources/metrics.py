@@ -32,6 +32,7 @@ from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
+from cometfs.vfs.sources.queries import experiments_with
 
 log = logging.getLogger(__name__)
 
@@ -303,20 +304,22 @@ FEW = 24
 
 
 async def _logged_by(asker: Resolver, at: Context) -> dict[str, list[str]] | None:
-    words, project = words_of("metrics", await asker.answer(COLUMNS, at)), at.project
-    if len(words) > FEW or project is None:
+    words = words_of("metrics", await asker.answer(COLUMNS, at))
+    if len(words) > FEW or at.project is None:
         return None
 
-    async def logged(word: str) -> list[str]:
-        return await asker.api.query_experiments(at.workspace, project["projectName"], has_metric(word))
+    async def logged(word: str) -> list[str] | None:
+        return await experiments_with(asker, at, has_metric(word))
 
-    try:
-        # The first alone: a server without queries lacks them for all.
-        keys = [await logged(word) for word in words[:1]] + await experiment.each_of(words[1:], logged)
-    except (Unsupported, NotFound):
+    # The first alone: a server without queries lacks them for all.
+    keys = [await logged(word) for word in words[:1]]
+    if None in keys:
         return None
+    keys += await experiment.each_of(words[1:], logged)
     found: dict[str, list[str]] = {}
     for word, one in zip(words, keys, strict=True):
+        if one is None:
+            return None
         for of_one in one:
             found.setdefault(of_one, []).append(word)
     return found

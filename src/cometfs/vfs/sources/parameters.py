@@ -10,8 +10,8 @@ from typing import Any
 
 from cometfs.comet.api import API
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
-from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, project_id, sealed_lease
+from cometfs.vfs.sources import chart_calls, experiment
+from cometfs.vfs.sources.experiment import about_experiment, listing_lease, project_id, sealed_lease
 
 COLUMNS = Source(
     "project/column-names", lambda asker, at: asker.api.project_column_names(project_id(at)), listing_lease
@@ -53,10 +53,8 @@ async def _params_of_many(asker: Resolver, places: Sequence[Context]) -> list[Fo
     names = await column_names(asker, places, "params")
     if not names:
         return []
-    charts = await asker.api.experiment_metrics_for_chart_as(
-        list(map(key, places)), (), lambda chart: chart["params"], names
-    )
-    return [Found(PARAMS, at, params) for at in places if is_certain(params := charts.get(key(at)))]
+    charts = await chart_calls.ask(asker, of_project(places[0]), places, (), lambda chart: chart["params"], names)
+    return [Found(PARAMS, at, params) for at in places if is_certain(params := charts.get(experiment.key(at)))]
 
 
 def is_certain(params: Mapping[str, Any] | None) -> bool:

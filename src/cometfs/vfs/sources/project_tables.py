@@ -19,6 +19,7 @@ from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
 from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
 from cometfs.vfs.sources.metrics import EXTENTS
 from cometfs.vfs.sources.parameters import COLUMNS, PARAMS, TAGS, of_project, words_of
+from cometfs.vfs.sources.queries import experiments_with
 
 MOST = 64 << 20
 """Bytes of points of a chart at most, which are in memory together: some 5 million points."""
@@ -34,13 +35,18 @@ async def _by_directory(asker: Resolver, at: Context) -> list[Named]:
 
 
 async def _tagged(asker: Resolver, at: Context) -> list[Named]:
-    name = at.project["projectName"] if at.project else ""
-    keys = set(await asker.api.query_experiments(at.workspace, name, tagged(at.item)))
-    return [one for one in await _by_directory(asker, at) if one.row["experimentKey"] in keys]
+    named = await _by_directory(asker, at)
+    keys = await experiments_with(asker, of_project(at), tagged(at.item))
+    if keys is None:
+        tags = await asker.answers(TAG_NAMES, _places(at, named))
+        keys = [str(place[0]) for place, of_one in tags.items() if at.item in of_one]
+    found = set(keys)
+    return [one for one in named if one.row["experimentKey"] in found]
 
 
-TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(experiment.NAMED,))
-"""One call a tag, whatever the number of experiments."""
+TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(experiment.NAMED, TAG_NAMES, TAGS))
+"""One call a tag, whatever the number of experiments; where queries fail, one for each experiment, which its own
+`tags.txt` shares."""
 
 
 class ProjectChart(NamedTuple):
