@@ -391,3 +391,92 @@ async def test_tags_alone_are_asked_where_queries_fail(vfs: Vfs, plain: Vfs, wir
         plain, f"{PROJECT}/views/by-tag/{second}"
     )
     assert wire.asked.count(TAGS) == 20
+
+
+# -- experiments, page by page -----------------------------------------------------------------------------------------
+
+LISTING = "experiments"
+
+
+def unpaged(answer: Callable[[], httpx.Response | None]) -> Layer:
+    def layer(request: httpx.Request, _posted: dict[str, Any]) -> httpx.Response | None:
+        is_listing = request.url.path.removeprefix("/api/rest/v2/") == LISTING
+        return answer() if is_listing and "page" not in request.url.params else None
+
+    return layer
+
+
+async def experiments_of(api: API) -> list[Any]:
+    """The rows of a project, by key."""
+    rows = await api.experiments_by_project_name(*PROJECT.split("/"))
+    return sorted(rows, key=lambda row: row["experimentKey"])
+
+
+@pytest.fixture
+async def api(wire: Differing) -> AsyncIterator[API]:
+    async with API("key", "http://comet", transport=Transport(wire)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("size", "pages"), [(6, 4), (20, 2), (10, 3), (1000, 2), (19, 2)])
+@pytest.mark.parametrize("status", [504, 500])
+async def test_a_listing_that_fails_is_asked_for_in_pages(
+    api: API, wire: Differing, monkeypatch: pytest.MonkeyPatch, size: int, pages: int, status: int
+) -> None:
+    """The same rows; pages are remembered, so that the next listing begins with them."""
+    expected = await experiments_of(api)
+    assert len(expected) == 20
+    monkeypatch.setattr("cometfs.comet.experiment_pages.PAGE", size)
+    wire.layers.append(unpaged(lambda: httpx.Response(status)))
+    wire.asked.clear()
+    wire.about.clear()
+    assert await experiments_of(api) == expected
+    assert len(wire.about) == pages
+    assert all("sortBy=startTime&sortOrder=asc" in query for _, query in wire.about)
+    wire.asked.clear()
+    assert await experiments_of(api) == expected
+    assert len(wire.asked) == pages
+
+
+@pytest.mark.parametrize("size", [1, 7, 20])
+async def test_a_server_that_ignores_pages_is_noticed(
+    api: API, wire: Differing, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Its first page is more than was asked for, or its second one the first again."""
+    expected = await experiments_of(api)
+    monkeypatch.setattr("cometfs.comet.experiment_pages.PAGE", size)
+    monkeypatch.setattr("cometfs.server.read_api.endpoints._page", lambda _request, found: found)
+    wire.layers.append(unpaged(lambda: httpx.Response(504)))
+    wire.asked.clear()
+    assert await experiments_of(api) == expected
+    assert wire.asked.count(LISTING) <= 4
+
+
+async def test_a_listing_that_takes_too_long_is_asked_for_in_pages(
+    vfs: Vfs, plain: Vfs, wire: Differing, mock_clock: trio.testing.MockClock
+) -> None:
+    expected = await names(plain, PROJECT)
+
+    async def stall(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/experiments") and "page" not in request.url.params:
+            await trio.sleep_forever()
+        return await Differing.handle_async_request(wire, request)
+
+    wire.handle_async_request = stall  # type: ignore[method-assign]
+    assert await within(11, mock_clock, lambda: names(vfs, PROJECT)) == expected
+
+
+async def test_a_server_that_is_slow_and_has_no_pages_is_waited_for(
+    api: API, wire: Differing, mock_clock: trio.testing.MockClock
+) -> None:
+    """It answered before, though it took longer than a page may."""
+    expected = await experiments_of(api)
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if "page" in request.url.params:
+            return httpx.Response(400, json={"msg": "no pages", "code": 400})
+        await trio.sleep(15)
+        return await Differing.handle_async_request(wire, request)
+
+    wire.handle_async_request = slow  # type: ignore[method-assign]
+    assert await within(26, mock_clock, lambda: experiments_of(api)) == expected

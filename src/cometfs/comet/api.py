@@ -21,6 +21,7 @@ from cometfs.comet.calls import Calls, Gate
 from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.downloads.stream import AssetStream
 from cometfs.comet.experiment_api import ExperimentAPI
+from cometfs.comet.experiment_pages import ExperimentPages
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.kv_store import Alone, KvStoreClient
 from cometfs.comet.metric_api import MetricAPI
@@ -101,6 +102,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
             allowing=network.headers,
         )
         self._downloads = Downloads(self._calls)
+        self._pages = ExperimentPages(self._calls)
         self._store = KvStoreClient(self._calls, deadline, alone)
 
     async def __aenter__(self) -> Self:
@@ -263,9 +265,10 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     async def experiments_by_project_name(
         self, workspace: str, project: str, *, archived: bool = False
     ) -> list[Experiment]:
-        """The experiments of a project, as `Experiment` rows in no particular order: one call, however many there are.
+        """The experiments of a project, as `Experiment` rows in no particular order.
 
-        `archived`: only the archived experiments instead of only the others; Comet cannot list both at once. `running`,
+        One call, however many there are; where that fails or takes more than 10 s, one for every 1,000. `archived`:
+        only the archived experiments instead of only the others; Comet cannot list both at once. `running`,
         `hasCrashed` and `userName` are None if the server's listing leaves them out; `experiment_metadata` has them.
         Times are in ms since 1970.
 
@@ -280,11 +283,12 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         return await self._experiments({"workspaceName": workspace, "projectName": project}, archived)
 
     async def experiments_by_project_id(self, project_id: str, *, archived: bool = False) -> list[Experiment]:
-        """The experiments of a project, as `Experiment` rows in no particular order: one call, however many there are.
+        """The experiments of a project, as `Experiment` rows in no particular order.
 
-        `project_id` is the `projectId` of a `Project`. `archived`: only the archived experiments instead of only the
-        others; Comet cannot list both at once. `running`, `hasCrashed` and `userName` are None if the server's listing
-        leaves them out; `experiment_metadata` has them. Times are in ms since 1970.
+        One call, however many there are; where that fails or takes more than 10 s, one for every 1,000. `project_id` is
+        the `projectId` of a `Project`. `archived`: only the archived experiments instead of only the others; Comet
+        cannot list both at once. `running`, `hasCrashed` and `userName` are None if the server's listing leaves them
+        out; `experiment_metadata` has them. Times are in ms since 1970.
 
             >>> rows = await api.experiments_by_project_id(project_id)
             >>> rows[0]["experimentName"], rows[0]["durationMillis"], rows[0]["running"]
@@ -297,8 +301,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         return await self._experiments({"projectId": project_id}, archived)
 
     async def _experiments(self, project: Mapping[str, str], archived: bool) -> list[Experiment]:
-        query = {**project, "archived": "true" if archived else "false"}
-        return await self._calls.ask(Question("experiments", query), models.experiments)
+        return await self._pages.all({**project, "archived": "true" if archived else "false"})
 
     async def experiment_url(self, experiment_key: str) -> str:
         """The address of the experiment's web page.
