@@ -210,6 +210,9 @@ def _renamed(row: Any) -> Any:
     return {("experimentModelName" if name == "modelName" else name): value for name, value in row.items()}
 
 
+KEPT = 2000
+"""Characters of an output that are kept."""
+
 SIGNED = "https://storage.example/o?X-Amz-Credential=secret&X-Amz-Signature=secret"
 
 
@@ -274,6 +277,9 @@ SWITCHES: dict[str, Switch] = {
             "registry-model/details": _other_model_names,
             "experiment/model": lambda found: found | {"models": [_renamed(row) for row in found["models"]]},
         }
+    ),
+    "output-loses-its-beginning": _edited(
+        {"experiment/output": lambda found: found | {"output": (found.get("output") or "")[-KEPT:]}}
     ),
     "rows-of-nothing": _edited({endpoint: _odd_rows(*names) for endpoint, names in ROWS.items()}),
     "rows-of-wrong-types": _edited(

@@ -118,6 +118,8 @@ class Follower:
             shared.parted = True
             self._inodes.part(shared.inode.parent or self._inodes.root, shared.inode.node.name, shared.inode)
         elif shared.opened.size != size:
+            if shared.opened.size > fresh.size:
+                self._vfs.files.note_cut(shared.inode.node)
             # Before any handle can read the new bytes: a size that the kernel has kept is smaller than what they are.
             self._invalidate_attrs(shared.inode.number)
         if not taken or shared.opened.size != size or shared.opened.grows != grew:

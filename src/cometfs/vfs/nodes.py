@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from cometfs.cache.downloads.body import Body
-from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads.downloads import Bodies, Body
+from cometfs.vfs.appended import continued
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, fixed_of
 
@@ -130,13 +131,10 @@ class Content:
         # It was taken for ended, and goes on, or its last lines come late: no pages are in the way.
         grows = self.grows or unpaged
         if later.data != self.data:
-            if not grows:
+            data = continued(self.data, later.data, late=later.grows) if grows else None
+            if data is None:
                 return False
-            if later.data.startswith(self.data):
-                self.data = later.data
-            elif not (later.grows and self.data.startswith(later.data)):
-                # While it runs, an answer that lacks the end is one that came from behind: what was shown stays.
-                return False
+            self.data = data
         self.grows = grows and later.grows
         return True
 

@@ -23,6 +23,7 @@ from cometfs.lease import SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, stream_name, validated
+from cometfs.vfs.appended import continued
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
@@ -96,6 +97,7 @@ class AnswerResolver:
         self.relist: Callable[[Stream, Context], Awaitable[None]] = _no_listing
         """Lets the listing be asked for again that has a wrong size of a body."""
         self.doubts = RevalidationSet()
+        self._cut: set[tuple[str, Place]] = set()
         self.ahead: Ahead = _NothingAhead()
         """A prefetcher is built over a resolver, and then stands here: it calls the resolver, which only tells it."""
 
@@ -144,12 +146,25 @@ class AnswerResolver:
         return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
 
     def _not_less(self, source: Source, at: Context, answer: Any) -> Any:
-        """The answer, or the last one where that is the same and more: what is only added to was asked for of a server
-        that is behind."""
+        """The answer, with what the last one had and it lacks: what is only added to was asked for of a server that is
+        behind, or that keeps only the end."""
         before = self.store.last(source.key(at)) if source.grows and not at.version else None
-        if not isinstance(answer, str | bytes) or not isinstance(before, type(answer)):
+        if type(answer) not in (str, bytes) or type(before) is not type(answer):
             return answer
-        return before if before[: len(answer)] == answer else answer
+        known: Any = continued(before, answer, late=True)
+        if known is None:
+            return answer
+        if len(known) > max(len(before), len(answer)):
+            self.note_cut(source, at)
+        return known
+
+    def note_cut(self, source: Source, at: Context) -> None:
+        """Logs once of an answer that it has lost its beginning."""
+        place = (source.name, at.key)
+        if place not in self._cut:
+            self._cut.add(place)
+            name = f"{source.name} of experiment {at.key[0]}"
+            log.warning("Comet has cut the beginning of %s: what was read stays", name)
 
     async def together(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
         """See `Resolver.answers`."""

@@ -74,6 +74,11 @@ class Files:
         source = getattr(node.entry, "source", None)
         return self._answers.wanted_body_nowait(source, node.at) if isinstance(source, Stream) else None
 
+    def note_cut(self, node: Node) -> None:
+        """An open file has gone on as an answer that lacks its beginning."""
+        if isinstance(node.entry, File) and isinstance(node.entry.source, Source):
+            self._answers.note_cut(node.entry.source, node.at)
+
     async def _render(self, entry: File, source: Source, at: Context) -> bytes:
         """What is not at hand."""
         if entry.render is bytes:
