@@ -18,7 +18,7 @@ import sqlite3
 
 from cometfs.database import transaction
 
-FORMAT = 4
+FORMAT = 5
 """To be raised whenever a kept answer or body would be different bytes, or mean something else."""
 
 ANSWERS = f"answers_{FORMAT}"

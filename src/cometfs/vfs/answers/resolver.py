@@ -148,7 +148,7 @@ class AnswerResolver:
     def _not_less(self, source: Source, at: Context, answer: Any) -> Any:
         """The answer, with what the last one had and it lacks: what is only added to was asked for of a server that is
         behind, or that keeps only the end."""
-        before = self.store.last(source.key(at)) if source.grows and not at.version else None
+        before: Any = self.store.last(source.key(at)) if source.grows and not at.version else None
         if type(answer) not in (str, bytes) or type(before) is not type(answer):
             return answer
         known: Any = continued(before, answer, late=True)
