@@ -43,7 +43,7 @@ class Client:
         assert reply.status_code == status, reply.text
         return reply.json()
 
-    async def get(self, path: str, **query: str) -> Any:
+    async def get(self, path: str, **query: Any) -> Any:
         reply = await self.http.get(REST + path, params={"experimentKey": KEY} | query)
         assert reply.status_code == 200, reply.text
         return reply.json()
@@ -373,6 +373,27 @@ async def test_what_stands_behind_a_packed_body_is_refused(client: Client) -> No
     await client.post("write/experiment/metric", body + b"more", 400, GZIP)
     await client.post("write/experiment/metric", body, headers=GZIP)
     assert len((await client.get("experiment/metrics/get-metric", metricName="m"))["metrics"]) == 1
+
+
+async def test_a_name_has_its_context_once(client: Client) -> None:
+    """What a tool copies from another Comet has it already, in metrics and parameters; a mere likeness is none."""
+    for name in ("loss", "train_loss", "trainable"):
+        await client.post("write/experiment/metric", metric(name, 1) | {"context": "train"})
+        body = {"experimentKey": KEY, "parameterName": name, "parameterValue": 1, "context": "train"}
+        await client.post("write/experiment/parameter", body)
+    for path in ("metrics/summary", "parameters"):
+        rows = (await client.get(f"experiment/{path}"))["values"]
+        assert [row["name"] for row in rows] == ["train_loss", "train_trainable"]
+    points = await client.get("experiment/metrics/get-metric", metricName="train_loss")
+    assert len(points["metrics"]) == 2
+
+
+async def test_the_first_of_several_values_counts(client: Client) -> None:
+    """`get_metrics(["b", "a"])` of comet_ml asks so, and Comet answers with the points of b."""
+    for name in ("a", "b"):
+        await client.post("write/experiment/metric", metric(name, 1))
+    found = await client.get("experiment/metrics/get-metric", metricName=["b", "a"])
+    assert [row["metricName"] for row in found["metrics"]] == ["b"]
 
 
 async def test_facts_about_the_system_are_told_once(client: Client) -> None:
