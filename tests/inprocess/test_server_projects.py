@@ -145,7 +145,7 @@ async def test_a_project_is_deleted(client: Client) -> None:
 @pytest.mark.logs("there is no project ws/p")
 async def test_what_others_wrote_stays(client: Client) -> None:
     """Entries and fields of projects.json that this server does not know."""
-    theirs: dict[str, dict[str, Any]] = {
+    theirs: dict[str, Row] = {
         "ws/p": {"notes": "n", "colour": "red"},
         "ws/q": {"description": "q", "created": 1},
         "far": {"created": 5},
