@@ -15,7 +15,7 @@ RECORDED = {
     2: "4e092935c0824448c04c67f13deb53670a50d2d304a5267e9f897fa75855bd45",  # other checksums of bodies
     3: "cfdda763cf60cb74771816e289450476e8f8d3cc6fc96fec74f0a318663df86e",  # no JSON file is empty
     4: "5053fe7632035b9234027883bd640b5d18e265ea86523c5e89739946574f05b7",  # names of images, numbers
-    5: "f4f484590447f4a3e9f5a4df2beaf0e014087d3891f3800ac79c9ff672721f86",  # remote files by their links, links as they were logged
+    5: "f4f484590447f4a3e9f5a4df2beaf0e014087d3891f3800ac79c9ff672721f86",  # remote files by their links, as logged
 }
 """The digest of every file of two experiments of the sample, by format."""
 

@@ -108,6 +108,8 @@ async def test_too_old_to_log(http: httpx.AsyncClient, tmp_path: Path, version: 
         made = await post(http, f"logger/{path}", body | asked)
         assert (made["runId"], made["ws_url"]) == (None, None)
         assert f"does not take runs of comet_ml {version}: update it to 3.31.5 or later" in made["msg"]
+    upload = await post(http, "logger/add/run", START | asked | {"offline": True}, 400)
+    assert "put its archive into the server's directory" in upload["msg"]
     assert not (tmp_path / "runs" / KEY).exists()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from cometfs.cache.downloads.body import Body
-from cometfs.cache.downloads.downloads import Bodies, Body
+from cometfs.cache.downloads.downloads import Bodies
 from cometfs.vfs.appended import continued
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, fixed_of

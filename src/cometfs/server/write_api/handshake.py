@@ -52,7 +52,7 @@ def _add_run(request: Request) -> Any:
     """A client that got no answer asks again, with the same time: that is no second experiment."""
     asked: _Start = request.logged(_Start)
     if _is_too_old(asked.lib_version):
-        return _farewell(asked.lib_version)
+        return _farewell(asked.lib_version, uploads=bool(asked.offline))
     journal, key = request.journal, asked.experiment_key
     start = moment(asked.local_timestamp or now())
     known = journal.index.experiments.get(key)
@@ -77,10 +77,14 @@ def _is_too_old(version: str | None) -> bool:
     return len(numbers) == 3 and tuple(-1 if number is None else number for number in numbers) < FIRST_SDK
 
 
-def _farewell(version: str | None) -> Any:
-    """An answer without an experiment: the only one of which these clients show a sentence."""
-    first = ".".join(map(str, FIRST_SDK))
-    return {"runId": None, "ws_url": None, "project_id": None, "msg": TOO_OLD.format(version, first)}
+def _farewell(version: str | None, *, uploads: bool = False) -> Any:
+    """An answer without an experiment: the only one of which these clients show a sentence. Where they upload an
+    archive they would go on, and show the sentence of an error.
+    """
+    message = TOO_OLD.format(version, ".".join(map(str, FIRST_SDK)))
+    if uploads:
+        raise ApiError(400, message)
+    return {"runId": None, "ws_url": None, "project_id": None, "msg": message}
 
 
 def _handshake(request: Request, experiment: ServedExperiment) -> Any:
