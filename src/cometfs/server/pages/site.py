@@ -155,7 +155,7 @@ def page(body: bytes, status: int = 200, more: dict[str, str] | None = None) -> 
         "Content-Security-Policy": served_policy(),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",
