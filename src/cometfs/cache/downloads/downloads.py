@@ -37,6 +37,7 @@ AT_HAND = 16 << 20
 class Bodies:
     """Bodies by key. A body is in `_kept` iff it has readers, is arriving, or is complete and within the budget.
 
+    It is in `_light`, too, iff it has no readers, is on disk, and in memory all the same: `_light_bytes` of them.
     One that is dropped while it has readers or arrives is in `_parted` until it is closed.
     """
 
@@ -51,6 +52,8 @@ class Bodies:
         self._folder = folder
         self._kept: OrderedDict[Hashable, Body] = OrderedDict()
         self._parted: set[Body] = set()
+        self._light: OrderedDict[Hashable, Body] = OrderedDict()
+        self._light_bytes = 0
         self._due: list[tuple[Hashable, Body]] = []
         self._laying = trio.Lock()
 
@@ -93,6 +96,7 @@ class Bodies:
 
     def _open(self, key: Hashable, body: Body) -> None:
         self._kept.move_to_end(key)
+        self._take(key, body)
         body.readers += 1
         body.opens += 1
 
@@ -158,12 +162,15 @@ class Bodies:
                 body.fetch.cancel()
         elif body.error is not None or (body.digest and not body.is_light) or self._kept.get(key) is not body:
             self._drop(key, body)
+        elif body.digest:
+            self._keep_at_hand(key, body)
         else:
             self._make_room()
 
     def _drop(self, key: Hashable, body: Body) -> None:
         if self._kept.get(key) is body:
             del self._kept[key]
+        self._take(key, body)
         self._parted.discard(body)
         body.close()
 
@@ -177,18 +184,24 @@ class Bodies:
         return [(key, body) for key, body in self._kept.items() if not body.readers and not body.arriving]
 
     def _make_room(self) -> None:
-        idle = self._idle()
-        self._drop_first([one for one in idle if not one[1].digest], self._budget, IDLE)
-        self._drop_first([one for one in idle if one[1].digest], AT_HAND, len(idle))
-
-    def _drop_first(self, idle: Sequence[tuple[Hashable, Body]], most_bytes: int, most: int) -> None:
-        """Drops those that were wanted longest ago, until the others are no more than that."""
+        idle = [(key, body) for key, body in self._idle() if not body.digest]
         total = sum(body.arrived for _, body in idle)
         for count, (key, body) in zip(range(len(idle), 0, -1), idle, strict=True):
-            if total <= most_bytes and count <= most:
+            if total <= self._budget and count <= IDLE:
                 return
             total -= body.arrived
             self._drop(key, body)
+
+    def _keep_at_hand(self, key: Hashable, body: Body) -> None:
+        self._light[key] = body
+        self._light_bytes += body.arrived
+        while self._light_bytes > AT_HAND:
+            self._drop(*next(iter(self._light.items())))
+
+    def _take(self, key: Hashable, body: Body) -> None:
+        if self._light.get(key) is body:
+            del self._light[key]
+            self._light_bytes -= body.arrived
 
 
 def _lay_all(due: Sequence[tuple[Hashable, Body]]) -> None:

@@ -229,8 +229,12 @@ class AnswerResolver:
         return OpenedBody(key, body, self.bodies)
 
     def _record_namesake(self, at: Context, *, waited: bool) -> None:
-        if at.experiment is not None and isinstance(at.item, Mapping) and at.item.get("fileName"):
-            self.ahead.record_access(experiment.NAMESAKE, experiment.at_namesake(at), waited=waited)
+        if at.experiment is None or not isinstance(at.item, Mapping) or not at.item.get("fileName"):
+            return
+        place = experiment.at_namesake(at)
+        # What came otherwise ahead of its reader, such as with all of an experiment, says nothing of its namesakes.
+        if waited or self.peek(experiment.NAMESAKE, place) is not None:
+            self.ahead.record_access(experiment.NAMESAKE, place, waited=waited)
 
     async def open_body(self, stream: Stream, at: Context) -> OpenedBody:
         """A body, open, its size known."""
