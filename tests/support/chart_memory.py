@@ -65,6 +65,8 @@ class LongRuns(httpx.AsyncBaseTransport):
             self.calls += 1
             wanted = json.loads(await request.aread())["targetedExperiments"]
             return httpx.Response(200, stream=_Charts(wanted, self._metric().encode()))
+        if endpoint == "experiment/metrics/get-metric":
+            return httpx.Response(200, content=self._points())
         return httpx.Response(200, json=self._answers()[endpoint])
 
     def _answers(self) -> dict[str, Any]:
@@ -79,6 +81,12 @@ class LongRuns(httpx.AsyncBaseTransport):
             "experiments": {"experiments": rows},
             "project/column-names": {"columns": [{"name": "loss", "source": "metrics"}]},
         }
+
+    def _points(self) -> str:
+        columns = json.loads(self._metric())
+        pairs = zip(columns["steps"], columns["values"], strict=True)
+        rows = [{"metricName": "loss", "metricValue": repr(value), "step": step} for step, value in pairs]
+        return json.dumps({"metrics": rows})
 
     @cache  # noqa: B019 - one for the process
     def _metric(self) -> str:
