@@ -5,6 +5,9 @@ Not here: what is made of it (quota/limiter.py counts, the tree decides what may
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 from pathlib import Path
@@ -43,6 +46,20 @@ RENEWAL = Caller(urgency=Urgency.RENEWAL)
 
 CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
 """Tasks inherit it from where they are started, so a load is counted to the program that asked first."""
+
+
+PATIENCE: ContextVar[float] = ContextVar("PATIENCE", default=math.inf)
+"""Seconds within which an answer must begin, all tries together: less than its deadline where there is another way."""
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Calls that the body makes, or starts, must begin to be answered by then."""
+    before = PATIENCE.set(seconds)
+    try:
+        yield
+    finally:
+        PATIENCE.reset(before)
 
 
 def command_of(pid: int) -> str:

@@ -55,6 +55,14 @@ class Wire(httpx.AsyncBaseTransport):
         return response
 
 
+@pytest.fixture(autouse=True)
+def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a real clock nothing is given up for being slow: that would depend on how much else the machine has to do."""
+    if "mock_clock" not in request.fixturenames:
+        monkeypatch.setattr("cometfs.vfs.sources.experiment.PATIENCE", 600.0)
+        monkeypatch.setattr("cometfs.comet.experiment_pages.UNPAGED", 600.0)
+
+
 @pytest.fixture(scope="module")
 def index() -> Catalog:
     return open_directory(sample_directory())

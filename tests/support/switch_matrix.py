@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.support.comet_switches import SWITCHES, switched_comet
@@ -32,7 +34,10 @@ COMMANDS: dict[str, str] = {
     "views/by-tag": "ls views/by-tag/odd",
 }
 
-LIMIT = 150
+ABREAST = 5
+"""Mounts at a time."""
+
+LIMIT = 60
 """Seconds after which a command counts as one that does not end."""
 
 
@@ -65,11 +70,14 @@ def cell(comet: Comet, names: Sequence[str], command: str, expected: str | None)
 def rows(comet: Comet, switches: Sequence[str], show: Callable[[str], object]) -> None:
     show("| switch | " + " | ".join(COMMANDS) + " |")
     show("|---" * (len(COMMANDS) + 1) + "|")
-    plain = {name: cell(comet, (), command, None) for name, command in COMMANDS.items()}
-    show("| (none) | " + " | ".join(text for text, _ in plain.values()) + " |")
-    for switch in switches:
-        cells = [cell(comet, switch.split("+"), command, plain[name][1])[0] for name, command in COMMANDS.items()]
-        show(f"| {switch} | " + " | ".join(cells) + " |")
+    with ThreadPoolExecutor(ABREAST) as abreast:
+        plain = list(abreast.map(lambda command: cell(comet, (), command, None), COMMANDS.values()))
+        expected = [found for _, found in plain]
+        show("| (none) | " + " | ".join(text for text, _ in plain) + " |")
+        for switch in switches:
+            one = partial(cell, comet, switch.split("+"))
+            cells = abreast.map(one, COMMANDS.values(), expected)
+            show(f"| {switch} | " + " | ".join(text for text, _ in cells) + " |")
 
 
 def main(*switches: str) -> None:

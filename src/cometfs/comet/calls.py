@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import trio
 
+from cometfs.caller import PATIENCE
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.encodings import ACCEPTED
@@ -96,17 +97,25 @@ class Calls:
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
-        with trio.move_on_after(self.deadline) as scope:
-            body = await self.persistently(question, scope.deadline, lambda: self._answered(question))
+        now, patience = trio.current_time(), PATIENCE.get()
+        due = now + self.deadline
+        with trio.CancelScope(deadline=min(due, now + patience)) as scope:
+
+            async def answered() -> bytes:
+                reply = await self._replied(question)
+                scope.deadline = due  # what arrives may take its time
+                return await self._read(question, reply)
+
+            body = await self.persistently(question, due, answered)
             return await self.understood(question, body, read if exact else mending(read))
-        raise self.too_late(question)
+        raise self.too_late(question, min(patience, self.deadline))
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
 
-    def too_late(self, question: Question) -> DeadlineExceeded:
-        return DeadlineExceeded(f"No answer within {self.deadline:g} s to {question}")
+    def too_late(self, question: Question, seconds: float) -> DeadlineExceeded:
+        return DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
 
     # -- one try after the other -----------------------------------------------------------------------------------
 
@@ -150,11 +159,15 @@ class Calls:
         except (Unreachable, Unintelligible) as exc:
             raise type(exc)(f"{exc} (asked {question})") from exc
 
-    async def _answered(self, question: Question) -> bytes:
-        """The body of the answer, when it is one."""
+    async def _replied(self, question: Question) -> Reply:
+        """The reply, when it is an answer."""
         reply = await self.once(question, {"Accept": "application/json", "Accept-Encoding": ACCEPTED})
         if reply.status != 200:
             raise await self.refused(question, reply)
+        return reply
+
+    async def _read(self, question: Question, reply: Reply) -> bytes:
+        """The body of an answer."""
         body = await self.drained(question, reply, reply.read(MOST))
         if reply.close_delimited and is_cut_json(body):
             raise Transient(f"The connection ended before all of the answer to {question} had come")

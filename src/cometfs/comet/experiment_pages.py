@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-import trio
-
+from cometfs.caller import patience
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment
 from cometfs.comet.calls import Calls
@@ -20,7 +19,7 @@ PAGE = 1000
 """Experiments on a page: as many as Comet's own clients ask for, "to avoid timeouts"."""
 
 UNPAGED = 10.0
-"""Seconds that an answer without pages may take."""
+"""Seconds within which an answer without pages must begin."""
 
 ORDER = {"sortBy": "startTime", "sortOrder": "asc"}
 """What begins meanwhile comes on the last page."""
@@ -38,7 +37,7 @@ class ExperimentPages:
         place = frozenset(query.items())
         if place not in self._long:
             try:
-                with trio.move_on_after(UNPAGED):
+                with patience(UNPAGED):
                     return await self._calls.ask(Question("experiments", query, retries=1), models.experiments)
             except (Unreachable, AnswerTooLarge):
                 pass

@@ -62,7 +62,7 @@ class Downloads:
             except BaseException:
                 self._bodies.release()
                 raise
-        raise self._calls.too_late(question)
+        raise self._calls.too_late(question, self._calls.deadline)
 
     async def _followed(self, question: Question, due: float) -> Reply:
         """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, TypeVar
 import trio
 
 from cometfs import lease
+from cometfs.caller import patience
 from cometfs.comet.answers.models import image
 from cometfs.comet.api import API
-from cometfs.errors import CometFSError, DeadlineExceeded
+from cometfs.errors import CometFSError
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Batch, Context, Resolver, Row, Source, Stream
@@ -285,14 +286,13 @@ STATES = Source("experiments with their state", _with_state, listing_lease, kept
 
 
 PATIENCE = 10.0
-"""Seconds after which another question is tried: a third of the deadline of a program's request."""
+"""Seconds without a sign of an answer after which another question is tried: a third of a program's deadline."""
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """What `ask` returns, where there is another way that is better than to wait for longer."""
-    with trio.move_on_after(PATIENCE):
+    with patience(PATIENCE):
         return await ask()
-    raise DeadlineExceeded(f"no answer within {PATIENCE:g} s")
 
 
 ABREAST = 8
