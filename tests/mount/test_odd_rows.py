@@ -60,4 +60,6 @@ def test_fields_of_wrong_types_are_not_known(tmp_path: Path, comet: Comet, warm:
         assert details["totalRam"] == "\ufffd"
         for table in TABLES:
             assert (mounted / "vision-lab/digits" / table).stat().st_size
+        page = f"/vision-lab/digits/{KEY}\n"
+        assert (mounted / RUN / "url.txt").read_text().endswith(page)
     assert mounted.log.read_text() == ""

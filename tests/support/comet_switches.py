@@ -285,7 +285,9 @@ SWITCHES: dict[str, Switch] = {
     "rows-of-wrong-types": _edited(
         {
             "projects": _odd_fields("projects", numberOfExperiments="5", lastUpdated=[], projectDescription=7),
-            "experiments": _odd_fields("experiments", running="true", throttleMessage="\ud800", endTimeMillis="never"),
+            "experiments": _odd_fields(
+                "experiments", running="true", throttleMessage="\ud800", endTimeMillis="never", projectName=5
+            ),
             "experiment/asset/list": _odd_fields("assets", fileSize="12", step="1", createdAt=1e300),
             "experiment/system-details": lambda found: found | {"totalRam": "\ud800", "installedPackages": [None, 5]},
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -40,6 +40,12 @@ VERDICTS = {
     "no size was listed, and nothing came": (UNLISTED, Came(0), None),
     "no size was listed, and a page came": (UNLISTED, Came(45, PAGE), Unintelligible),
 }
+
+
+@pytest.mark.parametrize(("listed", "size"), [(5, 5), (0, None), (None, None), (-1, None)])
+def test_a_size_is_known_where_the_listing_has_one(listed: int | None, size: int | None) -> None:
+    """Zero may be a listing that does not know; less is none."""
+    assert ASSET.size(replace(NODE.at, item={"assetId": "a", "fileSize": listed})) == size
 
 
 @pytest.mark.parametrize(("expected", "came", "error"), VERDICTS.values(), ids=VERDICTS)

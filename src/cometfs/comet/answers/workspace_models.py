@@ -87,7 +87,7 @@ class ArtifactFile(TypedDict):
     artifactId: str | None
     artifactVersionId: str | None
     assetId: str
-    fileName: str
+    fileName: str | None
     fileSize: int | None
     link: str | None
     dir: str | None

@@ -198,8 +198,8 @@ class Stream:
 
     def size(self, at: Context) -> int | None:
         """The size in bytes that the listing says. None for 0: that may be the truth or a listing that does not know,
-        which the body shows."""
-        return self.row(at).get("fileSize") or None
+        which the body shows; nor is a negative one known."""
+        return max(0, self.row(at).get("fileSize") or 0) or None
 
     def key(self, at: Context) -> Key:
         """Where the body for `at` is kept: another size in the listing means another body."""

@@ -41,7 +41,8 @@ def page_of(at: Context) -> str:
     """The address of Comet's page of a workspace, a project or an experiment."""
     if (row := at.experiment) is not None:
         workspace = row["workspaceName"] or at.workspace
-        return API.page(at.web, workspace, row["projectName"], row["experimentKey"], archived=bool(row["archived"]))
+        project = row["projectName"] or (at.project or {}).get("projectName") or ""
+        return API.page(at.web, workspace, project, row["experimentKey"], archived=bool(row["archived"]))
     names = (at.workspace, str(at.project["projectName"])) if at.project else (at.workspace,)
     return page(at.web, *names) if at.workspace else at.web
 
