@@ -38,7 +38,7 @@ async def test_an_experiment_is_created_with_its_link(client: Client) -> None:
 
 
 async def test_an_experiment_in_r(client: Client) -> None:
-    """It has lists of one as their item, numbers wherever text is declared, and no times in output."""
+    """It has lists of one as their item, numbers wherever text is declared, and lines of output without their ends."""
     key = (await client.post("write/experiment/create", {"projectName": "p", "workspaceName": "ws"}))["experimentKey"]
 
     async def log(endpoint: str, **body: Any) -> None:
@@ -48,7 +48,7 @@ async def test_an_experiment_in_r(client: Client) -> None:
     await log("tags", addedTags=["a", 7, True])
     await log("metric", metricName=5, metricValue=0.25, timestamp=1764356888123)
     await log("parameter", parameterName=1.5, parameterValue="x", timestamp=1764356888123)
-    await log("output", outputLines=[{"offset": 1, "output": "one\n"}, {"offset": 2, "output": 2}], context="train")
+    await log("output", outputLines=[{"offset": 1, "output": "one"}, {"offset": 2, "output": 2}], context="train")
     await log("html", html=12, timestamp=1764356888123)
     await log("code", code=3)
     await log("system-details", user=1000, pid=7, installedPackages=["cometr 0.4", 5])
@@ -58,7 +58,7 @@ async def test_an_experiment_in_r(client: Client) -> None:
         assert point["metricValue"] == "0.25"
         (row,) = (await one.get("experiment/parameters", experimentKey=key))["values"]
         assert (row["name"], row["valueCurrent"]) == ("1.5", "x")
-        assert (await one.get("experiment/output", experimentKey=key))["output"] == "one\n2"
+        assert (await one.get("experiment/output", experimentKey=key))["output"] == "one\n2\n"
         assert (await one.get("experiment/html", experimentKey=key))["html"] == "12"
         assert (await one.get("experiment/code", experimentKey=key))["code"] == "3"
         details = await one.get("experiment/system-details", experimentKey=key)

@@ -110,6 +110,13 @@ class OutputLine(msgspec.Struct, rename="camel"):
     local_timestamp: Number | None = None
     offset: int | None = None
 
+    @property
+    def text(self) -> str:
+        """R's client, which sends an offset and nothing else, sends lines without their ends."""
+        text = self.output or ""
+        is_line = self.offset is not None and self.stderr is None and self.local_timestamp is None
+        return text + "\n" if is_line and not text.endswith("\n") else text
+
 
 class OutputBody(LogBody):
     """``write/experiment/output``. The writer's time is a counter that began anywhere: it is kept as `sent`.
@@ -122,11 +129,9 @@ class OutputBody(LogBody):
     context: str | None = None
 
     def messages(self) -> Iterator[Message]:
+        context = _in_context(self.run_context or self.context)
         for line in self.output_lines:
-            payload = _in_context(self.run_context or self.context) | {
-                "output": line.output or "",
-                "stderr": bool(line.stderr),
-            }
+            payload = context | {"output": line.text, "stderr": bool(line.stderr)}
             if line.offset is not None:
                 payload |= {"offset": line.offset, "sent": line.local_timestamp}
             yield "standard_output", payload
