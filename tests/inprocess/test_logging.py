@@ -411,6 +411,6 @@ async def test_what_is_not_there_says_so(client: Client) -> None:
     absent = ["cpu-metrics", "gpu-metrics", "ram-metrics", "load-metrics", "asset/delete", "parameter/delete"]
     paths = [f"write/experiment/{name}" for name in absent]
     paths += ["write/project/update-owner", "write/project/symlink"]
-    paths += ["write/registry-model", "write/registry-model/update"]
+    paths += ["write/registry-model/notes", "write/registry-model/update"]
     for path in paths:
         assert (await client.post(path, {"experimentKey": KEY}, 404))["code"] == 404

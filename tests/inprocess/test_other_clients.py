@@ -95,6 +95,24 @@ async def test_beats_do_not_end_a_run_that_reports_its_end(client: Client) -> No
     assert row["running"] or row["hasCrashed"]
 
 
+async def test_models_are_registered_in_java(client: Client) -> None:
+    """By the id of the model that the run logged: the first time as a model, then as versions of it."""
+    await client.upload(b"w", type="model-element", groupingName="My Model", fileName="w.bin", assetId="e1")
+    (model,) = (await client.get("experiment/model", experimentKey=KEY))["models"]
+    asked: Any = {"experimentModelId": model["experimentModelId"], "registryModelName": "mine"}
+    first = asked | {"description": "d", "isPublic": False, "version": "1.0.0", "comment": "c", "stages": ["prod"]}
+    made = await client.post("write/registry-model", first)
+    again = await client.post("write/registry-model/item", asked | {"version": "1.1.0"})
+    assert made["registryModelId"] == again["registryModelId"]
+    assert made["registryModelItemId"] != again["registryModelItemId"]
+    for one in (client, client.again()):
+        details = await one.get("registry-model/details", workspaceName="ws", modelName="mine")
+        assert [version["version"] for version in details["versions"]] == ["1.1.0", "1.0.0"]
+        assert (details["description"], details["versions"][1]["stages"]) == ("d", ["prod"])
+    await one.post("write/registry-model", first | {"experimentModelId": "other"}, 404)
+    await one.post("write/registry-model/item", asked | {"version": "one"}, 400)
+
+
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 DEEP: Any = "x"

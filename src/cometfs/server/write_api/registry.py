@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
+from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.catalog.registry import FIRST, RegistryVersion, registry_name
 from cometfs.server.errors import INVALID_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.request import DONE, Endpoint, Request
+from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.schema import RegisterModel
 from cometfs.server.write_api import payloads as b
 
@@ -32,6 +34,16 @@ class _Create(b.LogBody):
     tags: list[str] | None = None
     status: str | None = None
     public_model: bool | None = None
+
+
+class _CreateById(msgspec.Struct, rename="camel"):
+    experiment_model_id: str
+    registry_model_name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    comment: str | None = None
+    stages: list[str] | None = None
+    public: bool | None = msgspec.field(name="isPublic", default=None)
 
 
 class _Fact(msgspec.Struct):
@@ -52,8 +64,7 @@ def _create(request: Request) -> Any:
     """``write/registry-model/item/create``; the same once more is no second version."""
     asked: _Create = request.logged(_Create)
     experiment = request.experiment(asked.experiment_key, status=400)
-    if asked.version is not None and not _VERSION.fullmatch(asked.version):
-        raise ApiError(400, f"{asked.version[:60]!r} is no version of a model", INVALID_VERSION)
+    _check_version(asked.version)
     payload = RegisterModel(
         model_name=asked.experiment_model_name,
         registry_name=asked.registry_model_name,
@@ -65,6 +76,47 @@ def _create(request: Request) -> Any:
         status=asked.status,
         tags=asked.tags or [],
     )
+    return _register(request, experiment, payload)
+
+
+def _create_by_id(request: Request) -> Any:
+    """``write/registry-model`` and ``write/registry-model/item``, by which Java's client registers: a model is known
+    by its id alone.
+    """
+    asked: _CreateById = request.logged(_CreateById)
+    experiment, name = _logged_model(request, asked.experiment_model_id)
+    _check_version(asked.version)
+    payload = RegisterModel(
+        model_name=name,
+        registry_name=asked.registry_model_name,
+        workspace=experiment.project.workspace,
+        version=asked.version,
+        public=bool(asked.public),
+        description=asked.description,
+        comment=asked.comment,
+        tags=[],
+        stages=asked.stages,
+    )
+    return _register(request, experiment, payload)
+
+
+def _logged_model(request: Request, identity: str) -> tuple[ServedExperiment, str]:
+    for experiment in request.index.experiments.values():
+        names = {
+            asset.model for asset in experiment.record.assets.values() if asset.model and not experiment.is_replica
+        }
+        for name in names:
+            if derived_id("model", experiment.key, name) == identity:
+                return experiment, name
+    raise ApiError(404, f"there is no model {identity[:60]!r} of an experiment")
+
+
+def _check_version(version: str | None) -> None:
+    if version is not None and not _VERSION.fullmatch(version):
+        raise ApiError(400, f"{version[:60]!r} is no version of a model", INVALID_VERSION)
+
+
+def _register(request: Request, experiment: ServedExperiment, payload: RegisterModel) -> Any:
     payload.registry_name = registry_name(payload)
     model = request.index.registry.named(experiment.project.workspace, payload.registry_name)
     payload.version = payload.version or (model.next() if model else FIRST)
@@ -137,6 +189,8 @@ def _item(request: Request, identity: str) -> RegistryVersion:
 
 POSTED: dict[str, Endpoint] = {
     "write/registry-model/item/create": _create,
+    "write/registry-model": _create_by_id,
+    "write/registry-model/item": _create_by_id,
     "write/registry-model/item/status": _set_status,
     "write/registry-model/item/{item}/metadata": _set_metadata,
 }
