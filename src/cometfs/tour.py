@@ -36,7 +36,8 @@ STOPS = (
 def show(console: Console, mountpoint: Path, url: str) -> None:
     """Prints the tour."""
     place = _short(mountpoint)
-    console.print(f"A sample Comet ({url}) is mounted at [bold]{escape(place)}[/bold]. In another terminal, try:\n")
+    console.print(f"A sample Comet account is mounted at [bold]{escape(place)}[/bold].")
+    console.print(f"Open [bold]{url}[/bold] in a browser to look at it as pages. Or try in another terminal:\n")
     console.print(f"  cd {escape(place)}", highlight=False)
     for command, about in STOPS:
         console.print(f"  {escape(command):<70} [dim]# {escape(about)}[/dim]", highlight=False, soft_wrap=True)

@@ -77,6 +77,20 @@ def test_a_server_that_lets_in_everybody_says_so_once(options: tuple[str, ...], 
     assert all("warning" in line and "--api-key" in line and "0.0.0.0" in line for line in lines)
 
 
+@pytest.mark.parametrize(("options", "named"), [((), "any"), (("--api-key", "secret"), "KEY")])
+def test_the_first_lines_say_what_to_do_with_the_address(options: tuple[str, ...], named: str, tmp_path: Path) -> None:
+    """For a person a browser, for a program two variables; a key is not printed."""
+    command = [*COMETFS, "serve", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address, person, program = (process.stdout.readline().strip() for _ in range(3))
+        process.terminate()
+        process.wait(PATIENCE)
+    url = address.removeprefix("Comet at ")
+    assert person == "Open that address in a browser to look at the experiments."
+    assert program.endswith(f"export COMET_API_KEY={named} COMET_URL_OVERRIDE={url}/clientlib/")
+
+
 @pytest.mark.parametrize("name", ["http://comet.example", "a b/c", "x:port"])
 def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     """One sentence and status 1."""

@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -171,6 +173,10 @@ def test_every_command_of_the_tour_works_as_it_stands(stage: Stage) -> None:
     path = stage.home / "comet-demo"
     demo = started_demo(stage)
     tour = demo.await_tour(path)
+    found = re.search(r"Open (http://127\.0\.0\.1:\d+) in a browser", tour)
+    assert found
+    with urlopen(f"{found[1]}/vision-lab/digits", timeout=PATIENCE) as page:
+        assert b"mlp-live" in page.read()
     for command, _ in STOPS:
         assert command in tour
         assert {part.split()[0] for part in command.split("&&")} <= EVERYWHERE

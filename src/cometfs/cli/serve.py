@@ -77,7 +77,17 @@ def serve(
         archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts, assets
     )
     warn(exposure.of_server(bind, api_key))
-    lifetime.run(serving.serve, settings, lambda url: console.print_lines(f"Comet at {url}"))
+    lifetime.run(serving.serve, settings, lambda url: console.print_lines(*_greeting(url, api_key)))
+
+
+def _greeting(url: str, api_key: str | None) -> tuple[str, ...]:
+    """The address alone stands last in the first line: scripts take it from there. A key is not repeated."""
+    key = "any" if api_key is None else "KEY"
+    return (
+        f"Comet at {url}",
+        "  Open that address in a browser to look at the experiments.",
+        f"  To log to it with comet_ml: export COMET_API_KEY={key} COMET_URL_OVERRIDE={url}/clientlib/",
+    )
 
 
 @main.command()
