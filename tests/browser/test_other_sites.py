@@ -14,6 +14,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.browser.conftest import NOWHERE, browser
 from tests.support.processes import Comet, running_comet
+from tests.support.subprocesses import await_that
 
 KEY = "00c0ffee" * 4
 LIST = "/api/rest/v2/workspaces"
@@ -100,6 +101,32 @@ def test_a_page_of_another_site_deletes_nothing(name: str, visitor: WebDriver, c
     assert len(asked) >= 1
     refused = [request["status"] for request in comet.requests() if "delete" in request["path"]]
     assert refused == [403] * len(asked)
+
+
+def test_a_link_on_a_page_of_another_site_is_followed_once_more(
+    visitor: WebDriver, comet: Comet, elsewhere: int
+) -> None:
+    """By a person, on a page of this server, in no frame: as from a notebook in which comet_ml printed the link."""
+    link = f"{comet.url}/ws/p/{KEY}"
+    visitor.get(f"http://evil.example:{elsewhere}/")
+    visitor.execute_script(
+        "const a = document.body.appendChild(document.createElement('a')); a.href = arguments[0];"
+        "a.textContent = 'a link'",
+        link,
+    )
+    visitor.find_element("css selector", "a").click()
+    assert "another site" in visitor.find_element("css selector", "h1").text
+    visitor.find_element("css selector", "a").click()
+    await_that(lambda: "running" in visitor.page_source, "the page of the experiment")
+    assert [one["status"] for one in comet.requests() if one["path"] == f"/ws/p/{KEY}"] == [403, 200]
+    visitor.get(f"http://evil.example:{elsewhere}/")
+    frame = "const f = document.createElement('iframe'); f.onload = arguments[1]; f.src = arguments[0];"
+    visitor.execute_async_script(f"{frame} document.body.append(f)", link)
+    assert comet.requests()[-1]["status"] == 403
+    shown = visitor.find_element("css selector", "iframe")
+    visitor.switch_to.frame(shown)
+    assert "Open the page" not in visitor.page_source
+    visitor.switch_to.default_content()
 
 
 def test_its_own_page_is_answered(visitor: WebDriver, comet: Comet) -> None:

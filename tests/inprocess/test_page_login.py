@@ -268,7 +268,13 @@ async def test_no_other_site_logs_in_or_out(directory: Path, foreign: dict[str, 
         assert (await log_in(client, **foreign)).status_code == 403
         await log_in(client)
         assert (await client.post("/", data={"logout": "1"}, headers=foreign)).status_code == 403
-        assert (await client.get("/", headers=foreign)).status_code == 403
+        refused = await client.get(EXPERIMENT, headers=foreign)
+        assert (refused.status_code, refused.headers["content-type"]) == (403, "application/json")
+        linked = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        once_more = await client.get(EXPERIMENT, headers=foreign | linked)
+        assert (once_more.status_code, Page(once_more.content).every("a")) == (403, [{"href": EXPERIMENT}])
+        endpoint = await client.get("/api/rest/v2/workspaces", headers=foreign | linked)
+        assert (endpoint.status_code, endpoint.json()["code"]) == (403, 403)
         assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 403
         assert (await client.get("/")).status_code == 200
 

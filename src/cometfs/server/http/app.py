@@ -100,7 +100,7 @@ def make_app(
     api = [*_open_routes(), *_rest_routes(backend, object_store), *writing_routes(backend)]
     site = Site(backend, Login(api_key), partial(_is_api, api))
     layers = [
-        Middleware(SiteCheck, names=names or OwnNames()),
+        Middleware(SiteCheck, names=names or OwnNames(), pages=site),
         Middleware(Latency, seconds=latency),
         Middleware(KeyCheck, api_key=api_key, open_paths=frozenset(OPEN), pages=site),
     ]

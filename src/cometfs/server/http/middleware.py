@@ -45,23 +45,24 @@ def refused(refusal: ApiError) -> Response:
 class SiteCheck:
     """Lets in what calls this server by one of its names, and nothing that a browser sends for a page of another site.
 
-    Of any method, to any path: Comet has GETs that delete, and a page could read what it is answered, too.
+    Of any method, to any path: Comet has GETs that delete, and a page could read what it is answered, too. A link that
+    is followed from there to one of `pages` is to be followed once more.
     """
 
-    def __init__(self, app: ASGIApp, names: OwnNames) -> None:
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, names: OwnNames, pages: Site) -> None:
+        self._app, self._names, self._pages = app, names, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = (
-            self._refusal(Headers(scope=scope), scope.get("server") or ("", None)) if scope["type"] == "http" else None
-        )
-        await (refused(refusal) if refusal else self._app)(scope, receive, send)
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, headers: Headers, server: tuple[str, int | None]) -> ApiError | None:
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers, server = Headers(scope=scope), scope.get("server") or ("", None)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._names.has_host(hosts[0], server):
             asked = hosts[0][:MOST_SHOWN] if hosts else ""
-            return ApiError(403, f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is")
+            message = f"{asked!r} is no name of this server: add it by `cometfs serve --host NAME` if it is"
+            return refused(ApiError(403, message))
         origin = headers.get("origin")
         foreign = origin is not None and not self._names.has_origin(origin, server)
         if foreign or headers.get("sec-fetch-site") in FOREIGN:
@@ -69,7 +70,7 @@ class SiteCheck:
             message = (
                 f"a web page of another site asks ({page}): `cometfs serve --host NAME` lets in one of this server's"
             )
-            return ApiError(403, message)
+            return self._pages.once_more(scope) or refused(ApiError(403, message))
         return None
 
 

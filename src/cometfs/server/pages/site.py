@@ -48,6 +48,18 @@ class Site:
         is_form = headers.get(b"content-type", b"").startswith(FORM)
         return bool(scope["method"] == "GET" or (scope["method"] == "POST" and is_form))
 
+    def once_more(self, scope: Scope) -> Response | None:
+        """The answer to a link on a page of another site: the same link. Nothing is shown without a click on a page of
+        ours, and all that the other site learns is that it was refused. None for what is no such link.
+        """
+        headers = dict(scope["headers"])
+        is_link = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+        if not (is_link and scope["method"] == "GET" and self.takes(scope)):
+            return None
+        here = address(*parts_of(scope)) if parts_of(scope) else addresses.HOME
+        words = "A page of another site leads here. If you followed a link on it, go on:"
+        return page(notice_html("You come from another site", words, Served(), ("Open the page", here)), 403)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
         await (await self._answer(request))(scope, receive, send)
