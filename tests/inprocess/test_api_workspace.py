@@ -144,7 +144,7 @@ async def check_files(api: API, workspace: str, name: str, version: Any, folder:
         key = version["experimentKey"] or ""
         async with api.stream_asset(key, row["assetId"], version["artifactVersionId"]) as stream:
             assert stream.size == row["fileSize"]
-            assert b"".join([chunk async for chunk in stream]) == (folder / row["fileName"]).read_bytes()
+            assert b"".join([chunk async for chunk in stream]) == (folder / (row["fileName"] or "")).read_bytes()
 
 
 async def test_a_version_tells_who_made_it(api: API) -> None:
