@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import dist
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -56,7 +57,18 @@ def test_values_are_within_their_bounds(kind: str, scale: str, low: int, width: 
     for one in (value, parameter.near(value, chance), *parameter.grid(7)):
         assert low <= one <= low + width
         assert isinstance(one, int if kind == "integer" else float)
-        assert 0 <= parameter.distance(value, one) <= 1
+        assert 0 <= dist(parameter.place(value), parameter.place(one)) <= 1
+
+
+def test_places_of_lists() -> None:
+    """Neighbours in an order are nearer than others; names are as far from each other as can be."""
+    space = space_of(
+        {"n": {"type": "discrete", "values": [16, 32, 64]}, "w": {"type": "categorical", "values": ["a", "b", "c"]}}
+    )
+    places = [space["n"].place(value) for value in (16, 32, 64)]
+    assert [dist(places[0], other) for other in places] == [0, 0.5, 1]
+    places = [space["w"].place(value) for value in "abc"]
+    assert [dist(places[0], other) for other in places] == pytest.approx([0, 1, 1])
 
 
 def test_a_bell_needs_no_bounds() -> None:
@@ -84,6 +96,22 @@ def test_spaces_that_are_none(parameters: Any, sentence: str) -> None:
     """Each is refused with what is wrong."""
     with pytest.raises(InvalidSearch, match=sentence):
         space_of(parameters)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "spec", "sentence"),
+    [
+        ("tpe", {}, "has bayes, grid, random"),
+        ("grid", {"objective": "best"}, "neither 'minimize' nor 'maximize'"),
+        ("grid", {"gridSize": 10**9}, "gridSize must be from 1 to 10000"),
+        ("random", {"maxCombo": "many"}, "spec is not understood"),
+    ],
+)
+def test_specs_that_are_none(algorithm: str, spec: Any, sentence: str) -> None:
+    """Each is refused with what is wrong; what it has besides is not looked at."""
+    with pytest.raises(InvalidSearch, match=sentence):
+        spec_of(algorithm, spec)
+    assert spec_of("grid", {"kind": "new", "metric": None, "maxCombo": 5.0}).max_combo == 5
 
 
 def sets(algorithm: str, parameters: Any, loss: Any = None, **words: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any
 
 import msgspec
@@ -36,7 +37,10 @@ CURIOSITY = 0.5
 
 
 MOST_DRAWN = 300
-"""Sets of which one is chosen, and results by which: no other request is answered meanwhile."""
+"""Sets that are drawn, and results that are considered, for one: no other request is answered meanwhile."""
+
+MOST_BINS = 10_000
+"""Points of a range in a grid."""
 
 
 class Spec(msgspec.Struct, rename="camel"):
@@ -56,8 +60,8 @@ class Spec(msgspec.Struct, rename="camel"):
         """Raises InvalidSearch."""
         if self.objective not in ("minimize", "maximize"):
             raise InvalidSearch(f"the objective is {self.objective!r}, neither 'minimize' nor 'maximize'")
-        if self.grid_size < 1:
-            raise InvalidSearch("the gridSize must be at least 1")
+        if not 1 <= self.grid_size <= MOST_BINS:
+            raise InvalidSearch(f"the gridSize must be from 1 to {MOST_BINS}")
 
 
 def grid_size(space: Space, spec: Spec) -> int:
@@ -88,7 +92,7 @@ def next_set(
 
 
 def _new(propose: Callable[[], Values], sets: Sequence[Values], retries: int) -> Values | None:
-    for _ in range(max(1, retries)):
+    for _ in range(min(MOST_DRAWN, max(1, retries))):
         found = propose()
         if found not in sets:
             return found
@@ -123,18 +127,21 @@ def _promising(space: Space, spec: Spec, results: Sequence[Result], chance: rand
     drawn = [_drawn(space, chance) for _ in range(count)]
     drawn += [{name: one.near(best[name], chance) for name, one in space.items()} for _ in range(count // 2)]
 
+    places, scores = [_place(space, values) for values, _ in results], [score for _, score in results]
+    furthest = math.sqrt(len(space))
+
     def expected(values: Values) -> float:
-        distances = [_distance(space, values, other) for other, _ in results]
+        here = _place(space, values)
+        distances = [math.dist(here, other) / furthest for other in places]
         weights = [math.exp(-distance / NEARNESS) for distance in distances]
-        mean = sum(w * score for w, (_, score) in zip(weights, results, strict=True)) / (sum(weights) or 1.0)
+        mean = math.fsum(map(mul, weights, scores)) / (math.fsum(weights) or 1.0)
         return (mean - lowest) / span - CURIOSITY * min(distances)
 
     return min(drawn, key=expected)
 
 
-def _distance(space: Space, one: Values, other: Values) -> float:
-    squares = (parameter.distance(one[name], other[name]) ** 2 for name, parameter in space.items())
-    return math.sqrt(sum(squares) / len(space))
+def _place(space: Space, values: Values) -> list[float]:
+    return [one for name, parameter in space.items() for one in parameter.place(values[name])]
 
 
 ALGORITHMS = ("bayes", "grid", "random")

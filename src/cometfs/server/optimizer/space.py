@@ -1,4 +1,4 @@
-"""The space of a search: parameters, the points of their grids, random values, and how far two values are apart.
+"""The space of a search: parameters, the points of their grids, random values, and where values are.
 
 Not here: which point comes next (`algorithms`).
 """
@@ -100,14 +100,14 @@ class Parameter(msgspec.Struct, rename="camel"):
             place = low + share * (high - low)
         return self._number(place)
 
-    def distance(self, one: Any, other: Any) -> float:
-        """From 0 to 1; values of a list that has no order are apart or not."""
+    def place(self, value: Any) -> list[float]:
+        """Coordinates from 0 to 1; values of a list that has no order are all equally far apart."""
         if self.type == "categorical":
-            return float(one != other)
+            return [math.sqrt(0.5) * (one == value) for one in self.values or ()]
         if self.values is not None:
-            return abs(self.values.index(one) - self.values.index(other)) / max(1, len(self.values) - 1)
-        width = self._scaled(self._top) - self._scaled(self._bottom)
-        return abs(self._scaled(one) - self._scaled(other)) / width if width else 0.0
+            return [self.values.index(value) / max(1, len(self.values) - 1)]
+        low, high = self._scaled(self._bottom), self._scaled(self._top)
+        return [(self._scaled(value) - low) / (high - low) if high > low else 0.0]
 
     def near(self, value: Any, chance: random.Random) -> Any:
         """A random value not far from another one."""
