@@ -12,11 +12,14 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from cometfs.server.addresses import address
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.server.http.app import make_app
+from cometfs.server.catalog.project import ServedExperiment
+from cometfs.server.http.app import OPEN, make_app
 from cometfs.server.pages import files, views
+from cometfs.server.runs.liveness import Liveness
 from cometfs.server.runs.record import RunRecord
 from tests.browser.test_overview import NASTY, TAGS, Page
 from tests.inprocess.test_server_app import BLOB, KEY, LINES, line, metric, upload, write_run
@@ -343,3 +346,52 @@ def test_an_address_is_one_that_no_browser_changes(name: str) -> None:
     """No step up, no empty part, no second slash."""
     assert re.fullmatch(r"/w/[\w~%.-]+", address("w", name), re.ASCII)
     assert address("w", name) not in ("/w/.", "/w/..")
+
+
+async def test_no_endpoint_is_reached_as_a_page(directory: Path) -> None:
+    """Each of them, asked without a key as a browser would ask for a page or send its form, wants the key."""
+    app = make_app(open_directory(directory))
+    form = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
+    asked = 0
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://comet") as client:
+        for route in app.routes[:-1]:
+            assert isinstance(route, Route)
+            for method in ("GET", "POST"):
+                reply = await client.request(method, route.path, headers=form)
+                assert reply.status_code == 401 or route.path in OPEN, route.path
+                assert reply.headers["content-type"] == "application/json"
+                asked += 1
+    assert asked > 100
+
+
+async def test_what_is_deleted_while_it_is_read_is_not_there(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had been asked for a moment later."""
+    write_run(directory, KEY, LINES)
+    index = open_directory(directory)
+
+    def deleted(one: ServedExperiment, logout: bool) -> bytes:
+        index.remove(one)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(views, "experiment", deleted)
+    app = make_app(index)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://comet") as client:
+        assert (await client.get(f"/ws/p/{KEY}")).status_code == 404
+
+
+def test_a_long_running_metric_is_drawn_anew_when_a_thousandth_more_is_there(directory: Path) -> None:
+    """Once it has ended its picture has every point; of a short one each point counts."""
+    write_run(directory, KEY, [metric("long", step, step) for step in range(1999)] + [metric("short", 1, 1)])
+    one = open_directory(directory).experiments[KEY]
+    series = one.record.metrics
+
+    def grown(name: str) -> bool:
+        before = files.plot_address(one, name)
+        series[name].lines.append(1)
+        return files.plot_address(one, name) != before
+
+    assert grown("long")
+    one.liveness = Liveness()
+    assert [grown("long"), grown("short")] == [False, True]
+    one.liveness = None
+    assert grown("long")
