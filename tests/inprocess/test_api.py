@@ -487,7 +487,7 @@ UNUSABLE: list[Answer | Callable[[], Awaitable[Answer]]] = [
 ]
 
 
-@pytest.mark.parametrize("storage", UNUSABLE, ids=str)
+@pytest.mark.parametrize("storage", UNUSABLE, ids=lambda one: getattr(one, "__name__", str(one)))
 @pytest.mark.logs("Comet sends files itself, as their storage cannot be used from here")
 async def test_comet_is_asked_itself_where_the_storage_cannot_be_used(
     storage: Any, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
