@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import trio
 
 from cometfs._version import __version__
+from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads.parts import PartedBodies
 from cometfs.cache.memory import Memory
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
@@ -88,10 +90,11 @@ async def open_vfs(
                 writing.start_soon(writebehind.run)
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
+            parted = PartedBodies(loads, Blocks(cache.folder, blobs)) if cache and blobs else None
             try:
                 store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
                 spare = budget.spare if budget else lambda _urgency: True
-                answers = AnswerResolver(api, store, bodies, partial(_status, api.root, budget, index))
+                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api.root, budget, index))
                 answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
                 yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live)
             finally:

@@ -115,6 +115,11 @@ Edit = Callable[[Any, dict[str, str]], Any]
 """From an answer (None for an error) and the query to what is told instead; None: that there is no such thing."""
 
 
+PASSED = {"Authorization", "Content-Type", "Range", "If-Match", "If-Range"}
+RETURNED = ("Content-Range", "ETag")
+"""Headers of requests, and of answers, that are passed on."""
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         """A redirect is passed on."""
@@ -163,11 +168,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _passed_on(self, request: Request) -> Answer:
         asked = urllib.request.Request(self.behind + request.target, request.body)
-        for name in {"Authorization", "Content-Type"} & set(self.headers):
+        for name in PASSED & set(self.headers):
             asked.add_header(name, self.headers[name])
         try:
             with _NOT_REDIRECTED.open(asked, timeout=PATIENCE) as reply:
-                return Answer(reply.status, reply.read(), reply.headers.get("Content-Type", "application/json"))
+                kind = reply.headers.get("Content-Type", "application/json")
+                headers = tuple((name, reply.headers[name]) for name in RETURNED if name in reply.headers)
+                return Answer(reply.status, reply.read(), kind, headers=headers)
         except urllib.error.HTTPError as error:
             with error:
                 location = error.headers.get("Location")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Asset, Curve, Image
 from cometfs.comet.calls import Calls
 from cometfs.comet.downloads.downloads import Downloads
-from cometfs.comet.downloads.stream import AssetStream
+from cometfs.comet.downloads.spans import Link, Span
+from cometfs.comet.downloads.stream import AssetPart, AssetStream
 from cometfs.comet.question import Question, about
 from cometfs.errors import NotFound, Unsupported
 
@@ -156,6 +157,29 @@ class AssetAPI:
         SDK: none (`experiment_asset` returns it whole)
         """
         return self._downloads.stream(_asset(experiment_key, asset_id, artifact_version_id))
+
+    def asset_parts(
+        self, experiment_key: str, asset_id: str, artifact_version_id: str | None = None
+    ) -> Callable[[int, int, str], AbstractAsyncContextManager[AssetPart]]:
+        """Asks for parts of an asset: a function of the first byte, the one behind the last, and the version (ETag)
+        that is wanted, "" for any. It gives an async context manager with an `AssetPart`.
+
+        `asset_id` and `artifact_version_id` are those of `stream_asset`. Comet redirects the first request to a
+        storage, which is asked for all others until its link has expired. A Comet that sends the bytes itself is asked
+        for all that follows, since each request is a call.
+
+            >>> ask = api.asset_parts(key, "6b5fb51d153d3fd443dabf536ba89e00")
+            >>> async with ask(3310, 3314, "") as part:
+            ...     part.total
+            3314
+
+        Raises Stale where there is another version now, NotFound for an unknown experiment or asset, and the errors of
+            every call (`API`).
+        Endpoint: GET experiment/asset/get-asset
+        SDK: none (`experiment_asset` returns it whole)
+        """
+        question, link = _asset(experiment_key, asset_id, artifact_version_id), Link()
+        return lambda start, stop, etag: self._downloads.part(question, link, Span(start, stop, etag))
 
 
 def _asset(experiment_key: str, asset_id: str, artifact_version_id: str | None = None) -> Question:

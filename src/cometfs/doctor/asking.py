@@ -15,7 +15,7 @@ import trio
 
 from cometfs.comet.address import Address
 from cometfs.comet.calls import MOST, REDIRECTS, Calls
-from cometfs.comet.downloads.downloads import PLAIN
+from cometfs.comet.downloads.spans import PLAIN
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import retry_after
 from cometfs.comet.http.transport import Reply, Transport

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from cometfs.comet.calls import REDIRECTS
-from cometfs.comet.downloads.downloads import PLAIN
+from cometfs.comet.downloads.spans import PLAIN
 from cometfs.comet.question import Question
 from cometfs.doctor.asking import JSON, Answer, Asker
 from cometfs.doctor.checks import BYTES, CHECKS, About, Check

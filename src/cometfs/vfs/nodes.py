@@ -5,12 +5,10 @@ Not here: how they come about (listings.py, files.py, vfs.py).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
-from cometfs.cache.downloads.body import Body
-from cometfs.cache.downloads.downloads import Bodies
 from cometfs.vfs.appended import continued
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, fixed_of
@@ -149,23 +147,42 @@ class Content:
         pass
 
 
+class BodyOnItsWay(Protocol):
+    """A body that came, or comes, as one stream or in parts."""
+
+    error: Exception | None
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def version(self) -> Hashable: ...
+
+    @property
+    def is_new(self) -> bool: ...
+
+    def read_nowait(self, offset: int, length: int) -> bytes | None: ...
+
+    async def read(self, offset: int, length: int) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedBody:
     """A downloaded body, open."""
 
     key: Hashable
-    body: Body
-    bodies: Bodies
+    body: BodyOnItsWay
+    close: Callable[[], None]
 
     @property
     def size(self) -> int:
-        assert self.body.size is not None  # Bodies.open waited for it
+        assert self.body.size is not None  # to open it was to wait for that
         return self.body.size
 
     @property
     def version(self) -> Hashable:
-        # Known as soon as all has arrived: what is read again then is what the kernel has already.
-        return (self.key, self.body.digest or self.body.digest_due or id(self.body))
+        # What is read again of the same version is what the kernel has already.
+        return (self.key, self.body.version)
 
     @property
     def broken(self) -> bool:
@@ -184,9 +201,6 @@ class OpenedBody:
 
     async def read(self, offset: int, length: int) -> bytes:
         return await self.body.read(offset, length)
-
-    def close(self) -> None:
-        self.bodies.release(self.key, self.body)
 
 
 def leaf(path: names.Path, entry: File | Dir | Link, at: Context) -> Node:

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 import trio
 
 from cometfs.comet.calls import REDIRECTS, REFUSAL, Calls
+from cometfs.comet.downloads.spans import CHANGED, WHOLE, Link, Span, Wanted, changed, placed
 from cometfs.comet.downloads.storages import HOLDS, PASSES, StorageHosts
-from cometfs.comet.downloads.stream import STALL, AssetStream
+from cometfs.comet.downloads.stream import STALL, AssetPart, AssetStream
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question, StorageInTrouble, storage_refusal, target_of
-from cometfs.errors import CometFSError, NotAllowed, Unintelligible, Unreachable, Unsupported
+from cometfs.errors import CometFSError, NotAllowed, NotFound, Unintelligible, Unreachable, Unsupported
 
 BODIES = 24
 """Downloads at once: fewer than there are connections, so that short calls always find one."""
@@ -25,9 +26,6 @@ SILENCE = 5.0
 
 HOPS = 5
 """Redirects of one download."""
-
-PLAIN = {"Accept-Encoding": "identity"}
-"""Asks for the bytes themselves, so that Content-Length is their number."""
 
 
 class Downloads:
@@ -53,32 +51,62 @@ class Downloads:
             finally:
                 self._bodies.release()
 
+    @asynccontextmanager
+    async def part(self, question: Question, link: Link, span: Span) -> AsyncIterator[AssetPart]:
+        """A part of the body of the answer to `question`; `link` is where the last part came from."""
+        due = trio.current_time() + self._calls.deadline
+        with trio.move_on_at(due) as scope:
+            reply = await self._calls.persistently(question, due, lambda: self._spanned(question, link, span, due))
+        if scope.cancelled_caught:
+            raise self._calls.too_late(question, self._calls.deadline)
+        try:
+            etag = span.version_of(reply, stored=bool(link.url))
+            if etag is None:
+                raise changed(question)
+            stream = AssetStream(question, reply, due - trio.current_time(), self._stall)
+            yield AssetPart(stream, reply, placed(question, span, reply), etag, bounded=bool(link.url))
+        finally:
+            await reply.aclose()
+
     async def _begun(self, question: Question, due: float) -> Reply:
         """The reply whose body is wanted, holding one of the places for bodies."""
         with trio.CancelScope(deadline=due):
             await self._bodies.acquire()
             try:
-                return await self._calls.persistently(question, due, lambda: self._followed(question, due))
+                return await self._calls.persistently(
+                    question, due, lambda: self._followed(question, due, Link(), WHOLE)
+                )
             except BaseException:
                 self._bodies.release()
                 raise
         raise self._calls.too_late(question, self._calls.deadline)
 
-    async def _followed(self, question: Question, due: float) -> Reply:
-        """The reply that has the bytes; the key goes to Comet alone, not to where it redirects to."""
+    async def _spanned(self, question: Question, link: Link, span: Span, due: float) -> Reply:
+        """The reply that has a part, from where the last one came from if that still gives it."""
+        if link.url:
+            try:
+                return await self._from_storage(question, link.url, span.wanted())
+            except (NotAllowed, NotFound):  # it has expired
+                link.url = ""
+        return await self._followed(question, due, link, span.wanted())
+
+    async def _followed(self, question: Question, due: float, link: Link, wanted: Wanted) -> Reply:
+        """The reply that has the bytes. The key goes to Comet alone, not to where it redirects to: into `link`."""
         asked = question if self._storages.usable else question.unredirected()
-        reply = await self._calls.once(asked, PLAIN)
+        reply = await self._calls.once(asked, wanted.of_comet)
         if reply.status not in REDIRECTS:
-            return await self._accepted(asked, reply)
+            return await self._accepted(asked, reply, wanted)
         target = await self._target(asked, self._calls.address_of(asked), reply)
         if asked.unredirected() == asked:
-            return await self._from_storage(asked, target)
+            return await self._from_storage(asked, target, wanted)
         if not self._storages.redirected(target):
-            return await self._accepted(asked, await self._calls.once(asked.unredirected(), PLAIN))
+            return await self._accepted(asked, await self._calls.once(asked.unredirected(), wanted.of_comet), wanted)
         began = trio.current_time()
         try:
             with trio.move_on_at(min(began + SILENCE, (began + due) / 2)):
-                return await self._from_storage(asked, target)
+                reply = await self._from_storage(asked, target, wanted)
+                link.url = target
+                return reply
             error: CometFSError = Unreachable(f"The storage behind {asked} did not answer in time")
         except (NotAllowed, Unreachable) as exc:
             error = exc
@@ -86,28 +114,30 @@ class Downloads:
             if trio.current_time() - began > SILENCE / 2:  # the next reader would wait in vain, too
                 self._storages.shun(target, Unreachable(f"The storage behind {asked} did not answer"), PASSES)
             raise
-        return await self._instead(asked, target, error)
+        return await self._instead(asked, target, error, wanted)
 
-    async def _instead(self, question: Question, target: str, error: CometFSError) -> Reply:
+    async def _instead(self, question: Question, target: str, error: CometFSError, wanted: Wanted) -> Reply:
         """The bytes from Comet itself, which the storage at `target` did not give; that one is not tried for a while.
 
         Raises `error`, the storage's, where Comet redirects all the same.
         """
-        reply = await self._calls.once(question.unredirected(), PLAIN)
-        if reply.status != 200:
+        reply = await self._calls.once(question.unredirected(), wanted.of_comet)
+        if reply.status not in wanted.accepted:
             refused = await self._calls.refused(question, reply)
             raise error if isinstance(refused, Unintelligible | Unsupported) else refused
         self._storages.shun(target, error, PASSES if isinstance(error, StorageInTrouble) else HOLDS)
         return reply
 
-    async def _from_storage(self, question: Question, url: str) -> Reply:
+    async def _from_storage(self, question: Question, url: str, wanted: Wanted) -> Reply:
         """The reply of the storage at `url`, or of where that leads."""
         for _ in range(HOPS):
-            reply = await self._calls.sent(question, "GET", url, PLAIN)
-            if reply.status == 200:
+            reply = await self._calls.sent(question, "GET", url, wanted.of_storage)
+            if reply.status in wanted.accepted:
                 return reply
             if reply.status not in REDIRECTS:
                 await self._calls.drained(question, reply, reply.head(REFUSAL))
+                if reply.status in CHANGED:
+                    raise changed(question)
                 raise storage_refusal(question, reply.status)
             url = await self._target(question, url, reply)
         raise Unintelligible(f"More than {HOPS} redirects came from {question}")
@@ -116,7 +146,10 @@ class Downloads:
         await self._calls.drained(question, reply, reply.head(REFUSAL))
         return target_of(question, url, reply.headers.get("location"))
 
-    async def _accepted(self, question: Question, reply: Reply) -> Reply:
-        if reply.status != 200:
+    async def _accepted(self, question: Question, reply: Reply, wanted: Wanted) -> Reply:
+        if reply.status in CHANGED:
+            await self._calls.drained(question, reply, reply.head(REFUSAL))
+            raise changed(question)
+        if reply.status not in wanted.accepted:
             raise await self._calls.refused(question, reply)
         return reply

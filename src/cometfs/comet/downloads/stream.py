@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from cometfs.comet.downloads.spans import Placed
 from cometfs.comet.http.encodings import is_encoded
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Reply
@@ -71,6 +72,34 @@ class AssetStream:
             except Unreachable as exc:
                 raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
         raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
+
+
+class AssetPart:
+    """A part of a body that arrives, from `API.asset_parts`: `async for` gives its bytes, which begin at `start`.
+
+    It ends as an `AssetStream` does.
+    """
+
+    start: int
+    """0 although another was asked for, where the server gives wholes only."""
+    total: int | None
+    """Bytes of the whole body; None where the server does not say, or sends it compressed."""
+    etag: str
+    """Names the version; empty where the server does not say."""
+    bounded: bool
+    """Whether it ends where it was asked to, and asking for more costs no call."""
+
+    def __init__(self, stream: AssetStream, reply: Reply, at: Placed, etag: str, *, bounded: bool) -> None:
+        encoded = is_encoded(reply.headers)
+        self.start, self.total = at.start, None if encoded else at.total
+        self.etag = etag
+        self.bounded = bounded and reply.status == 206
+        self._stream = stream
+        if not encoded:
+            stream.size = at.size
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream
 
 
 def _length(reply: Reply) -> int | None:

@@ -28,7 +28,7 @@ from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
 from cometfs.numbers import whole_of
 
-LANES = 32
+LANES = 48
 
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""

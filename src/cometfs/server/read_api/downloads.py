@@ -5,22 +5,26 @@ Not here: lists of them (`endpoints`).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, cast
 
 import trio
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cometfs.server.catalog.registry import file_name, model_assets
 from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import full_metrics, histograms, registry
+from cometfs.server.read_api.spans import sent
 from cometfs.server.request import Request
 from cometfs.server.runs.content import CHUNK
 from cometfs.server.runs.record import LoggedAsset
@@ -67,7 +71,7 @@ def _artifact_file(request: Request) -> Response:
     path = found.path
     if path is None:
         raise ApiError(400, f"asset {identity} is remote: only its link is known")
-    return Download(str(path), lambda: path.open("rb"), found.size)
+    return Download(str(path), lambda: path.open("rb"), found.size, partial(_etag_of, path))
 
 
 def patch(request: Request) -> Response | None:
@@ -90,7 +94,10 @@ def registered_model(request: Request) -> Response:
 
 def _of_asset(found: LoggedAsset, member: str) -> Response:
     archive = found.part.archive
-    return Download(f"{archive.path}: {member}", partial(archive.open, member), found.size)
+    file = archive.path / member if archive.path.is_dir() else archive.path
+    return Download(
+        f"{archive.path}: {member}", partial(archive.open, member), found.size, partial(_etag_of, file, member)
+    )
 
 
 def _zip_of(assets: Iterable[LoggedAsset], name: str) -> Response:
@@ -119,30 +126,58 @@ def _zipped(files: dict[str, LoggedAsset]) -> BinaryIO:
     return cast(BinaryIO, made)
 
 
+def _etag_of(file: Path, member: str = "") -> str:
+    """Names the version of a file, or of a member of one; empty where it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ""
+    words = f"{file} {member} {found.st_size} {found.st_mtime_ns}"
+    return f'"{hashlib.blake2b(words.encode(errors="surrogateescape"), digest_size=12).hexdigest()}"'
+
+
 class Download(Response):
     """What `opened` gives as a body of known length, `CHUNK` bytes at a time; `place` names it in errors.
 
-    `size` in bytes is what was announced before; None takes the file's own. It stops when the client goes away. A file
+    `size` in bytes is what was announced before; None takes the file's own. What has an `etag` is sent in spans, too,
+    if its file can seek. It stops when the client goes away. A file
     that has become shorter meanwhile breaks the connection, so that no client takes a part for the whole.
     """
 
     media_type = "application/octet-stream"
 
-    def __init__(self, place: str, opened: Callable[[], BinaryIO], size: int | None = None) -> None:
+    def __init__(
+        self, place: str, opened: Callable[[], BinaryIO], size: int | None = None, etag: Callable[[], str] = str
+    ) -> None:
         super().__init__(headers={} if size is None else {"Content-Length": str(size)})
-        self._place, self._opened, self._size = place, opened, size
+        self._place, self._opened, self._size, self._etag = place, opened, size, etag
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         file = await trio.to_thread.run_sync(self._opened)
         with closing(file):
             size = _measured(file) if self._size is None else self._size
             async with trio.open_nursery() as until_gone:
                 until_gone.start_soon(_wait_until_gone, receive, until_gone.cancel_scope)
-                await self._send(file, size, send)
+                await self._send(file, self._begun(Headers(scope=scope), size, file), send)
                 until_gone.cancel_scope.cancel()
 
+    def _begun(self, headers: Headers, size: int, file: BinaryIO) -> int:
+        """Puts what a request wants into the status and the headers; how many bytes of the file are sent."""
+        etag = self._etag()
+        if not etag:
+            self.headers["Content-Length"] = str(size)
+            return size
+        self.headers["ETag"], self.headers["Accept-Ranges"] = etag, "bytes"
+        self.status_code, start, stop = sent(headers, size, etag)
+        if self.status_code == 206:
+            self.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+            file.seek(start)
+        if self.status_code == 416:
+            self.headers["Content-Range"] = f"bytes */{size}"
+        self.headers["Content-Length"] = str(stop - start)
+        return stop - start
+
     async def _send(self, file: BinaryIO, left: int, send: Send) -> None:
-        self.headers["Content-Length"] = str(left)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while True:
             chunk = await trio.to_thread.run_sync(file.read, min(CHUNK, left))

@@ -9,11 +9,13 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
+from cometfs.cache.downloads.parts import NotInParts, PartedBodies
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER
@@ -32,6 +34,9 @@ from cometfs.vfs.sources.experiment import each_of
 from cometfs.vfs.sources.parameters import of_project
 
 log = logging.getLogger(__name__)
+
+BIG = 8 << 20
+"""Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
 
 FIRST_READ = 2
@@ -87,13 +92,16 @@ class AnswerResolver:
         api: API,
         store: Store,
         bodies: Bodies,
+        parted: PartedBodies | None = None,
         status: Callable[[], Awaitable[Row]] = _no_status,
     ) -> None:
-        """`status`: what there is to say about the mount itself."""
+        """`parted`: big bodies, where there is a disk for their blocks; `status`: what there is to say about the mount
+        itself."""
         self.api = api
         self.status = status
         self.store = store
         self.bodies = bodies
+        self.parted = parted
         self.relist: Callable[[Stream, Context], Awaitable[None]] = _no_listing
         """Lets the listing be asked for again that has a wrong size of a body."""
         self.doubts = RevalidationSet()
@@ -226,7 +234,7 @@ class AnswerResolver:
         # A second read says nothing new, see `wanted_nowait`.
         if body.opens == FIRST_READ:
             self._record_namesake(at, waited=False)
-        return OpenedBody(key, body, self.bodies)
+        return OpenedBody(key, body, partial(self.bodies.release, key, body))
 
     def _record_namesake(self, at: Context, *, waited: bool) -> None:
         if at.experiment is None or not isinstance(at.item, Mapping) or not at.item.get("fileName"):
@@ -238,6 +246,36 @@ class AnswerResolver:
 
     async def open_body(self, stream: Stream, at: Context) -> OpenedBody:
         """A body, open, its size known."""
+        if (stream.size(at) or 0) >= BIG and not self.has(stream, at):
+            opened = await self._open_parts(stream, at)
+            if opened is not None:
+                return opened
+        return await self._open_whole(stream, at)
+
+    async def _open_parts(self, stream: Stream, at: Context) -> OpenedBody | None:
+        """A big body, open; None where it only comes as a whole."""
+        size, key, version = stream.size(at), stream.key(at), stream.version_key(at)
+        if self.parted is None or stream.parts is None or size is None:
+            return None
+        known = self.store.recall(version)
+        etag = None if known is None else known.value
+        body = self.parted.open(key, size, etag, partial(stream.block_key, at), stream.parts(self.api, at))
+        body.superseded = partial(self.store.drop, version)
+        opened = OpenedBody(key, body, partial(self.parted.release, key, body))
+        try:
+            await body.check()
+        except NotInParts:
+            opened.close()
+            return None
+        except BaseException:
+            opened.close()
+            raise
+        if body.etag != etag:
+            self.store.keep(version, body.etag, SEALED, lasting=True)
+        return opened
+
+    async def _open_whole(self, stream: Stream, at: Context) -> OpenedBody:
+        """A body that comes as one stream."""
         key, expected = stream.key(at), Expected.of(stream, at)
 
         def begin() -> AbstractAsyncContextManager[ByteStream]:
@@ -245,7 +283,8 @@ class AnswerResolver:
 
         while True:
             try:
-                return OpenedBody(key, await self.bodies.open(key, begin), self.bodies)
+                body = await self.bodies.open(key, begin)
+                return OpenedBody(key, body, partial(self.bodies.release, key, body))
             except Withheld:
                 if not CALLER.get().waits:
                     raise

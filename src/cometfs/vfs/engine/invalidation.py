@@ -55,6 +55,8 @@ class AnswerInvalidation:
         self._remember(scope, [node, *above])
         scope = replace(scope, spared=self._sizes.doubt(node.at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
+        if self._answers.parted is not None:
+            self._answers.parted.drop_all(scope)
         await self._answers.drop_all(scope, scope.firsts)
         return scope
 

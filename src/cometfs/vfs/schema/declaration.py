@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from cometfs.cache.downloads.parts import AskPart
 from cometfs.comet.api import API, AssetStream
 from cometfs.lease import RUNNING, SEALED, Lease
 from cometfs.vfs.keys import Key, Place
@@ -189,6 +190,8 @@ class Stream:
     """The listings that may have that row ..."""
     listed_at: Callable[[Context], Place] = lambda at: at.key[:1]
     """... and the place that they are about."""
+    parts: Callable[[API, Context], AskPart] | None = None
+    """How parts of the body are asked for; None where it only comes as a whole."""
     same_as: Stream | None = None
     """Another question for the very same bodies, whose name it bears: they are kept once for both."""
 
@@ -204,6 +207,14 @@ class Stream:
     def key(self, at: Context) -> Key:
         """Where the body for `at` is kept: another size in the listing means another body."""
         return Key.answer(self.name, self.size(at), at.key)
+
+    def block_key(self, at: Context, etag: str, number: int) -> Key:
+        """Where a block of the body is kept that comes in parts."""
+        return Key.answer(self.name, f"{self.size(at)} {etag} {number}", at.key)
+
+    def version_key(self, at: Context) -> Key:
+        """Where the version (ETag) is kept of a body that comes in parts."""
+        return Key.answer(self.name, f"{self.size(at)} version", at.key)
 
 
 class StoredValue(NamedTuple):

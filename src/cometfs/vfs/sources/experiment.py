@@ -194,6 +194,7 @@ ASSET = Stream(
     lambda api, at: api.stream_asset(key(at), at.item["assetId"]),
     lambda at: at.item,
     (ASSETS,),
+    parts=lambda api, at: api.asset_parts(key(at), at.item["assetId"]),
 )
 AHEAD_BYTES = 4 << 20
 """The biggest asset that is prefetched, in bytes."""

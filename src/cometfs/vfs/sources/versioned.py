@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.experiment import ASSET, about_experiment, listing_lease
@@ -106,16 +106,17 @@ def _logged(version: Version, row: Row) -> str:
     return version.experiment_key or row.get("experimentKey") or ""
 
 
-def _begin(api: Any, at: Context) -> Any:
+def _asked(at: Context) -> tuple[str, str, str | None]:
     held: VersionFile = at.item
-    return api.stream_asset(at.key[0], held.row["assetId"], held.version.row.get("artifactVersionId"))
+    return str(at.key[0]), held.row["assetId"], held.version.row.get("artifactVersionId")
 
 
 FILE = Stream(
     ASSET.name,
-    _begin,
+    lambda api, at: api.stream_asset(*_asked(at)),
     lambda at: at.item.row,
     (ARTIFACT_FILES, MODEL, MODEL_FILES),
     lambda at: (at.workspace, at.item.version.name, at.item.version.row["version"]),
+    parts=lambda api, at: api.asset_parts(*_asked(at)),
     same_as=ASSET,
 )

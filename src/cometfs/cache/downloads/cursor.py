@@ -1,0 +1,62 @@
+"""Where programs read in a big body, and what to fetch ahead of them: a pure policy.
+
+A program that reads on has a window of blocks ahead of it. The window starts small, because most reads of big files
+are of their ends and indexes, and doubles each time that the program had to wait, so that only slow lines get wide
+windows. The figures are those of mountpoint-s3 (a first window of 1 MiB, skips of 16 MiB forward and 1 MiB back).
+Not here: fetching (parts.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FIRST = 1 << 20
+"""Bytes ahead of a program whose second read follows its first."""
+
+WIDEST = 64 << 20
+"""Bytes ahead of a program, at most: eight parts that arrive abreast."""
+
+FORWARD = 16 << 20
+"""A read that begins up to so many bytes behind the last one's end is still the same program reading on."""
+
+BACK = 1 << 20
+"""So is one that begins up to so many bytes before it: the kernel sends reads out of order."""
+
+PLACES = 8
+"""Places in one body that are followed at once; the one left alone for longest is forgotten."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """A place up to which a program has read."""
+
+    end: int
+    window: int = 0
+    """Bytes to have at hand behind `end`; 0 as long as nothing shows that it reads on."""
+
+    def is_read_on(self, offset: int) -> bool:
+        """Whether a read that begins there is of the same program: skips are those of one that has read on before."""
+        return -BACK <= offset - self.end <= (FORWARD if self.window else BACK)
+
+
+class Cursors:
+    """The places in one body at which it is read; the one used last comes last."""
+
+    def __init__(self) -> None:
+        self._cursors: list[Cursor] = []
+
+    def read(self, offset: int, end: int, *, waited: bool) -> Cursor:
+        """The program that reads these bytes; `waited`: they were not at hand."""
+        cursor = next((one for one in reversed(self._cursors) if one.is_read_on(offset)), None)
+        if cursor is None:
+            # What begins with the file reads it to its end more often than not.
+            cursor = Cursor(end, FIRST if offset == 0 else 0)
+            self._cursors.append(cursor)
+            del self._cursors[:-PLACES]
+            return cursor
+        if end > cursor.end:
+            cursor.end = end
+            cursor.window = min(WIDEST, cursor.window * 2 if waited and cursor.window else max(cursor.window, FIRST))
+        self._cursors.remove(cursor)
+        self._cursors.append(cursor)
+        return cursor

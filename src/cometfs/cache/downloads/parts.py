@@ -1,0 +1,408 @@
+"""Big bodies: fetched in parts, wherever a program reads.
+
+A body consists of blocks, which are kept one by one (blocks.py). A fetch brings blocks in order, beginning with one
+that is missing. What has arrived stays when a connection breaks. The next request begins behind it, and asks for the
+same version (ETag).
+
+Not here: bodies that come as one stream (downloads.py), how far to fetch ahead (cursor.py), requests (comet/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import trio
+
+from cometfs.cache.downloads.blocks import BLOCK, Blocks
+from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
+from cometfs.cache.downloads.pump import Piece, pour
+from cometfs.cache.memory import Which
+from cometfs.errors import Stale, Unreachable
+
+PART = 8
+"""Blocks of a part, at most: eight of them abreast are the widest window."""
+
+TRIES = 4
+"""Fetches one after the other that bring nothing before their readers get the error."""
+
+SLOTS = 16
+"""Parts that arrive at once, of all bodies."""
+
+PAUSE = 5.0
+"""Seconds that a connection waits for its reader to read on before it is given up."""
+
+
+class Part(Protocol):
+    """A part of a body on its way: bytes that begin at `start`."""
+
+    @property
+    def start(self) -> int:
+        """0 although another was asked for, where the server gives wholes only."""
+
+    @property
+    def total(self) -> int | None:
+        """Bytes of the whole body; None where the server does not say."""
+
+    @property
+    def etag(self) -> str:
+        """Names the version; empty where the server does not say."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it ends where it was asked to, and more requests cost nothing: that of an object store."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+AskPart = Callable[[int, int, str], AbstractAsyncContextManager[Part]]
+"""Asks for bytes from the first number up to before the second, of the version with that ETag if there is one. Raises
+Stale where there is another version now."""
+
+
+class Fetch:
+    """What brings blocks in order. `limit` is the first one that is not wanted yet."""
+
+    def __init__(self, first: int, stop: int, limit: int) -> None:
+        self.at, self.stop, self.limit = first, stop, limit
+        """`at` is the block that is being brought ..."""
+        self.begun: list[bytes] = []
+        """... and this what has come of it."""
+        self.answered = False
+        """Whether the server answers: from then on a broken connection is followed by the next one."""
+        self.error: Exception | None = None
+        self.ended = False
+        self.scope = trio.CancelScope()
+
+    @property
+    def offset(self) -> int:
+        """Of the byte that comes next."""
+        return self.at * BLOCK + sum(map(len, self.begun))
+
+    def brings(self, block: int) -> bool:
+        """Whether the block comes, sooner or later."""
+        return not self.ended and self.at <= block < self.stop
+
+
+KeyOf = Callable[[str, int], Hashable]
+"""Where a block is kept: by the version (ETag) of its body, and its number."""
+
+
+class PartedBody:
+    """A body of known size, of which any part may be at hand.
+
+    `_here` are the blocks that were at hand when they were last looked for; they may have been evicted since. At most
+    one of `_fetches` brings a block at a time. `_changed` is set and replaced whenever a block arrives, a limit
+    moves or a fetch ends.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        etag: str | None,
+        key_of: KeyOf,
+        ask: AskPart,
+        blocks: Blocks,
+        loads: trio.Nursery,
+        slots: trio.Semaphore,
+    ) -> None:
+        """`size` in bytes; `etag`: its version, None if it is not known yet; `slots`: of parts that arrive at once, of
+        all bodies."""
+        self.size = size
+        self.etag = etag or ""
+        self._checked = etag is not None
+        """Whether the server is known to have a body of that size, in parts."""
+        self.error: Exception | None = None
+        self.superseded: Callable[[], None] = lambda: None
+        """Called when there is another version now."""
+        self.readers = 0
+        self._key_of, self._ask, self._blocks = key_of, ask, blocks
+        self._loads, self._slots = loads, slots
+        self._count = -(-size // BLOCK)
+        self._wholes = False
+        """Whether the server refuses ranges: then one stream brings everything."""
+        self._bounded = False
+        self._here: set[int] = set()
+        self._fetches: list[Fetch] = []
+        self._cursors = Cursors()
+        self._changed = trio.Event()
+
+    @property
+    def version(self) -> Hashable:
+        """Equal for equal bytes."""
+        return ("etag", self.etag)
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing is learned from it of how a program reads a directory."""
+        return False
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """The bytes (fewer only at the end of the body); raises what keeps them away."""
+        end = min(offset + length, self.size)
+        if end <= offset:
+            return b""
+        wanted = range(offset // BLOCK, -(-end // BLOCK))
+        waited = not all(map(self._is_here, wanted))
+        cursor = self._cursors.read(offset, end, waited=waited)
+        ahead = cursor.window // BLOCK
+        found = [await self._block(block, max(wanted.stop - block, ahead)) for block in wanted]
+        self._fetch_ahead(cursor)
+        return _cut(found, offset, end)
+
+    def read_nowait(self, offset: int, length: int) -> bytes | None:
+        """What `read` returns, where it is in memory."""
+        end = min(offset + length, self.size)
+        blocks = range(offset // BLOCK, -(-end // BLOCK)) if end > offset else ()
+        found = [block for block in map(self._blocks.peek, map(self._key, blocks)) if block is not None]
+        if len(found) < len(blocks):
+            return None
+        if found:
+            self._fetch_ahead(self._cursors.read(offset, end, waited=False))
+        return _cut(found, offset, end)
+
+    async def check(self) -> None:
+        """Returns when the size and the version are known to be right. Raises NotInParts for a body that must come as
+        one stream, and what else keeps its first block away."""
+        if not self._checked:
+            await self._fetched(0, 1)
+
+    def give_up(self) -> None:
+        """The last reader has gone: what is on its way is not wanted."""
+        for fetch in self._fetches:
+            fetch.scope.cancel()
+
+    # -- blocks that are missing -----------------------------------------------------------------------------------
+
+    async def _block(self, block: int, count: int) -> bytes:
+        """The block; `count`: how many to fetch if it does not come. Raises what keeps it away."""
+        while True:
+            found = await self._blocks.load(self._key(block)) if self._is_here(block) else None
+            if found is not None:
+                self._here.add(block)
+                return found
+            self._here.discard(block)
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            await self._fetched(block, count)
+
+    async def _fetched(self, block: int, count: int) -> None:
+        """Returns when the block has come, or what should bring it has ended."""
+        fetch = self._nearest(block) or self._start(block, count)
+        self._want(fetch, block + 1)
+        while block not in self._here and not fetch.ended:
+            await self._changed.wait()
+        if fetch.error is not None and block not in self._here:
+            raise fetch.error.with_traceback(None)
+
+    def _key(self, block: int) -> Hashable:
+        return self._key_of(self.etag, block)
+
+    def _is_here(self, block: int) -> bool:
+        """Whether it is at hand, as far as is known."""
+        if block not in self._here and self._blocks.has(self._key(block)):
+            self._here.add(block)
+        return block in self._here
+
+    def _nearest(self, block: int) -> Fetch | None:
+        """What brings the block before a fetch of its own would."""
+        reach = self._count if self._wholes else FORWARD // BLOCK
+        return next((one for one in self._fetches if one.brings(block) and block - one.at <= reach), None)
+
+    def _fetch_ahead(self, cursor: Cursor) -> None:
+        """Has the window behind a reader filled up, once half of it is used."""
+        first, stop = cursor.end // BLOCK, min(self._count, -(-(cursor.end + cursor.window) // BLOCK))
+        for fetch in self._fetches:
+            if not fetch.ended and first <= fetch.at < stop:
+                self._want(fetch, stop)
+        block = self._first_unfetched(first, stop)
+        if not self._bounded or block is None or block - first > (stop - first) // 2:
+            return
+        while block is not None:
+            block = self._first_unfetched(self._start(block, stop - block).stop, stop)
+
+    def _first_unfetched(self, first: int, stop: int) -> int | None:
+        return next((block for block in range(first, stop) if not self._is_coming(block)), None)
+
+    def _is_coming(self, block: int) -> bool:
+        return any(fetch.brings(block) for fetch in self._fetches) or self._is_here(block)
+
+    def _until_next(self, block: int, stop: int) -> int:
+        """The first block from `block` on that is there or comes, else `stop`."""
+        return next((other for other in range(block, stop) if self._is_coming(other)), stop)
+
+    def _start(self, block: int, count: int) -> Fetch:
+        """Begins to fetch up to `count` blocks, up to the next one that is there or comes."""
+        self._fetches = [fetch for fetch in self._fetches if not fetch.ended]
+        if self._wholes:
+            fetch = Fetch(0, self._count, block + count)
+        else:
+            most = min(block + min(count, PART), self._count)
+            fetch = Fetch(block, self._until_next(block + 1, most), block + count)
+        self._fetches.append(fetch)
+        self._loads.start_soon(self._run, fetch)
+        return fetch
+
+    def _want(self, fetch: Fetch, limit: int) -> None:
+        if limit > fetch.limit:
+            fetch.limit = limit
+            self._announce()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # -- one fetch -------------------------------------------------------------------------------------------------
+
+    async def _run(self, fetch: Fetch) -> None:
+        try:
+            with fetch.scope:
+                await self._persistently(fetch)
+        except _Unwanted:
+            pass
+        except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
+            fetch.error = error
+            if isinstance(error, Stale):
+                self.error = error
+                self.superseded()
+        finally:
+            fetch.ended = True
+            self._announce()
+
+    async def _persistently(self, fetch: Fetch) -> None:
+        """Asks again for what a broken connection has not brought."""
+        fruitless = 0
+        while fetch.at < fetch.stop:
+            before, fetch.answered = fetch.offset, False
+            try:
+                await self._attempt(fetch)
+            except Unreachable:
+                fruitless = 0 if fetch.offset > before else fruitless + 1
+                # What does not even begin was asked for several times already.
+                if fruitless == TRIES or not fetch.answered:
+                    raise
+
+    async def _attempt(self, fetch: Fetch) -> None:
+        stop = min(fetch.stop * BLOCK, self.size)
+        async with self._slots, self._ask(fetch.offset, stop, self.etag) as part:
+            self._agree(part)
+            fetch.answered = True
+            if part.start != fetch.offset:
+                self._begin_at_front(fetch)
+            if not part.bounded:
+                self._go_on(fetch)
+            await pour(_Wanted(part, fetch), lambda piece: self._append(fetch, piece))
+        if fetch.at < fetch.stop:
+            raise Unreachable(f"a download ended after {fetch.offset} of {self.size} bytes")
+
+    def _agree(self, part: Part) -> None:
+        """Raises Stale where the part is one of another body than those before."""
+        if not self._checked and part.total != self.size:
+            raise NotInParts
+        if part.total not in (None, self.size):
+            raise Stale("a file has changed at Comet while it was read: open it again")
+        self.etag, self._checked = self.etag or part.etag, True
+        self._bounded = part.bounded
+
+    def _begin_at_front(self, fetch: Fetch) -> None:
+        """The server gives wholes only: one stream brings all blocks."""
+        self._wholes = True
+        if any(other is not fetch and other.brings(fetch.at) for other in self._fetches):
+            raise _Unwanted
+        fetch.at, fetch.begun = 0, []
+
+    def _go_on(self, fetch: Fetch) -> None:
+        """What is no bounded part goes on to the end, as long as it is wanted: another request would cost a call."""
+        fetch.stop = self._count if self._wholes else self._until_next(fetch.stop, self._count)
+
+    async def _append(self, fetch: Fetch, piece: Piece) -> None:
+        for chunk in piece:
+            fetch.begun.append(chunk)
+        length = min(BLOCK, self.size - fetch.at * BLOCK)
+        while (come := sum(map(len, fetch.begun))) >= length and fetch.at < fetch.stop:
+            joined = b"".join(fetch.begun)
+            await self._blocks.keep(self._key(fetch.at), joined if come == length else joined[:length])
+            self._here.add(fetch.at)
+            fetch.at, fetch.begun = fetch.at + 1, [joined[length:]] if come > length else []
+            length = min(BLOCK, self.size - fetch.at * BLOCK)
+            self._announce()
+        await self._until_wanted(fetch)
+
+    async def _until_wanted(self, fetch: Fetch) -> None:
+        """Lets a connection wait until its reader comes near. Raises _Unwanted where that takes long."""
+        if self._bounded or fetch.at < fetch.limit or fetch.at == fetch.stop:
+            return
+        with trio.move_on_after(PAUSE):
+            while fetch.at >= fetch.limit:
+                await self._changed.wait()
+            return
+        raise _Unwanted
+
+
+def _cut(blocks: Sequence[bytes], offset: int, end: int) -> bytes:
+    """The bytes from `offset` up to before `end` of a body, whose blocks begin with the one that has the first."""
+    start = offset % BLOCK
+    return (blocks[0] if len(blocks) == 1 else b"".join(blocks))[start : start + end - offset]
+
+
+class NotInParts(Exception):
+    """The server has another size than the listing, or says none: one stream shows what the body is."""
+
+
+class _Unwanted(Exception):
+    """What a fetch would bring next is wanted by nothing, or comes otherwise."""
+
+
+class _Wanted:
+    """The bytes of a part up to where its fetch shall stop."""
+
+    size = None
+
+    def __init__(self, part: Part, fetch: Fetch) -> None:
+        self._part, self._fetch, self._offset = part, fetch, fetch.offset
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._part:
+            left = self._fetch.stop * BLOCK - self._offset
+            yield chunk[:left] if len(chunk) > left else chunk
+            self._offset += len(chunk)
+            if len(chunk) >= left:
+                return
+
+
+class PartedBodies:
+    """Big bodies by key. A body is in `_open` iff it has readers."""
+
+    def __init__(self, loads: trio.Nursery, blocks: Blocks) -> None:
+        self._loads, self._blocks = loads, blocks
+        self._slots = trio.Semaphore(SLOTS)
+        self._open: dict[Hashable, PartedBody] = {}
+
+    def peek(self, key: Hashable) -> PartedBody | None:
+        """The body under `key`, if a program has it open."""
+        return self._open.get(key)
+
+    def open(self, key: Hashable, size: int, etag: str | None, key_of: KeyOf, ask: AskPart) -> PartedBody:
+        """The body under `key`; `release` it when done."""
+        body = self._open.get(key)
+        if body is None or body.error is not None:
+            # One that has changed is another one from now on, of a version that is not known yet.
+            etag = etag if body is None else None
+            body = self._open[key] = PartedBody(size, etag, key_of, ask, self._blocks, self._loads, self._slots)
+        body.readers += 1
+        return body
+
+    def release(self, key: Hashable, body: PartedBody) -> None:
+        """One reader fewer; what is fetched for the last one is given up, and what has come of it stays."""
+        body.readers -= 1
+        if not body.readers:
+            body.give_up()
+            if self._open.get(key) is body:
+                del self._open[key]
+
+    def drop_all(self, which: Which) -> None:
+        """Forgets those bodies; one that is open is read to its end. What is on disk is the blob store's."""
+        for key in [key for key in self._open if which(key)]:
+            del self._open[key]
+        self._blocks.drop_all(which)

@@ -1,0 +1,148 @@
+"""Big bodies: which parts are asked for, and that every byte is right whatever the server does.
+
+The server is a function here, so that each request can be looked at and fail when it shall.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from cometfs.cache.downloads.blocks import BLOCK, Blocks
+from cometfs.cache.downloads.parts import PartedBody
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.eviction import Evictor
+from cometfs.cache.persistent.index import Index
+from cometfs.errors import Stale, Unreachable
+
+MIB = 1 << 20
+CHUNK = 64 << 10
+SEED = random.Random(14).randbytes(MIB + 7)
+
+
+def content(size: int) -> bytes:
+    """Bytes of which no two blocks are equal."""
+    return (SEED * (size // len(SEED) + 1))[:size]
+
+
+@dataclass
+class Sent:
+    """A part on its way."""
+
+    start: int
+    total: int | None
+    etag: str
+    bounded: bool
+    chunks: AsyncIterator[bytes]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks
+
+
+@dataclass
+class Server:
+    """Answers ranges of `body`, as an object store or (`bounded` False) as Comet itself."""
+
+    body: bytes
+    bounded: bool = True
+    ranges: bool = True
+    etag: str = '"1"'
+    breaks: list[int] = field(default_factory=list)
+    """Bytes after which the next connections break."""
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    sent: int = 0
+
+    @asynccontextmanager
+    async def ask(self, start: int, stop: int, etag: str) -> AsyncIterator[Sent]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append((start, stop))
+        if etag and self.etag and etag != self.etag:
+            raise Stale("it has changed")
+        begin = start if self.ranges else 0
+        chunks = self.chunks(begin, stop if self.bounded and self.ranges else len(self.body))
+        try:
+            yield Sent(begin, len(self.body), self.etag, self.bounded and self.ranges, chunks)
+        finally:
+            await chunks.aclose()
+
+    async def chunks(self, start: int, stop: int):  # type: ignore[no-untyped-def]
+        left = self.breaks.pop(0) if self.breaks else None
+        for offset in range(start, stop, CHUNK):
+            await trio.lowlevel.checkpoint()
+            if left is not None and offset - start >= left:
+                raise Unreachable("the connection broke")
+            chunk = self.body[offset : min(offset + CHUNK, stop)]
+            self.sent += len(chunk)
+            yield chunk
+
+
+@asynccontextmanager
+async def opened(server: Server, folder: Path, size: int = 1 << 30) -> AsyncIterator[PartedBody]:
+    index = Index(folder)
+    index.open()
+    blobs = BlobStore(index, Evictor(index, size))
+    async with trio.open_nursery() as loads:
+        blocks, slots = Blocks(folder, blobs, 4 * MIB), trio.Semaphore(16)
+        key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
+        yield PartedBody(len(server.body), server.etag, key_of, server.ask, blocks, loads, slots)
+        loads.cancel_scope.cancel()
+    index.close()
+
+
+async def test_the_end_of_a_big_body_costs_a_request_and_a_block(tmp_path: Path) -> None:
+    server = Server(content(100 * MIB + 5000))
+    async with opened(server, tmp_path) as body:
+        assert await body.read(body.size - 4096, 4096) == server.body[-4096:]
+    assert len(server.asked) == 1
+    assert server.sent <= MIB + 5000
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("breaks", [[], [3 * MIB, 0, MIB, CHUNK, CHUNK]])
+async def test_a_body_read_in_order_is_whole(tmp_path: Path, bounded: bool, breaks: list[int]) -> None:
+    server = Server(content(40 * MIB + 5), bounded, breaks=[2 * MIB, *breaks] if breaks else [])
+    async with opened(server, tmp_path) as body:
+        got = [await body.read(offset, 128 << 10) for offset in range(0, body.size, 128 << 10)]
+        assert b"".join(got) == server.body
+    assert server.sent < len(server.body) + (len(breaks) + 1) * BLOCK + CHUNK
+
+
+async def test_a_server_without_ranges_sends_one_stream(tmp_path: Path) -> None:
+    server = Server(content(30 * MIB), ranges=False)
+    async with opened(server, tmp_path) as body:
+        assert await body.read(body.size - 10, 10) == server.body[-10:]
+        assert await body.read(5 * MIB, 10) == server.body[5 * MIB :][:10]
+    assert server.sent <= len(server.body) + MIB
+
+
+async def test_what_is_not_read_is_not_fetched(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    for bounded in (True, False):
+        server = Server(content(100 * MIB), bounded)
+        async with opened(server, tmp_path) as body:
+            await body.read(0, 4096)
+            await trio.sleep(60)
+            assert server.sent <= 6 * MIB
+
+
+async def test_random_reads_fetch_a_block_each(tmp_path: Path) -> None:
+    server = Server(content(64 * MIB))
+    places = random.Random(1).sample(range(2, 62, 3), 20)
+    async with opened(server, tmp_path) as body:
+        for place in places:
+            assert await body.read(place * MIB + 5000, 4096) == server.body[place * MIB + 5000 :][:4096]
+    assert server.sent <= 30 * MIB
+
+
+async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
+    server = Server(content(30 * MIB))
+    async with opened(server, tmp_path) as body:
+        server.etag = '"2"'
+        with pytest.raises(Stale):
+            await body.read(20 * MIB, 10)
