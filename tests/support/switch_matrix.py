@@ -2,7 +2,8 @@
 
     python -m tests.support.switch_matrix [SWITCH ...]
 
-A cell says whether the bytes are those of a Comet that does not differ, else the error, and how many calls it took.
+A cell says whether the bytes are those of a Comet that does not differ, else the error, and how many calls it took;
+"-" stands for a command that never asks what is switched.
 Not here: the switches (comet_switches.py).
 """
 
@@ -17,8 +18,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.support.comet_switches import SWITCHES, switched_comet
+from tests.support.comet_switches import CHART, GET_ALL, QUERY, SEARCH, SWITCHES, switched_comet
 from tests.support.differing_runs import PROJECT, write_differing_runs
 from tests.support.processes import Comet, Mounted, running_comet, running_mount
 
@@ -33,6 +35,15 @@ COMMANDS: dict[str, str] = {
     "views/best": "readlink views/best/loss/min views/best/loss/max",
     "views/by-tag": "ls views/by-tag/odd",
 }
+
+SUBJECTS = {
+    "charts": CHART,
+    "experiments": "/experiments?",
+    "get-all": GET_ALL,
+    "query": QUERY,
+    "search": SEARCH,
+}
+"""What switches that begin so are about: a part of the targets that they answer otherwise."""
 
 ABREAST = 5
 """Mounts at a time."""
@@ -53,31 +64,46 @@ def run(mounted: Mounted, command: str, out: Path) -> tuple[str, str]:
     return hashlib.sha256(done.stdout).hexdigest(), "" if done.returncode == 0 else complaint or "fails"
 
 
-def cell(comet: Comet, names: Sequence[str], command: str, expected: str | None) -> tuple[str, str]:
-    """The text of a cell, and the hash."""
+class Cell(NamedTuple):
+    """What a command came to."""
+
+    complaint: str
+    found: str
+    asked: Sequence[str]
+
+    def against(self, plain: Cell) -> str:
+        words = self.complaint or ("ok" if self.found == plain.found else "OTHER BYTES")
+        return f"{words} ({len(self.asked)})"
+
+
+def cell(comet: Comet, names: Sequence[str], command: str) -> Cell:
+    """What a command comes to before a Comet with those switches."""
     with (
         tempfile.TemporaryDirectory() as folder,
         switched_comet(comet, *names) as (before, faults),
         running_mount(Path(folder), before, "--deadline", "30") as mounted,
     ):
         found, complaint = run(mounted, command, Path(folder) / "out")
-        calls = len(faults.arrivals)
+        asked = list(faults.arrivals)
         faults.release()
-    same = "ok" if expected in (None, found) else "OTHER BYTES"
-    return f"{complaint or same} ({calls})", found
+    return Cell(complaint, found, asked)
 
 
 def rows(comet: Comet, switches: Sequence[str], show: Callable[[str], object]) -> None:
     show("| switch | " + " | ".join(COMMANDS) + " |")
     show("|---" * (len(COMMANDS) + 1) + "|")
     with ThreadPoolExecutor(ABREAST) as abreast:
-        plain = list(abreast.map(lambda command: cell(comet, (), command, None), COMMANDS.values()))
-        expected = [found for _, found in plain]
-        show("| (none) | " + " | ".join(text for text, _ in plain) + " |")
+        plain = list(abreast.map(partial(cell, comet, ()), COMMANDS.values()))
+        show("| (none) | " + " | ".join(one.against(one) for one in plain) + " |")
         for switch in switches:
-            one = partial(cell, comet, switch.split("+"))
-            cells = abreast.map(one, COMMANDS.values(), expected)
-            show(f"| {switch} | " + " | ".join(text for text, _ in cells) + " |")
+
+            def text(command: str, expected: Cell, switch: str = switch) -> str:
+                word = next(part for subject, part in SUBJECTS.items() if switch.startswith(subject))
+                if not any(word in target for target in expected.asked):
+                    return "-"
+                return cell(comet, switch.split("+"), command).against(expected)
+
+            show(f"| {switch} | " + " | ".join(abreast.map(text, COMMANDS.values(), plain)) + " |")
 
 
 def main(*switches: str) -> None:

@@ -3,7 +3,7 @@
 A file has the same bytes whichever way it came. The batch (``experiments/multi-metric-chart``) is taken for experiments
 that have ended and are not archived; an experiment is asked by itself where the batch could lose something:
 
-- it is not in the answer, or has more than `HEAVY` bytes of points
+- it is not in the answer, or has more than `charted_metrics.HEAVY` bytes of points
 - a metric of it has 15,000 points or more, two at the same step and millisecond, or a value that is no number
 - for last, least and greatest value: also where one is NaN
 - for those with their steps: also where times and steps do not agree which was first, or last
@@ -16,7 +16,7 @@ single calls have answered before. Not here: when a batch is asked for (prefetch
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import trio
@@ -30,6 +30,7 @@ from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
+from cometfs.vfs.sources.charted_metrics import Parsed, is_light, parsed_of
 from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
@@ -37,10 +38,6 @@ from cometfs.vfs.sources.queries import experiments_with
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-HEAVY = 1 << 20
-"""Bytes of points of one experiment beyond which it is not asked for together with others: most readers want one
-metric of many."""
 
 IN_THREAD = 20_000
 """Points from which on an answer is put into its normal form in a thread (about 30 ms of work)."""
@@ -155,7 +152,7 @@ async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
     row, project = at.experiment or {}, of_project(at)
     if len(names) <= 1 or not at.version or row["archived"]:
         return {}
-    charted = await chart_calls.ask(asker, project, [at], names, _parsed)
+    charted = await chart_calls.ask(asker, project, [at], names, parsed_of)
     parsed = await _believed(asker, [(at, one) for one in charted.values()])
     sheets = parsed[key(at)].sheets if parsed else {}
     for name, sheet in sheets.items():
@@ -176,36 +173,7 @@ async def _extents(asker: Resolver, at: Context) -> dict[str, list[Any]]:
     return {name: [found.last, found.low, found.high] for name, found in parsed.items()}
 
 
-class _Parsed(NamedTuple):
-    """What a batch says of one experiment's metrics."""
-
-    sheets: dict[str, bytes]
-    extents: dict[str, list[Any]]
-    spreads: dict[str, list[Any]]
-    tied: bool
-    """Whether `spreads` takes the first of equal values for the least or the greatest of a metric."""
-    names: list[str]
-    lengths: dict[str, int]
-    """The points of each sheet."""
-
-    def up_to(self, longest: int) -> _Parsed:
-        """The same, but of metrics that have more points no more than the name."""
-        names = {name for name, length in self.lengths.items() if length <= longest}
-        if len(names) == len(self.lengths):
-            return self
-        return self._replace(
-            sheets=_only(names, self.sheets),
-            extents=_only(names, self.extents),
-            spreads=_only(names, self.spreads),
-            lengths=_only(names, self.lengths),
-        )
-
-
-def _only(names: Container[str], of_each: Mapping[str, T]) -> dict[str, T]:
-    return {name: one for name, one in of_each.items() if name in names}
-
-
-async def _believed(asker: Resolver, parsed: Sequence[tuple[Context, _Parsed]]) -> dict[str, _Parsed]:
+async def _believed(asker: Resolver, parsed: Sequence[tuple[Context, Parsed]]) -> dict[str, Parsed]:
     """What a batch says, by experiment, as far as it is believed (chart_calls.py)."""
 
     async def agrees(one: Charted) -> bool:
@@ -215,7 +183,7 @@ async def _believed(asker: Resolver, parsed: Sequence[tuple[Context, _Parsed]]) 
             asker.fill(METRIC, one.at, sheet)
         return bool(sheet == one.points)
 
-    def charted_of(at: Context, name: str, one: _Parsed) -> Charted:
+    def charted_of(at: Context, name: str, one: Parsed) -> Charted:
         place = experiment.at_metric(at, name)
         return Charted(place, one.lengths[name], one.sheets[name], asker.answer_nowait(METRIC, place) is not None)
 
@@ -228,31 +196,14 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
     names = await column_names(asker, places, "metrics")
     if not names:
         return []
-    parsed = await chart_calls.ask(asker, of_project(places[0]), places, names, _parsed)
+    parsed = await chart_calls.ask(asker, of_project(places[0]), places, names, parsed_of)
     parsed = await _believed(asker, [(at, parsed[key(at)]) for at in places if key(at) in parsed])
-    found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and _is_light(parsed[key(at)])}
+    found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and is_light(parsed[key(at)])}
     first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
     return [answer for at, one in found.values() for answer in _found(at, one, first)]
 
 
-def _parsed(chart: Mapping[str, Any]) -> _Parsed:
-    rows = {metric["metricName"]: points.of_chart(metric) for metric in chart["metrics"] if metric["values"]}
-    certain = {name: found for name, found in rows.items() if found is not None}
-    sheets = {name: points.sheet(found) for name, found in certain.items()}
-    measured = {name: points.measured(found) for name, found in certain.items()}
-    extents = {name: list(extent) for name, found in measured.items() if (extent := points.extent(found)) is not None}
-    derived = {name: one for name, found in measured.items() if (one := spreads.of_points(found)) is not None}
-    tied = any(one.tied for one in derived.values())
-    found_spreads = {name: list(one.spread) for name, one in derived.items()}
-    lengths = {name: len(found.values) for name, found in certain.items()}
-    return _Parsed(sheets, extents, found_spreads, tied, sorted(rows), lengths)
-
-
-def _is_light(parsed: _Parsed) -> bool:
-    return bool(parsed.names) and sum(map(len, parsed.sheets.values())) <= HEAVY
-
-
-async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Parsed]]) -> bool:
+async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, Parsed]]) -> bool:
     """Whether the summaries of a server show the first of equal values, as one experiment at least that has some says.
 
     Costs a call, once, unless the summary of one is at hand: a reader that goes through a project has asked for some.
@@ -272,7 +223,7 @@ async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, _Parsed]]
     return known
 
 
-def _found(at: Context, parsed: _Parsed, first: bool) -> list[Found]:
+def _found(at: Context, parsed: Parsed, first: bool) -> list[Found]:
     found = [Found(METRIC_NAMES, at, parsed.names)]
     found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in parsed.sheets.items()]
     if len(parsed.extents) == len(parsed.names):
