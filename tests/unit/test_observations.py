@@ -102,3 +102,18 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         reader.wants_all(place(f"{number}", running=True))
     assert len(reader.observations._known) == 3
+
+
+def test_a_count_holds_as_long_as_it_was_given() -> None:
+    """What failed is tried again: an outage is no property of a server."""
+    reader = Reader()
+    at = of_project(place("a"))
+    assert reader.observations.count("failures", at) == 0
+    reader.observations.record_count("failures", at, 2, Lease(10.0))
+    reader.observations.record_agreement("works", at, agrees=False, lease=Lease(20.0))
+    assert reader.observations.count("failures", at) == 2
+    reader.now = 15.0
+    assert reader.observations.count("failures", at) == 0
+    assert reader.observations.agreement("works", at) is False
+    reader.now = 25.0
+    assert reader.observations.agreement("works", at) is None
