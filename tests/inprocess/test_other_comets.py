@@ -177,6 +177,7 @@ async def test_where_get_all_fails_each_metric_is_there(
     for name in (await experiments(plain))[:8]:
         assert await metrics_of(vfs, name) == await metrics_of(plain, name)
     assert wire.asked.count(GET_ALL) <= 2 * 4, "after two experiments the project is not asked any more"
+    assert charts == "charts" or wire.asked.count(CHART) <= 2 * 4 + 12, "neither for a chart; 12: batches of several"
 
 
 async def test_a_get_all_that_stalls_costs_ten_seconds_of_one_experiment(

@@ -30,6 +30,10 @@ CUT = "points of a metric from which on charts lose some"
 CHECKS = 3
 """Series of one answer that are compared at most."""
 
+FAILURES = "charts of one experiment that failed"
+
+MOST_FAILURES = 2
+
 WORKING = "experiments/multi-metric-chart works"
 
 
@@ -51,6 +55,14 @@ async def ask(
 def give_up(asker: Resolver, project: Context) -> None:
     """For an hour no chart of that project is asked for."""
     asker.record_agreement(WORKING, project, agrees=False, lease=FINISHED)
+
+
+def record_failure(asker: Resolver, project: Context) -> None:
+    """The chart of one experiment failed, and its metrics alone can be had: after two charts are given up."""
+    failures = asker.count(FAILURES, project) + 1
+    asker.record_count(FAILURES, project, failures, FINISHED)
+    if failures >= MOST_FAILURES:
+        give_up(asker, project)
 
 
 class Charted(NamedTuple):

@@ -98,6 +98,8 @@ def _record_failure(asker: Resolver, whole: Context, error: CometFSError) -> Non
     # Soon again of what runs, which is asked for again and again.
     asker.record_agreement(TOGETHER, whole, agrees=False, lease=FINISHED if whole.version else LISTING)
     project = of_project(whole)
+    if asker.agreement(chart_calls.WORKING, whole) is False:
+        chart_calls.record_failure(asker, project)
     if isinstance(error, NotFound | Unsupported):  # as the experiment is there, it is the endpoint that is not
         asker.record_count(FAILURES, project, MOST_FAILURES)
     elif not isinstance(error, AnswerTooLarge):
@@ -118,7 +120,13 @@ async def _all_sheets(asker: Resolver, whole: Context) -> dict[str, bytes]:
         else:
             asker.record_count(FAILURES, project, 0)
             return found
-    charted: dict[str, bytes] = await asker.answer(CHARTED, whole)
+    try:
+        charted: dict[str, bytes] = await asker.answer(CHARTED, whole)
+    except (*NO_OTHER_WAY, AnswerTooLarge):
+        raise
+    except CometFSError:
+        asker.record_agreement(chart_calls.WORKING, whole, agrees=False, lease=LISTING)
+        raise
     if not charted:
         raise failure
     _record_failure(asker, whole, failure)
