@@ -214,7 +214,7 @@ async def test_models_of_an_experiment(api: API) -> None:
         ({"experimentKeys": [1]}, lambda api: api.query_experiments("w", "p")),
         ({"artifacts": [{"name": "a"}]}, lambda api: api.artifacts("w")),
         ({"artifactId": "i", "name": "a", "versions": [{}]}, lambda api: api.artifact("w", "a")),
-        ({"files": [{"assetId": "a"}]}, lambda api: api.artifact_files("w", "a", "1")),
+        ({"files": [{"fileName": "a"}]}, lambda api: api.artifact_files("w", "a", "1")),
         ({"registryModels": [{}]}, lambda api: api.registry_models("w")),
         ({"modelName": "m", "versions": [{"version": None}]}, lambda api: api.registry_model("w", "m")),
         ({"modelName": "m", "versions": "x"}, lambda api: api.registry_model("w", "m")),
