@@ -16,14 +16,15 @@ from cometfs.comet.answers.models import Asset, Project
 from cometfs.comet.calls import Open
 from cometfs.comet.missing import FILE, HOLDS, KnownGate, Missing, read_missing, write_missing
 from cometfs.comet.question import Question, refusal
+from cometfs.doctor import open_questions
 from cometfs.doctor.asking import CALLS, Answer
-from cometfs.doctor.checks import CHECKS, About, Check
+from cometfs.doctor.checks import CHECKS, About, Check, Look
 from cometfs.doctor.clock import offset
 from cometfs.doctor.findings import Finding, Result, judged, unusable
 from cometfs.doctor.shapes.forms import compared
 from cometfs.doctor.shapes.redaction import names_in, outline
 from cometfs.doctor.storage import with_storage
-from cometfs.doctor.subjects import WORKSPACES, Subject, chosen
+from cometfs.doctor.subjects import PAGE, WORKSPACES, Subject, chosen
 from cometfs.errors import Unsupported
 
 ASSET = {"assetId": "a", "fileName": "x", "fileSize": 3, "remote": False}
@@ -231,3 +232,89 @@ def test_a_storage_is_described_without_its_link(storage: Answer, result: Result
     assert found.result is result
     assert found.words.endswith(words)
     assert "secret" not in found.words
+
+
+def about_one(**answers: Any) -> Subject:
+    """An experiment "k" with one metric of 600 points and one parameter, and what other checks answered."""
+    points = [{"metricName": "m", "metricValue": "1"}] * 600
+    usual = {
+        GET_ALL: {"metrics": points},
+        "experiment/metrics/get-metric": {"metrics": points},
+        "experiment/parameters": {"values": [{"name": "lr", "valueCurrent": "0.1"}]},
+    }
+    experiments = [{"experimentKey": "k"}, {"experimentKey": "other"}]
+    found = Subject("", experiment=experiments[0], answers=usual | answers)
+    found.answers["experiments"] = {"experiments": experiments}
+    return found
+
+
+def chart_of(count: int = 0, params: Any = None) -> Any:
+    return {"experiments": {"k": {"metrics": [{"metricName": "m", "values": [1.0] * count}], "params": params}}}
+
+
+ANSWER = Answer(Question("experiments/multi-metric-chart"), 200)
+
+
+@pytest.mark.parametrize(
+    ("look", "answers", "fits", "words"),
+    [
+        (open_questions.is_full, {ANSWER.question.endpoint: chart_of(600)}, True, "all 600 points of a metric"),
+        (open_questions.is_full, {ANSWER.question.endpoint: chart_of(501)}, False, "501 of 600 points came"),
+        (open_questions.is_full, {ANSWER.question.endpoint: {"experiments": {}}}, False, "0 of 600 points came"),
+        (open_questions.is_full, {ANSWER.question.endpoint: {"experiments": []}}, False, "0 of 600 points came"),
+        (
+            open_questions.charts_of_many,
+            {ANSWER.question.endpoint: chart_of(600), open_questions.MANY: chart_of(600)},
+            True,
+            "2 experiments in one answer",
+        ),
+        (
+            open_questions.charts_of_many,
+            {ANSWER.question.endpoint: chart_of(600), open_questions.MANY: chart_of(300)},
+            False,
+            "300 of 600 points came among others",
+        ),
+        (
+            open_questions.parameters_of_chart,
+            {open_questions.PARAMETERS: chart_of(params={"lr": "0.1"})},
+            True,
+            "the same value as when asked alone",
+        ),
+        (
+            open_questions.parameters_of_chart,
+            {open_questions.PARAMETERS: chart_of(params={"lr": "0.1", open_questions.LACKED: None})},
+            False,
+            "null for a parameter that is not there",
+        ),
+        (
+            open_questions.parameters_of_chart,
+            {open_questions.PARAMETERS: chart_of()},
+            False,
+            "not the value that came when asked alone",
+        ),
+        (
+            open_questions.is_a_page,
+            {PAGE: {"experiments": [{"experimentKey": "k"}, {"experimentKey": "other"}]}},
+            False,
+            "2 experiments on a page of one",
+        ),
+    ],
+)
+def test_what_only_an_account_can_tell_is_told(look: Look, answers: dict[str, Any], fits: bool, words: str) -> None:
+    """Whatever came; what does not fit has what the mount does."""
+    seen = look(about_one(**answers), ANSWER)
+    assert seen is not None
+    assert (seen.fits, seen.words) == (fits, words)
+    assert bool(seen.instead) == (not fits)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], {}, "text", {"experiments": None}, {"experiments": {"k": []}}, {"values": 3}]
+)
+def test_odd_answers_of_other_checks_are_no_obstacle(odd: Any) -> None:
+    """They were found to differ; every question can still be asked and looked at."""
+    subject = about_one(**dict.fromkeys([check.title for check in CHECKS], odd))
+    for check in CHECKS:
+        check.ask(subject)
+        if check.look is not None:
+            check.look(subject, Answer(Question(check.endpoint), 200, {}, b"{}"))

@@ -124,7 +124,7 @@ def options(command: click.Command) -> set[str]:
     return found.union(*map(options, inner))
 
 
-@pytest.mark.parametrize(("page", "command"), [("mount", "mount"), ("serve", "serve")])
+@pytest.mark.parametrize(("page", "command"), [("doctor", "doctor"), ("mount", "mount"), ("serve", "serve")])
 def test_the_pages_of_commands_have_all_their_options(page: str, command: str) -> None:
     """A row in their table for each, and none more."""
     rows = re.findall(r"^\| `(--[a-z-]+)", (MANUAL / f"{page}.md").read_text(), re.MULTILINE)

@@ -57,7 +57,8 @@ class Finding:
     @property
     def unusable(self) -> bool:
         """Whether the server lacks this, or always fails at it: not what is refused to a key or for a while."""
-        return self.result is Result.MISSING or self.answer.status >= IN_TROUBLE
+        late = isinstance(self.answer.error, DeadlineExceeded)
+        return self.result is Result.MISSING or self.answer.status >= IN_TROUBLE or late
 
 
 def judged(check: Check, subject: Subject, answer: Answer) -> Finding:

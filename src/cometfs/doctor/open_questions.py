@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cometfs.comet.http.sniffing import is_page, is_refusal
 from cometfs.doctor.asking import Answer
-from cometfs.doctor.subjects import Row, Subject, rows, text
+from cometfs.doctor.subjects import PAGE, Row, Subject, inner, rows, text
 from cometfs.numbers import number_of
 
 SAMPLED = 500
@@ -17,6 +17,15 @@ SAMPLED = 500
 
 LONG = 10_000_000
 """Characters of an output that may be cut."""
+
+
+TOGETHER = 100
+"""Experiments in one chart, as a mount asks for them."""
+
+LACKED = "cometfs doctor: no such parameter"
+
+MANY = "a chart of many experiments"
+PARAMETERS = "a chart of parameters"
 
 
 class Seen(NamedTuple):
@@ -31,6 +40,20 @@ class Seen(NamedTuple):
 def a_parameter(subject: Subject) -> str:
     """The name of some parameter, "" for none."""
     return next((text(row, "name") for row in subject.rows("experiment/parameters", "values")), "")
+
+
+def keys_together(subject: Subject) -> list[str]:
+    """The experiment, and others of its project."""
+    others = [text(row, "experimentKey") for row in subject.rows("experiments", "experiments")]
+    return list(dict.fromkeys(filter(None, (subject.key, *others))))[:TOGETHER]
+
+
+def is_a_page(subject: Subject, _answer: Answer) -> Seen | None:
+    """Whether the size of a page, of one experiment, is kept to."""
+    count = len(subject.rows(PAGE, "experiments"))
+    if count > 1:
+        return Seen(False, f"{count:,} experiments on a page of one", "listings are asked for whole")
+    return None
 
 
 def is_whole(subject: Subject, _answer: Answer) -> Seen | None:
@@ -57,19 +80,25 @@ def is_full(subject: Subject, _answer: Answer) -> Seen | None:
     return Seen(True, f"all {alone:,} points of a metric")
 
 
-def size_of_sample(subject: Subject, _answer: Answer) -> Seen | None:
+def charts_of_many(subject: Subject, _answer: Answer) -> Seen | None:
+    """Whether the experiment has as many points among others as alone. Others may lack the metric."""
     name, _ = subject.longest_metric()
-    return Seen(True, f"{len(_charted(subject, 'a sampled chart', name)):,} points of a metric")
+    alone, among = (len(_charted(subject, check, name)) for check in ("experiments/multi-metric-chart", MANY))
+    if among < alone:
+        return Seen(False, f"{among:,} of {alone:,} points came among others", "fewer are asked for together")
+    return Seen(True, f"{len(keys_together(subject))} experiments in one answer")
 
 
 def parameters_of_chart(subject: Subject, _answer: Answer) -> Seen | None:
     """Whether a chart without metrics has the values of parameters."""
     name = a_parameter(subject)
     alone = next((row.get("valueCurrent") for row in subject.rows("experiment/parameters", "values")), None)
-    params = _chart_of(subject, "a chart of parameters").get("params")
-    if isinstance(params, dict) and params.get(name) == alone:
-        return Seen(True, "the same value as when asked alone")
-    return Seen(False, "not the value that came when asked alone", "each experiment is asked for its parameters")
+    params = _chart_of(subject, PARAMETERS).get("params")
+    if not isinstance(params, dict) or params.get(name) != alone:
+        return Seen(False, "not the value that came when asked alone", "each experiment is asked for its parameters")
+    if LACKED in params:
+        return Seen(False, "null for a parameter that is not there", "an experiment with a null is asked by itself")
+    return Seen(True, "the same value as when asked alone")
 
 
 def _charted(subject: Subject, check: str, name: str) -> list[Any]:
@@ -80,12 +109,11 @@ def _charted(subject: Subject, check: str, name: str) -> list[Any]:
 
 
 def _chart_of(subject: Subject, check: str) -> Row:
-    found = subject.answers.get(check, {}).get("experiments", {}).get(subject.key)
-    return found if isinstance(found, dict) else {}
+    return inner(inner(subject.answer(check), "experiments"), subject.key)
 
 
 def length_of_output(subject: Subject, _answer: Answer) -> Seen | None:
-    length = len(subject.answers["experiment/output"].get("output") or "")
+    length = len(text(subject.answer("experiment/output"), "output"))
     beyond = "" if length < LONG else ": look whether its beginning is there"
     return Seen(True, f"{length:,} characters{beyond}")
 
@@ -102,7 +130,7 @@ def bytes_came(subject: Subject, answer: Answer) -> Seen | None:
     """Whether Comet streams an asset itself, and whether these are its bytes."""
     if answer.status != 200:
         return Seen(True, f"redirected ({answer.status}) to a storage")
-    size = subject.smallest_asset().get("fileSize")
+    size = subject.smallest_asset().get("fileSize", 0)
     if len(answer.body) == size:
         return Seen(True, f"streamed by Comet itself, as long as listed, as {answer.kind or 'no type'}")
     if is_page(answer.body) or is_refusal(answer.body):

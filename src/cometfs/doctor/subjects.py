@@ -38,8 +38,11 @@ class Subject:
 
     def rows(self, check: str, name: str) -> list[Row]:
         """The rows in the field `name` of an answer; none where it has none."""
-        answer = self.answers.get(check)
-        return rows(answer.get(name) if isinstance(answer, dict) else None)
+        return rows(self.answer(check).get(name))
+
+    def answer(self, check: str) -> Row:
+        """What came, where it is an object; else an empty one."""
+        return inner(self.answers, check)
 
     def longest_metric(self) -> tuple[str, int]:
         """The metric with the most points and their number; the first one where points are not known, "" for none."""
@@ -58,6 +61,7 @@ class Subject:
         return min(sized, key=lambda row: row["fileSize"], default={})
 
 
+PAGE = "experiments by page"
 SUMMARY = "experiment/metrics/summary"
 EVERY_POINT = "experiment/metrics/get-all"
 ASSETS = "experiment/asset/list"
@@ -72,6 +76,12 @@ def text(row: Row, name: str) -> str:
     """A field of a row, "" where it is no text."""
     found = row.get(name)
     return found if isinstance(found, str) else ""
+
+
+def inner(row: Row, name: str) -> Row:
+    """An object in a row, an empty one where it has none of that name."""
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def rows(found: Any) -> list[Row]:

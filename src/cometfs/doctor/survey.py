@@ -17,7 +17,7 @@ from cometfs.doctor.checks import BYTES, CHECKS, About, Check
 from cometfs.doctor.clock import offset
 from cometfs.doctor.findings import Finding, judged
 from cometfs.doctor.storage import with_storage
-from cometfs.doctor.subjects import WORKSPACES, Subject, chosen, longest_run, text
+from cometfs.doctor.subjects import PAGE, WORKSPACES, Subject, chosen, longest_run, text
 from cometfs.errors import Throttled
 
 VERSION = "isAlive/ver"
@@ -70,7 +70,8 @@ class _Surveyor:
         subjects = chosen(projects) or [Subject("")]
         for subject in subjects:
             await self._make(About.PROJECT, subject)
-            subject.experiment = longest_run(subject.rows("experiments", "experiments"))
+            listed = subject.rows("experiments", "experiments") or subject.rows(PAGE, "experiments")
+            subject.experiment = longest_run(listed)
             await self._make(About.EXPERIMENT, subject)
         await self._make(About.ONCE, subjects[-1])
 
@@ -112,9 +113,8 @@ class _Surveyor:
 
 def _workspaces(account: Subject) -> list[str]:
     """The default one first: it is the one in use."""
-    default = text(account.answers.get("account-details") or {}, "defaultWorkspaceName")
-    answer = account.answers.get("workspaces")
-    names = answer.get("workspaceNames") if isinstance(answer, dict) else None
+    default = text(account.answer("account-details"), "defaultWorkspaceName")
+    names = account.answer("workspaces").get("workspaceNames")
     listed = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
     return list(dict.fromkeys(filter(None, (default, *listed))))[:WORKSPACES]
 

@@ -6,6 +6,7 @@ keys, unions, `Any`; a plain dict of forms stands for an object with these field
 
 from __future__ import annotations
 
+import functools
 import types
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,10 @@ _WORDS: Mapping[type, str] = {
 }
 
 
+ITEMS = 10_000
+"""Items of a list that are looked at: those behind them are like them."""
+
+
 @dataclass
 class Comparison:
     """What differs, by place and words, with how often; and what does no harm: fields that are new or left out."""
@@ -33,6 +38,7 @@ class Comparison:
     new: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     declared: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
 
     @property
     def left_out(self) -> set[str]:
@@ -63,18 +69,38 @@ def _fields(value: Any, form: Form, place: str, found: Comparison) -> Iterator[s
     if not isinstance(value, dict):
         yield _otherwise(value, place, dict)
         return
-    hints = form if isinstance(form, Mapping) else get_type_hints(form)
-    found.declared |= {f"{place}{name}" for name in hints}
+    hints = form if isinstance(form, Mapping) else _hints_of(form)
+    if place not in found.places:
+        found.places.add(place)
+        found.declared |= {f"{place}{name}" for name in hints}
     for name, one in value.items():
         at = f"{place}{name}"
         if name in hints:
             found.seen.add(at)
-            yield from _compare(one, hints[name], f"{at}.", found)
-        elif is_typeddict(form):
+            if type(one) not in _flat_types(hints[name]):
+                yield from _compare(one, hints[name], f"{at}.", found)
+        elif form is not hints:
             found.new.add(at)
     for name in hints.keys() - value.keys():
         if not _is_of(None, hints[name]):
             yield f"{place}{name} is missing"
+
+
+def _flat_types(form: Form) -> frozenset[type]:
+    """What a form allows that has no inside: a short way for nearly all values, of which there may be a million."""
+    return frozenset() if isinstance(form, Mapping) else _flat_types_of(form)
+
+
+@functools.cache
+def _flat_types_of(form: Form) -> frozenset[type]:
+    kinds = set(_choices(form))
+    return frozenset((kinds | {int} if float in kinds else kinds) & {type(None), bool, int, float, str})
+
+
+@functools.cache
+def _hints_of(form: Form) -> dict[str, Any]:
+    """Once for all rows: there may be many."""
+    return get_type_hints(form)
 
 
 def _items(value: Any, form: Form, place: str, found: Comparison) -> Iterator[str]:
@@ -82,7 +108,7 @@ def _items(value: Any, form: Form, place: str, found: Comparison) -> Iterator[st
     if not isinstance(value, list | None):
         yield _otherwise(value, place, list)
         return
-    for one in value or ():
+    for one in (value or ())[:ITEMS]:
         yield from _compare(one, form, place, found)
 
 

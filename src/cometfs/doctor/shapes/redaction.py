@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_type_hints, is_typeddict
 
+ITEMS = 10_000
+"""Items of a list that are looked at, as in `forms`."""
+
 
 def names_in(form: Any) -> frozenset[str]:
     """The names of fields that a form declares, at any depth."""
@@ -44,7 +47,7 @@ def _texts(found: list[str], _known: frozenset[str]) -> dict[str, Any]:
 
 
 def _lists(found: list[list[Any]], known: frozenset[str]) -> dict[str, Any]:
-    items = outline((item for one in found for item in one), known)
+    items = outline((item for one in found for item in one[:ITEMS]), known)
     return {"count": len(found), "items": _range(map(len, found)), "of": items}
 
 
