@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import sys
 import zipfile
 from typing import Any
@@ -27,7 +28,7 @@ def of_experiment(experiment: Any) -> dict[str, Any]:
         "parameters": values(experiment.get_parameters_summary()),
         "others": values(experiment.get_others_summary()),
         "metrics": sorted(point(row) for row in experiment.get_metrics()),
-        "assets": sorted(asset(experiment, row) for row in experiment.get_asset_list()),
+        "assets": assets(experiment),
         "html": experiment.get_html(),
         "code": experiment.get_code(),
         "output": experiment.get_output(),
@@ -47,10 +48,23 @@ def point(row: Any) -> list[str]:
     return [str(row[name]) for name in ("metricName", "step", "metricValue", "epoch", "timestamp", "runContext")]
 
 
-def asset(experiment: Any, row: Any) -> list[str]:
-    about = [str(row[name]) for name in ("fileName", "type", "step", "dir", "remote", "fileSize", "runContext")]
-    content = row["link"] if row["remote"] else digest(experiment.get_asset(row["assetId"], return_type="binary"))
-    return [*about, content, json.dumps(json.loads(row["metadata"] or "{}"), sort_keys=True)]
+def assets(experiment: Any) -> list[list[str]]:
+    rows = experiment.get_asset_list()
+    names = {row["assetId"]: row["fileName"] for row in rows}
+    return sorted(asset(experiment, row, names | {experiment.id: "this run"}) for row in rows)
+
+
+def asset(experiment: Any, row: Any, names: dict[str, str]) -> list[str]:
+    """A file that refers to others is JSON, which has no size of its own, with their names for their ids."""
+    about = {name: str(row[name]) for name in ("fileName", "type", "step", "dir", "remote", "fileSize", "runContext")}
+    if row["remote"]:
+        content = row["link"]
+    elif row["type"] in ("confusion-matrix", "embeddings"):
+        text = re.sub("[0-9a-f]{32}", lambda found: names[found[0]], experiment.get_asset(row["assetId"], "text"))
+        content, about["fileSize"] = digest(json.dumps(json.loads(text), sort_keys=True).encode()), "any"
+    else:
+        content = digest(experiment.get_asset(row["assetId"], return_type="binary"))
+    return [*about.values(), content, json.dumps(json.loads(row["metadata"] or "{}"), sort_keys=True)]
 
 
 def patch(content: Any) -> str | None:
