@@ -236,12 +236,15 @@ def test_logs_to_what_is_there(ours: Comet, tmp_path: Path) -> None:
     run_of = f"{DIGITS}/{BASELINE}"
     cometx(tmp_path, ours.url, "log", run_of, "note.txt", "--type", "asset")
     cometx(tmp_path, ours.url, "log", run_of, "values.json", "--type", "parameters")
+    (tmp_path / "cm.json").write_text(json.dumps({"matrix": [[1, 0], [0, 1]], "sampleMatrix": None}))
+    cometx(tmp_path, ours.url, "log", run_of, "cm.json", "--type", "confusion-matrix")
     cometx(tmp_path, ours.url, "log", DIGITS, "--type", "other", "--set", "reviewed:no {count}")
     found = read(tmp_path, ours, DIGITS)[DIGITS]["experiments"].values()
     assert sorted(one["others"]["reviewed"] for one in found) == [f"no {number}" for number in range(1, 6)]
     (baseline,) = (one for one in found if one["name"] == "mlp-baseline")
     assert baseline["parameters"]["logged later"] == "3"
-    assert [row[5] for row in baseline["assets"] if row[0] == "note.txt"] == ["5"]
+    logged = {row[0]: row[1] for row in baseline["assets"]}
+    assert (logged["note.txt"], logged["cm.json"]) == ("text-sample", "confusion-matrix")
     archive = shutil.make_archive(str(tmp_path / "logged"), "zip", ours.archives / BASELINE)
     for path in (archive, str(ours.archives / f"{BASELINE}.zip")):
         comet_command(tmp_path, ours.url, "offline", "--csv", "--output", f"{path}.csv", path)

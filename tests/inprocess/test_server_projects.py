@@ -84,6 +84,7 @@ async def test_a_project_of_any_name(client: Client) -> None:
 async def test_the_same_project_once_more(client: Client) -> None:
     """A client that got no answer asks again; another description is refused, and nothing changes."""
     assert await create(client, projectDescription="d") == await create(client, projectDescription="d")
+    assert await create(client)
     await create(client, projectDescription="other", status=400)
     (row,) = await rows(client)
     assert row["projectDescription"] == "d"
@@ -146,7 +147,7 @@ async def test_a_project_is_deleted(client: Client) -> None:
 async def test_what_others_wrote_stays(client: Client) -> None:
     """Entries and fields of projects.json that this server does not know."""
     theirs: dict[str, Row] = {
-        "ws/p": {"notes": "n", "colour": "red"},
+        "ws/p": {"notes": "n", "public": True, "colour": "red"},
         "ws/q": {"description": "q", "created": 1},
         "far": {"created": 5},
     }

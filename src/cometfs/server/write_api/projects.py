@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from cometfs.server.catalog.project import ServedProject
+from cometfs.server.catalog.project_metadata import ProjectMetadata
 from cometfs.server.errors import NO_PROJECT_NAME, NO_SUCH_WORKSPACE, ApiError
 from cometfs.server.request import DONE, Endpoint, Request
 from cometfs.server.storage.project_file import drop_project, keep_project, keep_workspace
@@ -73,17 +74,23 @@ def _check_workspace(name: str) -> None:
 
 
 def _create(request: Request) -> Any:
-    """``write/project/create``. A client that got no answer asks again: that is no second project."""
+    """``write/project/create``. A client that got no answer asks again: that is no second project.
+
+    What a hand wrote about one that is not there yet stays.
+    """
     asked: _New = request.json(_New)
     _check_workspace(asked.workspace_name)
     if not asked.project_name:
         raise ApiError(400, "projectName is missing", NO_PROJECT_NAME)
-    found = request.index.project(asked.workspace_name, asked.project_name)
-    changes = {"description": asked.project_description, "public": bool(asked.is_public)}
-    if found and found.about.created and any(getattr(found.about, name) != value for name, value in changes.items()):
-        place = f"{asked.workspace_name}/{asked.project_name}"
-        raise ApiError(400, f"the project {place} is there already: write/project/update changes it")
-    made = keep_project(request.journal.path, request.index, asked.workspace_name, asked.project_name, **changes)
+    place = asked.workspace_name, asked.project_name
+    before = request.index.about.get(place) or ProjectMetadata()
+    changes: dict[str, Any] = {
+        "description": asked.project_description or before.description,
+        "public": asked.is_public or before.public,
+    }
+    if before.created and any(getattr(before, name) != value for name, value in changes.items()):
+        raise ApiError(400, f"the project {'/'.join(place)} is there already: write/project/update changes it")
+    made = keep_project(request.journal.path, request.index, *place, **changes)
     return {"projectId": made.id}
 
 
