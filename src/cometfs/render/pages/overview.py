@@ -88,7 +88,7 @@ def overview_html(
     encoded).
     """
     style, script = "overview.css", "overview.js"
-    values = _values(project, rows, charts, _link)
+    values = _values(project, rows, [(metric, _link(path)) for metric, path in charts], _link)
     return rendered(_TEMPLATE, (style,), (script,), policy=file_policy(style, script), served=None, **values)
 
 
@@ -99,7 +99,7 @@ def served_overview(
     link: Link,
     served: Served,
 ) -> bytes:
-    """The page as a server shows it. `link` makes an address of a row's path with one of its files, or of a chart's."""
+    """The page as a server shows it. `charts`: (metric, address); `link` makes addresses of a row's path and a file."""
     return served_page(_TEMPLATE, served, **_values(project, rows, charts, link))
 
 
@@ -107,7 +107,6 @@ def _values(
     project: Mapping[str, Any], rows: Sequence[OverviewRow], charts: Sequence[tuple[str, str]], link: Link
 ) -> dict[str, Any]:
     columns, omitted = _columns(rows)
-    linked = [(metric, link(path)) for metric, path in charts]
     return {
         "title": "/".join(str(part) for part in (project.get("workspaceName"), project.get("projectName")) if part)
         or "project",
@@ -118,8 +117,8 @@ def _values(
         "omitted": omitted,
         "same": _same(rows),
         "several": len(rows) > 1,
-        "own": [chart for chart in linked if not is_everybodys(chart[0])],
-        "folded": [chart for chart in linked if is_everybodys(chart[0])],
+        "own": [chart for chart in charts if not is_everybodys(chart[0])],
+        "folded": [chart for chart in charts if is_everybodys(chart[0])],
         "placeholder": PLACEHOLDER,
         "help": HELP,
         "at_once": AT_ONCE,

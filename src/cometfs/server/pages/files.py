@@ -40,17 +40,19 @@ KEPT = "private, max-age=86400"
 # -- Pictures of metrics -----------------------------------------------------------------------------------------------
 
 
-def charted(project: ServedProject) -> list[str]:
-    """The metrics that a project has charts of."""
-    return sorted({name for one in _latest(project) for name in one.record.metrics})
+def charts_of(project: ServedProject) -> list[tuple[str, str]]:
+    """The metrics that a project has charts of, each with its chart's address."""
+    latest = _latest(project)
+    metrics = sorted({name for one in latest for name in one.record.metrics})
+    return [(metric, _chart_address(project, metric, latest)) for metric in metrics]
 
 
 def _latest(project: ServedProject) -> list[ServedExperiment]:
     return [one for one in list(project.experiments) if not one.record.archived][-CHARTED:]
 
 
-def chart_address(project: ServedProject, metric: str) -> str:
-    return f"{address(project.workspace, project.name, CHARTS, metric + PICTURE)}?{_version(_latest(project), metric)}"
+def _chart_address(project: ServedProject, metric: str, latest: Iterable[ServedExperiment]) -> str:
+    return f"{address(project.workspace, project.name, CHARTS, metric + PICTURE)}?{_version(latest, metric)}"
 
 
 def plot_address(one: ServedExperiment, metric: str) -> str:

@@ -75,20 +75,11 @@ def project(found: ServedProject, logout: bool, *, archived: bool = False) -> by
     trail = [START, (found.workspace, address(found.workspace)), *([(found.name, home)] if archived else [])]
     others = 0 if archived else sum(one.record.archived for one in list(found.experiments))
     more = [(f"{others:,} archived", address(found.workspace, found.name, addresses.ARCHIVED))] if others else []
-    metrics = [] if archived else files.charted(found)
-
-    def link(path: str, *file: str) -> str:
-        return (
-            files.chart_address(found, path)
-            if not file
-            else address(found.workspace, found.name, path, *filter(None, file))
-        )
-
     return served_overview(
         serializers.project_row(found),
         list(map(_row, shown)),
-        [(metric, metric) for metric in metrics],
-        link,
+        [] if archived else files.charts_of(found),
+        lambda key, file: address(found.workspace, found.name, key, *filter(None, [file])),
         Served(trail, (LATER + len(shown) // UNHURRIED) * any(one.running for one in shown), logout, more),
     )
 
