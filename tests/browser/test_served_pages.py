@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -317,11 +316,11 @@ def test_pages_fit_the_window_in_light_and_dark(visitor: WebDriver, comet: Comet
 def test_a_thousand_experiments_are_a_page(visitor: WebDriver, tmp_path: Path) -> None:
     """That sorts and filters, as overview.html does; its charts show the latest hundred."""
     with running_comet(tmp_path, "--replicate", "240") as comet:
-        began = time.monotonic()
         visitor.get(f"{comet.url}/vision-lab/digits")
-        assert texts(visitor, "#count") == ["1,200 of 1,200"], time.monotonic() - began
+        assert texts(visitor, "#count") == ["1,200 of 1,200"]
         assert len(texts(visitor, "#experiments tbody tr")) == 200
-        every(visitor, "#filter")[0].send_keys("mlp-baseline-r0007")
+        typed = "const field = document.getElementById('filter'); field.value = arguments[0];"
+        visitor.execute_script(f"{typed} field.dispatchEvent(new Event('input'))", "mlp-baseline-r0007")  # at once
         assert texts(visitor, "#experiments tbody th") == ["mlp-baseline-r0007"]
         every(visitor, "#experiments tbody th a")[0].click()
         await_that(lambda: texts(visitor, "h1") == ["mlp-baseline-r0007"], "its page")
