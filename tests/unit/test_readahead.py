@@ -14,8 +14,9 @@ from cometfs.vfs.answers.readahead import NEIGHBOURS, SWEEP, Readahead
 class Reader:
     """Reads siblings in an order. What was warmed has arrived when `lag` more reads are done."""
 
-    def __init__(self, count: int, most: int = 256, lag: int = 0) -> None:
+    def __init__(self, count: int, most: int = 256, lag: int = 0, batched: bool = False) -> None:
         self.policy = Readahead()
+        self.batched = batched
         self.count, self.most, self.lag = count, most, lag
         self.arrives: dict[int, int] = {}
         self.windows: list[list[int]] = []
@@ -29,7 +30,9 @@ class Reader:
             self.reads += 1
             waited = self.arrives.get(place, self.reads + 1) > self.reads
             self.waits += waited
-            found = self.policy.asked(family, place, self.count, waited=waited, most=self.most, now=self.now)
+            found = self.policy.asked(
+                family, place, self.count, waited=waited, most=self.most, now=self.now, batched=self.batched
+            )
             if found:
                 self.windows.append(list(found))
                 self.arrives |= dict.fromkeys(found, self.reads + 1 + self.lag)
@@ -67,6 +70,12 @@ def test_a_reader_who_must_wait_gets_windows_that_double() -> None:
     assert sizes[:7] == [4, 8, 16, 32, 64, 128, 256]
     assert len(sizes) <= 12
     assert sorted(reader.warmed) == list(range(NEIGHBOURS, 1000))
+
+
+def test_windows_of_one_call_each_double_also_for_a_slow_reader() -> None:
+    """How many calls a walk costs must not depend on how fast the server is."""
+    reader = Reader(200, batched=True).read(range(200))
+    assert [len(window) for window in reader.windows] == [4, 8, 16, 32, 64, 73]
 
 
 def test_the_widest_window_is_the_callers() -> None:

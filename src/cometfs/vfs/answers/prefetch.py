@@ -110,6 +110,7 @@ class Prefetcher:
             most=most,
             now=now,
             first=min(most, batch.first) if batch else FIRST,
+            batched=batch is not None and wanted is None,
         )
         if batch:
             line.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)

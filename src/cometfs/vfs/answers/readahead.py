@@ -2,9 +2,10 @@
 
 A program that reads `*/params.json` asks the same question of one experiment after the other. Three neighbours in one
 direction, a few places apart at most, make a walk; the next ones are worth fetching then, few at first. The window
-doubles only when a read had to wait, and the next one is asked for when half of it is used, so that a reader slower
-than the server never waits. A walk that stops leaves what was fetched for it unused: the next walk of that family
-begins with half the window of the last one, and after `PATIENCE` such walks none is followed for a while.
+doubles only when a read had to wait, or where all of it costs one call. The next one is asked for when half of it is
+used, so that a reader slower than the server never waits. A walk that stops leaves what was fetched for it unused: the
+next walk of that family begins with half the window of the last one, and after `PATIENCE` such walks none is followed
+for a while.
 
 A shuffled order is no walk. It is followed when so many siblings were asked, every one for the first time, that most of
 them will be: `SWEEP` at least, and a tenth of all. Not here: fetching (prefetch.py).
@@ -117,13 +118,15 @@ class Readahead:
         now: float,
         first: int = FIRST,
         neighbours: int = NEIGHBOURS,
+        batched: bool = False,
     ) -> Sequence[int]:
         """The places to ask for now, nearest first, maybe none; never one twice in a walk.
 
         `family`: which siblings' which question; `place`: of the sibling asked for among `count`; `waited`: its answer
         was not at hand; `most`: the widest window that makes sense; `now` in seconds;
         `first`: the window to begin with, more than a few where all of it costs one call; `neighbours`: siblings in a
-        row that make a walk, less than three where each of them tells more than one read does.
+        row that make a walk, less than three where each of them tells more than one read does; `batched`: a window
+        costs one call, so that wider ones cost fewer.
         """
         known = self._family(family, now)
         stream = next((one for one in known.streams if one.takes(place)), None)
@@ -133,7 +136,7 @@ class Readahead:
             return ()
         stream.stalled |= waited
         if stream.step and known.wasted < PATIENCE:
-            width = stream.window * (2 if stream.stalled else 1) or first >> known.backoff
+            width = stream.window * (2 if stream.stalled or batched else 1) or first >> known.backoff
             return _next(known, stream, count, most, width)
         return _sweep(known, place, count, most) if waited else ()
 
