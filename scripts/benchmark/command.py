@@ -31,6 +31,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "csv": reading.table,
     "copy": moving.copy,
     "copy-old-server": moving.copy_old_server,
+    "grep-whole": places.grep_whole,
     "big": moving.big,
     "svg": drawing.svg,
     "find-memory": listing.find_memory,

@@ -22,6 +22,9 @@ FOLDERS = f"{PROJECT}/run-0[1-4]*/metrics/"
 GREP = f"grep -r '^99,' {FOLDERS}"
 """A line of each file matches, so that what each place answers can be compared."""
 
+WHOLE = 100
+GREP_ALL = f"grep -r lr {PROJECT}"
+
 OURS, RCLONE, FLOOR = "cometfs", "`rclone mount`", "bare pyfuse3"
 
 
@@ -39,6 +42,31 @@ def grep_warm(stage: Stage) -> list[Row]:
     met = _both(at_most(runs[OURS], rclone, 1 / 5), at_most(runs[OURS], floor, 1.5))
     name, reach = f"`grep -r` over {FILES:,} small files", "at most 0.2 of rclone, 1.5 of pyfuse3"
     return [Row(name, "warm", runs[OURS], reach, met, [rclone, floor, *rest])]
+
+
+def grep_whole(stage: Stage) -> list[Row]:
+    """`grep -r lr PROJECT`, 100 whole experiments cold, and warm beside the same files in pyfuse3."""
+    server = stage.comet(WHOLE, "whole")
+    runs: dict[str, Runs] = {"cold": [], OURS: [], FLOOR: []}
+    for _ in range(stage.runs):
+        with ExitStack() as stack:
+            folder = stack.enter_context(stage.scratch())
+            mount = stack.enter_context(comet_mounted(server, folder))
+            runs["cold"].append(timed(partial(shell, GREP_ALL, mount.path, stage.out), server, mount.daemon))
+            files = stack.enter_context(stage.scratch(fast=True))
+            # Without links, which grep does not follow, and the bare file system does not have.
+            shell(f"cp --recursive --parents {PROJECT} {files} && find {files} -type l -delete", mount.path, stage.out)
+            places = {OURS: mount.path}
+            places[FLOOR] = stack.enter_context(peers.floor_mounted(files, folder / "floor")).path
+            _check_alike({name: _answer(stage, path, GREP_ALL) for name, path in places.items()})
+            for name, path in places.items():
+                asked = (server, mount.daemon) if name == OURS else ()
+                runs[name].append(timed(partial(shell, GREP_ALL, path, stage.out), *asked))
+    floor, name = Peer(FLOOR, runs[FLOOR]), f"`grep -r lr PROJECT` whole, {WHOLE} experiments"
+    return [
+        Row(name, "cold", runs["cold"], "", None),
+        Row(name, "warm", runs[OURS], "at most 1.2 of pyfuse3", at_most(runs[OURS], floor, 1.2), [floor]),
+    ]
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
@@ -74,10 +102,16 @@ def _others(stage: Stage, files: Path, folder: Path, stack: ExitStack) -> dict[s
     return places
 
 
-def _answer(stage: Stage, path: Path) -> list[bytes]:
+def _answer(stage: Stage, path: Path, command: str = GREP) -> list[bytes]:
     """What grep finds in a place, sorted; the first time is what warms the place."""
-    shell(GREP, path, stage.out)
+    shell(command, path, stage.out)
     return sorted(stage.out.read_bytes().splitlines())
+
+
+def _check_alike(answers: dict[str, list[bytes]]) -> None:
+    if not answers[OURS] or answers[OURS] != answers[FLOOR]:
+        found = {name: len(lines) for name, lines in answers.items()}
+        raise BenchError(f"grep finds other lines in the two places: {found}")
 
 
 def _check_same(answers: dict[str, list[bytes]]) -> None:
