@@ -243,6 +243,13 @@ def test_a_patch_that_is_no_zip_after_all_is_shown_as_it_is(damage: bytes) -> No
     assert text.patch(damage) == damage
 
 
+def test_a_zip_of_more_than_is_held_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "UNPACKED", 3)
+    assert text.patch(_zip(b"+ 1")) == b"+ 1"
+    bigger = _zip(b"+ 12")
+    assert text.patch(bigger) == bigger
+
+
 def test_a_patch_is_what_its_zip_holds() -> None:
     assert text.patch(_zip(b"+ 1")) == b"+ 1"
     damaged = bytearray(_zip(b"+ 1" * 100))

@@ -37,6 +37,7 @@ HUGE = 1e200
 
 DECADES = 3
 _GAP = math.nan
+_BREAKS = re.compile(r"[\t\r\n]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _BROAD = frozenset("mwMWOQGDHNUCRABKXVY@%&—")
 
@@ -169,7 +170,7 @@ def positive(drawn: Iterable[DrawnCurve]) -> tuple[float, float] | None:
 
 def printable(text: str) -> str:
     """`text` in one line, with nothing that XML may not hold."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"[\t\r\n]+", " ", text))
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
 
 
 def shortened(text: str, cells: float) -> str:
