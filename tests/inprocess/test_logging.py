@@ -83,6 +83,78 @@ async def test_the_handshake_again(client: Client) -> None:
     assert len((await client.get("experiments", workspaceName="default", projectName="general"))["experiments"]) == 1
 
 
+async def log_three(client: Client, sent: int) -> None:
+    """As comet_ml does, and as its uploader repeats it: a report, points, then output."""
+    await client.post("write/experiment/html", {"experimentKey": KEY, "html": "<p>", "timestamp": sent})
+    values = [{"metricName": "m", "metricValue": at, "step": at, "timestamp": 2000 + at} for at in range(3)]
+    await client.post("/clientlib/batch/logger/experiment/metric", {"experimentKey": KEY, "values": values})
+    await say(client, sent, "same\n", "same\n")
+
+
+async def say(client: Client, sent: int, *texts: str) -> None:
+    lines = [{"output": text, "offset": number, "localTimestamp": sent} for number, text in enumerate(texts)]
+    await client.post("/clientlib/rest/v2/write/experiment/output", {"experimentKey": KEY, "outputLines": lines})
+
+
+async def found(client: Client) -> tuple[list[int], str]:
+    points = (await client.get("experiment/metrics/get-metric", metricName="m"))["metrics"]
+    return [point["step"] for point in points], (await client.get("experiment/output"))["output"]
+
+
+UPLOAD = START | {"local_timestamp": 9000, "offline": True}
+
+
+async def test_an_archive_completes_a_run_that_never_ended(client: Client) -> None:
+    """What is known is left out, once, also when the uploader repeats a request; its start stays."""
+    await log_three(client, 0)
+    refused = await client.post("/clientlib/logger/add/run", UPLOAD, 400)
+    assert refused["sdk_error_code"] == 90999, "it still runs"
+    client.time = 31
+    await client.post("/clientlib/logger/add/run", UPLOAD | {"offline": False}, 400)
+    for attempt in (1, 2):
+        await client.post("/clientlib/logger/add/run", UPLOAD)
+        await log_three(client, attempt)
+        await log_three(client, attempt)
+    await say(client, 3, "more\n")
+    assert await found(client) == ([0, 1, 2], "same\nsame\nmore\n")
+    assert (await client.get("experiment/html"))["html"] == "<p>"
+    end = {"experimentKey": KEY, "is_alive": False, "local_timestamp": 9100}
+    await client.post("/clientlib/status-report/update", end)
+    times = {"experimentKey": KEY, "startTimestamp": 1500, "endTimestamp": 8000}
+    await client.post("/clientlib/status-report/offline-metadata", times)
+    row = await client.row()
+    assert (row["startTimeMillis"], row["endTimeMillis"], row["running"], row["hasCrashed"]) == (
+        1000,
+        8000,
+        False,
+        False,
+    )
+    assert (await client.post("/clientlib/logger/add/run", UPLOAD, 400))["sdk_error_code"] == 90999, "it has ended"
+
+
+async def test_another_archive_of_its_key_is_left_whole(client: Client) -> None:
+    """One that shares no point with the run was written by another process, which may print the same."""
+    await say(client, 0, "same\n")
+    client.time = 31
+    await client.post("/clientlib/logger/add/run", UPLOAD)
+    await log_three(client, 1)
+    assert await found(client) == ([0, 1, 2], "same\n" * 3)
+
+
+async def test_a_run_that_goes_on_after_an_upload_prints_anew(client: Client) -> None:
+    """What it prints is not what its archive says."""
+    await log_three(client, 2)
+    client.time = 31
+    await client.post("/clientlib/logger/add/run", UPLOAD)
+    await client.post("/clientlib/logger/get/run", {"previousExperiment": KEY})
+    await log_three(client, 3)
+    assert await found(client) == ([0, 1, 2], "same\n" * 4)
+    client.time = 62
+    await client.post("/clientlib/logger/add/run", UPLOAD)
+    await log_three(client, 4)
+    assert await found(client) == ([0, 1, 2], "same\n" * 4)
+
+
 async def test_states(client: Client) -> None:
     """A run runs for as long as it is heard of, has crashed when not, and has finished when it said so."""
 

@@ -297,7 +297,6 @@ SWITCHES: dict[str, Switch] = {
     "artifacts-refused": _answering("artifacts/get-all", Answer(403, b'{"msg": "not for you", "code": 403}')),
     "get-all-missing": _answering(GET_ALL, Answer(404, b"<html>not found</html>", "text/html")),
     "key-rejected": _answering("api/rest", Answer(401, b'{"msg": "no such key", "code": 401}')),
-    "search-missing": _answering("experiments/search", Answer(404, b"")),
     "store-missing": _answering("panel/store", Answer(404, b"")),
     "values-are-numbers": _edited({"experiment/parameters": _as_numbers}),
     "storage-forbids": _redirecting("", Answer(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")),

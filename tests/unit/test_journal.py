@@ -648,7 +648,7 @@ def test_what_comes_late_finds_its_run_nowait(served: Served, monkeypatch: pytes
     """A run that has just ended is not read again for its last words."""
     served.journal.log(KEY, [point(1)])
     served.journal.end(KEY)
-    monkeypatch.setattr("cometfs.server.storage.journal._tail", None)
+    monkeypatch.setattr("cometfs.server.storage.journal.remembered", None)
     served.journal.log(KEY, [point(1), point(2)])
     assert values(served[KEY]) == ["1", "2"]
 

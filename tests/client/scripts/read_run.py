@@ -8,6 +8,9 @@ from typing import Any
 
 import comet_ml
 
+LINKS = {"link", "curlDownload", "compressedAssetLink"}
+"""Fields that have the server's own address."""
+
 
 def of_experiment(experiment: Any) -> dict[str, Any]:
     return {
@@ -23,6 +26,10 @@ def of_experiment(experiment: Any) -> dict[str, Any]:
         "graph": experiment.get_model_graph(),
         "system": experiment.get_system_details(),
         "git": experiment.get_git_metadata(),
+        "assets": [
+            {field: value for field, value in asset.items() if field not in LINKS}
+            for asset in experiment.get_asset_list()
+        ],
     }
 
 

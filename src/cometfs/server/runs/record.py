@@ -187,6 +187,10 @@ class RunRecord:
         return made
 
     @property
+    def archives(self) -> list[Archive]:
+        return [part.archive for part in self.parts]
+
+    @property
     def line_count(self) -> int:
         """How many lines all parts have; the next one has the number after it."""
         return self.parts[-1].base + len(self.parts[-1].starts) if self.parts else 0

@@ -21,7 +21,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
 
+from cometfs.server.runs.overlap import Overlap, messages_in
+from cometfs.server.runs.schema import FileUpload, Scene
+from cometfs.server.runs.zip_reader import Archive
 from cometfs.server.storage.log_lines import LogLine, encoded, message_of, parted
 
 REMEMBERED = 20_000
@@ -60,6 +64,24 @@ class RepeatFilter:
             self._known.discard(self._order.popleft())
 
 
+FILES = (FileUpload, Scene)
+"""What speaks of files. Those are on the disk by now; one that was there already gives way."""
+
+
+class ArchiveFilter(RepeatFilter):
+    """Of a run whose own archive is uploaded: leaves out what it says again of `archives`, since that process began."""
+
+    def __init__(self, archives: Iterable[Archive], since: float) -> None:
+        super().__init__()
+        self._overlap = Overlap(messages_in(archives), since)
+
+    def fresh(self, lines: Iterable[LogLine]) -> tuple[list[LogLine], list[int]]:
+        fresh, identities = super().fresh(lines)
+        return [
+            line for line in fresh if isinstance(line.payload, FILES) or not self._overlap.has(line.payload)
+        ], identities
+
+
 def _identity(kind: str, fields: Container[str], inside: bytes, beside: bytes) -> int | None:
     """The fields are always in the order in which `payloads` has them, so equal messages are equal bytes."""
     is_timed = kind in TIMED and "local_timestamp" in fields
@@ -67,8 +89,17 @@ def _identity(kind: str, fields: Container[str], inside: bytes, beside: bytes) -
     return hash((kind, inside, beside)) if is_timed or is_numbered else None
 
 
-def identities_of(tail: bytes) -> Iterator[int]:
-    """What to remember of the lines at the end of a log, which may begin within a line."""
+def remembered(log: Path) -> RepeatFilter:
+    """What is to be known after a restart: the messages at the end of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        repeats = RepeatFilter()
+        repeats.remember(_identities_of(file.read()))
+        return repeats
+
+
+def _identities_of(tail: bytes) -> Iterator[int]:
+    """Of the lines in it; it may begin within a line."""
     for line in tail.splitlines():
         kind, message = message_of(line) or ("", {})
         left_out = {"message_id", "local_timestamp"} if kind in NUMBERED else {"message_id"}

@@ -37,7 +37,7 @@ from cometfs.server.runs.liveness import CRASHED_AFTER, HEARTBEATS, Liveness
 from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
-from cometfs.server.storage.dedup import TAIL, RepeatFilter, identities_of
+from cometfs.server.storage.dedup import ArchiveFilter, RepeatFilter, remembered
 from cometfs.server.storage.deletion import UNMARKED, delete, marked_deleted
 from cometfs.server.storage.errors import InvalidKey, NotThere, StorageFull, full_disk
 from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
@@ -93,19 +93,30 @@ class Journal:
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
         record = RunRecord([part], start=start, last_seen=start, crashed=True)
         experiment = self.index.add(key, workspace, project, record)
-        run = self._keep(_Run(experiment, folder, part, RepeatFilter()))
-        _set_state(run)
-        self._alive(experiment)
-        return experiment
+        return self._goes_on(self._keep(_Run(experiment, folder, part, RepeatFilter())))
 
     def resume(self, key: str, failed: bool | None = False) -> ServedExperiment:
-        """An experiment goes on: it is running again, and has `failed` so far; None leaves that as it is.
-
-        Raises NotThere.
-        """
+        """It is running again, and has `failed` so far; None leaves that as it is. Raises NotThere."""
         run = self._run(key)
+        if isinstance(run.repeats, ArchiveFilter):
+            run.repeats = remembered(run.folder.path / MESSAGES)
         changes = {} if failed is None else {"has_crashed": failed}
-        run.folder.amend(stop_time=None, last_seen=now(), **changes)
+        run.folder.amend(stop_time=None, last_seen=now(), resumed=now(), **changes)
+        return self._goes_on(run)
+
+    def is_incomplete(self, key: str) -> bool:
+        """Whether a run was logged, has not ended, and does not run: its lines cannot be taken for its archive's."""
+        run, experiment = self._runs.get(key), _found(self.index, key)
+        is_completed = run is not None and isinstance(run.repeats, ArchiveFilter)
+        return _stop_of(run, experiment) is None and (is_completed or not experiment.running)
+
+    def complete(self, key: str) -> ServedExperiment:
+        """What comet_ml kept itself of an incomplete run is uploaded: what is known of it is left out."""
+        run = self._run(key)
+        run.repeats = ArchiveFilter(run.experiment.record.archives, run.folder.heading.get("resumed") or 0)
+        return self._goes_on(run)
+
+    def _goes_on(self, run: _Run) -> ServedExperiment:
         _set_state(run)
         self._alive(run.experiment)
         return run.experiment
@@ -119,7 +130,7 @@ class Journal:
         fresh, identities = run.repeats.fresh(LogLine(kind, message) for kind, message in messages)
         if fresh:
             self._write(run, fresh)
-            run.repeats.remember(identities)
+        run.repeats.remember(identities)
         if alive:
             self._sign_of_life(run)
 
@@ -163,8 +174,7 @@ class Journal:
             self.resume(key)
         run = self._run(key)
         run.folder.amend(last_seen=now(), **({"stop_time": now()} if prolongs and stop is not None else {}))
-        _set_state(run)
-        self._alive(run.experiment)
+        self._goes_on(run)
 
     def end(self, key: str, stop: int | None = None) -> None:
         """The run has ended, at `stop` (epoch ms)."""
@@ -177,10 +187,11 @@ class Journal:
 
     def retime(self, key: str, start: int | None, stop: int | None) -> None:
         """When the run began and ended (epoch ms), where that is given. One of several parts began when its first did,
-        which is not ours to change; the start of the last keeps its place behind the others.
+        which is not ours to change; the start of the last keeps its place behind the others. What completes a run began
+        later than that.
         """
         run = self._run(key)
-        lone = len(run.experiment.record.parts) == 1
+        lone = len(run.experiment.record.parts) == 1 and not isinstance(run.repeats, ArchiveFilter)
         changes = {"start_time": start if lone else None, "stop_time": stop}
         run.folder.amend(**{name: at for name, at in changes.items() if at is not None})
         if lone and start is not None:
@@ -264,9 +275,7 @@ def _taken_up(directory: Path, experiment: ServedExperiment) -> _Run:
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
         record.parts.append(part)
     experiment.record = record
-    repeats = RepeatFilter()
-    repeats.remember(identities_of(_tail(folder.path / MESSAGES)))
-    return _Run(experiment, folder, part, repeats)
+    return _Run(experiment, folder, part, remembered(folder.path / MESSAGES))
 
 
 def _apply(run: _Run, record: RunRecord, payload: Payload) -> None:
@@ -287,9 +296,3 @@ def _set_state(run: _Run) -> None:
     latest = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
     record.end = latest if stop is None else stop
     record.crashed = stop is None or bool(heading.get("has_crashed"))
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        return file.read()

@@ -58,9 +58,11 @@ def _add_run(request: Request) -> Any:
     known = journal.index.experiments.get(key)
     if known is None:
         return _handshake(request, journal.begin(key, asked.team_name, asked.project_name, start))
-    if not asked.get_or_create_enabled and known.record.start != start:
-        raise ApiError(400, f"experiment {key} already exists", ALREADY_EXISTS)
-    return _handshake(request, journal.resume(key))
+    if asked.get_or_create_enabled or known.record.start == start:
+        return _handshake(request, journal.resume(key))
+    if asked.offline and not known.is_replica and journal.is_incomplete(key):
+        return _handshake(request, journal.complete(key))
+    raise ApiError(400, f"experiment {key} already exists", ALREADY_EXISTS)
 
 
 def _get_run(request: Request) -> Any:
