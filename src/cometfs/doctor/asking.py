@@ -5,6 +5,7 @@ Not here: which calls (checks.py), and what their answers mean (findings.py).
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,11 +55,20 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def decoded(self) -> Any:
-        """The JSON in it. Raises ValueError."""
+        """The JSON in it, in the words of a reader that takes NaN and halves of characters, too. Raises ValueError."""
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise ValueError("no JSON") from error
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether its JSON is what every reader takes."""
+        try:
+            msgspec.json.decode(self.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        return True
 
 
 class Asker:

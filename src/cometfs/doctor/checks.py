@@ -174,7 +174,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         *(About.EXPERIMENT, ASSETS, "assets/, images/ and all that is made of assets"),
-        questions.of_experiment("asset/list"),
+        questions.of_experiment("asset/list", type="all"),
         {"assets": list[Asset]},
         "no assets are shown",
     ),
