@@ -78,7 +78,7 @@ class ServeSettings:
     """Seconds of silence."""
     hosts: tuple[str, ...] = ()
     """What others call this server: NAME or NAME:PORT."""
-    assets: Literal["stream", "redirect"] = "stream"
+    assets: Literal["stream", "redirect", "stream-no-range"] = "stream"
 
 
 def mount_settings(

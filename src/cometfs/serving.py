@@ -37,6 +37,7 @@ async def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
         access_log=settings.access_log,
         names=names,
         object_store=store,
+        in_parts=settings.assets != "stream-no-range",
     )
     with directory as app:
         async with until_signal() as nursery:

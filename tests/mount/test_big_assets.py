@@ -68,6 +68,19 @@ def test_a_file_in_order(tmp_path: Path, assets: str) -> None:
             assert [one["path"] for one in asked if GET in one["path"]] == [f"/api/rest/v2/{GET}"]
 
 
+def test_a_server_that_gives_wholes_only(tmp_path: Path) -> None:
+    """One stream brings the file up to where it is read, and on from there; what has come is there for the next one."""
+    body = content(30 * MIB)
+    with big(tmp_path, {"a.bin": body}, "--assets", "stream-no-range") as (comet, run):
+        with running_mount(tmp_path, comet) as mounted:
+            path = mounted / PLACE / "assets/a.bin"
+            done = subprocess.run(["tail", "-c", "8", path], capture_output=True, check=True)
+            assert done.stdout == body[-8:]
+            assert subprocess.run(["cmp", path, run / "asset0"], check=False).returncode == 0
+        assert [one["status"] for one in downloads(comet)][0] == 200
+        assert sum(one["bytes"] for one in downloads(comet)) < 2 * len(body)
+
+
 def test_programs_that_look_here_and_there(tmp_path: Path) -> None:
     """The directory of a zip and a row of a database cost a part of the file."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:

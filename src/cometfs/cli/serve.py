@@ -31,10 +31,10 @@ from cometfs.cli.group import ALLOW_NON_EMPTY, PLACE, main, plain_errors, warn
 )
 @click.option(
     "--assets",
-    type=click.Choice(["stream", "redirect"]),
+    type=click.Choice(["stream", "redirect", "stream-no-range"]),
     default="stream",
     show_default=True,
-    help="How downloads of assets are answered: by the bytes, or by a redirect to an object store at another port.",
+    help="How assets are sent: by Comet itself, by an object store at another port, or in whole files only.",
 )
 @click.option("--latency", default=0.0, metavar="MS", help="Delay every answer by MS milliseconds.")
 @click.option(
@@ -60,7 +60,7 @@ def serve(
     bind: str,
     api_key: str | None,
     hosts: tuple[str, ...],
-    assets: Literal["stream", "redirect"],
+    assets: Literal["stream", "redirect", "stream-no-range"],
     latency: float,
     access_log: Path | None,
     replicate: int,

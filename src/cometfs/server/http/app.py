@@ -85,6 +85,7 @@ def make_app(
     access_log: Path | None = None,
     names: OwnNames | None = None,
     object_store: ObjectStore | None = None,
+    in_parts: bool = True,
 ) -> Starlette:
     """A Comet that serves `index`, and takes what is logged if there is a `journal`; `closed` says why there is none.
 
@@ -92,12 +93,16 @@ def make_app(
     `access_log` gets one JSON line per request: ``time`` (epoch seconds), ``method``, ``path``, ``query`` (the raw
     query string), ``status``, ``bytes`` (of the body). `names`: what requests may call this server, beside the
     address that they come to and this machine's local names. `object_store`: where downloads of assets are redirected
-    that allow it.
+    that allow it; `in_parts`: whether a part of an asset can be asked for.
     """
     artifacts = None if journal is None else ArtifactStore(journal.path, index.artifacts)
     optimizers = None if journal is None else OptimizerStore(journal.path)
     backend = Backend(index, KvStore(index.directory), journal, artifacts, optimizers, closed)
-    api = [*_open_routes(), *_rest_routes(backend, object_store), *writing_routes(backend)]
+    api = [
+        *_open_routes(),
+        *_rest_routes(backend, _asset(backend, object_store, in_parts=in_parts)),
+        *writing_routes(backend),
+    ]
     site = Site(backend, Login(api_key), partial(_is_api, api))
     layers = [
         Middleware(SiteCheck, names=names or OwnNames(), pages=site),
@@ -139,7 +144,7 @@ def _open_routes() -> list[Route]:
     return [exactly(path, _constant(body), "GET") for path, body in OPEN.items()]
 
 
-def _rest_routes(backend: Backend, object_store: ObjectStore | None) -> list[Route]:
+def _rest_routes(backend: Backend, asset: Handler) -> list[Route]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return exactly(REST + path, handler, method)
 
@@ -147,7 +152,7 @@ def _rest_routes(backend: Backend, object_store: ObjectStore | None) -> list[Rou
         *(route(path, _at_once(backend, endpoint)) for path, endpoint in IN_MEMORY.items()),
         *(route(path, _in_thread(backend, endpoint)) for path, endpoint in FROM_DISK.items()),
         *(route(path, _in_thread(backend, endpoint), "POST") for path, endpoint in POSTED.items()),
-        route("experiment/asset/get-asset", _asset(backend, object_store)),
+        route("experiment/asset/get-asset", asset),
         route("experiment/model/download", _bytes(backend, downloads.model)),
         route("registry-model/item/download", _bytes(backend, downloads.registered_model)),
         route("experiment/git/patch", _patch(backend)),
@@ -187,10 +192,12 @@ def _bytes(backend: Backend, answer: Callable[[Request], Response]) -> Handler:
     return handle
 
 
-def _asset(backend: Backend, object_store: ObjectStore | None) -> Handler:
+def _asset(backend: Backend, object_store: ObjectStore | None, *, in_parts: bool) -> Handler:
     async def handle(http: HttpRequest) -> Response:
         request = await _whole(backend, http)
         answer = downloads.asset(request)
+        if not in_parts and isinstance(answer, downloads.Download):
+            answer.etag_of = str
         if object_store is None or not request.flag("allow301", False):
             return answer
         return RedirectResponse(object_store.presign(answer, request.base_url), 302)

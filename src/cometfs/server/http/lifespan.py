@@ -32,6 +32,7 @@ def opened(
     access_log: Path | None,
     names: OwnNames | None = None,
     object_store: ObjectStore | None = None,
+    in_parts: bool = True,
 ) -> Iterator[Starlette]:
     """The application for `directory`, which is made if it is not there; without one the sample, which is only read.
 
@@ -51,6 +52,7 @@ def opened(
             access_log=access_log,
             names=names,
             object_store=object_store,
+            in_parts=in_parts,
         )
     finally:
         if locked:

@@ -139,18 +139,20 @@ def _etag_of(file: Path, member: str = "") -> str:
 class Download(Response):
     """What `opened` gives as a body of known length, `CHUNK` bytes at a time; `place` names it in errors.
 
-    `size` in bytes is what was announced before; None takes the file's own. What has an `etag` is sent in spans, too,
-    if its file can seek. It stops when the client goes away. A file
-    that has become shorter meanwhile breaks the connection, so that no client takes a part for the whole.
+    `size` in bytes is what was announced before; None takes the file's own. Where `etag_of` names a version, a request
+    may want a part. It stops when the client goes away. A file that has become shorter meanwhile breaks the connection,
+    so that no client takes a part for the whole.
     """
 
     media_type = "application/octet-stream"
 
     def __init__(
-        self, place: str, opened: Callable[[], BinaryIO], size: int | None = None, etag: Callable[[], str] = str
+        self, place: str, opened: Callable[[], BinaryIO], size: int | None = None, etag_of: Callable[[], str] = str
     ) -> None:
         super().__init__(headers={} if size is None else {"Content-Length": str(size)})
-        self._place, self._opened, self._size, self._etag = place, opened, size, etag
+        self._place, self._opened, self._size = place, opened, size
+        self.etag_of = etag_of
+        """Names the version; where it says nothing, only all of the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         file = await trio.to_thread.run_sync(self._opened)
@@ -163,7 +165,7 @@ class Download(Response):
 
     def _begun(self, headers: Headers, size: int, file: BinaryIO) -> int:
         """Puts what a request wants into the status and the headers; how many bytes of the file are sent."""
-        etag = self._etag()
+        etag = self.etag_of()
         if not etag:
             self.headers["Content-Length"] = str(size)
             return size
