@@ -77,7 +77,7 @@ def test_a_server_that_gives_wholes_only(tmp_path: Path) -> None:
             done = subprocess.run(["tail", "-c", "8", path], capture_output=True, check=True)
             assert done.stdout == body[-8:]
             assert subprocess.run(["cmp", path, run / "asset0"], check=False).returncode == 0
-        assert [one["status"] for one in downloads(comet)][0] == 200
+        assert downloads(comet)[0]["status"] == 200
         assert sum(one["bytes"] for one in downloads(comet)) < 2 * len(body)
 
 
