@@ -53,11 +53,12 @@ def _log_all(request: Request) -> Any:
             trace: _Trace = request.part(bytes(item), _Trace)
             key = trace.experiment_key
             answers[key] = {"status": 200, "content": answered(request, _log(request, trace))}
-            request.left_out.clear()
         except ApiError as exc:
             answers[key] = _refusal(exc.message)
         except InvalidKey as exc:
             answers[key] = _refusal(str(exc))
+        finally:
+            request.left_out.clear()
     return answers
 
 
