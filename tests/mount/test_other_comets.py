@@ -83,7 +83,7 @@ def test_what_is_made_of_charts_is_there_where_they_fail(differing: tuple[Path, 
     project, faults = differing
     assert (project / "charts/loss.csv").read_bytes() == (plain / "charts/loss.csv").read_bytes()
     asked = calls(faults)
-    assert asked[CHART] <= 12
+    assert asked[CHART] <= 16, "twelve, six, three, twice one: a try more of each, three of one"
     assert asked[ONE_METRIC] <= RUNS + 1
     for word in ("min", "max"):
         assert (project / f"views/best/loss/{word}").readlink() == (plain / f"views/best/loss/{word}").readlink()

@@ -84,6 +84,9 @@ NAMING = {
     "experiment/metadata",
     "project/column-names",
     "project/query by tag",
+    # Where queries fail, the tags of each experiment say which ones have one; else they are not asked.
+    "experiment/tags",
+    "experiment/tags, sorted",
     "experiment/asset/list",
     "names of metrics",
     "experiment/metrics/summary by name",
