@@ -119,6 +119,8 @@ def test_a_look_at_the_best_asks_when_it_is_followed(cold: Mounted) -> None:
     with counted(cold.comet) as asked:
         target = os.readlink(best / "max")  # noqa: PTH115  # the text itself
         assert (best / "min").resolve().is_dir()
+    checks = asked.pop("experiment/metrics/get-metric")
+    assert checks <= -(-RUNS // 100), "the longest metric of a chart is compared, where none as long was before"
     assert asked == {"experiments/multi-metric-chart": -(-RUNS // 100)}
     assert len(target) <= (best / "max").lstat().st_size == size == os.pathconf(best, "PC_PATH_MAX") - 1
     assert (best / target).resolve().parent == (cold / PROJECT).resolve()
