@@ -129,7 +129,7 @@ def test_tables_and_tags_are_there_without_queries(differing: tuple[Path, Faults
 
 
 @switches(
-    "experiments-time-out-unpaged", "experiments-fail-unpaged", "experiments-fail-unpaged+experiments-ignore-paging"
+    "experiments-time-out-unpaged", "experiments-fail-unpaged", "experiments-ignore-paging+experiments-fail-unpaged"
 )
 def test_a_project_is_listed_page_by_page(differing: tuple[Path, Faults], plain: Path) -> None:
     """Where one answer cannot be had; also where every page has all."""

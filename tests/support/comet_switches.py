@@ -307,7 +307,9 @@ SWITCHES: dict[str, Switch] = {
 
 @contextmanager
 def switched_comet(comet: Comet, *names: str) -> Iterator[tuple[Comet, Faults]]:
-    """The same Comet at another address, different in the ways that are named, until the block ends."""
+    """The same Comet at another address, different in the ways that are named, until the block ends.
+
+    What the last one changes the ones before it see."""
     with faulty_comet(comet) as (before, faults):
         for name in names:
             SWITCHES[name](faults)
