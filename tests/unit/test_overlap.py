@@ -78,6 +78,12 @@ def test_another_run_of_the_key_is_another(tmp_path: Path, heading: dict[str, An
     assert values(record) == ["0", "1", "2"]
 
 
+def test_a_run_that_was_resumed_offline_ends_then(tmp_path: Path) -> None:
+    """Its archive goes on with what the server has, which had ended before."""
+    logged(tmp_path, POINTS, unfinished=False)
+    assert kept(tmp_path, [], resume_strategy="get").end == 900
+
+
 def test_a_server_whose_clock_is_behind(tmp_path: Path) -> None:
     """It took what no process but this one can have printed."""
     logged(tmp_path, [POINTS[0], printed("x\n", 10)])
