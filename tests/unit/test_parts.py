@@ -10,16 +10,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
-from cometfs.cache.downloads.parts import PartedBody
+from cometfs.cache.downloads.parts import PartedBodies, PartedBody
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
-from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.index import FOLDER, Index
+from cometfs.cache.persistent.rows import Changes
 from cometfs.errors import Stale, Unreachable
 
 MIB = 1 << 20
@@ -146,3 +150,116 @@ async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
         server.etag = '"2"'
         with pytest.raises(Stale):
             await body.read(20 * MIB, 10)
+
+
+# -- anything, in any order ---------------------------------------------------------------------------------------------
+
+READ = st.tuples(st.just("read"), st.integers(0, 12 * MIB), st.integers(1, 2 * MIB))
+READ_ON = st.tuples(st.just("read on"), st.integers(1, 40))
+BREAK = st.tuples(st.just("break"), st.lists(st.integers(0, 2 * MIB), min_size=1, max_size=4))
+SEVERAL = st.tuples(st.just("several"), st.lists(st.integers(0, 12 * MIB), min_size=2, max_size=5))
+REST = st.sampled_from(
+    [("evict",), ("damage",), ("restart",), ("change",), ("close",), ("ranges", False), ("ranges", True), ("wait",)]
+)
+
+
+class World:
+    """A server, a cache folder, and what a reader may see: bytes of the version that it has opened, or an error."""
+
+    def __init__(self, folder: Path, bounded: bool) -> None:
+        self.versions = 1
+        self.server = Server(version_of(1), bounded)
+        self.folder = folder
+        self.position = 0
+
+    async def run(self, steps: list[tuple[Any, ...]]) -> None:
+        """Takes all steps; a restart begins with another index, and blocks in the same folder."""
+        left = list(steps)
+        while left:
+            index = Index(self.folder)
+            index.open()
+            try:
+                await self._until_restart(index, left)
+            finally:
+                index.close()
+
+    async def _until_restart(self, index: Index, left: list[tuple[Any, ...]]) -> None:
+        blobs = BlobStore(index, Evictor(index, 1 << 30))
+        async with trio.open_nursery() as loads:
+            bodies = PartedBodies(loads, Blocks(self.folder, blobs, 3 * MIB))
+            body, expected = self._opened(bodies)
+            while left:
+                step, *words = left.pop(0)
+                if step == "restart":
+                    break
+                if step in ("close", "change") or body.error is not None:
+                    if step == "change":
+                        self.versions += 1
+                        self.server.body, self.server.etag = version_of(self.versions), f'"{self.versions}"'
+                    if step == "close" or body.error is not None:
+                        bodies.release("body", body)
+                        body, expected = self._opened(bodies)
+                await self._step(step, words, body, expected)
+                self._disk(step)
+                index.write(Changes(bodies_gone=blobs.changes(Changes()).bodies_gone))
+            loads.cancel_scope.cancel()
+
+    def _opened(self, bodies: PartedBodies) -> tuple[PartedBody, bytes]:
+        key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
+        body = bodies.open("body", len(self.server.body), self.server.etag, key_of, self.server.ask)
+        return body, self.server.body
+
+    async def _step(self, step: str, words: list[Any], body: PartedBody, expected: bytes) -> None:
+        if step == "read":
+            await self._read(body, expected, *words)
+        elif step == "read on":
+            for _ in range(words[0]):
+                await self._read(body, expected, self.position, 128 << 10)
+        elif step == "several":
+            async with trio.open_nursery() as readers:
+                for offset in words[0]:
+                    readers.start_soon(self._read, body, expected, offset, 300_000)
+        elif step == "break":
+            self.server.breaks = words[0]
+        elif step == "ranges":
+            self.server.ranges = words[0]
+        elif step == "wait":
+            await trio.sleep(60)
+
+    async def _read(self, body: PartedBody, expected: bytes, offset: int, length: int) -> None:
+        try:
+            found = body.read_nowait(offset, length)
+            found = await body.read(offset, length) if found is None else found
+        except (Stale, Unreachable):
+            return
+        assert found == expected[offset : offset + length]
+        self.position = offset + len(found)
+
+    def _disk(self, step: str) -> None:
+        """Evicts half of the blocks, or damages one, behind everybody's back."""
+        files = sorted(path for path in (self.folder / FOLDER).rglob("*") if path.is_file())
+        if step == "evict":
+            for path in files[::2]:
+                path.unlink()
+        if step == "damage" and files:
+            with files[0].open("r+b") as file:
+                file.seek(1000)
+                file.write(b"damage")
+
+
+def version_of(number: int) -> bytes:
+    """All versions have the same size, and no byte of one is that of the next."""
+    body = content(11 * MIB + 77)
+    return body if number % 2 else body.translate(FLIPPED)
+
+
+FLIPPED = bytes(255 - byte for byte in range(256))
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.one_of(READ, READ, READ_ON, SEVERAL, BREAK, REST), min_size=3, max_size=25))
+def test_a_reader_never_gets_a_wrong_byte(tmp_path_factory: pytest.TempPathFactory, bounded: bool, steps: Any) -> None:
+    """Whatever breaks, is evicted, damaged, changed or restarted meanwhile."""
+    world = World(tmp_path_factory.mktemp("cache"), bounded)
+    trio.run(world.run, steps, clock=trio.testing.MockClock(autojump_threshold=0.05))
