@@ -152,7 +152,7 @@ async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
             await body.read(20 * MIB, 10)
 
 
-# -- anything, in any order ---------------------------------------------------------------------------------------------
+# -- anything, in any order --------------------------------------------------------------------------------------------
 
 READ = st.tuples(st.just("read"), st.integers(0, 12 * MIB), st.integers(1, 2 * MIB))
 READ_ON = st.tuples(st.just("read on"), st.integers(1, 40))
