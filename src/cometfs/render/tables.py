@@ -41,13 +41,17 @@ KINDS = ("param.", "other.", "metric.")
 """How the columns of what was logged begin, in their order; the others are those that every experiment has."""
 
 
+FIXED = ("key", "name", "directory", "state", "user", "start", "end", "duration_s", "tags")
+"""The columns of a table without experiments: those that every experiment has."""
+
+
 def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One row per experiment. A row maps column names to values; all columns of all rows, the fixed ones first.
 
     The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order. Of a list (tags), its items
     with ";" between them.
     """
-    columns = _columns(rows)
+    columns = _columns(rows) if rows else FIXED
     return sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
