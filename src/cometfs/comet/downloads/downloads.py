@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import trio
 
@@ -26,6 +27,13 @@ SILENCE = 5.0
 
 HOPS = 5
 """Redirects of one download."""
+
+
+class Sent(NamedTuple):
+    """A reply that has bytes, and the link that it came from: of a storage, "" where Comet itself has sent it."""
+
+    reply: Reply
+    url: str = ""
 
 
 class Downloads:
@@ -56,15 +64,17 @@ class Downloads:
         """A part of the body of the answer to `question`; `link` is where the last part came from."""
         due = trio.current_time() + self._calls.deadline
         with trio.move_on_at(due) as scope:
-            reply = await self._calls.persistently(question, due, lambda: self._spanned(question, link, span, due))
+            reply, url = await self._calls.persistently(
+                question, due, lambda: self._spanned(question, link, span.wanted(), due)
+            )
         if scope.cancelled_caught:
             raise self._calls.too_late(question, self._calls.deadline)
         try:
-            etag = span.version_of(reply, stored=bool(link.url))
+            etag = span.version_of(reply, stored=bool(url))
             if etag is None:
                 raise changed(question)
             stream = AssetStream(question, reply, due - trio.current_time(), self._stall)
-            yield AssetPart(stream, reply, placed(question, span, reply), etag, bounded=bool(link.url))
+            yield AssetPart(stream, reply, placed(question, span, reply), etag, bounded=bool(url))
         finally:
             await reply.aclose()
 
@@ -73,60 +83,77 @@ class Downloads:
         with trio.CancelScope(deadline=due):
             await self._bodies.acquire()
             try:
-                return await self._calls.persistently(
-                    question, due, lambda: self._followed(question, due, Link(), WHOLE)
-                )
+                return (await self._calls.persistently(question, due, lambda: self._followed(question, due, WHOLE)))[0]
             except BaseException:
                 self._bodies.release()
                 raise
         raise self._calls.too_late(question, self._calls.deadline)
 
-    async def _spanned(self, question: Question, link: Link, span: Span, due: float) -> Reply:
-        """The reply that has a part, from where the last one came from if that still gives it."""
-        if link.url:
-            try:
-                return await self._from_storage(question, link.url, span.wanted())
-            except (NotAllowed, NotFound):  # it has expired
-                link.url = ""
-        return await self._followed(question, due, link, span.wanted())
+    async def _spanned(self, question: Question, link: Link, wanted: Wanted, due: float) -> Sent:
+        """The reply that has a part, from where the last one came from if that still gives it.
 
-    async def _followed(self, question: Question, due: float, link: Link, wanted: Wanted) -> Reply:
-        """The reply that has the bytes. The key goes to Comet alone, not to where it redirects to: into `link`."""
+        Else Comet is asked, once for all parts that are on their way.
+        """
+        while link.url:
+            used = link.url
+            try:
+                return Sent(await self._promptly(question, used, wanted, due), used)
+            except (NotAllowed, NotFound, Unreachable):  # it has expired, or its storage is in trouble
+                async with link.renewing:
+                    if link.url == used:
+                        return await self._linked(question, link, wanted, due)
+        return await self._linked(question, link, wanted, due)
+
+    async def _linked(self, question: Question, link: Link, wanted: Wanted, due: float) -> Sent:
+        """The reply that has the bytes, by way of Comet; where it came from is kept in `link`."""
+        sent = await self._followed(question, due, wanted)
+        link.url = sent.url
+        return sent
+
+    async def _followed(self, question: Question, due: float, wanted: Wanted) -> Sent:
+        """The reply that has the bytes. The key goes to Comet alone, not to where it redirects to."""
         asked = question if self._storages.usable else question.unredirected()
         reply = await self._calls.once(asked, wanted.of_comet)
         if reply.status not in REDIRECTS:
-            return await self._accepted(asked, reply, wanted)
+            return Sent(await self._accepted(asked, reply, wanted))
         target = await self._target(asked, self._calls.address_of(asked), reply)
         if asked.unredirected() == asked:
-            return await self._from_storage(asked, target, wanted)
+            return Sent(await self._from_storage(asked, target, wanted), target)
         if not self._storages.redirected(target):
-            return await self._accepted(asked, await self._calls.once(asked.unredirected(), wanted.of_comet), wanted)
+            return await self._from_comet(asked, wanted)
         began = trio.current_time()
         try:
-            with trio.move_on_at(min(began + SILENCE, (began + due) / 2)):
-                reply = await self._from_storage(asked, target, wanted)
-                link.url = target
-                return reply
-            error: CometFSError = Unreachable(f"The storage behind {asked} did not answer in time")
+            return Sent(await self._promptly(asked, target, wanted, due), target)
         except (NotAllowed, Unreachable) as exc:
-            error = exc
+            error: CometFSError = exc
         except trio.Cancelled:
             if trio.current_time() - began > SILENCE / 2:  # the next reader would wait in vain, too
                 self._storages.shun(target, Unreachable(f"The storage behind {asked} did not answer"), PASSES)
             raise
         return await self._instead(asked, target, error, wanted)
 
-    async def _instead(self, question: Question, target: str, error: CometFSError, wanted: Wanted) -> Reply:
+    async def _instead(self, question: Question, target: str, error: CometFSError, wanted: Wanted) -> Sent:
         """The bytes from Comet itself, which the storage at `target` did not give; that one is not tried for a while.
 
         Raises `error`, the storage's, where Comet redirects all the same.
         """
-        reply = await self._calls.once(question.unredirected(), wanted.of_comet)
-        if reply.status not in wanted.accepted:
-            refused = await self._calls.refused(question, reply)
-            raise error if isinstance(refused, Unintelligible | Unsupported) else refused
+        try:
+            sent = await self._from_comet(question, wanted)
+        except (Unintelligible, Unsupported):
+            raise error from None
         self._storages.shun(target, error, PASSES if isinstance(error, StorageInTrouble) else HOLDS)
-        return reply
+        return sent
+
+    async def _from_comet(self, question: Question, wanted: Wanted) -> Sent:
+        asked = question.unredirected()
+        return Sent(await self._accepted(asked, await self._calls.once(asked, wanted.of_comet), wanted))
+
+    async def _promptly(self, question: Question, url: str, wanted: Wanted, due: float) -> Reply:
+        """The reply of the storage at `url`. Raises Unreachable while there is still time to ask Comet itself."""
+        now = trio.current_time()
+        with trio.move_on_at(min(now + SILENCE, (now + due) / 2)):
+            return await self._from_storage(question, url, wanted)
+        raise Unreachable(f"The storage behind {question} did not answer in time")
 
     async def _from_storage(self, question: Question, url: str, wanted: Wanted) -> Reply:
         """The reply of the storage at `url`, or of where that leads."""

@@ -1,14 +1,16 @@
 """What is wanted of a body, all of it or a span of its bytes, as headers of a request and of its answer (RFC 9110, 14).
 
-Not here: asking (`calls`), and the bytes (`asset_stream`).
+Not here: asking (`downloads`), and the bytes (`stream`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import trio
 
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question
@@ -38,6 +40,8 @@ class Link:
     """Where Comet has redirected to: asked again until it is refused, because each redirect costs a call."""
 
     url: str = ""
+    renewing: trio.Lock = field(default_factory=trio.Lock)
+    """Held while Comet is asked for another one: parts arrive abreast, and their link expires for all of them."""
 
 
 COMETS = "comet "

@@ -1,7 +1,7 @@
 """The storages to which Comet redirects downloads: which of their hosts cannot be used from here.
 
 A self-hosted Comet may keep its assets in an object store under a name that only its own network knows. Comet then
-sends the bytes itself, if it is asked with ``allow301=false``. Not here: asking (`calls`).
+sends the bytes itself, if it is asked with ``allow301=false``. Not here: asking (`downloads`).
 """
 
 from __future__ import annotations

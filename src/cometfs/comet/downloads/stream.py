@@ -1,6 +1,6 @@
 """A body on its way from Comet or its storage: counted, and given up where it stalls.
 
-Not here: asking for it (`calls`), and whether it is what a listing says (vfs/answers/validation.py).
+Not here: asking for it (`downloads`), and whether it is what a listing says (vfs/answers/validation.py).
 """
 
 from __future__ import annotations
