@@ -49,7 +49,8 @@ CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
 
 
 PATIENCE: ContextVar[float] = ContextVar("PATIENCE", default=math.inf)
-"""Seconds within which an answer must begin, all tries together: less than its deadline where there is another way."""
+"""Seconds within which an answer must begin, all tries together, but what a 429 asks to wait: less than its deadline
+where there is another way."""
 
 
 @contextmanager

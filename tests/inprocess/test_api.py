@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from cometfs import API
+from cometfs.caller import patience
 from cometfs.comet.downloads.storages import HOLDS
 from cometfs.comet.downloads.stream import STALL
 from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
@@ -223,6 +224,20 @@ async def test_a_429_is_obeyed_as_often_as_the_deadline_allows(autojump_clock: t
     async with api(comet) as one:
         assert await one.workspaces() == ["a"]
     assert len(comet.requests) == 9
+
+
+async def test_a_429_is_obeyed_where_there_is_another_way(autojump_clock: trio.testing.MockClock) -> None:
+    """It wants no other call either, and to wait for it says nothing of how long the answer takes."""
+    comet = Comet(httpx.Response(429, headers={"Retry-After": "15"}), ok(NAMES))
+    async with api(comet) as one:
+        with patience(10):
+            assert await one.workspaces() == NAMES["workspaceNames"]
+    assert trio.current_time() - comet.times[0] >= 15
+    comet = Comet(httpx.Response(429, headers={"Retry-After": "15"}), stalled)
+    async with api(comet) as one:
+        with patience(10):
+            assert isinstance(await raised(one.workspaces()), DeadlineExceeded)
+    assert trio.current_time() - comet.times[1] < 11
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "3600"}, 3600.0), ({}, UNSPECIFIED)])

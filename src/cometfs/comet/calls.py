@@ -102,7 +102,12 @@ class Calls:
         with trio.CancelScope(deadline=min(due, now + patience)) as scope:
 
             async def answered() -> bytes:
-                reply = await self._replied(question)
+                try:
+                    reply = await self._replied(question)
+                except Throttled as exc:
+                    # To wait as long as it says is no silence of the server's.
+                    scope.deadline = min(due, scope.deadline + exc.retry_after + COURTESY)
+                    raise
                 scope.deadline = due  # what arrives may take its time
                 return await self._read(question, reply)
 
