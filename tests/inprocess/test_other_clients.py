@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cometfs.server.storage.journal import Journal
+from cometfs.server.write_api import llm
 from tests.inprocess.test_uploads import KEY, MOVE, OTHER, REST, Client
 
 CLIENTLIB = "/clientlib/"
@@ -237,3 +239,46 @@ async def test_traces_of_comet_llm(client: Client) -> None:
         assert (asset["fileName"], asset["type"]) == ("data.json", "llm_data")
         content = await one.bytes(experimentKey=OTHER, assetId=asset["assetId"])
         assert content == '{"é":[1,null]}'.encode()
+
+
+async def test_a_trace_that_is_too_deep_costs_no_other(client: Client) -> None:
+    """Each has an answer of its own, whatever is wrong with it, and a wrong value costs that value."""
+    deep: Any = "x"
+    for _ in range(198):
+        deep = [deep]
+    first = TRACE | {"experimentKey": "3" * 32, "others": [{"key": "deep", "value": deep}, {"key": "k", "value": "v"}]}
+    answers = await client.post("write/experiment/llm", [first, TRACE])
+    assert {key: answer["status"] for key, answer in answers.items()} == {"3" * 32: 200, OTHER: 200}
+    assert [one[:9] for one in answers["3" * 32]["content"]["leftOut"]] == ["parameter", "others[0]"]
+    (other,) = (await client.get("experiment/log-other", experimentKey="3" * 32))["values"]
+    assert other["name"] == "k"
+
+
+@pytest.mark.parametrize("broken", ["log", "tags", "asset", "end"])
+async def test_a_trace_of_which_a_kill_left_a_part(
+    client: Client, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """comet_llm sends it again: what the server has not is added, what it has is there once."""
+    place, name = {
+        "log": (Journal, "log"),
+        "tags": (llm, "tagged"),
+        "asset": (llm, "_keep"),
+        "end": (Journal, "end"),
+    }[broken]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, _killed)
+        with pytest.raises(KeyboardInterrupt):
+            await client.post("write/experiment/llm", [TRACE])
+    following = client.again()
+    assert (await following.post("write/experiment/llm", [TRACE]))[OTHER]["status"] == 200
+    for one in (following, following.again()):
+        row = await one.get("experiment/metadata", experimentKey=OTHER)
+        assert (row["running"], row["hasCrashed"]) == (False, False)
+        points = await one.get("experiment/metrics/get-metric", experimentKey=OTHER, metricName="chain_duration")
+        assert [point["metricValue"] for point in points["metrics"]] == ["12.5"]
+        assert (await one.get("experiment/tags", experimentKey=OTHER))["tags"] == ["t"]
+        assert [asset["fileName"] for asset in await one.assets(OTHER)] == ["data.json"]
+
+
+def _killed(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt

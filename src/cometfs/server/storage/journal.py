@@ -104,6 +104,10 @@ class Journal:
         run.folder.amend(stop_time=None, last_seen=now(), resumed=now(), **changes)
         return self._goes_on(run)
 
+    def has_ended(self, key: str) -> bool:
+        """Whether an end is known of a run, whatever it has logged since. Raises NotThere."""
+        return _stop_of(self._runs.get(key), _found(self.index, key)) is not None
+
     def is_incomplete(self, key: str) -> bool:
         """Whether a run was logged, has not ended, and does not run: its lines cannot be taken for its archive's."""
         run, experiment = self._runs.get(key), _found(self.index, key)

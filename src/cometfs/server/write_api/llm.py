@@ -13,8 +13,10 @@ import msgspec
 
 from cometfs.server.errors import SHOWN, ApiError
 from cometfs.server.request import DONE, Endpoint, Request, answered
-from cometfs.server.storage.errors import InvalidKey
+from cometfs.server.runs.leniency import check_depth
+from cometfs.server.storage.errors import InvalidKey, NotThere, Unreadable
 from cometfs.server.storage.experiment_json import now
+from cometfs.server.storage.log_lines import Message
 from cometfs.server.write_api import payloads as b
 from cometfs.server.write_api.experiments import tagged
 from cometfs.server.write_api.manage import New, link_of
@@ -25,6 +27,10 @@ from cometfs.server.write_api.uploads import keep_bytes
 class _Other(msgspec.Struct):
     key: Any
     value: Any = None
+
+    def __post_init__(self) -> None:
+        check_depth(self.key)
+        check_depth(self.value)
 
 
 class _Document(msgspec.Struct, rename="camel"):
@@ -55,7 +61,7 @@ def _log_all(request: Request) -> Any:
             answers[key] = {"status": 200, "content": answered(request, _log(request, trace))}
         except ApiError as exc:
             answers[key] = _refusal(exc.message)
-        except InvalidKey as exc:
+        except (InvalidKey, NotThere, Unreadable) as exc:
             answers[key] = _refusal(str(exc))
         finally:
             request.left_out.clear()
@@ -68,21 +74,29 @@ def _refusal(message: str) -> Any:
 
 
 def _log(request: Request, trace: _Trace) -> Any:
-    """A run that is there already was sent again, because its answer was lost."""
-    key, journal = trace.experiment_key, request.journal
+    """A run that has ended was sent again, because its answer was lost. One that has not is what a full disk or a kill
+    left of it: what it lacks is added. All values are one write, and its end is the last.
+    """
+    key, journal, start = trace.experiment_key, request.journal, now()
     known = request.index.experiment(key)
     if known is None:
-        start, place = now(), trace.create_experiment_request
+        place = trace.create_experiment_request
         known = journal.begin(key, place.workspace_name, place.project_name, start)
-        values = [*(trace.parameters or ()), *(trace.metrics or ())]
-        others = [("log_other", {"key": one.key, "value": one.value}) for one in trace.others or ()]
-        journal.log(key, [*(value.message() for value in values), *others])
+    if not journal.has_ended(key):
+        if not known.record.line_count:
+            journal.log(key, _messages(trace))
         if trace.tags:
             tagged(request, key, lambda tags: tags | dict.fromkeys(trace.tags or ()))
-        if trace.json_asset is not None:
+        if trace.json_asset is not None and not known.record.assets:
             _keep(request, key, trace.json_asset)
         journal.end(key, start)
     return DONE | {"experimentKey": key, "link": link_of(request, known)}
+
+
+def _messages(trace: _Trace) -> list[Message]:
+    values = [*(trace.parameters or ()), *(trace.metrics or ())]
+    others: list[Message] = [("log_other", {"key": one.key, "value": one.value}) for one in trace.others or ()]
+    return [*(value.message() for value in values), *others]
 
 
 def _keep(request: Request, key: str, document: _Document) -> None:
