@@ -1,12 +1,19 @@
 """Long bodies, read from the connection itself: httpcore takes 64 KiB at a time, and copies them three times.
 
-What does not simply lie on the wire is left to httpcore. Not here: errors (transport.py).
+What does not simply lie on the wire is left to httpcore. What is not encrypted either is read in threads, a MiB for one
+call of the system: to wait in the event loop for each part of it takes twice the CPU time. Not here: errors
+(transport.py).
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+import trio
 
 from cometfs.numbers import whole_of
 
@@ -14,7 +21,18 @@ LONG = 8 << 20
 """Bytes of a body from which on it is worth its connection: httpcore does not see the end, and so closes it."""
 
 AT_ONCE = 1 << 18
-"""Bytes asked for at once."""
+"""Bytes asked for at once, in the event loop."""
+
+IN_THREAD = 1 << 20
+"""The same in a thread: a block of a big body, which then is copied no more."""
+
+TURN = 0.25
+"""Seconds that a thread waits for so many bytes: a reader that is cancelled waits for it."""
+
+THREADS = 64
+"""More than there are connections: a read must not wait for another one's line, nor the disk for either."""
+
+_threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("threads that read long bodies")
 
 
 class Wire(Protocol):
@@ -22,20 +40,68 @@ class Wire(Protocol):
 
     async def read(self, max_bytes: int) -> bytes: ...
 
+    def get_extra_info(self, info: str) -> Any: ...
+
 
 class Straight:
     """The rest of a body of known length, of which httpcore has read the first part: it never holds any back."""
 
     def __init__(self, wire: Wire, left: int) -> None:
         self._wire = wire
-        self.left = left
-        """Bytes that have not been read."""
+        self._length = self.left = left
+        """`left`: bytes that have not been read."""
+        self._socket: socket.socket | None = None
 
     async def read(self) -> bytes:
         """The next bytes; none at the end, and where the connection has ended."""
-        chunk = await self._wire.read(min(self.left, AT_ONCE)) if self.left else b""
+        if not self.left:
+            return b""
+        plain = self._socket or self._plain()
+        chunk = await (self._wire.read(min(self.left, AT_ONCE)) if plain is None else self._in_thread(plain))
         self.left -= len(chunk)
         return chunk
+
+    def close(self) -> None:
+        """Nothing is read any more; the connection itself is closed by httpcore."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _plain(self) -> socket.socket | None:
+        """The socket, for threads alone from now on; None where something lies between it and the body."""
+        below = self._wire.get_extra_info("socket")
+        if not isinstance(below, trio.socket.SocketType) or self._wire.get_extra_info("ssl_object") is not None:
+            return None
+        # A descriptor of its own: httpcore may close the other one while a thread is in the middle of a read.
+        self._socket = socket.socket(below.family, below.type, below.proto, fileno=os.dup(below.fileno()))
+        self._socket.setblocking(True)
+        wait = struct.pack("@ll", 0, round(TURN * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        return self._socket
+
+    async def _in_thread(self, plain: socket.socket) -> bytes:
+        # Up to a boundary of the body, which is one of its blocks where it begins with one.
+        wanted = min(self.left, IN_THREAD - (self._length - self.left) % IN_THREAD)
+        while True:
+            chunk = await trio.to_thread.run_sync(_received, plain, wanted, limiter=_limiter())
+            if chunk is not None:
+                return chunk
+
+
+def _received(plain: socket.socket, wanted: int) -> bytes | None:
+    """The next bytes, fewer where the line is slow; None if no byte came."""
+    try:
+        return plain.recv(wanted, socket.MSG_WAITALL)
+    except BlockingIOError:
+        return None
+
+
+def _limiter() -> trio.CapacityLimiter:
+    """Those of one event loop."""
+    try:
+        return _threads.get()
+    except LookupError:
+        _threads.set(trio.CapacityLimiter(THREADS))
+        return _threads.get()
 
 
 def straight(headers: Mapping[str, str], extensions: Mapping[str, Any]) -> Straight | None:

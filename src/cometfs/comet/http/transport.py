@@ -192,6 +192,8 @@ class Reply:
         """Give the connection back, or drop it when the body has not been read to its end."""
         with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _translating(self._host):
             try:
+                if self._straight is not None:
+                    self._straight.close()
                 if self._inside:
                     await self._unwind()
             finally:
