@@ -93,7 +93,7 @@ async def opened(server: Server, folder: Path, size: int = 1 << 30) -> AsyncIter
     index.open()
     blobs = BlobStore(index, Evictor(index, size))
     async with trio.open_nursery() as loads:
-        blocks, slots = Blocks(folder, blobs, 4 * MIB), trio.Semaphore(16)
+        blocks, slots = Blocks(blobs, 4 * MIB), trio.Semaphore(16)
         key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
         yield PartedBody(len(server.body), server.etag, key_of, server.ask, blocks, loads, slots)
         loads.cancel_scope.cancel()
@@ -186,7 +186,7 @@ class World:
     async def _until_restart(self, index: Index, left: list[tuple[Any, ...]]) -> None:
         blobs = BlobStore(index, Evictor(index, 1 << 30))
         async with trio.open_nursery() as loads:
-            bodies = PartedBodies(loads, Blocks(self.folder, blobs, 3 * MIB))
+            bodies = PartedBodies(loads, Blocks(blobs, 3 * MIB))
             body, expected = self._opened(bodies)
             while left:
                 step, *words = left.pop(0)

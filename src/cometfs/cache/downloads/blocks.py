@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import closing
-from pathlib import Path
 
 import trio
 
-from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
-from cometfs.cache.persistent.blobs import BlobStore, checksum
-from cometfs.errors import OutOfSpace
-from cometfs.files import write_all
+from cometfs.cache.persistent.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +27,15 @@ MEMORY = 96 << 20
 class Blocks:
     """Blocks by key. A block is in memory, on disk, in both or nowhere: it may be evicted at any time."""
 
-    def __init__(self, folder: Path, blobs: BlobStore, memory: int = MEMORY) -> None:
-        """`folder`: where files are before they have a name; `memory` in bytes."""
-        self._folder, self._blobs, self._room = folder, blobs, memory
+    def __init__(self, blobs: BlobStore, memory: int = MEMORY) -> None:
+        """`memory` in bytes."""
+        self._blobs, self._room = blobs, memory
         self._held: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._loading: dict[Hashable, trio.Event] = {}
+        """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
+        self._due: dict[Hashable, bytes] = {}
+        """What waits for its turn to be written."""
+        self._writing = trio.Lock()
         self._refused = False
         """Whether the disk did not take the last block."""
 
@@ -50,9 +51,15 @@ class Blocks:
 
     async def load(self, key: Hashable) -> bytes | None:
         """The block; None where it is nowhere, or not what was kept."""
-        found = self.peek(key)
-        if found is None and (found := await self._from_disk(key)) is not None:
-            self._hold(key, found)
+        while (found := self.peek(key)) is None and (loading := self._loading.get(key)) is not None:
+            await loading.wait()
+        if found is None:
+            self._loading[key] = trio.Event()
+            try:
+                if (found := await self._from_disk(key)) is not None:
+                    self.hold(key, found)
+            finally:
+                self._loading.pop(key).set()
         return found
 
     async def _from_disk(self, key: Hashable) -> bytes | None:
@@ -66,34 +73,41 @@ class Blocks:
             return found
 
     async def keep(self, key: Hashable, block: bytes) -> None:
-        """Holds a block, and lays it on the disk. Where that has no room, readers go on without."""
-        self._hold(key, block)
-        refused = not await trio.to_thread.run_sync(self._lay, key, block)
+        """Lays a block that is held on the disk. Where that has no room, readers go on without.
+
+        Blocks that come while others are written are written together: a transaction costs more than a block.
+        """
+        self._due[key] = block
+        # Also for a reader that goes: what has come stays.
+        with trio.CancelScope(shield=True):
+            async with self._writing:
+                await self._write_due(key)
+
+    async def _write_due(self, key: Hashable) -> None:
+        """Writes all that is due, unless the last writer has taken the block along."""
+        if key not in self._due:
+            return
+        due, self._due = self._due, {}
+        refused = not await trio.to_thread.run_sync(self._lay, due)
         if refused and not self._refused:
             log.warning("The cache has no room for what is read of big files: it is read from Comet each time")
         self._refused = refused
         self._blobs.changed()
 
-    def _hold(self, key: Hashable, block: bytes) -> None:
+    def hold(self, key: Hashable, block: bytes) -> None:
+        """Has a block in memory, for a while."""
         self._room += len(self._held.pop(key, b"")) - len(block)
         self._held[key] = block
         while self._room < 0 and len(self._held) > 1:
             self._room += len(self._held.popitem(last=False)[1])
 
-    def _lay(self, key: Hashable, block: bytes) -> bool:
-        """Whether the disk took it; in a thread."""
-        if self._laid(key, block):
-            return True
-        self._blobs.make_way(len(block))
-        return self._laid(key, block)
+    def _lay(self, blocks: Mapping[Hashable, bytes]) -> bool:
+        """Whether the disk took them; in a thread."""
+        return self._blobs.lay(blocks) or all(self._laid(*one) for one in blocks.items())
 
     def _laid(self, key: Hashable, block: bytes) -> bool:
-        try:
-            with closing(unnamed(self._folder)) as file:
-                write_all(file.fileno(), [block], 0)
-                return self._blobs.adopt(key, file.fileno(), len(block), checksum(block))
-        except (OSError, OutOfSpace):
-            return False
+        self._blobs.make_way(len(block))
+        return self._blobs.lay({key: block})
 
     def drop_all(self, which: Which) -> None:
         """Forgets the blocks in memory under those keys; what is on disk is the blob store's."""

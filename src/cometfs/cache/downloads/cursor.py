@@ -33,6 +33,8 @@ class Cursor:
     end: int
     window: int = 0
     """Bytes to have at hand behind `end`; 0 as long as nothing shows that it reads on."""
+    seen_to: tuple[int, int] = (0, 0)
+    """The blocks behind `end` that were looked for last."""
 
     def is_read_on(self, offset: int) -> bool:
         """Whether a read that begins there is of the same program: skips are those of one that has read on before."""

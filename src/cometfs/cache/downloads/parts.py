@@ -30,6 +30,9 @@ TRIES = 4
 SLOTS = 16
 """Parts that arrive at once, of all bodies."""
 
+LOADED = 4
+"""Blocks behind a program that reads on that come from the disk before they are asked for."""
+
 PAUSE = 5.0
 """Seconds that a connection waits for its reader to read on before it is given up."""
 
@@ -68,7 +71,8 @@ class Fetch:
         self.at, self.stop, self.limit = first, stop, limit
         """`at` is the block that is being brought ..."""
         self.begun: list[bytes] = []
-        """... and this what has come of it."""
+        self.come = 0
+        """... and this what has come of it, and how many bytes that is."""
         self.answered = False
         """Whether the server answers: from then on a broken connection is followed by the next one."""
         self.error: Exception | None = None
@@ -78,7 +82,22 @@ class Fetch:
     @property
     def offset(self) -> int:
         """Of the byte that comes next."""
-        return self.at * BLOCK + sum(map(len, self.begun))
+        return self.at * BLOCK + self.come
+
+    def add(self, chunk: bytes) -> None:
+        """What came next."""
+        self.begun.append(chunk)
+        self.come += len(chunk)
+
+    def taken(self, length: int) -> bytes:
+        """The block that is being brought, of which so many bytes have come; the next one is begun."""
+        joined = b"".join(self.begun)
+        self.at, self.begun, self.come = (
+            self.at + 1,
+            [joined[length:]] if self.come > length else [],
+            self.come - length,
+        )
+        return joined[:length]
 
     def brings(self, block: int) -> bool:
         """Whether the block comes, sooner or later."""
@@ -213,6 +232,10 @@ class PartedBody:
     def _fetch_ahead(self, cursor: Cursor) -> None:
         """Has the window behind a reader filled up, once half of it is used."""
         first, stop = cursor.end // BLOCK, min(self._count, -(-(cursor.end + cursor.window) // BLOCK))
+        if cursor.seen_to == (first, stop):  # by the read before, of the same block
+            return
+        cursor.seen_to = first, stop
+        self._load_ahead(range(first, min(first + LOADED, self._count) if cursor.window else first))
         for fetch in self._fetches:
             if not fetch.ended and first <= fetch.at < stop:
                 self._want(fetch, stop)
@@ -222,11 +245,17 @@ class PartedBody:
         while block is not None:
             block = self._first_unfetched(self._start(block, stop - block).stop, stop)
 
+    def _load_ahead(self, blocks: range) -> None:
+        """Has at hand in memory what is on the disk."""
+        for block in blocks:
+            if self._is_here(block) and self._blocks.peek(self._key(block)) is None:
+                self._loads.start_soon(self._blocks.load, self._key(block))
+
     def _first_unfetched(self, first: int, stop: int) -> int | None:
         return next((block for block in range(first, stop) if not self._is_coming(block)), None)
 
     def _is_coming(self, block: int) -> bool:
-        return any(fetch.brings(block) for fetch in self._fetches) or self._is_here(block)
+        return block in self._here or any(fetch.brings(block) for fetch in self._fetches) or self._is_here(block)
 
     def _until_next(self, block: int, stop: int) -> int:
         """The first block from `block` on that is there or comes, else `stop`."""
@@ -310,7 +339,7 @@ class PartedBody:
         self._wholes = True
         if any(other is not fetch and other.brings(fetch.at) for other in self._fetches):
             raise _Unwanted
-        fetch.at, fetch.begun = 0, []
+        fetch.at, fetch.begun, fetch.come = 0, [], 0
 
     def _go_on(self, fetch: Fetch) -> None:
         """What is no bounded part goes on to the end, as long as it is wanted: another request would cost a call."""
@@ -318,15 +347,14 @@ class PartedBody:
 
     async def _append(self, fetch: Fetch, piece: Piece) -> None:
         for chunk in piece:
-            fetch.begun.append(chunk)
-        length = min(BLOCK, self.size - fetch.at * BLOCK)
-        while (come := sum(map(len, fetch.begun))) >= length and fetch.at < fetch.stop:
-            joined = b"".join(fetch.begun)
-            await self._blocks.keep(self._key(fetch.at), joined if come == length else joined[:length])
-            self._here.add(fetch.at)
-            fetch.at, fetch.begun = fetch.at + 1, [joined[length:]] if come > length else []
-            length = min(BLOCK, self.size - fetch.at * BLOCK)
+            fetch.add(chunk)
+        while fetch.at < fetch.stop and fetch.come >= (length := min(BLOCK, self.size - fetch.at * BLOCK)):
+            number, block = fetch.at, fetch.taken(length)
+            key = self._key(number)
+            self._blocks.hold(key, block)
+            self._here.add(number)
             self._announce()
+            await self._blocks.keep(key, block)
         await self._until_wanted(fetch)
 
     async def _until_wanted(self, fetch: Fetch) -> None:

@@ -12,13 +12,14 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
+from cometfs.files import write_all
 
 BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""
@@ -220,9 +221,47 @@ class BlobStore:
         unlink(self._index.folder, file)
         return False
 
+    def lay(self, blocks: Mapping[Hashable, bytes]) -> bool:
+        """Keeps bodies of one block each, all in one go; False where there is no room for all of them. In a thread.
+
+        They have their names while they are written: being orphans they are removed if the process dies then.
+        """
+        names = {fresh_place(): (key_of(key), block) for key, block in blocks.items()}
+        if not self._evictor.has(sum(map(len, blocks.values()))) or not self._index.announce(*names):
+            return False
+        laid = dict[str, KeptBody]()
+        try:
+            for file, (name, block) in names.items():
+                assert name is not None  # of a block
+                write_new(self._folder / file, block)
+                laid[name] = KeptBody(file, len(block), checksum(block))
+        except OSError:
+            laid = {}
+        kept = {laid[name].file for name in self._index.keep_bodies(laid)} if laid else set()
+        for file in names.keys() - kept:
+            unlink(self._index.folder, file)
+        return len(kept) == len(names)
+
     def make_way(self, wanted: int) -> None:
         """Evicts others for something that does not fit on the disk. In a thread."""
         self._evictor.make(wanted)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """A new file below two folders that may be missing."""
+    try:
+        descriptor = os.open(path, _NEW, 0o600)
+    except FileNotFoundError:
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, _NEW, 0o600)
+    try:
+        write_all(descriptor, [content], 0)
+    finally:
+        os.close(descriptor)
+
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def name_file(descriptor: int, path: Path) -> None:

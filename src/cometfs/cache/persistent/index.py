@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,27 +119,40 @@ class Index:
 
         return self.attempt(work, False)
 
-    def announce(self, file: str) -> bool:
-        """Records that a body is about to get a name, so that it is found if its process dies then."""
-        row = (file, self._wall())
-        return self.attempt(lambda db: bool(db.execute(f"INSERT INTO {ORPHANS} VALUES (?, ?)", row).rowcount), False)
-
-    def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
-        """Writes where an announced body is; False if that is too late, cannot be written, or it is not `wanted`.
-
-        `wanted` is asked inside the transaction, for the same reason as in `write`.
-        """
-        row = (key, *body, checksum_of(key, *body), self._wall())
+    def announce(self, *files: str) -> bool:
+        """Records that bodies are about to get names, so that they are found if their process dies then."""
+        now = self._wall()
 
         def work(db: sqlite3.Connection) -> bool:
             with transaction(db):
-                if not wanted() or db.execute(f"DELETE FROM {ORPHANS} WHERE file = ?", (body.file,)).rowcount != 1:
-                    return False
-                db.execute(f"DELETE FROM {BODIES} WHERE key = ?", (key,))
-                db.execute(f"INSERT INTO {BODIES} VALUES (?, ?, ?, ?, ?, ?)", row)
+                db.executemany(f"INSERT INTO {ORPHANS} VALUES (?, ?)", [(file, now) for file in files])
             return True
 
         return self.attempt(work, False)
+
+    def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Writes where an announced body is; False if that is too late, cannot be written, or it is not `wanted`."""
+        return bool(self.keep_bodies({key: body}, wanted))
+
+    def keep_bodies(self, bodies: Mapping[str, KeptBody], wanted: Callable[[], bool] = lambda: True) -> Collection[str]:
+        """The same for several in one go: each costs a transaction otherwise. Returns the keys of those it has.
+
+        `wanted` is asked inside the transaction, for the same reason as in `write`.
+        """
+
+        def work(db: sqlite3.Connection) -> Collection[str]:
+            with transaction(db):
+                return [key for key, body in bodies.items() if wanted() and self._kept(db, key, body)]
+
+        return self.attempt(work, ())
+
+    def _kept(self, db: sqlite3.Connection, key: str, body: KeptBody) -> bool:
+        if db.execute(f"DELETE FROM {ORPHANS} WHERE file = ?", (body.file,)).rowcount != 1:
+            return False
+        db.execute(f"DELETE FROM {BODIES} WHERE key = ?", (key,))
+        row = (key, *body, checksum_of(key, *body), self._wall())
+        db.execute(f"INSERT INTO {BODIES} VALUES (?, ?, ?, ?, ?, ?)", row)
+        return True
 
     def orphans(self) -> list[str]:
         """Files of bodies that have no row: they are dropped, or their process died before it wrote one."""
