@@ -6,7 +6,7 @@ Not here: what is made of it (quota/limiter.py counts, the tree decides what may
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
@@ -51,6 +51,10 @@ CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
 PATIENCE: ContextVar[float] = ContextVar("PATIENCE", default=math.inf)
 """Seconds within which an answer must begin, all tries together, but what a 429 asks to wait: less than its deadline
 where there is another way."""
+
+
+PROGRESS: ContextVar[Callable[[], None]] = ContextVar("PROGRESS", default=lambda: None)
+"""To be called when something comes that the request waits for: its deadline is for silence."""
 
 
 @contextmanager

@@ -34,6 +34,8 @@ class Answer:
     framing: Literal["length", "chunked", "close"] = "length"
     """How the end of the body is marked; "close": by nothing but the end of the connection."""
     headers: tuple[tuple[str, str], ...] = ()
+    held_after: int | None = None
+    """Bytes after which the rest waits until all are released."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Request:
 
     target: str
     body: bytes | None = None
+    range: str = ""
+    """The header of that name."""
 
     @property
     def endpoint(self) -> str:
@@ -139,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.faults.arrived(self.path)
         length = self.headers.get("Content-Length")
-        request = Request(self.path, self.rfile.read(int(length)) if length else None)
+        posted = self.rfile.read(int(length)) if length else None
+        request = Request(self.path, posted, self.headers.get("Range", ""))
         if any(part in self.path for part in self.faults.stalled):
             self.faults.released.wait()
             self.close_connection = True
@@ -192,11 +197,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(*header)
         self.end_headers()
         chunked = answer.framing == "chunked"
-        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer.body), answer.body) if chunked else answer.body)
+        for number, part in enumerate(_parts(answer)):
+            if number:
+                self.faults.released.wait()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
         self.close_connection = bool(answer.missing) or answer.framing == "close"
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing."""
+
+
+def _parts(answer: Answer) -> list[bytes]:
+    """The body, in two parts where the second one is held."""
+    held = answer.held_after
+    return [answer.body] if held is None else [answer.body[:held], answer.body[held:]]
 
 
 class _Server(ThreadingHTTPServer):

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
-from cometfs.cache.downloads.parts import PartedBodies, PartedBody
+from cometfs.cache.downloads.parts import PartedBodies, PartedBody, Slots
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
@@ -45,6 +45,10 @@ class Sent:
     etag: str
     bounded: bool
     chunks: AsyncIterator[bytes]
+    size: int | None = 0
+    close_delimited: bool = False
+    is_html: bool = False
+    is_encoded: bool = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks
@@ -70,19 +74,19 @@ class Server:
         if etag and self.etag and etag != self.etag:
             raise Stale("it has changed")
         begin = start if self.ranges else 0
-        chunks = self.chunks(begin, stop if self.bounded and self.ranges else len(self.body))
+        chunks = self.chunks(self.body, begin, stop if self.bounded and self.ranges else len(self.body))
         try:
             yield Sent(begin, len(self.body), self.etag, self.bounded and self.ranges, chunks)
         finally:
             await chunks.aclose()
 
-    async def chunks(self, start: int, stop: int):  # type: ignore[no-untyped-def]
+    async def chunks(self, body: bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
         left = self.breaks.pop(0) if self.breaks else None
         for offset in range(start, stop, CHUNK):
             await trio.lowlevel.checkpoint()
             if left is not None and offset - start >= left:
                 raise Unreachable("the connection broke")
-            chunk = self.body[offset : min(offset + CHUNK, stop)]
+            chunk = body[offset : min(offset + CHUNK, stop)]
             self.sent += len(chunk)
             yield chunk
 
@@ -93,7 +97,7 @@ async def opened(server: Server, folder: Path, size: int = 1 << 30) -> AsyncIter
     index.open()
     blobs = BlobStore(index, Evictor(index, size))
     async with trio.open_nursery() as loads:
-        blocks, slots = Blocks(blobs, 4 * MIB), trio.Semaphore(16)
+        blocks, slots = Blocks(blobs, 4 * MIB), Slots()
         key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
         yield PartedBody(len(server.body), server.etag, key_of, server.ask, blocks, loads, slots)
         loads.cancel_scope.cancel()
@@ -152,7 +156,7 @@ async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
             await body.read(20 * MIB, 10)
 
 
-# -- anything, in any order --------------------------------------------------------------------------------------------
+
 
 READ = st.tuples(st.just("read"), st.integers(0, 12 * MIB), st.integers(1, 2 * MIB))
 READ_ON = st.tuples(st.just("read on"), st.integers(1, 40))

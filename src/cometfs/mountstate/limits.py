@@ -9,9 +9,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import trio
 
+from cometfs.caller import PROGRESS
 from cometfs.errors import Busy, CometFSError, DeadlineExceeded, Interrupted
 
 LOOK_EVERY = 0.2
@@ -35,6 +37,10 @@ class _Wait:
         self.scope = scope
         self.interrupted = False
 
+    def prolong(self, seconds: float) -> None:
+        """From now on: something came of what it waits for."""
+        self.scope.deadline = trio.current_time() + seconds
+
     def interrupt(self) -> None:
         self.interrupted = True
         self.scope.cancel()
@@ -44,7 +50,8 @@ class RequestLimiter:
     """How long requests may wait, and how many. A wait is in `_waits` iff its request is being handled."""
 
     def __init__(self, deadline: float, room: int) -> None:
-        """`deadline`: seconds that a request may take; `room`: how many may wait before others must do without."""
+        """`deadline`: seconds that a request may wait for something to come; `room`: how many may wait before others
+        must do without."""
         self.deadline = deadline
         self._most = room
         self._waits: set[_Wait] = set()
@@ -62,7 +69,8 @@ class RequestLimiter:
 
     @contextmanager
     def limit(self, pid: int) -> Iterator[None]:
-        """Runs the body within the deadline, and only until a fatal signal is pending on `pid` (0: no process).
+        """Runs the body until nothing has come for the deadline (`PROGRESS`), and only until a fatal signal is pending
+        on `pid` (0: no process).
 
         Raises DeadlineExceeded, Interrupted, or Busy: where too many wait already, a request must be answered from what
         is at hand, so that a server that stalls does not freeze what needs no server.
@@ -73,6 +81,7 @@ class RequestLimiter:
         with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
             wait = _Wait(pid, scope)
             self._waits.add(wait)
+            outer = PROGRESS.set(partial(wait.prolong, patience))
             try:
                 yield
             except CometFSError as error:
@@ -80,6 +89,7 @@ class RequestLimiter:
                     raise Interrupted("the mount ends") from error
                 raise
             finally:
+                PROGRESS.reset(outer)
                 self._waits.discard(wait)
         if scope.cancelled_caught:
             if wait.interrupted:

@@ -9,8 +9,9 @@ Not here: bodies that come as one stream (downloads.py), how far to fetch ahead 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager
+import math
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Protocol
 
 import trio
@@ -19,7 +20,8 @@ from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
 from cometfs.cache.downloads.pump import Piece, pour
 from cometfs.cache.memory import Which
-from cometfs.errors import Stale, Unreachable
+from cometfs.caller import PROGRESS
+from cometfs.errors import Stale, Unintelligible, Unreachable
 
 PART = 8
 """Blocks of a part, at most: eight of them abreast are the widest window."""
@@ -34,7 +36,35 @@ LOADED = 4
 """Blocks behind a program that reads on that come from the disk before they are asked for."""
 
 PAUSE = 5.0
-"""Seconds that a connection waits for its reader to read on before it is given up."""
+"""Seconds that a connection waits for its reader to read on before it is given up. One that would have to begin at the
+front of the body again waits until another needs its place."""
+
+
+class Slots:
+    """Places for parts that arrive. One that waits for its reader leaves its place to the next that needs one."""
+
+    def __init__(self, count: int = SLOTS) -> None:
+        self._free = trio.Semaphore(count)
+        self._paused: list[trio.CancelScope] = []
+
+    async def __aenter__(self) -> None:
+        if not self._free.value and self._paused:
+            self._paused.pop(0).cancel()
+        await self._free.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free.release()
+
+    @contextmanager
+    def paused(self, seconds: float) -> Iterator[None]:
+        """Runs the body until then, or until its place is needed."""
+        with trio.move_on_after(seconds) as scope:
+            self._paused.append(scope)
+            try:
+                yield
+            finally:
+                if scope in self._paused:
+                    self._paused.remove(scope)
 
 
 class Part(Protocol):
@@ -55,6 +85,21 @@ class Part(Protocol):
     @property
     def bounded(self) -> bool:
         """Whether it ends where it was asked to, and more requests cost nothing: that of an object store."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the part; None where only its end shows that."""
+
+    @property
+    def close_delimited(self) -> bool:
+        """Whether a cut one looks like a whole one."""
+
+    @property
+    def is_html(self) -> bool: ...
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether its bytes are those of a Content-Encoding."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -78,6 +123,13 @@ class Fetch:
         self.error: Exception | None = None
         self.ended = False
         self.scope = trio.CancelScope()
+        self.waiting: list[Callable[[], None]] = []
+        """What readers that wait for it want called when something comes: only silence ends their patience."""
+
+    def heard(self) -> None:
+        """Something has come."""
+        for called in self.waiting:
+            called()
 
     @property
     def offset(self) -> int:
@@ -124,7 +176,7 @@ class PartedBody:
         ask: AskPart,
         blocks: Blocks,
         loads: trio.Nursery,
-        slots: trio.Semaphore,
+        slots: Slots,
     ) -> None:
         """`size` in bytes; `etag`: its version, None if it is not known yet; `slots`: of parts that arrive at once, of
         all bodies."""
@@ -133,8 +185,8 @@ class PartedBody:
         self._checked = etag is not None
         """Whether the server is known to have a body of that size, in parts."""
         self.error: Exception | None = None
-        self.superseded: Callable[[], None] = lambda: None
-        """Called when there is another version now."""
+        self.superseded: Callable[[Stale], None] = lambda error: None  # noqa: ARG005
+        """Called when there is another version now, or the body has another size than the listing says."""
         self.readers = 0
         self._key_of, self._ask, self._blocks = key_of, ask, blocks
         self._loads, self._slots = loads, slots
@@ -210,8 +262,13 @@ class PartedBody:
         """Returns when the block has come, or what should bring it has ended."""
         fetch = self._nearest(block) or self._start(block, count)
         self._want(fetch, block + 1)
-        while block not in self._here and not fetch.ended:
-            await self._changed.wait()
+        progress = PROGRESS.get()
+        fetch.waiting.append(progress)
+        try:
+            while block not in self._here and not fetch.ended:
+                await self._changed.wait()
+        finally:
+            fetch.waiting.remove(progress)
         if fetch.error is not None and block not in self._here:
             raise fetch.error.with_traceback(None)
 
@@ -294,7 +351,7 @@ class PartedBody:
             fetch.error = error
             if isinstance(error, Stale):
                 self.error = error
-                self.superseded()
+                self.superseded(error)
         finally:
             fetch.ended = True
             self._announce()
@@ -314,22 +371,33 @@ class PartedBody:
 
     async def _attempt(self, fetch: Fetch) -> None:
         stop = min(fetch.stop * BLOCK, self.size)
-        async with self._slots, self._ask(fetch.offset, stop, self.etag) as part:
-            self._agree(part)
-            fetch.answered = True
-            if part.start != fetch.offset:
-                self._begin_at_front(fetch)
-            if not part.bounded:
-                self._go_on(fetch)
-            await pour(_Wanted(part, fetch), lambda piece: self._append(fetch, piece))
+        try:
+            async with self._slots, self._ask(fetch.offset, stop, self.etag) as part:
+                await self._take(fetch, part)
+        except (NotInParts, Stale) as error:
+            raise self._meaning(error) from error
         if fetch.at < fetch.stop:
             raise Unreachable(f"a download ended after {fetch.offset} of {self.size} bytes")
 
+    def _meaning(self, error: Exception) -> Exception:
+        """What it means that the server has other bytes than the listing says, or than came before."""
+        if not self._checked:
+            return NotInParts()  # nothing was shown of it yet: one stream will show what it is
+        return Unintelligible("a part of a file came compressed") if isinstance(error, NotInParts) else error
+
+    async def _take(self, fetch: Fetch, part: Part) -> None:
+        self._agree(part)
+        fetch.answered = True
+        if part.start != fetch.offset:
+            self._begin_at_front(fetch)
+        if not part.bounded:
+            self._go_on(fetch)
+        await pour(_Wanted(part, fetch, self.size), lambda piece: self._append(fetch, piece))
+
     def _agree(self, part: Part) -> None:
-        """Raises Stale where the part is one of another body than those before."""
-        if not self._checked and part.total != self.size:
-            raise NotInParts
-        if part.total not in (None, self.size):
+        """Raises Stale where the part is one of another body than those before, or than the listing has."""
+        unsaid = part.total is None and (part.size is None or self._checked)
+        if not unsaid and part.total != self.size:
             raise Stale("a file has changed at Comet while it was read: open it again")
         self.etag, self._checked = self.etag or part.etag, True
         self._bounded = part.bounded
@@ -361,7 +429,7 @@ class PartedBody:
         """Lets a connection wait until its reader comes near. Raises _Unwanted where that takes long."""
         if self._bounded or fetch.at < fetch.limit or fetch.at == fetch.stop:
             return
-        with trio.move_on_after(PAUSE):
+        with self._slots.paused(math.inf if self._wholes else PAUSE):
             while fetch.at >= fetch.limit:
                 await self._changed.wait()
             return
@@ -375,7 +443,11 @@ def _cut(blocks: Sequence[bytes], offset: int, end: int) -> bytes:
 
 
 class NotInParts(Exception):
-    """The server has another size than the listing, or says none: one stream shows what the body is."""
+    """The server has another size than the listing: one stream shows what the body is."""
+
+
+class OtherSize(Stale):
+    """A body whose size the server did not say turns out to have another one than the listing says."""
 
 
 class _Unwanted(Exception):
@@ -383,20 +455,35 @@ class _Unwanted(Exception):
 
 
 class _Wanted:
-    """The bytes of a part up to where its fetch shall stop."""
+    """The bytes of a part up to where its fetch shall stop, of a body of that size."""
 
     size = None
 
-    def __init__(self, part: Part, fetch: Fetch) -> None:
-        self._part, self._fetch, self._offset = part, fetch, fetch.offset
+    def __init__(self, part: Part, fetch: Fetch, size: int) -> None:
+        self._part, self._fetch, self._size = part, fetch, size
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._part:
-            left = self._fetch.stop * BLOCK - self._offset
+        offset, chunks = self._fetch.offset, aiter(self._part)
+        async for chunk in chunks:
+            self._fetch.heard()
+            left = min(self._fetch.stop * BLOCK, self._size) - offset
+            offset += len(chunk)
+            if offset >= self._size and self._part.size is None:
+                await self._check_end(offset, chunks)
             yield chunk[:left] if len(chunk) > left else chunk
-            self._offset += len(chunk)
             if len(chunk) >= left:
                 return
+        # The end of a connection may come early; that of a body that is marked is its own.
+        if self._part.size is None and not self._part.close_delimited:
+            raise OtherSize(f"a file has {offset} bytes, its listing says {self._size}: open it again")
+
+    async def _check_end(self, offset: int, chunks: AsyncIterator[bytes]) -> None:
+        if offset == self._size:
+            async for chunk in chunks:
+                offset += len(chunk)
+                break
+        if offset > self._size:
+            raise OtherSize(f"a file has more than the {self._size} bytes that its listing says: open it again")
 
 
 class PartedBodies:
@@ -404,7 +491,7 @@ class PartedBodies:
 
     def __init__(self, loads: trio.Nursery, blocks: Blocks) -> None:
         self._loads, self._blocks = loads, blocks
-        self._slots = trio.Semaphore(SLOTS)
+        self._slots = Slots()
         self._open: dict[Hashable, PartedBody] = {}
 
     def peek(self, key: Hashable) -> PartedBody | None:

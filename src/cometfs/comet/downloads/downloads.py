@@ -12,7 +12,7 @@ from typing import NamedTuple
 import trio
 
 from cometfs.comet.calls import REDIRECTS, REFUSAL, Calls
-from cometfs.comet.downloads.spans import CHANGED, WHOLE, Link, Span, Wanted, changed, placed
+from cometfs.comet.downloads.spans import CHANGED, WHOLE, Link, Span, Wanted, changed, placed, version_of
 from cometfs.comet.downloads.storages import HOLDS, PASSES, StorageHosts
 from cometfs.comet.downloads.stream import STALL, AssetPart, AssetStream
 from cometfs.comet.http.transport import Reply
@@ -70,11 +70,9 @@ class Downloads:
         if scope.cancelled_caught:
             raise self._calls.too_late(question, self._calls.deadline)
         try:
-            etag = span.version_of(reply, stored=bool(url))
-            if etag is None:
-                raise changed(question)
+            etag, at = version_of(question, span, reply, stored=bool(url)), placed(question, span, reply)
             stream = AssetStream(question, reply, due - trio.current_time(), self._stall)
-            yield AssetPart(stream, reply, placed(question, span, reply), etag, bounded=bool(url))
+            yield AssetPart(stream, at, etag, bounded=bool(url) and reply.status == 206)
         finally:
             await reply.aclose()
 

@@ -62,23 +62,30 @@ class Span(NamedTuple):
         return Wanted(of_comet, of_storage, frozenset({200, 206}))
 
     def _same(self, origin: str) -> Mapping[str, str]:
-        etag = self._of(origin)
+        etag = self.of(origin)
         # A weak ETag names no bytes: no server takes it for a condition on them.
         return {"If-Match": etag} if etag and not etag.startswith("W/") else {}
 
-    def _of(self, origin: str) -> str:
-        """The ETag if it is of that origin."""
+    def of(self, origin: str) -> str:
+        """The ETag if it is of that origin, else ""."""
         if origin:
             return self.etag.removeprefix(origin) if self.etag.startswith(origin) else ""
         return "" if self.etag.startswith(COMETS) else self.etag
 
-    def version_of(self, reply: Reply, *, stored: bool) -> str | None:
-        """The version in an answer, of the storage or of Comet itself; "" where it says none, None where it is another
-        one than was asked for."""
-        etag, asked = reply.headers.get("etag", ""), self._of("" if stored else COMETS)
-        if etag and asked and etag != asked:
-            return None
-        return etag and ("" if stored else COMETS) + etag
+
+def version_of(question: Question, span: Span, reply: Reply, *, stored: bool) -> str:
+    """The version in an answer, of a storage or of Comet itself; "" where it says none.
+
+    Raises Stale for another one than was asked for, and Unintelligible for an answer without one where there was one
+    before: it may be anything, such as a page of a proxy.
+    """
+    origin = "" if stored else COMETS
+    etag, asked = reply.headers.get("etag", ""), span.of(origin)
+    if asked and not etag:
+        raise Unintelligible(f"An answer without the version that was asked for came from {question}")
+    if asked and etag != asked:
+        raise changed(question)
+    return etag and origin + etag
 
 
 class Placed(NamedTuple):
@@ -95,9 +102,12 @@ def placed(question: Question, span: Span, reply: Reply) -> Placed:
         length = whole_of(reply.headers.get("content-length", ""))
         return Placed(0, length, length)
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", reply.headers.get("content-range", "").strip())
-    if found is None or int(found[1]) != span.start or int(found[2]) < span.start:
+    if found is None or int(found[1]) != span.start:
         raise Unintelligible(f"Other bytes than those asked for came from {question}")
-    return Placed(span.start, int(found[2]) + 1 - span.start, whole_of(found[3]))
+    stop, total = int(found[2]) + 1, whole_of(found[3])
+    if stop <= span.start or (total is not None and stop > total):
+        raise Unintelligible(f"A part that no file can have came from {question}")
+    return Placed(span.start, stop - span.start, total)
 
 
 def changed(question: Question) -> Stale:

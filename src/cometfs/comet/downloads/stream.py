@@ -33,14 +33,23 @@ class AssetStream:
     """Whether only the end of the connection marks that of the body, so that a cut one looks like a whole one."""
     is_html: bool
     """Whether the server calls it HTML."""
+    encoded_size: int | None
+    """Bytes that the server announced of a body in a Content-Encoding; None of all others. It is decoded, unless it is
+    the compressed file itself: see `keep_encoded`."""
 
     def __init__(self, question: Question, reply: Reply, patience: float, stall: float) -> None:
-        self.size = _length(reply)
+        length, self.is_encoded = whole_of(reply.headers.get("content-length", "")), is_encoded(reply.headers)
+        self.size, self.encoded_size = (None, length) if self.is_encoded else (length, None)
         self.close_delimited = reply.close_delimited
         self.is_html = _media_type(reply) in ("text/html", "application/xhtml+xml")
         self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
         self._arrived = 0
         self._error: CometFSError | None = None
+
+    def keep_encoded(self, size: int | None) -> None:
+        """Gives the body as it is on the wire, where it has so many bytes; for before its first byte."""
+        self._reply.keep_encoded()
+        self.size = size
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -82,28 +91,32 @@ class AssetPart:
 
     start: int
     """0 although another was asked for, where the server gives wholes only."""
+    size: int | None
+    """Bytes of the part; None where only its end shows that."""
     total: int | None
-    """Bytes of the whole body; None where the server does not say, or sends it compressed."""
+    """Bytes of the whole body; None where the server does not say."""
     etag: str
     """Names the version; empty where the server does not say."""
     bounded: bool
     """Whether it ends where it was asked to, and asking for more costs no call."""
+    close_delimited: bool
+    """Whether only the end of the connection marks its own, so that a cut one looks like a whole one."""
+    is_html: bool
+    """Whether the server calls it HTML."""
+    is_encoded: bool
+    """Whether it is in a Content-Encoding: its bytes are given as they are on the wire."""
 
-    def __init__(self, stream: AssetStream, reply: Reply, at: Placed, etag: str, *, bounded: bool) -> None:
-        encoded = is_encoded(reply.headers)
-        self.start, self.total = at.start, None if encoded else at.total
-        self.etag = etag
-        self.bounded = bounded and reply.status == 206
+    def __init__(self, stream: AssetStream, at: Placed, etag: str, *, bounded: bool) -> None:
+        self.start, self.size, self.total = at
+        self.etag, self.bounded = etag, bounded
+        self.close_delimited, self.is_html = stream.close_delimited, stream.is_html
+        self.is_encoded = stream.is_encoded
         self._stream = stream
-        if not encoded:
-            stream.size = at.size
+        # Spans are of what is on the wire: a part from the middle of a compressed body cannot be decoded.
+        stream.keep_encoded(at.size)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream
-
-
-def _length(reply: Reply) -> int | None:
-    return None if is_encoded(reply.headers) else whole_of(reply.headers.get("content-length", ""))
 
 
 def _media_type(reply: Reply) -> str:

@@ -19,7 +19,7 @@ import trio
 from cometfs._version import __version__
 from cometfs.comet.http import trust
 from cometfs.comet.http.causes import innermost, reason
-from cometfs.comet.http.encodings import BrokenEncoding, Decoder, decoder, is_encoded
+from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder, is_encoded
 from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.network import Network
@@ -144,6 +144,10 @@ class Reply:
                 return found
         self._decoded(None)
         return None
+
+    def keep_encoded(self) -> None:
+        """The body is given as it is on the wire; for before its first byte."""
+        self._decoder = Plain()
 
     def _is_pending(self) -> bool:
         return self._decoder is not None and self._decoder.pending

@@ -15,16 +15,16 @@ from typing import Any, Protocol
 import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
-from cometfs.cache.downloads.parts import NotInParts, PartedBodies
+from cometfs.cache.downloads.parts import NotInParts, OtherSize, PartedBodies
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NotFound, Withheld
+from cometfs.errors import NotFound, Stale, Withheld
 from cometfs.lease import SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
-from cometfs.vfs.answers.validation import Expected, stream_name, validated
+from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated
 from cometfs.vfs.appended import continued
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
@@ -106,6 +106,8 @@ class AnswerResolver:
         """Lets the listing be asked for again that has a wrong size of a body."""
         self.doubts = RevalidationSet()
         self._cut: set[tuple[str, Place]] = set()
+        self._misjudged: set[Key] = set()
+        """Big bodies that do not have the size of their listing, which only their end shows."""
         self.ahead: Ahead = _NothingAhead()
         """A prefetcher is built over a resolver, and then stands here: it calls the resolver, which only tells it."""
 
@@ -255,16 +257,17 @@ class AnswerResolver:
     async def _open_parts(self, stream: Stream, at: Context) -> OpenedBody | None:
         """A big body, open; None where it only comes as a whole."""
         size, key, version = stream.size(at), stream.key(at), stream.version_key(at)
-        if self.parted is None or stream.parts is None or size is None:
+        if self.parted is None or stream.parts is None or size is None or key in self._misjudged:
             return None
         known = self.store.recall(version)
         etag = None if known is None else known.value
-        body = self.parted.open(key, size, etag, partial(stream.block_key, at), stream.parts(self.api, at))
-        body.superseded = partial(self.store.drop, version)
+        ask = parts_validated(stream.parts(self.api, at), Expected.of(stream, at))
+        body = self.parted.open(key, size, etag, partial(stream.block_key, at), ask)
+        body.superseded = partial(self._superseded, key, version)
         opened = OpenedBody(key, body, partial(self.parted.release, key, body))
         try:
             await body.check()
-        except NotInParts:
+        except (NotInParts, OtherSize):
             opened.close()
             return None
         except BaseException:
@@ -273,6 +276,11 @@ class AnswerResolver:
         if body.etag != etag:
             self.store.keep(version, body.etag, SEALED, lasting=True)
         return opened
+
+    def _superseded(self, key: Key, version: Key, error: Stale) -> None:
+        self.store.drop(version)
+        if isinstance(error, OtherSize):
+            self._misjudged.add(key)
 
     async def _open_whole(self, stream: Stream, at: Context) -> OpenedBody:
         """A body that comes as one stream."""

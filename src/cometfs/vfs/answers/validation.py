@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
+from cometfs.cache.downloads.parts import AskPart, NotInParts, Part
 from cometfs.cache.downloads.pump import ByteStream
 from cometfs.comet.http.sniffing import LOOK, is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable
@@ -30,6 +31,11 @@ class SentBody(ByteStream, Protocol):
 
     @property
     def is_html(self) -> bool: ...
+
+    @property
+    def encoded_size(self) -> int | None: ...
+
+    def keep_encoded(self, size: int | None) -> None: ...
 
 
 class Expected(NamedTuple):
@@ -89,6 +95,9 @@ async def validated(
     """A body that is what was expected, or an error: before its first byte where its size is announced, else at its
     end. `differs` gets the size of one that is whole, and another than the listed one."""
     async with begun as stream:
+        if expected.size is not None and stream.encoded_size == expected.size:
+            # A storage that calls a .csv.gz compressed sends the file itself, not the file compressed once more.
+            stream.keep_encoded(expected.size)
         checked = _Checked(stream, expected)
         await checked.look()
         if expected.size is not None and stream.size not in (None, expected.size):
@@ -96,6 +105,49 @@ async def validated(
         yield checked
         if expected.size is not None and stream.size is None and checked.arrived != expected.size:
             await differs(checked.arrived)
+
+
+def parts_validated(ask: AskPart, expected: Expected) -> AskPart:
+    """Asks for parts that are what was expected: an answer that has another size, or says none, is looked at."""
+
+    @asynccontextmanager
+    async def asked(start: int, stop: int, etag: str) -> AsyncIterator[Part]:
+        async with ask(start, stop, etag) as part:
+            if part.total == expected.size:
+                yield part
+                return
+            looked = _LookedAt(part)
+            await looked.look()
+            came = Came(part.total or 1, looked.beginning, is_html=part.is_html)
+            if part.start == 0 and (error := flaw(expected, came)) is not None:
+                raise error
+            if part.is_encoded:
+                raise NotInParts
+            yield looked
+
+    return asked
+
+
+class _LookedAt:
+    """A part whose beginning was looked at."""
+
+    def __init__(self, part: Part) -> None:
+        self.start, self.size, self.total = part.start, part.size, part.total
+        self.etag, self.bounded = part.etag, part.bounded
+        self.close_delimited, self.is_html, self.is_encoded = part.close_delimited, part.is_html, part.is_encoded
+        self.beginning = b""
+        self._chunks = aiter(part)
+
+    async def look(self) -> None:
+        """Takes the beginning."""
+        while len(self.beginning) < LOOK and (chunk := await anext(self._chunks, None)) is not None:
+            self.beginning += chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.beginning:
+            yield self.beginning
+        async for chunk in self._chunks:
+            yield chunk
 
 
 class _Checked:
