@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.big_assets import END, MIB, PLACE, content, write_big_run
-from tests.support.faulty_comet import Answer, Pass, Request, faulty_comet
-from tests.support.processes import Comet, running_comet, running_mount
+from tests.support.faulty_comet import Answer, Faults, Layer, Pass, Request, faulty_comet
+from tests.support.processes import COMETFS, Comet, Mounted, running_comet, running_mount
 
 GET = "experiment/asset/get-asset"
 
@@ -152,3 +154,185 @@ def test_a_file_that_changes(tmp_path: Path, assets: str) -> None:
             os.pread(file, 10, 50 * MIB)
         os.close(file)
         assert path.read_bytes() == other
+
+
+# -- faults: what a program sees, what it costs, and that all is well afterwards ---------------------------------------
+
+STORED = "/objects/"
+
+
+@dataclass
+class Storage:
+    """An object store behind redirects of one Comet: its links are numbered, and can expire."""
+
+    expired: int = 0
+    """Links up to this one."""
+    links: int = 0
+
+    def __call__(self, request: Request, behind: Pass) -> Answer:
+        if request.endpoint == GET and request.query.get("allow301") == "true":
+            self.links += 1
+            link = f"{STORED}{self.links}?{urlencode(request.query | {'allow301': 'false'})}"
+            return Answer(302, b"", headers=(("Location", link),))
+        if not request.target.startswith(STORED):
+            return behind(request)
+        number, _, query = request.target.removeprefix(STORED).partition("?")
+        if int(number) <= self.expired:
+            return Answer(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")
+        return behind(replace(request, target=f"/api/rest/v2/{GET}?{query}", key="test-key"))
+
+
+def in_parts(change: Callable[[Request, Answer], Answer]) -> Layer:
+    """What has bytes of a big body is answered as `change` says."""
+
+    def layer(request: Request, behind: Pass) -> Answer:
+        answer = behind(request)
+        return change(request, answer) if len(answer.body) > MIB // 2 else answer
+
+    return layer
+
+
+@contextmanager
+def faulty(
+    folder: Path, body: bytes, *options: str, assets: str = "stream", name: str = "a.bin", **environ: str
+) -> Iterator[tuple[Path, Faults, Mounted]]:
+    """The path of a big asset in a mount before a Comet with faults."""
+    with (
+        big(folder, {name: body}, "--assets", assets) as (comet, _),
+        faulty_comet(comet) as (before, faults),
+        running_mount(folder, before, *options, **environ) as mounted,
+    ):
+        yield mounted / PLACE / "assets" / name, faults, mounted
+
+
+def asked(faults: Faults, part: str) -> int:
+    return sum(part in target for target in faults.arrivals)
+
+
+def same(path: Path, body: bytes) -> bool:
+    """Whether a program that reads all of the file gets those bytes."""
+    return subprocess.run(["cmp", "-", path], input=body, check=False).returncode == 0
+
+
+def test_a_link_that_expires(tmp_path: Path) -> None:
+    """Comet is asked once for another one, and the reader does not notice."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, mounted):
+        storage = Storage()
+        faults.layers.append(storage)
+        with path.open("rb") as file:
+            assert file.read(3 * MIB) == body[: 3 * MIB]
+            assert (storage.links, asked(faults, GET)) == (1, 1)
+            storage.expired = 1
+            assert file.read() == body[3 * MIB :]
+        assert (storage.links, asked(faults, GET)) == (2, 2)
+        assert mounted.log.read_text() == ""
+
+
+@pytest.mark.parametrize("dead", [Answer(503), Answer(500, b"")])
+def test_a_storage_that_dies(tmp_path: Path, dead: Answer) -> None:
+    """Comet itself sends the rest."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, mounted):
+        faults.layers.append(Storage())
+        with path.open("rb") as file:
+            assert file.read(3 * MIB) == body[: 3 * MIB]
+            faults.answers[STORED] = dead
+            assert file.read() == body[3 * MIB :]
+        (line,) = mounted.log.read_text().splitlines()
+        assert "their storage cannot be used from here" in line
+
+
+def test_a_storage_that_falls_silent(tmp_path: Path) -> None:
+    """Between two parts: Comet itself sends the rest."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, _):
+        faults.layers.append(Storage())
+        with path.open("rb") as file:
+            assert file.read(3 * MIB) == body[: 3 * MIB]
+            faults.stall(STORED)
+            assert file.read() == body[3 * MIB :]
+
+
+def test_a_comet_that_dies(tmp_path: Path) -> None:
+    """The storage sends the rest by the link that it has given."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, _):
+        faults.layers.append(Storage())
+        with path.open("rb") as file:
+            assert file.read(3 * MIB) == body[: 3 * MIB]
+            faults.answers["/api/rest/"] = Answer(503)
+            assert file.read() == body[3 * MIB :]
+        assert asked(faults, GET) == 1
+
+
+PAGE = b"<html><head><title>Sign in</title></head></html>"
+
+MIDDLE = {
+    "other bytes": (Answer(206, b"x" * MIB, headers=(("Content-Range", "bytes 0-1048575/41943040"),)), "EPROTO"),
+    "bytes of no file": (Answer(206, b"x" * MIB, headers=(("Content-Range", "bytes 9-8/7"),)), "EPROTO"),
+    "no Content-Range": (Answer(206, b"x" * MIB), "EPROTO"),
+    "multipart": (Answer(206, b"x" * MIB, "multipart/byteranges; boundary=x"), "EPROTO"),
+    "login page": (Answer(200, PAGE, "text/html"), "EPROTO"),
+    "login page, chunked": (Answer(200, PAGE, "text/html", framing="chunked"), "EPROTO"),
+    "login page as long as the file": (Answer(200, PAGE.ljust(40 * MIB), "text/html"), "EPROTO"),
+    "another version": (Answer(200, b"x" * (40 * MIB), headers=(("ETag", '"other"'),)), "ESTALE"),
+    "precondition failed": (Answer(412, b""), "ESTALE"),
+    "range not satisfiable": (Answer(416, b""), "ESTALE"),
+}
+
+
+@OPTIONS
+def test_wrong_answers_in_the_middle(tmp_path: Path, assets: str) -> None:
+    """An errno that says it, no byte of them, and the right ones afterwards."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, _):
+        if assets == "redirect":
+            faults.layers.append(Storage())
+        where = STORED if assets == "redirect" else GET
+        for case, (answer, name) in MIDDLE.items():
+            subprocess.run([*COMETFS, "refresh", path], check=True)
+            with path.open("rb", buffering=0) as file:
+                assert file.read(4096) == body[:4096]
+                faults.answers[where] = answer
+                with pytest.raises(OSError) as caught:  # noqa: PT011  # the errno is looked at
+                    os.pread(file.fileno(), 4096, 33 * MIB)
+                assert errno.errorcode[caught.value.errno or 0] == name, case
+                faults.answers.clear()
+            assert same(path, body), case
+
+
+LISTED = {"none": 0, "smaller": 9 * MIB, "greater": 40 * MIB}
+
+
+@OPTIONS
+@pytest.mark.parametrize("listed", LISTED)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_size_that_the_listing_has_wrong(tmp_path: Path, listed: str, assets: str, framing: Any) -> None:
+    """Is right before the first read returns; where only the end shows it, the reader that comes there gets ESTALE."""
+    body = content(24 * MIB + 5)
+
+    def edit(found: Any, _query: dict[str, str]) -> Any:
+        rows = [row | {"fileSize": LISTED[listed]} for row in found["assets"]]
+        return found | {"assets": rows}
+
+    def unmarked(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, status=200, headers=(), framing="chunked")
+
+    with faulty(tmp_path, body, assets="stream-no-range" if framing == "chunked" else "stream") as (path, faults, _):
+        faults.edits["experiment/asset/list"] = edit
+        if assets == "redirect":
+            faults.layers.append(Storage())
+        if framing == "chunked":
+            faults.layers.append(in_parts(unmarked))
+        for _ in range(2):
+            with path.open("rb") as file:
+                try:
+                    found = file.read()
+                except OSError as error:
+                    assert (error.errno, framing) == (errno.ESTALE, "chunked")  # noqa: PT017  # the other one is no error
+                    continue
+                assert os.fstat(file.fileno()).st_size == len(body)
+                assert found == body
+        assert same(path, body)
+        assert path.stat().st_size == len(body)

@@ -46,6 +46,8 @@ class Request:
     body: bytes | None = None
     range: str = ""
     """The header of that name."""
+    key: str = ""
+    """What it is passed on with, if it has no key of its own: the request of a link."""
 
     @property
     def endpoint(self) -> str:
@@ -173,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _passed_on(self, request: Request) -> Answer:
         asked = urllib.request.Request(self.behind + request.target, request.body)
+        if request.key:
+            asked.add_header("Authorization", request.key)
         for name in PASSED & set(self.headers):
             asked.add_header(name, self.headers[name])
         try:
