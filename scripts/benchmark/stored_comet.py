@@ -24,5 +24,5 @@ def link(_store: ObjectStore, answer: ASGIApp, _base_url: str) -> str:
 
 
 if __name__ == "__main__":
-    ObjectStore.presign = link  # type: ignore[method-assign]
+    ObjectStore.presign = link  # type: ignore[assignment,method-assign]
     sys.exit(main(sys.argv[1:]))
