@@ -194,13 +194,13 @@ def in_parts(change: Callable[[Request, Answer], Answer]) -> Layer:
 
 @contextmanager
 def faulty(
-    folder: Path, body: bytes, *options: str, assets: str = "stream", name: str = "a.bin", **environ: str
+    folder: Path, body: bytes, *options: str, assets: str = "stream", name: str = "a.bin"
 ) -> Iterator[tuple[Path, Faults, Mounted]]:
     """The path of a big asset in a mount before a Comet with faults."""
     with (
         big(folder, {name: body}, "--assets", assets) as (comet, _),
         faulty_comet(comet) as (before, faults),
-        running_mount(folder, before, *options, **environ) as mounted,
+        running_mount(folder, before, *options) as mounted,
     ):
         yield mounted / PLACE / "assets" / name, faults, mounted
 

@@ -5,10 +5,12 @@ The server is a function here, so that each request can be looked at and fail wh
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,16 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cometfs.cache.downloads import parts
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
-from cometfs.cache.downloads.parts import PartedBodies, PartedBody, Slots
+from cometfs.cache.downloads.fetch import Slots
+from cometfs.cache.downloads.parts import PartedBodies, PartedBody, backoff
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes
-from cometfs.errors import Stale, Unreachable
+from cometfs.caller import AHEAD, CALLER
+from cometfs.errors import Stale, Unreachable, Withheld
 
 MIB = 1 << 20
 CHUNK = 64 << 10
@@ -91,15 +96,19 @@ class Server:
             yield chunk
 
 
+def key_of(body: str | int, etag: str, number: int) -> Hashable:
+    """Where a block is kept."""
+    return ("body", str(body), etag, number)
+
+
 @asynccontextmanager
 async def opened(server: Server, folder: Path, size: int = 1 << 30) -> AsyncIterator[PartedBody]:
     index = Index(folder)
     index.open()
     blobs = BlobStore(index, Evictor(index, size))
     async with trio.open_nursery() as loads:
-        blocks, slots = Blocks(blobs, 4 * MIB), Slots()
-        key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
-        yield PartedBody(len(server.body), server.etag, key_of, server.ask, blocks, loads, slots)
+        blocks, slots = Blocks(blobs, 4 * MIB), Slots(16)
+        yield PartedBody(len(server.body), server.etag, partial(key_of, "body"), server.ask, blocks, loads, slots)
         loads.cancel_scope.cancel()
     index.close()
 
@@ -156,14 +165,166 @@ async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
             await body.read(20 * MIB, 10)
 
 
+# -- calls, and what several readers have of each other ----------------------------------------------------------------
 
+
+@pytest.mark.parametrize("first", [0, 50 * MIB])
+async def test_a_reader_far_from_another_costs_one_more_call(tmp_path: Path, first: int) -> None:
+    """Of a server each of whose answers is a call, and goes on to the end: not one for each block."""
+    server = Server(content(64 * MIB), bounded=False)
+    async with opened(server, tmp_path) as body:
+        await body.read(first, 4096)
+        got = [await body.read(offset, 128 << 10) for offset in range(20 * MIB, 44 * MIB, 128 << 10)]
+        assert b"".join(got) == server.body[20 * MIB : 44 * MIB]
+    assert len(server.asked) <= 2
+
+
+async def test_a_body_with_gaps_is_read_on_in_few_calls(tmp_path: Path) -> None:
+    """A call for each block that is missing would be a call for each that was read before; a long part that is at hand
+    does not come again."""
+    server = Server(content(64 * MIB))
+    async with opened(server, tmp_path) as body:
+        for block in (3, 6, 9, *range(20, 50)):
+            await body.read(block * MIB, 4096)
+        server.bounded = False
+        server.asked.clear()
+        server.sent = 0
+        got = [await body.read(offset, 128 << 10) for offset in range(0, body.size, 128 << 10)]
+        assert b"".join(got) == server.body
+    assert len(server.asked) <= 2
+    assert server.sent < 48 * MIB
+
+
+async def test_a_connection_pauses_whatever_others_are_like(tmp_path: Path) -> None:
+    """One of Comet itself, while the storage answers again."""
+    server = Server(content(64 * MIB), bounded=False)
+    async with opened(server, tmp_path) as body:
+        await body.read(0, 4096)
+        server.bounded = True
+        await body.read(50 * MIB, 4096)
+        await body.read(MIB, 4096)
+        await body.read(2 * MIB, 4096)
+        await body.read(3 * MIB, 4096)
+        await trio.testing.wait_all_tasks_blocked(0.5)
+    assert server.sent < 20 * MIB
+
+
+async def test_readers_that_pause_keep_nothing_from_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their connections are given up where all places are taken."""
+    monkeypatch.setattr(parts, "PAUSE", math.inf)
+    index = Index(tmp_path)
+    index.open()
+    async with trio.open_nursery() as loads:
+        bodies = PartedBodies(loads, Blocks(BlobStore(index, Evictor(index, 1 << 30)), 4 * MIB))
+        with trio.fail_after(30):
+            for number in range(25):
+                server = Server(content(20 * MIB), bounded=False)
+                body = bodies.open(number, len(server.body), "", partial(key_of, number), server.ask)
+                assert await body.read(0, 4096) == server.body[:4096]
+        loads.cancel_scope.cancel()
+    index.close()
+
+
+async def test_a_part_that_pauses_gives_its_place_up() -> None:
+    """To what wants it already, and to what comes."""
+    slots, pausing = Slots(1), trio.Event()
+    with trio.fail_after(30):
+        async with trio.open_nursery() as tasks:
+
+            async def pause() -> None:
+                async with slots:
+                    with slots.paused(math.inf):
+                        pausing.set()
+                        await trio.sleep_forever()
+
+            tasks.start_soon(pause)
+            await pausing.wait()
+            async with slots:
+                tasks.start_soon(pause)
+                tasks.start_soon(pause)
+                await trio.testing.wait_all_tasks_blocked()
+            async with slots:
+                pass
+
+
+async def test_a_reader_that_waits_asks_itself_for_what_was_put_off(tmp_path: Path) -> None:
+    """Being only ahead of its readers. Which of them began it is an accident."""
+    server = Server(content(20 * MIB))
+    ask, put_off, waiting = server.ask, [], trio.Event()
+
+    @asynccontextmanager
+    async def asking(start: int, stop: int, etag: str) -> AsyncIterator[Sent]:
+        if not CALLER.get().waits:
+            put_off.append(start)
+            await waiting.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            raise Withheld("few calls are left", 60.0)
+        async with ask(start, stop, etag) as part:
+            yield part
+
+    server.ask = asking  # type: ignore[method-assign]
+
+    async def ahead() -> None:
+        CALLER.set(AHEAD)
+        with pytest.raises(Withheld):
+            await body.read(0, 4096)
+
+    async with opened(server, tmp_path) as body, trio.open_nursery() as readers:
+        readers.start_soon(ahead)
+        await trio.testing.wait_all_tasks_blocked()
+        waiting.set()
+        assert await body.read(0, 4096) == server.body[:4096]
+    assert put_off == [0]
+
+
+async def test_the_end_of_a_mount_is_an_error_for_readers(tmp_path: Path) -> None:
+    """They do not ask again and again for what nothing brings any more."""
+    server = Server(content(20 * MIB))
+
+    @asynccontextmanager
+    async def never(_start: int, _stop: int, _etag: str) -> AsyncIterator[Sent]:
+        async with trio.open_nursery() as nothing:
+            nothing.start_soon(trio.sleep_forever)
+        yield Sent(0, None, "", False, server.chunks(b"", 0, 0))
+
+    server.ask = never  # type: ignore[method-assign, assignment]
+    failed: list[bool] = []
+
+    async def read() -> None:
+        with pytest.raises(Unreachable):
+            await body.read(0, 4096)
+        failed.append(True)
+
+    async with trio.open_nursery() as readers, opened(server, tmp_path) as body:
+        readers.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+    assert failed
+
+
+async def test_connections_that_bring_little_are_not_made_in_a_row(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Each of them may be a call."""
+    server = Server(content(10 * MIB), bounded=False, breaks=[CHUNK] * 60)
+    async with opened(server, tmp_path) as body:
+        assert await body.read(0, 4 * MIB) == server.body[: 4 * MIB]
+    assert trio.current_time() > 50
+    assert [backoff(poor) for poor in (0, 1, 2, 50)] == [0, 0.1, 0.2, 1]
+
+
+# -- anything, in any order --------------------------------------------------------------------------------------------
 
 READ = st.tuples(st.just("read"), st.integers(0, 12 * MIB), st.integers(1, 2 * MIB))
 READ_ON = st.tuples(st.just("read on"), st.integers(1, 40))
 BREAK = st.tuples(st.just("break"), st.lists(st.integers(0, 2 * MIB), min_size=1, max_size=4))
 SEVERAL = st.tuples(st.just("several"), st.lists(st.integers(0, 12 * MIB), min_size=2, max_size=5))
 REST = st.sampled_from(
-    [("evict",), ("damage",), ("restart",), ("change",), ("close",), ("ranges", False), ("ranges", True), ("wait",)]
+    [
+        *[("evict",), ("damage",), ("restart",), ("change",), ("close",), ("wait",)],
+        *[("ranges", False), ("ranges", True), ("bounded", False), ("bounded", True)],
+    ]
 )
 
 
@@ -209,8 +370,7 @@ class World:
             loads.cancel_scope.cancel()
 
     def _opened(self, bodies: PartedBodies) -> tuple[PartedBody, bytes]:
-        key_of = lambda etag, number: ("body", etag, number)  # noqa: E731
-        body = bodies.open("body", len(self.server.body), self.server.etag, key_of, self.server.ask)
+        body = bodies.open("body", len(self.server.body), self.server.etag, partial(key_of, "body"), self.server.ask)
         return body, self.server.body
 
     async def _step(self, step: str, words: list[Any], body: PartedBody, expected: bytes) -> None:
@@ -227,6 +387,8 @@ class World:
             self.server.breaks = words[0]
         elif step == "ranges":
             self.server.ranges = words[0]
+        elif step == "bounded":
+            self.server.bounded = words[0]
         elif step == "wait":
             await trio.sleep(60)
 

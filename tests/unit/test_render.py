@@ -165,7 +165,6 @@ def test_a_table_without_experiments_has_its_head() -> None:
     assert tables.experiments([]) == b"key,name,directory,state,user,start,end,duration_s,tags\n"
 
 
-
 def test_the_table_of_experiments_has_stable_columns() -> None:
     """Fixed ones first, then parameters, others, metrics, each sorted; what one lacks is empty."""
     rows = [{"key": "k1", "metric.loss.last": "0.5", "param.b": "1"}, {"key": "k2", "other.x": "y", "param.a": "2"}]

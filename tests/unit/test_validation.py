@@ -105,6 +105,10 @@ class Sent:
     size: int | None
     close_delimited: bool = False
     is_html: bool = False
+    encoded_size: int | None = None
+
+    def keep_encoded(self, size: int | None) -> None:
+        """It is in no encoding."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for place in range(len(self.body)):

@@ -10,24 +10,29 @@ Not here: bodies that come as one stream (downloads.py), how far to fetch ahead 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Protocol
+from collections.abc import Callable, Hashable, Sequence
 
 import trio
 
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
+from cometfs.cache.downloads.fetch import AskPart, Fetch, Part, Slots, Unwanted, UpToStop
 from cometfs.cache.downloads.pump import Piece, pour
 from cometfs.cache.memory import Which
-from cometfs.caller import PROGRESS
-from cometfs.errors import Stale, Unintelligible, Unreachable
+from cometfs.caller import CALLER, PROGRESS
+from cometfs.errors import Stale, Unintelligible, Unreachable, Withheld
 
 PART = 8
 """Blocks of a part, at most: eight of them abreast are the widest window."""
 
 TRIES = 4
 """Fetches one after the other that bring nothing before their readers get the error."""
+
+WAITS = 1.0
+"""Seconds between two fetches one after the other that bring less than a block, at most."""
+
+LOOKED_UP = 256
+"""Blocks that are looked for at once: it takes some 20 us each, and nothing else happens meanwhile."""
 
 SLOTS = 16
 """Parts that arrive at once, of all bodies."""
@@ -38,122 +43,6 @@ LOADED = 4
 PAUSE = 5.0
 """Seconds that a connection waits for its reader to read on before it is given up. One that would have to begin at the
 front of the body again waits until another needs its place."""
-
-
-class Slots:
-    """Places for parts that arrive. One that waits for its reader leaves its place to the next that needs one."""
-
-    def __init__(self, count: int = SLOTS) -> None:
-        self._free = trio.Semaphore(count)
-        self._paused: list[trio.CancelScope] = []
-
-    async def __aenter__(self) -> None:
-        if not self._free.value and self._paused:
-            self._paused.pop(0).cancel()
-        await self._free.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._free.release()
-
-    @contextmanager
-    def paused(self, seconds: float) -> Iterator[None]:
-        """Runs the body until then, or until its place is needed."""
-        with trio.move_on_after(seconds) as scope:
-            self._paused.append(scope)
-            try:
-                yield
-            finally:
-                if scope in self._paused:
-                    self._paused.remove(scope)
-
-
-class Part(Protocol):
-    """A part of a body on its way: bytes that begin at `start`."""
-
-    @property
-    def start(self) -> int:
-        """0 although another was asked for, where the server gives wholes only."""
-
-    @property
-    def total(self) -> int | None:
-        """Bytes of the whole body; None where the server does not say."""
-
-    @property
-    def etag(self) -> str:
-        """Names the version; empty where the server does not say."""
-
-    @property
-    def bounded(self) -> bool:
-        """Whether it ends where it was asked to, and more requests cost nothing: that of an object store."""
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of the part; None where only its end shows that."""
-
-    @property
-    def close_delimited(self) -> bool:
-        """Whether a cut one looks like a whole one."""
-
-    @property
-    def is_html(self) -> bool: ...
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether its bytes are those of a Content-Encoding."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-
-AskPart = Callable[[int, int, str], AbstractAsyncContextManager[Part]]
-"""Asks for bytes from the first number up to before the second, of the version with that ETag if there is one. Raises
-Stale where there is another version now."""
-
-
-class Fetch:
-    """What brings blocks in order. `limit` is the first one that is not wanted yet."""
-
-    def __init__(self, first: int, stop: int, limit: int) -> None:
-        self.at, self.stop, self.limit = first, stop, limit
-        """`at` is the block that is being brought ..."""
-        self.begun: list[bytes] = []
-        self.come = 0
-        """... and this what has come of it, and how many bytes that is."""
-        self.answered = False
-        """Whether the server answers: from then on a broken connection is followed by the next one."""
-        self.error: Exception | None = None
-        self.ended = False
-        self.scope = trio.CancelScope()
-        self.waiting: list[Callable[[], None]] = []
-        """What readers that wait for it want called when something comes: only silence ends their patience."""
-
-    def heard(self) -> None:
-        """Something has come."""
-        for called in self.waiting:
-            called()
-
-    @property
-    def offset(self) -> int:
-        """Of the byte that comes next."""
-        return self.at * BLOCK + self.come
-
-    def add(self, chunk: bytes) -> None:
-        """What came next."""
-        self.begun.append(chunk)
-        self.come += len(chunk)
-
-    def taken(self, length: int) -> bytes:
-        """The block that is being brought, of which so many bytes have come; the next one is begun."""
-        joined = b"".join(self.begun)
-        self.at, self.begun, self.come = (
-            self.at + 1,
-            [joined[length:]] if self.come > length else [],
-            self.come - length,
-        )
-        return joined[:length]
-
-    def brings(self, block: int) -> bool:
-        """Whether the block comes, sooner or later."""
-        return not self.ended and self.at <= block < self.stop
 
 
 KeyOf = Callable[[str, int], Hashable]
@@ -236,7 +125,7 @@ class PartedBody:
     async def check(self) -> None:
         """Returns when the size and the version are known to be right. Raises NotInParts for a body that must come as
         one stream, and what else keeps its first block away."""
-        if not self._checked:
+        while not self._checked:
             await self._fetched(0, 1)
 
     def give_up(self) -> None:
@@ -259,18 +148,21 @@ class PartedBody:
             await self._fetched(block, count)
 
     async def _fetched(self, block: int, count: int) -> None:
-        """Returns when the block has come, or what should bring it has ended."""
+        """Returns when the block has come, or nothing brings it any more."""
         fetch = self._nearest(block) or self._start(block, count)
         self._want(fetch, block + 1)
         progress = PROGRESS.get()
         fetch.waiting.append(progress)
         try:
-            while block not in self._here and not fetch.ended:
+            while block not in self._here and fetch.brings(block):
                 await self._changed.wait()
         finally:
             fetch.waiting.remove(progress)
-        if fetch.error is not None and block not in self._here:
-            raise fetch.error.with_traceback(None)
+        if fetch.error is None or block in self._here:
+            return
+        if isinstance(fetch.error, Withheld) and CALLER.get().waits:
+            return  # it was put off, being only ahead; the next fetch is this reader's own
+        raise fetch.error.with_traceback(None)
 
     def _key(self, block: int) -> Hashable:
         return self._key_of(self.etag, block)
@@ -321,6 +213,9 @@ class PartedBody:
     def _start(self, block: int, count: int) -> Fetch:
         """Begins to fetch up to `count` blocks, up to the next one that is there or comes."""
         self._fetches = [fetch for fetch in self._fetches if not fetch.ended]
+        for other in self._fetches:
+            if other.brings(block) and not self._wholes:
+                other.stop = block  # it is too far behind
         if self._wholes:
             fetch = Fetch(0, self._count, block + count)
         else:
@@ -345,20 +240,23 @@ class PartedBody:
         try:
             with fetch.scope:
                 await self._persistently(fetch)
-        except _Unwanted:
+        except Unwanted:
             pass
         except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
             fetch.error = error
             if isinstance(error, Stale):
                 self.error = error
                 self.superseded(error)
+        except BaseException:  # all loads end
+            fetch.error = Unreachable("the download was given up")
+            raise
         finally:
             fetch.ended = True
             self._announce()
 
     async def _persistently(self, fetch: Fetch) -> None:
         """Asks again for what a broken connection has not brought."""
-        fruitless = 0
+        fruitless = poor = 0
         while fetch.at < fetch.stop:
             before, fetch.answered = fetch.offset, False
             try:
@@ -368,6 +266,9 @@ class PartedBody:
                 # What does not even begin was asked for several times already.
                 if fruitless == TRIES or not fetch.answered:
                     raise
+                # Each of these may be a call.
+                poor = 0 if fetch.offset - before >= BLOCK else poor + 1
+                await trio.sleep(backoff(poor))
 
     async def _attempt(self, fetch: Fetch) -> None:
         stop = min(fetch.stop * BLOCK, self.size)
@@ -387,12 +288,12 @@ class PartedBody:
 
     async def _take(self, fetch: Fetch, part: Part) -> None:
         self._agree(part)
-        fetch.answered = True
+        fetch.answered, fetch.bounded = True, part.bounded
         if part.start != fetch.offset:
             self._begin_at_front(fetch)
         if not part.bounded:
             self._go_on(fetch)
-        await pour(_Wanted(part, fetch, self.size), lambda piece: self._append(fetch, piece))
+        await pour(UpToStop(part, fetch, self.size), lambda piece: self._append(fetch, piece))
 
     def _agree(self, part: Part) -> None:
         """Raises Stale where the part is one of another body than those before, or than the listing has."""
@@ -406,12 +307,27 @@ class PartedBody:
         """The server gives wholes only: one stream brings all blocks."""
         self._wholes = True
         if any(other is not fetch and other.brings(fetch.at) for other in self._fetches):
-            raise _Unwanted
+            raise Unwanted
         fetch.at, fetch.begun, fetch.come = 0, [], 0
 
     def _go_on(self, fetch: Fetch) -> None:
-        """What is no bounded part goes on to the end, as long as it is wanted: another request would cost a call."""
-        fetch.stop = self._count if self._wholes else self._until_next(fetch.stop, self._count)
+        """What is no bounded part goes on to the end, as long as it is wanted: another request would cost a call.
+
+        It stops where another fetch begins, and where so much is at hand that to read through it costs more. That is
+        found out for some blocks at a time, since each of them is looked up.
+        """
+        if self._wholes:
+            fetch.stop = self._count
+            return
+        at_hand = 0
+        for block in range(fetch.stop, min(fetch.stop + LOOKED_UP, self._count)):
+            if any(other.brings(block) for other in self._fetches):
+                return
+            at_hand = at_hand + 1 if self._is_here(block) else 0
+            if at_hand > FORWARD // BLOCK:
+                return
+            if not at_hand:
+                fetch.stop = block + 1
 
     async def _append(self, fetch: Fetch, piece: Piece) -> None:
         for chunk in piece:
@@ -423,17 +339,26 @@ class PartedBody:
             self._here.add(number)
             self._announce()
             await self._blocks.keep(key, block)
+        # What is nearer to its end than this may have ended already.
+        if not fetch.bounded and FORWARD // BLOCK <= fetch.stop - fetch.at < LOOKED_UP // 4:
+            self._go_on(fetch)
         await self._until_wanted(fetch)
 
     async def _until_wanted(self, fetch: Fetch) -> None:
-        """Lets a connection wait until its reader comes near. Raises _Unwanted where that takes long."""
-        if self._bounded or fetch.at < fetch.limit or fetch.at == fetch.stop:
+        """Lets a connection wait until its reader comes near. Raises Unwanted where that takes long, or another fetch
+        wants its place."""
+        if fetch.bounded or fetch.at < fetch.limit or fetch.at == fetch.stop:
             return
         with self._slots.paused(math.inf if self._wholes else PAUSE):
             while fetch.at >= fetch.limit:
                 await self._changed.wait()
             return
-        raise _Unwanted
+        raise Unwanted
+
+
+def backoff(poor: int) -> float:
+    """Seconds until the next fetch after so many in a row that brought less than a block."""
+    return min(WAITS, 0.05 * 2.0**poor) if poor else 0.0
 
 
 def _cut(blocks: Sequence[bytes], offset: int, end: int) -> bytes:
@@ -446,52 +371,12 @@ class NotInParts(Exception):
     """The server has another size than the listing: one stream shows what the body is."""
 
 
-class OtherSize(Stale):
-    """A body whose size the server did not say turns out to have another one than the listing says."""
-
-
-class _Unwanted(Exception):
-    """What a fetch would bring next is wanted by nothing, or comes otherwise."""
-
-
-class _Wanted:
-    """The bytes of a part up to where its fetch shall stop, of a body of that size."""
-
-    size = None
-
-    def __init__(self, part: Part, fetch: Fetch, size: int) -> None:
-        self._part, self._fetch, self._size = part, fetch, size
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        offset, chunks = self._fetch.offset, aiter(self._part)
-        async for chunk in chunks:
-            self._fetch.heard()
-            left = min(self._fetch.stop * BLOCK, self._size) - offset
-            offset += len(chunk)
-            if offset >= self._size and self._part.size is None:
-                await self._check_end(offset, chunks)
-            yield chunk[:left] if len(chunk) > left else chunk
-            if len(chunk) >= left:
-                return
-        # The end of a connection may come early; that of a body that is marked is its own.
-        if self._part.size is None and not self._part.close_delimited:
-            raise OtherSize(f"a file has {offset} bytes, its listing says {self._size}: open it again")
-
-    async def _check_end(self, offset: int, chunks: AsyncIterator[bytes]) -> None:
-        if offset == self._size:
-            async for chunk in chunks:
-                offset += len(chunk)
-                break
-        if offset > self._size:
-            raise OtherSize(f"a file has more than the {self._size} bytes that its listing says: open it again")
-
-
 class PartedBodies:
     """Big bodies by key. A body is in `_open` iff it has readers."""
 
     def __init__(self, loads: trio.Nursery, blocks: Blocks) -> None:
         self._loads, self._blocks = loads, blocks
-        self._slots = Slots()
+        self._slots = Slots(SLOTS)
         self._open: dict[Hashable, PartedBody] = {}
 
     def peek(self, key: Hashable) -> PartedBody | None:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
-from cometfs.cache.downloads.parts import NotInParts, OtherSize, PartedBodies
+from cometfs.cache.downloads.fetch import OtherSize
+from cometfs.cache.downloads.parts import NotInParts, PartedBodies
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER

@@ -11,7 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from cometfs.cache.downloads.parts import AskPart, NotInParts, Part
+from cometfs.cache.downloads.fetch import AskPart, Part
+from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.downloads.pump import ByteStream
 from cometfs.comet.http.sniffing import LOOK, is_page, is_refusal
 from cometfs.errors import CometFSError, Unintelligible, Unreachable

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from cometfs.cache.downloads.parts import AskPart
+from cometfs.cache.downloads.fetch import AskPart
 from cometfs.comet.api import API, AssetStream
 from cometfs.lease import RUNNING, SEALED, Lease
 from cometfs.vfs.keys import Key, Place
