@@ -5,6 +5,7 @@ The server is a function here, so that each request can be looked at and fail wh
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 from collections.abc import AsyncIterator, Hashable
@@ -312,6 +313,28 @@ async def test_connections_that_bring_little_are_not_made_in_a_row(
         assert await body.read(0, 4 * MIB) == server.body[: 4 * MIB]
     assert trio.current_time() > 50
     assert [backoff(poor) for poor in (0, 1, 2, 50)] == [0, 0.1, 0.2, 1]
+
+
+@pytest.mark.logs("The cache has no room for what is read of big files")
+async def test_a_full_disk_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And readers go on, also where it takes every other block, or fails at making way."""
+    takes = iter([False, False, True] * 100)
+
+    def lay(*_arguments: object) -> bool:
+        return next(takes)
+
+    def make_way(_self: BlobStore, _wanted: int) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(BlobStore, "lay", lay)
+    monkeypatch.setattr(BlobStore, "make_way", make_way)
+    server = Server(content(20 * MIB))
+    async with opened(server, tmp_path) as body:
+        got = [await body.read(offset, MIB) for offset in range(0, body.size, MIB)]
+        assert b"".join(got) == server.body
+    assert len(caplog.records) == 1
 
 
 # -- anything, in any order --------------------------------------------------------------------------------------------

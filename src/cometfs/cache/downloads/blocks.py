@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 import trio
 
@@ -37,7 +37,7 @@ class Blocks:
         """What waits for its turn to be written."""
         self._writing = trio.Lock()
         self._refused = False
-        """Whether the disk did not take the last block."""
+        """Whether the disk did not take a block, which is logged once: it may take every other one."""
 
     def has(self, key: Hashable) -> bool:
         """Whether the block is at hand, as far as the index knows."""
@@ -91,7 +91,7 @@ class Blocks:
         refused = not await trio.to_thread.run_sync(self._lay, due)
         if refused and not self._refused:
             log.warning("The cache has no room for what is read of big files: it is read from Comet each time")
-        self._refused = refused
+        self._refused = self._refused or refused
         self._blobs.changed()
 
     def hold(self, key: Hashable, block: bytes) -> None:
@@ -106,7 +106,8 @@ class Blocks:
         return self._blobs.lay(blocks) or all(self._laid(*one) for one in blocks.items())
 
     def _laid(self, key: Hashable, block: bytes) -> bool:
-        self._blobs.make_way(len(block))
+        with suppress(OSError):
+            self._blobs.make_way(len(block))
         return self._blobs.lay({key: block})
 
     def drop_all(self, which: Which) -> None:
