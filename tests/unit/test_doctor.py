@@ -112,13 +112,17 @@ POINTS = b'{"metrics": []}'
         ([finding(GET_ALL, 429), *GOOD], set()),
         ([finding(GET_ALL, 200, b"<html>"), *GOOD], set()),
         ([finding("experiment/tags", 404), *GOOD], set()),
+        ([finding("project/column-names", 404), *GOOD], {"project/column-names"}),
+        ([finding("project/column-names", 504), *GOOD], set()),
+        ([finding("panel/store", 502), *GOOD], set()),
         ([finding(GET_ALL, 502), finding("workspaces", 502)], set()),
     ],
 )
 def test_only_what_always_fails_and_can_be_done_without_counts_as_missing(
     found: list[Finding], missing: set[str]
 ) -> None:
-    """Not what is refused, what fails for the larger project alone, and nothing where the server is away."""
+    """Not what is refused, what fails for the larger project alone or has no other way, and nothing where the server
+    is away."""
     assert unusable(found) == missing
 
 

@@ -54,6 +54,8 @@ class Check:
     """What the mount does where it gets no answer."""
     lacking: bool = False
     """Whether the mount can do without: what is missing is not asked for again for a day."""
+    only: bool = False
+    """Whether nothing has the same: what only fails, for now, is asked for again then."""
     look: Look | None = None
     """What an answer of the right form tells beyond it."""
     name: str = ""
@@ -133,6 +135,7 @@ CHECKS: tuple[Check, ...] = (
         {"columns": list[Column]},
         "summary/, charts/ and views/best/ are errors; experiments can be read",
         lacking=True,
+        only=True,
     ),
     Check(
         *(About.PROJECT, "project/query", "which experiments have a tag, a parameter or a metric"),
@@ -242,5 +245,6 @@ CHECKS: tuple[Check, ...] = (
         {"store": str | None},
         ".cometfs/store/ is an error, all else works",
         lacking=True,
+        only=True,
     ),
 )

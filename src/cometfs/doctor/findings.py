@@ -56,9 +56,11 @@ class Finding:
 
     @property
     def unusable(self) -> bool:
-        """Whether the server lacks this, or always fails at it: not what is refused to a key or for a while."""
+        """Whether the server lacks this, or always fails at it where the mount has another way: not what is refused to
+        a key or for a while."""
         late = isinstance(self.answer.error, DeadlineExceeded)
-        return self.result is Result.MISSING or self.answer.status >= IN_TROUBLE or late
+        fails = self.answer.status >= IN_TROUBLE or late
+        return self.result is Result.MISSING or (fails and not self.check.only)
 
 
 def judged(check: Check, subject: Subject, answer: Answer) -> Finding:
