@@ -47,7 +47,6 @@ RENEWAL = Caller(urgency=Urgency.RENEWAL)
 CALLER: ContextVar[Caller] = ContextVar("CALLER", default=UNKNOWN)
 """Tasks inherit it from where they are started, so a load is counted to the program that asked first."""
 
-
 PATIENCE: ContextVar[float] = ContextVar("PATIENCE", default=math.inf)
 """Seconds within which an answer must begin, all tries together, but what a 429 asks to wait: less than its deadline
 where there is another way."""

@@ -9,7 +9,7 @@ import errno
 import math
 import random
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,8 @@ from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes
 from cometfs.caller import AHEAD, CALLER
-from cometfs.errors import Stale, Unreachable, Withheld
+from cometfs.errors import DeadlineExceeded, Stale, Unreachable, Withheld
+from cometfs.mountstate.limits import RequestLimiter
 
 MIB = 1 << 20
 CHUNK = 64 << 10
@@ -278,6 +279,27 @@ async def test_a_reader_that_waits_asks_itself_for_what_was_put_off(tmp_path: Pa
         waiting.set()
         assert await body.read(0, 4096) == server.body[:4096]
     assert put_off == [0]
+
+
+async def test_a_deadline_counts_silence(tmp_path: Path) -> None:
+    """A seek in a body that comes as one stream takes as long as that, and is given up where nothing comes."""
+    server = Server(content(12 * MIB), ranges=False)
+    chunks, limiter = server.chunks, RequestLimiter(2.0, 10)
+
+    async def slow(start: int, stop: int):  # type: ignore[no-untyped-def]
+        async with aclosing(chunks(start, stop)) as coming:
+            async for chunk in coming:
+                await trio.sleep(math.inf if server.sent > 10 * MIB else 0.025)
+                yield chunk
+
+    server.chunks = slow  # type: ignore[method-assign]
+    async with opened(server, tmp_path) as body:
+        began = trio.current_time()
+        with limiter.limit(0):
+            assert await body.read(8 * MIB, 10) == server.body[8 * MIB :][:10]
+        assert trio.current_time() - began > 2
+        with pytest.raises(DeadlineExceeded), limiter.limit(0):
+            await body.read(11 * MIB, 10)
 
 
 async def test_the_end_of_a_mount_is_an_error_for_readers(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import trio
 from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums
+from cometfs.caller import PROGRESS
 from cometfs.errors import OutOfSpace, Stale, Unreachable
 from cometfs.files import write_all
 
@@ -235,7 +236,10 @@ class Body:
         while not met():
             if self.error is not None:
                 raise self.error.with_traceback(None)
+            whole = self._sums.whole
             await self._changed.wait()
+            if self._sums.whole > whole:
+                PROGRESS.get()()
 
     def _announce(self) -> None:
         self._changed.set()
