@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 import pytest
@@ -10,8 +11,9 @@ import trio
 import trio.testing
 
 from cometfs import API
+from cometfs.comet.downloads.stream import AssetPart
 from cometfs.comet.http.transport import Transport
-from cometfs.errors import Stale
+from cometfs.errors import DeadlineExceeded, Stale
 
 BODY = bytes(range(256)) * 4
 SIGNED = "X-Amz-Signature=presigned"
@@ -59,6 +61,11 @@ def api(comet: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]])
     return API("0123456789abcdefghijklmno", "http://comet.example", transport=Transport(httpx.MockTransport(comet)))
 
 
+async def whole(asked: AbstractAsyncContextManager[AssetPart]) -> bytes:
+    async with asked as part:
+        return b"".join([chunk async for chunk in part])
+
+
 async def silent(_request: httpx.Request) -> Answer:
     await trio.sleep_forever()
     raise AssertionError
@@ -93,6 +100,27 @@ async def test_a_storage_that_fails_in_mid_file(fault: Handler, autojump_clock: 
     assert comet.hosts == ["true", "s3", "s3", "true", "s3", "false", "false"]
 
 
+@pytest.mark.parametrize("came", [b"", b"some"])
+async def test_a_part_that_stalls_is_given_up_soon(came: bytes, autojump_clock: trio.testing.MockClock) -> None:
+    """So that there is time left for another request within a reader's deadline."""
+    comet = Storing()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        if came:
+            yield came
+        await trio.sleep_forever()
+
+    async def stalling(request: httpx.Request) -> Answer:
+        await trio.lowlevel.checkpoint()
+        return httpx.Response(206, content=chunks(), headers=ranged(request, '"s3"').headers)
+
+    comet.storage = stalling
+    async with api(comet) as one:
+        with pytest.raises(DeadlineExceeded):
+            await whole(one.asset_parts("k", "a")(0, 100, ""))
+    assert trio.current_time() < 15
+
+
 async def test_a_link_that_expires_is_asked_for_once(autojump_clock: trio.testing.MockClock) -> None:
     """Whatever number of parts is on its way."""
     comet = Storing()
@@ -101,8 +129,7 @@ async def test_a_link_that_expires_is_asked_for_once(autojump_clock: trio.testin
         ask = one.asset_parts("k", "a")
 
         async def fetch(start: int) -> None:
-            async with ask(start, start + 10, '"s3"') as part:
-                assert b"".join([chunk async for chunk in part]) == BODY[start : start + 10]
+            assert await whole(ask(start, start + 10, '"s3"')) == BODY[start : start + 10]
 
         await fetch(0)
         comet.links += 1

@@ -286,8 +286,8 @@ async def test_a_deadline_counts_silence(tmp_path: Path) -> None:
     server = Server(content(12 * MIB), ranges=False)
     chunks, limiter = server.chunks, RequestLimiter(2.0, 10)
 
-    async def slow(start: int, stop: int):  # type: ignore[no-untyped-def]
-        async with aclosing(chunks(start, stop)) as coming:
+    async def slow(body: bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
+        async with aclosing(chunks(body, start, stop)) as coming:
             async for chunk in coming:
                 await trio.sleep(math.inf if server.sent > 10 * MIB else 0.025)
                 yield chunk

@@ -25,6 +25,10 @@ BODIES = 24
 SILENCE = 5.0
 """Seconds that a storage may take to answer, before Comet is asked for the bytes: some firewalls drop packets."""
 
+PART_STALL = 10.0
+"""Seconds without a byte after which a part counts as broken: the next request goes on where it has ended, so that a
+reader whose deadline is `stream.STALL` still gets its bytes."""
+
 HOPS = 5
 """Redirects of one download."""
 
@@ -71,7 +75,8 @@ class Downloads:
             raise self._calls.too_late(question, self._calls.deadline)
         try:
             etag, at = version_of(question, span, reply, stored=bool(url)), placed(question, span, reply)
-            stream = AssetStream(question, reply, due - trio.current_time(), self._stall)
+            stall = min(self._stall, PART_STALL)
+            stream = AssetStream(question, reply, stall, stall)
             yield AssetPart(stream, at, etag, bounded=bool(url) and reply.status == 206)
         finally:
             await reply.aclose()
