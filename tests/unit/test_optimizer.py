@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cometfs.server.optimizer import algorithms
 from cometfs.server.optimizer.algorithms import next_set, spec_of
 from cometfs.server.optimizer.space import InvalidSearch, space_of
 from cometfs.server.optimizer.sweep import Created, Sweep, Updated
@@ -90,6 +91,11 @@ def test_a_bell_needs_no_bounds() -> None:
         ({"x": {"type": "float", "min": 0, "max": 1, "scalingType": "loguniform"}}, "min must be above 0"),
         ({"x": {"type": "float", "min": 0, "max": 1, "scalingType": "cubic"}}, "scalingType is one of"),
         ({"x": {"type": "float", "min": 0, "max": 1, "scalingType": "normal", "sigma": 0}}, "sigma above 0"),
+        ({"x": {"type": "float", "min": -(10**400), "max": 1}}, "a number beyond"),
+        ({"x": {"type": "float", "scalingType": "normal", "mu": 1, "sigma": 1e301}}, "a number beyond"),
+        ({"x": {"type": "integer", "min": 0.2, "max": 0.8}}, "no integer between"),
+        ({f"x{number}": {"type": "float", "min": 0, "max": 1} for number in range(1001)}, "has at most 1000"),
+        ({"x": {"type": "categorical", "values": list(range(10_001))}}, "at most 10000 values together"),
     ],
 )
 def test_spaces_that_are_none(parameters: Any, sentence: str) -> None:
@@ -163,6 +169,36 @@ def test_bayes_finds_better_sets_than_chance() -> None:
 def made(**words: Any) -> Created:
     asked: Any = {"algorithm": "grid", "parameters": {"x": {"type": "discrete", "values": [1, 2]}}, "spec": {"seed": 1}}
     return Created("", 0, **(asked | words))
+
+
+def test_a_grid_that_takes_long_to_list_is_none() -> None:
+    """Its points are counted with each question, and no other request is answered meanwhile."""
+    ranges = {f"x{number}": {"type": "float", "min": 0, "max": 1} for number in range(11)}
+    with pytest.raises(InvalidSearch, match="11 ranges with a gridSize of 1000"):
+        Sweep(made(parameters=ranges, spec={"gridSize": 1000}))
+    assert Sweep(made(parameters=ranges)).next("p", 1) is not None
+
+
+def test_a_set_is_chosen_with_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many coordinates a space has; of sets that are known already there is nothing to compare."""
+    places: list[int] = []
+
+    def counted(space: Any, values: Any) -> list[float]:
+        found = place(space, values)
+        places.append(len(found))
+        return found
+
+    place = algorithms._place
+    monkeypatch.setattr(algorithms, "_place", counted)
+    wide = space_of({"x": {"type": "categorical", "values": list(range(5_000))}})
+    results = [({"x": number}, float(number)) for number in range(400)]
+    spec = spec_of("bayes", {"seed": 1, "maxCombo": 1_000})
+    assert next_set("bayes", wide, spec, [one for one, _ in results], results) is not None
+    assert sum(places) < 50 * 5_000
+    places.clear()
+    small = space_of({"x": {"type": "categorical", "values": list(range(20))}})
+    assert next_set("bayes", small, spec, [one for one, _ in results[:20]], results[:20]) is None
+    assert len(places) <= spec.retry_limit
 
 
 def test_trials_and_sets_that_did_not_end(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ MOST_DRAWN = 300
 """Sets that are drawn, and results that are considered, for one: no other request is answered meanwhile."""
 
 MOST_BINS = 10_000
-"""Points of a range in a grid."""
+"""Points of the ranges in a grid, those of all of them together."""
+
+MOST_COORDINATES = 3_000
+"""The same for the coordinates of all drawn sets: of sets with hundreds fewer are drawn."""
 
 
 class Spec(msgspec.Struct, rename="camel"):
@@ -62,6 +65,13 @@ class Spec(msgspec.Struct, rename="camel"):
             raise InvalidSearch(f"the objective is {self.objective!r}, neither 'minimize' nor 'maximize'")
         if not 1 <= self.grid_size <= MOST_BINS:
             raise InvalidSearch(f"the gridSize must be from 1 to {MOST_BINS}")
+
+
+def check_grid(space: Space, spec: Spec) -> None:
+    """Raises InvalidSearch for one whose points would take long to list."""
+    ranges = sum(one.values is None for one in space.values())
+    if ranges * spec.grid_size > MOST_BINS:
+        raise InvalidSearch(f"{ranges} ranges with a gridSize of {spec.grid_size} are more than {MOST_BINS} points")
 
 
 def grid_size(space: Space, spec: Spec) -> int:
@@ -87,14 +97,14 @@ def next_set(
         return _point(space, spec, len(sets))
     chance = random.Random(f"{spec.seed}/{len(sets)}")
     is_guided = algorithm == "bayes" and len(sets) >= FIRST + 2 * len(space) and bool(results)
-    propose = (lambda: _promising(space, spec, results, chance)) if is_guided else (lambda: _drawn(space, chance))
+    propose = (lambda: _promising(space, spec, sets, results, chance)) if is_guided else (lambda: _drawn(space, chance))
     return _new(propose, sets, spec.retry_limit)
 
 
-def _new(propose: Callable[[], Values], sets: Sequence[Values], retries: int) -> Values | None:
+def _new(propose: Callable[[], Values | None], sets: Sequence[Values], retries: int) -> Values | None:
     for _ in range(min(MOST_DRAWN, max(1, retries))):
         found = propose()
-        if found not in sets:
+        if found is not None and found not in sets:
             return found
     return None
 
@@ -119,13 +129,20 @@ def _point(space: Space, spec: Spec, number: int) -> Values:
     return {name: values[name] for name in space}
 
 
-def _promising(space: Space, spec: Spec, results: Sequence[Result], chance: random.Random) -> Values:
-    results = sorted(results, key=lambda result: result[1])[:MOST_DRAWN]
+def _promising(
+    space: Space, spec: Spec, sets: Sequence[Values], results: Sequence[Result], chance: random.Random
+) -> Values | None:
+    """The best of those drawn that are new; None where none is."""
+    most = max(10, min(MOST_DRAWN, MOST_COORDINATES // len(_place(space, results[0][0]))))
+    results = sorted(results, key=lambda result: result[1])[:most]
     (best, lowest), (_, highest) = results[0], results[-1]
     span = highest - lowest or 1.0
-    count = min(MOST_DRAWN, max(10, spec.min_sample_size))
+    count = min(most, max(10, spec.min_sample_size))
     drawn = [_drawn(space, chance) for _ in range(count)]
     drawn += [{name: one.near(best[name], chance) for name, one in space.items()} for _ in range(count // 2)]
+    drawn = [one for one in drawn if one not in sets]
+    if not drawn:
+        return None
 
     places, scores = [_place(space, values) for values, _ in results], [score for _, score in results]
     furthest = math.sqrt(len(space))

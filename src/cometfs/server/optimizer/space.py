@@ -21,6 +21,12 @@ EVEN = ("linear", "uniform")
 WIDEST = 3
 """How many sigmas from its middle a bell ends that has no bounds."""
 
+GREATEST = 1e300
+"""Numbers beyond it have no distance that a computer holds."""
+
+MOST_PARAMETERS, MOST_VALUES = 1_000, 10_000
+"""Of a search, and of all its lists together: no other request is answered while a set is chosen."""
+
 Number = int | float
 
 
@@ -55,16 +61,25 @@ class Parameter(msgspec.Struct, rename="camel"):
             self._check_bounds(name)
 
     def _check_bounds(self, name: str) -> None:
-        if self.sigma is not None and self.sigma <= 0:
-            raise InvalidSearch(f"parameter {name!r} needs a sigma above 0")
-        if self._is_normal and self.mu is not None and self.sigma is not None:
-            edges = [self.mu + side * WIDEST * self.sigma for side in (-1, 1)]
-            low, high = [math.exp(min(edge, 700)) for edge in edges] if self._is_log else edges
-            self.min, self.max = low if self.min is None else self.min, high if self.max is None else self.max
+        given = [one for one in (self.min, self.max, self.mu, self.sigma) if one is not None]
+        if any(abs(one) > GREATEST for one in given):
+            raise InvalidSearch(f"parameter {name!r} has a number beyond {GREATEST}")
+        self._check_sigma(name)
         if self.min is None or self.max is None or self.min > self.max:
             raise InvalidSearch(f"parameter {name!r} needs a min and a max that is not below it")
         if self._is_log and self.min <= 0:
             raise InvalidSearch(f"parameter {name!r} is {self.scaling_type}, so its min must be above 0")
+        if self.type == "integer" and math.ceil(self.min) > math.floor(self.max):
+            raise InvalidSearch(f"parameter {name!r} has no integer between its min and its max")
+
+    def _check_sigma(self, name: str) -> None:
+        """A bell without bounds gets them of its sigma."""
+        if self.sigma is not None and self.sigma <= 0:
+            raise InvalidSearch(f"parameter {name!r} needs a sigma above 0")
+        if self._is_normal and self.mu is not None and self.sigma is not None:
+            edges = [self.mu + side * WIDEST * self.sigma for side in (-1, 1)]
+            low, high = [math.exp(min(edge, 690)) for edge in edges] if self._is_log else edges
+            self.min, self.max = low if self.min is None else self.min, high if self.max is None else self.max
 
     @property
     def _is_log(self) -> bool:
@@ -148,12 +163,14 @@ Space = dict[str, Parameter]
 
 def space_of(parameters: dict[str, Any]) -> Space:
     """The space that a client describes. Raises InvalidSearch."""
-    if not parameters:
-        raise InvalidSearch("a search needs at least one parameter")
+    if not 1 <= len(parameters) <= MOST_PARAMETERS:
+        raise InvalidSearch(f"a search needs at least one parameter, and has at most {MOST_PARAMETERS}")
     try:
         space = msgspec.convert(parameters, Space)
     except msgspec.ValidationError as exc:
         raise InvalidSearch(f"the parameters are not understood: {exc}") from exc
     for name, parameter in space.items():
         parameter.check(name)
+    if sum(len(parameter.values or ()) for parameter in space.values()) > MOST_VALUES:
+        raise InvalidSearch(f"the lists of a search have at most {MOST_VALUES} values together")
     return space

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cometfs.numbers import number_of
-from cometfs.server.optimizer.algorithms import Result, Values, next_set, spec_of
+from cometfs.server.optimizer.algorithms import Result, Values, check_grid, next_set, spec_of
 from cometfs.server.optimizer.space import InvalidSearch, space_of
 
 DONE = "completed"
@@ -74,6 +74,7 @@ class Sweep:
     def __init__(self, created: Created) -> None:
         self.created = created
         self.space, self.spec = space_of(created.parameters), spec_of(created.algorithm, created.spec)
+        check_grid(self.space, self.spec)
         if created.trials < 1:
             raise InvalidSearch("a search needs at least one trial of each set")
         self.trials: dict[tuple[str, int], Trial] = {}

@@ -17,6 +17,7 @@ from cometfs.server.optimizer.algorithms import ALGORITHMS, Spec, grid_size, mos
 from cometfs.server.optimizer.space import InvalidSearch
 from cometfs.server.optimizer.sweep import DONE, RUNNING, Created, Sweep, Updated
 from cometfs.server.request import Endpoint, Request
+from cometfs.server.runs.leniency import check_depth
 from cometfs.server.storage.experiment_json import now
 
 BASE = "/optimizer/"
@@ -31,6 +32,10 @@ class _New(msgspec.Struct):
     trials: int = 1
     spec: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        check_depth(self.parameters)
+        check_depth(self.spec)
+
 
 class _Update(msgspec.Struct):
     id: str
@@ -40,6 +45,10 @@ class _Update(msgspec.Struct):
     score: Any = None
     epoch: Any = None
     metadata: Any = None
+
+    def __post_init__(self) -> None:
+        for value in (self.score, self.epoch, self.metadata):
+            check_depth(value)
 
 
 def _spec(request: Request) -> Any:
@@ -56,7 +65,7 @@ def _spec(request: Request) -> Any:
 
 
 def _create(request: Request) -> Any:
-    asked: _New = request.json(_New)
+    asked: _New = request.logged(_New)
     spec = asked.spec if asked.spec.get("seed") is not None else asked.spec | {"seed": now() % (1 << 32)}
     created = Created("", 0, asked.algorithm, asked.parameters, asked.name, asked.trials, spec)
     try:
@@ -77,7 +86,7 @@ def _next(request: Request) -> Any:
 
 
 def _update(request: Request) -> Any:
-    asked: _Update = request.json(_Update)
+    asked: _Update = request.logged(_Update)
     sweep = _sweep(request, asked.id)
     if (asked.pid, asked.trial) not in sweep.trials:
         raise ApiError(404, f"the search has no trial {asked.trial} of {asked.pid[:60]!r}")
