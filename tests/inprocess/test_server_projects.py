@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cometfs.server.catalog.catalog import open_directory
 from tests.inprocess.test_uploads import KEY, OTHER, Client
 
 Row = dict[str, Any]
@@ -32,7 +33,7 @@ async def rows(client: Client, workspace: str = "ws") -> list[Row]:
     return found
 
 
-async def create(client: Client, project: str = "p", status: int = 200, **more: Any) -> str:
+async def create(client: Client, project: str | int = "p", status: int = 200, **more: Any) -> str:
     body = {"workspaceName": "ws", "projectName": project, "projectDescription": None, "isPublic": False} | more
     return str((await client.post("write/project/create", body, status)).get("projectId"))
 
@@ -170,3 +171,34 @@ async def test_a_broken_file_is_not_written_over(client: Client) -> None:
     assert "mend it" in refused["msg"]
     assert (client.directory / "projects.json").read_text() == '{"ws/p": '
     assert await workspaces(client) == ["default"]
+
+
+async def test_numbers_as_names(client: Client) -> None:
+    """Comet's server takes them as text, wherever text is declared."""
+    project = await create(client, project=7, workspaceName=5, projectDescription=3)
+    await client.post("write/project/notes", {"workspaceName": 5, "projectName": 7, "notes": 12})
+    for one in (client, client.again()):
+        (row,) = await rows(one, "5")
+        assert (row["projectName"], row["projectDescription"]) == ("7", "3")
+        assert await one.get("project/notes", projectId=project) == {"notes": "12"}
+
+
+async def test_a_workspace_with_a_slash(client: Client) -> None:
+    """Runs may be logged to one. Of its projects nothing is kept: that would be the entry of another project."""
+    mine = await create(client, project="b/c", workspaceName="a", projectDescription="mine")
+    run = {"experimentKey": KEY, "projectName": "c", "teamName": "a/b", "local_timestamp": 1000}
+    await client.post("/clientlib/logger/add/run", run)
+    place = {"workspaceName": "a/b", "projectName": "c"}
+    await client.post("write/project/notes", place | {"notes": "n"}, 400)
+    await client.post("write/project/update", place | {"isPublic": True}, 400)
+    await client.post("write/project/delete", place | {"deleteAllExperiments": True})
+    for one in (client, client.again()):
+        assert await workspaces(one) == ["a"]
+        assert (await one.get("project", projectId=mine))["projectDescription"] == "mine"
+
+
+@pytest.mark.logs("ignored;")
+def test_a_file_of_projects_that_is_too_deep(tmp_path: Path) -> None:
+    """The server starts without it."""
+    (tmp_path / "projects.json").write_text('{"ws/p": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}")
+    assert open_directory(tmp_path).about == {}

@@ -35,7 +35,7 @@ def read_projects(directory: Path) -> dict[tuple[str, str], ProjectMetadata]:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, ProjectMetadata])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         LOG.warning("%s: ignored; %s", path, exc)
         return {}
     return {_names(place): about for place, about in found.items()}

@@ -39,8 +39,11 @@ def keep_workspace(directory: Path, index: Catalog, workspace: str) -> None:
 
 
 def drop_project(directory: Path, index: Catalog, project: ServedProject) -> None:
-    """Forget what was kept of a project, which has no experiments. Raises StorageFull and Damaged."""
-    _write(directory, project.workspace, project.name, None)
+    """Forget what was kept of a project, if there is anything, which has no experiments. Raises StorageFull and
+    Damaged.
+    """
+    if (project.workspace, project.name) in index.about:
+        _write(directory, project.workspace, project.name, None)
     index.forget(project)
 
 

@@ -59,7 +59,8 @@ class _Deletion(_Place, rename="camel", kw_only=True):
 
 def _new_workspace(request: Request) -> Any:
     """``write/workspace/new``; one that is there already is no error."""
-    name = request.json(_Workspace).name
+    asked: _Workspace = request.logged(_Workspace)
+    name = asked.name
     _check_workspace(name)
     if name not in request.index.workspaces():
         keep_workspace(request.journal.path, request.index, name)
@@ -67,6 +68,7 @@ def _new_workspace(request: Request) -> Any:
 
 
 def _check_workspace(name: str) -> None:
+    """Runs may be logged to one with a slash; nothing can be kept of it: its entries would be another's."""
     if not name:
         raise ApiError(400, "the name of the workspace is missing", NO_SUCH_WORKSPACE)
     if "/" in name:
@@ -78,7 +80,7 @@ def _create(request: Request) -> Any:
 
     What a hand wrote about one that is not there yet stays.
     """
-    asked: _New = request.json(_New)
+    asked: _New = request.logged(_New)
     _check_workspace(asked.workspace_name)
     if not asked.project_name:
         raise ApiError(400, "projectName is missing", NO_PROJECT_NAME)
@@ -96,7 +98,7 @@ def _create(request: Request) -> Any:
 
 def _update(request: Request) -> Any:
     """``write/project/update``: what is not given stays as it is."""
-    asked: _Change = request.json(_Change)
+    asked: _Change = request.logged(_Change)
     found = asked.found(request)
     if asked.new_project_name not in (None, found.name):
         raise ApiError(400, "a project keeps its name here: create another one, and move its experiments")
@@ -106,18 +108,19 @@ def _update(request: Request) -> Any:
 
 def _annotate(request: Request) -> Any:
     """``write/project/notes``."""
-    asked: _Notes = request.json(_Notes)
+    asked: _Notes = request.logged(_Notes)
     return _kept(request, asked.found(request), {"notes": asked.notes})
 
 
 def _kept(request: Request, found: ServedProject, changes: dict[str, Any]) -> Any:
+    _check_workspace(found.workspace)
     keep_project(request.journal.path, request.index, found.workspace, found.name, **changes)
     return DONE | {"projectId": found.id}
 
 
 def _delete(request: Request) -> Any:
     """``write/project/delete``. A server that is killed meanwhile leaves the project, with what it has left."""
-    asked: _Deletion = request.json(_Deletion)
+    asked: _Deletion = request.logged(_Deletion)
     found = asked.found(request)
     if found.experiments and not asked.delete_all_experiments:
         count = len(found.experiments)
