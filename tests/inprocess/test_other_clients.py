@@ -35,6 +35,9 @@ async def test_an_experiment_is_created_with_its_link(client: Client) -> None:
     assert made["link"] == f"http://comet/default/my%20llm%2F1/{made['experimentKey']}"
     row = await client.get("experiment/metadata", experimentKey=made["experimentKey"])
     assert (row["running"], row["hasCrashed"], row["workspaceName"]) == (False, False, "default")
+    dots = await client.post("write/experiment/create", {"workspaceName": "..", "projectName": "."})
+    page = await client.http.get(dots["link"])
+    assert (page.status_code, dots["experimentKey"] in page.text) == (200, True)
     unnamed = await client.post("write/experiment/create", {})
     assert (unnamed["workspaceName"], unnamed["projectName"]) == ("default", "general")
 

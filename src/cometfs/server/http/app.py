@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from cometfs.server.bodies import LONGEST_QUESTION, whole_body
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.errors import ARTIFACT_VERSION_EXISTS, INVALID_VERSION, NO_SUCH_EXPERIMENT, ApiError
 from cometfs.server.http.hosts import OwnNames
@@ -214,7 +215,7 @@ def _patch(backend: Backend) -> Handler:
 
 
 async def _whole(backend: Backend, http: HttpRequest) -> Request:
-    return request_of(backend, http, await http.body())
+    return request_of(backend, http, await whole_body(http, LONGEST_QUESTION))
 
 
 async def _refuse(_: HttpRequest, exc: Exception) -> Response:

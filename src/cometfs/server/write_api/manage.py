@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
+from cometfs.server.addresses import address
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import NO_PROJECT_NAME, ApiError
 from cometfs.server.request import DONE, Endpoint, Request
@@ -92,9 +92,9 @@ def _create(request: Request) -> Any:
 
 
 def link_of(request: Request, experiment: ServedExperiment) -> str:
-    """The address of an experiment's page, as Comet forms it."""
+    """The address of an experiment's page."""
     project = experiment.project
-    return f"{request.base_url}{quote(project.workspace, '')}/{quote(project.name, '')}/{experiment.key}"
+    return request.base_url.rstrip("/") + address(project.workspace, project.name, experiment.key)
 
 
 BY_GET: dict[str, Endpoint] = {

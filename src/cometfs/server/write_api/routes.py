@@ -7,13 +7,11 @@ Not here: the other endpoints' (`app`); what is done (the modules whose tables a
 
 from __future__ import annotations
 
-import zlib
-
-import trio
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cometfs.server.bodies import whole_body
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Backend, Endpoint, answered, request_of
 from cometfs.server.routing import as_json, exactly
@@ -26,10 +24,6 @@ CLIENTLIB = "/clientlib/"
 
 RESTS = ("/api/rest/v2/", "/clientlib/rest/v2/")
 """Two bases, which comet_ml mixes."""
-
-
-LONGEST_BODY = 32 << 20
-"""Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""
 
 
 def writing_routes(backend: Backend) -> list[Route]:
@@ -56,7 +50,7 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
     async def handle(http: HttpRequest) -> Response:
         if backend.journal is None:
             raise ApiError(403, backend.closed)
-        request = request_of(backend, http, await _whole_body(http))
+        request = request_of(backend, http, await whole_body(http))
         try:
             return as_json(answered(request, endpoint(request)))
         except RecursionError as exc:  # while it was read: nothing was written
@@ -70,7 +64,7 @@ def _optimizer_route(backend: Backend, path: str, endpoint: Endpoint, method: st
 
     async def handle(http: HttpRequest) -> Response:
         try:
-            request = request_of(backend, http, await _whole_body(http))
+            request = request_of(backend, http, await whole_body(http))
             return as_json(endpoint(request) if backend.journal else {"code": 403, "message": backend.closed})
         except ApiError as exc:
             return as_json({"code": exc.status, "message": exc.message})
@@ -91,39 +85,6 @@ def _upload_route(backend: Backend, path: str, take: UploadHandler) -> Route:
         return as_json(answered(request, await receive_upload(request, http, take)))
 
     return exactly(path, handle, "POST", "PUT")
-
-
-async def _whole_body(http: HttpRequest) -> bytes:
-    """The body, unpacked. Raises ApiError when it is too large, or not what its header announces."""
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        _check(len(body))
-    encoding = http.headers.get("content-encoding", "identity").lower()
-    if encoding == "identity":
-        return bytes(body)
-    if encoding != "gzip":
-        raise ApiError(415, f"no content encoding but gzip is understood, not {encoding[:60]!r}")
-    return await trio.to_thread.run_sync(_unpacked, bytes(body))
-
-
-def _unpacked(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        made = unpacker.decompress(body, LONGEST_BODY + 1)
-    except zlib.error as exc:
-        raise ApiError(400, f"the body is no gzip: {exc}") from exc
-    _check(len(made))
-    if not unpacker.eof:
-        raise ApiError(400, "the body is no gzip: it is cut short")
-    if unpacker.unused_data:
-        raise ApiError(400, "the body is no gzip: there is more behind its end")
-    return made
-
-
-def _check(size: int) -> None:
-    if size > LONGEST_BODY:
-        raise ApiError(413, f"a body may have {LONGEST_BODY} bytes, and this one has more")
 
 
 async def _no_calls(_: HttpRequest) -> Response:
