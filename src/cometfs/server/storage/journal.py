@@ -9,22 +9,22 @@ Invariants, all of which hold because everything here runs on the event loop, be
 - A reader of an experiment's record sees all of a request or nothing of it: the next version is made aside and put in
   place when the lines are in the file. Of a version that was put in place only single words change (`end`, `crashed`,
   `archived`), and what versions share grows; so threads read it unlocked.
-- Whether and when a run ended is in memory what the next server makes of its ``experiment.json`` (`_set_state`).
+- Whether and when a run ended is in memory what the next server makes of its ``experiment.json``
+  (`LoggedRun.set_state`).
 - The last part of the record of a run in `_runs` is its folder, and ``part.starts`` are the starts of the lines in it.
 - The journal alone writes into folders that are called after their key and have ``last_seen`` in their
   ``experiment.json``, and into no other. A run that came as an archive goes on in a new folder, as its next part.
 
-Not here: requests (`write_api`), messages that come twice (`dedup`), files (`run_dir`, `deletion`).
+Not here: requests (`write_api`), what a single run needs (`logged_run`), messages that come twice (`dedup`), files
+(`run_dir`, `deletion`).
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from threading import Thread
@@ -32,34 +32,23 @@ from threading import Thread
 from cometfs.server.catalog.catalog import DEFAULT_PROJECT, DEFAULT_WORKSPACE, Catalog
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.catalog.registry import Registry
-from cometfs.server.runs.apply import Missing, apply
 from cometfs.server.runs.liveness import CRASHED_AFTER, HEARTBEATS, Liveness
 from cometfs.server.runs.record import Part, RunRecord
-from cometfs.server.runs.schema import Payload
 from cometfs.server.runs.zip_reader import MESSAGES, Archive, Member
 from cometfs.server.storage.dedup import ArchiveFilter, RepeatFilter, remembered
 from cometfs.server.storage.deletion import UNMARKED, delete, marked_deleted
 from cometfs.server.storage.errors import InvalidKey, NotThere, StorageFull, full_disk
-from cometfs.server.storage.experiment_json import new_heading, next_heading, now, was_alive
+from cometfs.server.storage.experiment_json import new_heading, now, was_alive
 from cometfs.server.storage.lock import Locked
 from cometfs.server.storage.log_lines import LogLine, Message
-from cometfs.server.storage.run_dir import Heading, RunDir, make_folder, open_folder
-
-LOG = logging.getLogger("cometfs.server")
+from cometfs.server.storage.logged_run import LoggedRun, stop_of, taken_up
+from cometfs.server.storage.run_dir import Heading, make_folder
 
 KEY = re.compile(r"[A-Za-z0-9]{32,50}")
 """Keys of new experiments, as Comet has them: nothing that could be a path or another folder's name."""
 
 AT_HAND = 64
 """How many runs are kept ready to be written to when they do not run; the others are taken up again when need be."""
-
-
-@dataclass(slots=True)
-class _Run:
-    experiment: ServedExperiment
-    folder: RunDir
-    part: Part
-    repeats: RepeatFilter
 
 
 class Journal:
@@ -78,7 +67,7 @@ class Journal:
         self.index, self.crashed_after = index, crashed_after
         self.path = directory.path
         self._directory, self._clock = directory, clock
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, LoggedRun] = {}
         for experiment in index.experiments.values():
             if was_alive(experiment, directory.last_alive - crashed_after * 1000):
                 self._alive(experiment)
@@ -93,7 +82,7 @@ class Journal:
         part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}))
         record = RunRecord([part], start=start, last_seen=start, crashed=True)
         experiment = self.index.add(key, workspace, project, record)
-        return self._goes_on(self._keep(_Run(experiment, folder, part, RepeatFilter())))
+        return self._goes_on(self._keep(LoggedRun(experiment, folder, part, RepeatFilter())))
 
     def resume(self, key: str, failed: bool | None = False) -> ServedExperiment:
         """It is running again, and has `failed` so far; None leaves that as it is. Raises NotThere."""
@@ -106,13 +95,13 @@ class Journal:
 
     def has_ended(self, key: str) -> bool:
         """Whether an end is known of a run, whatever it has logged since. Raises NotThere."""
-        return _stop_of(self._runs.get(key), _found(self.index, key)) is not None
+        return stop_of(self._runs.get(key), _found(self.index, key)) is not None
 
     def is_incomplete(self, key: str) -> bool:
         """Whether a run was logged, has not ended, and does not run: its lines cannot be taken for its archive's."""
         run, experiment = self._runs.get(key), _found(self.index, key)
         is_completed = run is not None and isinstance(run.repeats, ArchiveFilter)
-        return _stop_of(run, experiment) is None and (is_completed or not experiment.running)
+        return stop_of(run, experiment) is None and (is_completed or not experiment.running)
 
     def complete(self, key: str) -> ServedExperiment:
         """What comet_ml kept itself of an incomplete run is uploaded: what is known of it is left out."""
@@ -120,8 +109,8 @@ class Journal:
         run.repeats = ArchiveFilter(run.experiment.record.archives, run.folder.heading.get("resumed") or 0)
         return self._goes_on(run)
 
-    def _goes_on(self, run: _Run) -> ServedExperiment:
-        _set_state(run)
+    def _goes_on(self, run: LoggedRun) -> ServedExperiment:
+        run.set_state()
         self._alive(run.experiment)
         return run.experiment
 
@@ -171,7 +160,7 @@ class Journal:
         one from the moments after: comet_ml's thread of heartbeats ends last, and a run that lives sends another.
         Unless it `prolongs` the run: then that ends with the last of them.
         """
-        stop = _stop_of(self._runs.get(key), _found(self.index, key))
+        stop = stop_of(self._runs.get(key), _found(self.index, key))
         if stop is not None and not prolongs:
             if sent is None or sent <= stop + self.crashed_after * 1000 / HEARTBEATS:
                 return
@@ -186,7 +175,7 @@ class Journal:
         stop = max(stop or now(), run.experiment.record.start or 0)
         run.folder.amend(stop_time=stop, last_seen=now())
         run.experiment.liveness = None
-        _set_state(run)
+        run.set_state()
         self._directory.touch()
 
     def retime(self, key: str, start: int | None, stop: int | None) -> None:
@@ -202,7 +191,7 @@ class Journal:
             run.experiment.record = run.experiment.record.begun(start)
         if stop is not None:
             run.experiment.liveness = None
-        _set_state(run)
+        run.set_state()
 
     def amend(self, key: str, change: Callable[[Heading], Heading]) -> tuple[ServedExperiment, Heading]:
         """Change ``experiment.json`` of the run's last part: `change` gets all, and returns what is new.
@@ -212,30 +201,20 @@ class Journal:
         """
         run = self._run(key)
         run.folder.amend(**change(run.folder.heading))
-        _set_state(run)
+        run.set_state()
         return run.experiment, run.folder.heading
 
-    def _run(self, key: str) -> _Run:
-        return self._runs.get(key) or self._keep(_taken_up(self.path, _found(self.index, key)))
+    def _run(self, key: str) -> LoggedRun:
+        return self._runs.get(key) or self._keep(taken_up(self.path, _found(self.index, key)))
 
-    def _keep(self, run: _Run) -> _Run:
+    def _keep(self, run: LoggedRun) -> LoggedRun:
         if len(self._runs) >= AT_HAND:
             self._runs = {key: one for key, one in self._runs.items() if one.experiment.running}
         self._runs[run.experiment.key] = run
         return run
 
-    def _write(self, run: _Run, lines: list[LogLine]) -> None:
-        texts = [line.numbered(number) for number, line in enumerate(lines, run.experiment.record.line_count + 1)]
-        at = run.folder.append(b"".join(texts))
-        grown = run.experiment.record.grown()
-        for line, text in zip(lines, texts, strict=True):
-            run.part.starts.append(at)
-            at += len(text)
-            _apply(run, grown, line.payload)
-        registered = len(grown.registrations) != len(run.experiment.record.registrations)
-        run.experiment.record = grown
-        _set_state(run)
-        if registered:
+    def _write(self, run: LoggedRun, lines: list[LogLine]) -> None:
+        if run.write(lines):
             self.index.registry = Registry(self.index.experiments.values())
 
     def _alive(self, experiment: ServedExperiment) -> None:
@@ -244,7 +223,7 @@ class Journal:
         experiment.liveness.beat()
         self._directory.touch()
 
-    def _sign_of_life(self, run: _Run) -> None:
+    def _sign_of_life(self, run: LoggedRun) -> None:
         """It sent what only a run itself sends: it is alive, unless it has ended. The next server is to know too."""
         heading = run.folder.heading
         if heading.get("stop_time") is not None:
@@ -252,7 +231,7 @@ class Journal:
         if now() - (heading["last_seen"] or 0) >= self.crashed_after * 1000 / HEARTBEATS:
             with suppress(StorageFull):
                 run.folder.amend(last_seen=now())
-            _set_state(run)
+            run.set_state()
         self._alive(run.experiment)
 
 
@@ -263,40 +242,5 @@ def _found(index: Catalog, key: str) -> ServedExperiment:
     return experiment
 
 
-def _stop_of(run: _Run | None, experiment: ServedExperiment) -> int | None:
-    """When an experiment ended (epoch ms), found without a folder being made for it."""
-    folder = run.folder if run else open_folder(experiment.record.parts[-1].archive.path)
-    return folder.heading.get("stop_time") if folder else experiment.record.end or now()
-
-
-def _taken_up(directory: Path, experiment: ServedExperiment) -> _Run:
-    """An experiment that this server did not begin: its folder where it has one, else a new one beside."""
-    record = experiment.record.detached()
-    part = record.parts[-1]
-    folder = open_folder(part.archive.path)
-    if folder is None:
-        folder = make_folder(directory, experiment.key, next_heading(experiment))
-        part = Part(Archive(folder.path, {MESSAGES: Member(MESSAGES, 0)}), record.line_count)
-        record.parts.append(part)
-    experiment.record = record
-    return _Run(experiment, folder, part, remembered(folder.path / MESSAGES))
-
-
-def _apply(run: _Run, record: RunRecord, payload: Payload) -> None:
-    try:
-        apply(record, run.part, record.line_count, payload)
-    except Missing as exc:
-        LOG.warning("%s: %s", run.folder.path, exc)
-
-
 def _paths(experiment: ServedExperiment) -> list[Path]:
     return [part.archive.path for part in experiment.record.parts]
-
-
-def _set_state(run: _Run) -> None:
-    """What the next server makes of its folder. While a run goes on, its end is its last sign of life."""
-    record, heading = run.experiment.record, run.folder.heading
-    stop = heading.get("stop_time")
-    latest = max(record.latest or 0, record.start or 0, heading["last_seen"] or 0)
-    record.end = latest if stop is None else stop
-    record.crashed = stop is None or bool(heading.get("has_crashed"))
