@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import trio
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http.app import make_app
 from cometfs.server.http.listener import serve
+from cometfs.server.storage import journal
+from cometfs.server.storage.dedup import ArchiveFilter
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.lock import Locked, lock
 
@@ -130,6 +133,29 @@ async def test_an_archive_completes_a_run_that_never_ended(client: Client) -> No
         False,
     )
     assert (await client.post("/clientlib/logger/add/run", UPLOAD, 400))["sdk_error_code"] == 90999, "it has ended"
+
+
+async def test_a_long_log_is_compared_while_others_are_answered(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of a million points takes seconds to read; one that reports itself meanwhile goes on as it is."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    class Slow(ArchiveFilter):
+        def __init__(self, archives: Any, since: float) -> None:
+            began.set()
+            assert goes_on.wait(60)
+            super().__init__(archives, since)
+
+    await log_three(client, 0)
+    client.time = 31
+    monkeypatch.setattr(journal, "ArchiveFilter", Slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.post, "/clientlib/logger/add/run", UPLOAD, 400)
+        await trio.to_thread.run_sync(began.wait)
+        await client.post("/clientlib/logger/get/run", {"previousExperiment": KEY})
+        goes_on.set()
+    assert (await client.row())["running"]
 
 
 async def test_another_archive_of_its_key_is_left_whole(client: Client) -> None:

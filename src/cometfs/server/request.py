@@ -212,7 +212,7 @@ def answered(request: Request, answer: Any) -> Any:
 
 
 Endpoint = Callable[[Request], Any]
-"""What answers: the value becomes the answer's JSON."""
+"""What answers: the value becomes the answer's JSON. One that changes something may be awaited for it."""
 
 
 def value_of(body: bytes, shape: type[Any]) -> Any:

@@ -103,10 +103,16 @@ class Journal:
         is_completed = run is not None and isinstance(run.repeats, ArchiveFilter)
         return stop_of(run, experiment) is None and (is_completed or not experiment.running)
 
-    def complete(self, key: str) -> ServedExperiment:
-        """What comet_ml kept itself of an incomplete run is uploaded: what is known of it is left out."""
+    def known_of(self, key: str) -> Callable[[], ArchiveFilter]:
+        """Finds out what is known of an incomplete run. For a thread: it reads all that the run logged."""
         run = self._run(key)
-        run.repeats = ArchiveFilter(run.experiment.record.archives, run.folder.heading.get("resumed") or 0)
+        archives, since = list(run.experiment.record.archives), run.folder.heading.get("resumed") or 0
+        return lambda: ArchiveFilter(archives, since)
+
+    def complete(self, key: str, known: ArchiveFilter) -> ServedExperiment:
+        """What comet_ml kept itself of an incomplete run is uploaded: what is `known` of it is left out."""
+        run = self._run(key)
+        run.repeats = known
         return self._goes_on(run)
 
     def _goes_on(self, run: LoggedRun) -> ServedExperiment:

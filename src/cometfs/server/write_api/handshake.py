@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import trio
 
 from cometfs.numbers import whole_of
 from cometfs.server.addresses import address
@@ -48,7 +49,7 @@ class _Resume(msgspec.Struct, rename="camel"):
     lib_version: str | None = None
 
 
-def _add_run(request: Request) -> Any:
+async def _add_run(request: Request) -> Any:
     """A client that got no answer asks again, with the same time: that is no second experiment."""
     asked: _Start = request.logged(_Start)
     if _is_too_old(asked.lib_version):
@@ -61,7 +62,9 @@ def _add_run(request: Request) -> Any:
     if asked.get_or_create_enabled or known.record.start == start:
         return _handshake(request, journal.resume(key))
     if asked.offline and not known.is_replica and journal.is_incomplete(key):
-        return _handshake(request, journal.complete(key))
+        found = await trio.to_thread.run_sync(journal.known_of(key))
+        if key in journal.index.experiments and journal.is_incomplete(key):  # still, after all that reading
+            return _handshake(request, journal.complete(key, found))
     raise ApiError(400, f"experiment {key} already exists", ALREADY_EXISTS)
 
 

@@ -7,6 +7,8 @@ Not here: the other endpoints' (`app`); what is done (the modules whose tables a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -52,7 +54,8 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
             raise ApiError(403, backend.closed)
         request = request_of(backend, http, await whole_body(http))
         try:
-            return as_json(answered(request, endpoint(request)))
+            answer = endpoint(request)
+            return as_json(answered(request, await answer if isinstance(answer, Awaitable) else answer))
         except RecursionError as exc:  # while it was read: nothing was written
             raise ApiError(400, "the body has lists and objects too deep in each other") from exc
 
