@@ -88,6 +88,8 @@ async def test_a_key_in_the_query_of_an_upload(http: httpx.AsyncClient, tmp_path
     for key, status in (("wrong", 401), ("right", 200)):
         query = {"experimentId": KEY, "apiKey": key, "fileName": "a"}
         assert (await http.post("asset/upload", params=query, files={"file": b"x"})).status_code == status
+    encoded = f"asset/upload?experimentId={KEY}&fileName=a&api%4bey=right"
+    assert (await http.post(encoded, files={"file": b"x"})).status_code == 200
     log = (tmp_path / "log").read_text()
     assert "right" not in log
     assert "apiKey=***" in log
