@@ -35,7 +35,6 @@ ABOUT = "artifact.json"
 LINES = ".jsonl"
 """What follows a version's name in the name of the file that describes its files."""
 
-
 LATEST = "Latest"
 """The alias that Comet itself gives to the newest version."""
 

@@ -268,11 +268,8 @@ def _remote_model(request: Request) -> Any:
 
 def _remote_entity(one: _RemoteFile) -> dict[str, Any]:
     entity = {"assetId": one.asset_id or new_id(), "fileName": one.file_name, "remoteUrl": one.remote_url}
-    return entity | ({"metadata": _object(one.metadata)} if one.metadata else {})
-
-
-def _object(metadata: Any) -> dict[str, Any]:
-    return metadata_of(metadata if isinstance(metadata, str) else msgspec.json.encode(metadata).decode())
+    text = one.metadata if isinstance(one.metadata, str) else msgspec.json.encode(one.metadata).decode()
+    return entity | ({"metadata": metadata_of(text)} if one.metadata else {})
 
 
 UPLOADED: dict[str, UploadHandler] = {
