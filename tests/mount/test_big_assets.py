@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
+import random
+import signal
 import sqlite3
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ import pytest
 
 from tests.support.big_assets import END, MIB, PLACE, content, write_big_run
 from tests.support.faulty_comet import Answer, Faults, Layer, Pass, Request, faulty_comet
-from tests.support.processes import COMETFS, Comet, Mounted, running_comet, running_mount
+from tests.support.processes import COMETFS, PATIENCE, Comet, Mounted, running_comet, running_mount
+from tests.support.subprocesses import await_that
 
 GET = "experiment/asset/get-asset"
 
@@ -336,3 +340,241 @@ def test_a_size_that_the_listing_has_wrong(tmp_path: Path, listed: str, assets: 
                 assert found == body
         assert same(path, body)
         assert path.stat().st_size == len(body)
+
+
+def test_a_body_without_a_length_opens_before_it_has_come(tmp_path: Path) -> None:
+    """Chunked, from a server without ranges: what has come can be read while the rest is held."""
+    body = content(30 * MIB)
+
+    def held(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, framing="chunked", held_after=6 * MIB)
+
+    with faulty(tmp_path, body, assets="stream-no-range") as (path, faults, _):
+        faults.layers.append(in_parts(held))
+        with path.open("rb", buffering=0) as file:
+            assert file.read(MIB) == body[:MIB]
+            assert os.fstat(file.fileno()).st_size == len(body)
+            assert (path.parent.parent / "params.json").read_bytes() == b"{}\n"
+            assert [found.name for found in path.parent.iterdir()] == [path.name]
+            faults.release()
+            assert os.pread(file.fileno(), 100, 29 * MIB) == body[29 * MIB :][:100]
+        assert same(path, body)
+
+
+def test_a_cut_body_without_a_length(tmp_path: Path) -> None:
+    """The end of a connection is not that of the file: an error, and the whole file when the server is well again."""
+    body = content(30 * MIB)
+
+    def cut(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, body=answer.body[: 16 * MIB], framing="close")
+
+    with faulty(tmp_path, body, assets="stream-no-range") as (path, faults, _):
+        faults.layers.append(in_parts(cut))
+        with path.open("rb", buffering=0) as file:
+            assert file.read(MIB) == body[:MIB]
+            with pytest.raises(OSError, match="Network is unreachable"):
+                os.pread(file.fileno(), 100, 20 * MIB)
+        faults.layers.clear()
+        assert same(path, body)
+
+
+def test_silence_ends_a_read_and_nothing_else(tmp_path: Path) -> None:
+    """A part that stops coming is ETIMEDOUT for its reader; the same file can be read when it goes on."""
+    body = content(30 * MIB)
+
+    def held(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, held_after=MIB // 2)
+
+    with faulty(tmp_path, body, "--deadline", "3") as (path, faults, _):
+        with path.open("rb", buffering=0) as file:
+            assert file.read(4096) == body[:4096]
+            faults.layers.append(in_parts(held))
+            with pytest.raises(OSError, match="Connection timed out"):
+                os.pread(file.fileno(), 100, 25 * MIB)
+            faults.layers.clear()
+            faults.release()
+            assert os.pread(file.fileno(), 100, 25 * MIB) == body[25 * MIB :][:100]
+        assert same(path, body)
+
+
+@OPTIONS
+def test_gzip_that_is_the_file_itself(tmp_path: Path, assets: str) -> None:
+    """A storage may call a .csv.gz encoded: the file is what it sends, of the size that the listing says."""
+    body = gzip.compress(random.Random(1).randbytes(12 * MIB))
+
+    def marked(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
+
+    with faulty(tmp_path, body, name="a.csv.gz") as (path, faults, _):
+        faults.layers += [Storage()] if assets == "redirect" else []
+        faults.layers.append(in_parts(marked))
+        with path.open("rb", buffering=0) as file:
+            assert os.pread(file.fileno(), 100, 10 * MIB) == body[10 * MIB :][:100]
+        assert same(path, body)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_gzip_that_a_proxy_made(tmp_path: Path, framing: Any) -> None:
+    """Is undone: the file is what was compressed."""
+    body = content(12 * MIB)
+
+    def compressed(_request: Request, answer: Answer) -> Answer:
+        return Answer(200, gzip.compress(body, 1), framing=framing, headers=(("Content-Encoding", "gzip"),))
+
+    with faulty(tmp_path, body) as (path, faults, _):
+        faults.layers.append(in_parts(compressed))
+        assert same(path, body)
+
+
+def test_a_small_gzip_that_is_the_file_itself(tmp_path: Path) -> None:
+    body = gzip.compress(random.Random(1).randbytes(MIB))
+
+    def marked(_request: Request, answer: Answer) -> Answer:
+        return replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
+
+    with faulty(tmp_path, body, name="a.csv.gz") as (path, faults, mounted):
+        faults.layers.append(in_parts(marked))
+        assert same(path, body)
+        assert mounted.log.read_text() == ""
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------
+
+
+def usage(folder: Path) -> int:
+    """Bytes that `du` finds there."""
+    return int(subprocess.run(["du", "-s", "-B1", folder], capture_output=True, check=True).stdout.split()[0])
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Reads go on without the cache, with a single warning."""
+    body = content(60 * MIB)
+    cache = tmp_path / "small"
+    cache.mkdir()
+    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", cache], check=False)
+    if mounting.returncode:
+        pytest.skip("no file system of any size can be mounted here")
+    try:
+        with faulty(tmp_path, body, "--cache-dir", str(cache)) as (path, faults, mounted):
+            faults.layers.append(Storage())
+            assert same(path, body)
+            # What is not the cache's fills the rest: nothing can be evicted for a block.
+            filling = cache / "filling"
+            subprocess.run(["dd", "if=/dev/zero", f"of={filling}", "bs=1M"], check=False, capture_output=True)
+            for _ in range(2):
+                subprocess.run([*COMETFS, "refresh", path], check=True)
+                before = asked(faults, STORED)
+                assert same(path, body)
+                print("parts", asked(faults, STORED) - before)
+            warned = [line for line in mounted.log.read_text().splitlines() if "no room" in line]
+            assert len(warned) <= 1
+    finally:
+        subprocess.run(["umount", "-l", cache], check=True)
+
+
+def test_a_killed_daemon_keeps_what_has_come(tmp_path: Path) -> None:
+    """After SIGKILL in the middle of a file, the next mount asks for the rest."""
+    body = content(60 * MIB)
+    with big(tmp_path, {"a.bin": body}, "--assets", "redirect") as (comet, _):
+        with running_mount(tmp_path, comet) as mounted:
+            reading = ["head", "-c", str(40 * MIB), mounted / PLACE / "assets/a.bin"]
+            assert subprocess.run(reading, capture_output=True, check=True).stdout == body[: 40 * MIB]
+            mounted.stop(signal.SIGKILL)
+        with running_mount(tmp_path, comet) as mounted:
+            assert same(mounted / PLACE / "assets/a.bin", body)
+        assert sum(one["bytes"] for one in downloads(comet)) <= len(body) + 12 * MIB
+
+
+def test_two_mounts_share_blocks(tmp_path: Path) -> None:
+    """Two mounts with one cache read the same file at once, and right; a third one asks for nothing of it."""
+    body = content(30 * MIB)
+    cache = str(tmp_path / "cache")
+    with big(tmp_path, {"a.bin": body}, "--assets", "redirect") as (comet, run):
+        folders = [tmp_path / "1", tmp_path / "2"]
+        for folder in folders:
+            folder.mkdir()
+        with (
+            running_mount(folders[0], comet, "--cache-dir", cache) as first,
+            running_mount(folders[1], comet, "--cache-dir", cache) as second,
+        ):
+            paths = [mounted / PLACE / "assets/a.bin" for mounted in (first, second)]
+            readers = [subprocess.Popen(["cmp", path, run / "asset0"]) for path in paths]
+            assert [reader.wait(PATIENCE) for reader in readers] == [0, 0]
+        fetched = sum(one["bytes"] for one in downloads(comet))
+        assert fetched <= 2 * len(body)
+        with running_mount(tmp_path, comet, "--cache-dir", cache) as third:
+            assert same(third / PLACE / "assets/a.bin", body)
+        assert sum(one["bytes"] for one in downloads(comet)) == fetched
+
+
+def test_the_cache_is_dropped_while_a_file_is_open(tmp_path: Path) -> None:
+    """`touch`, `cometfs refresh` and `cometfs cache clear` cost its reader no byte."""
+    body = content(40 * MIB)
+    with faulty(tmp_path, body) as (path, faults, _):
+        faults.layers.append(Storage())
+        with path.open("rb", buffering=0) as file:
+            for number, command in enumerate((["touch", path], [*COMETFS, "refresh", path])):
+                place = (5 + 12 * number) * MIB
+                assert os.pread(file.fileno(), MIB, place) == body[place:][:MIB]
+                subprocess.run(command, check=True)
+                assert os.pread(file.fileno(), MIB, place + 2 * MIB) == body[place + 2 * MIB :][:MIB]
+        assert same(path, body)
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("assets", ["stream", "redirect", "stream-no-range"])
+def test_a_killed_reader_leaves_no_download(tmp_path: Path, assets: str) -> None:
+    """What was on its way is given up: its connection ends long before the file does."""
+    with (
+        big(tmp_path, {"a.bin": 8 << 30, "b.bin": content(9 * MIB)}, "--assets", assets) as (comet, _),
+        running_mount(tmp_path, comet) as mounted,
+        subprocess.Popen(["cat", mounted / PLACE / "assets/a.bin"], stdout=subprocess.PIPE) as reader,
+    ):
+        assert reader.stdout is not None
+        assert len(reader.stdout.read(20 * MIB)) == 20 * MIB
+        reader.send_signal(signal.SIGKILL)
+        reader.wait(PATIENCE)
+        await_that(lambda: not connections(mounted.process.pid), "a download goes on")
+        assert (mounted / PLACE / "assets/b.bin").read_bytes() == content(9 * MIB)
+        assert sum(one["bytes"] for one in downloads(comet)) < 300 * MIB
+
+
+def connections(pid: int) -> list[str]:
+    """Connections of a process on which bytes wait to be read."""
+    found = subprocess.run(["ss", "-tnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in found if f"pid={pid}," in line and line.split()[1] != "0"]
+
+
+@pytest.mark.parametrize("assets", ["stream", "redirect", "stream-no-range"])
+def test_readers_that_do_not_read_on_block_no_other(tmp_path: Path, assets: str) -> None:
+    """30 files are open in the middle of their downloads; another one is read, and costs no more than itself."""
+    bodies: dict[str, bytes | int] = {f"{number}.bin": 1 << 30 for number in range(30)}
+    rest = {"big.bin": content(20 * MIB), "small.bin": content(1000)}
+    with (
+        big(tmp_path, bodies | rest, "--assets", assets) as (comet, _),
+        running_mount(tmp_path, comet) as mounted,
+        ExitStack() as stack,
+    ):
+        folder = mounted / PLACE / "assets"
+        for name in bodies:
+            file = stack.enter_context((folder / name).open("rb", buffering=0))
+            assert file.read(4096) == bytes(4096)
+        for name, body in rest.items():
+            assert (folder / name).read_bytes() == body
+        assert "Busy" not in mounted.log.read_text()
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """64 programs read 64 files of 1 GiB at once: the daemon stays under 512 MB."""
+    with (
+        big(tmp_path, {f"{number}.bin": 1 << 30 for number in range(64)}, "--assets", "redirect") as (comet, _),
+        running_mount(tmp_path, comet) as mounted,
+    ):
+        folder = mounted / PLACE / "assets"
+        command = 'for file in "$1"/*; do head -c 6M "$file" | tail -c 1 >/dev/null & done; wait'
+        subprocess.run(["bash", "-c", command, "-", folder], check=True)
+        status = Path(f"/proc/{mounted.process.pid}/status").read_text()
+        (peak,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        assert peak < 512_000
