@@ -34,20 +34,23 @@ class Blocks:
         self._loading: dict[Hashable, trio.Event] = {}
         """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
         self._due: dict[Hashable, bytes] = {}
-        """What waits for its turn to be written."""
+        """What waits for its turn to be written, ..."""
+        self._being_written: dict[Hashable, bytes] = {}
+        """... and what is written now. Until it is on disk it is at hand, although newer blocks may need its memory."""
         self._writing = trio.Lock()
         self._refused = False
         """Whether the disk did not take a block, which is logged once: it may take every other one."""
 
     def has(self, key: Hashable) -> bool:
         """Whether the block is at hand, as far as the index knows."""
-        return key in self._held or self._blobs.size(key) is not None
+        return self.peek(key) is not None or self._blobs.size(key) is not None
 
     def peek(self, key: Hashable) -> bytes | None:
         """The block, if it is in memory."""
         if key in self._held:
             self._held.move_to_end(key)
-        return self._held.get(key)
+            return self._held[key]
+        return self._due.get(key) or self._being_written.get(key)
 
     async def load(self, key: Hashable) -> bytes | None:
         """The block; None where it is nowhere, or not what was kept."""
@@ -88,7 +91,11 @@ class Blocks:
         if key not in self._due:
             return
         due, self._due = self._due, {}
-        refused = not await trio.to_thread.run_sync(self._lay, due)
+        self._being_written = due
+        try:
+            refused = not await trio.to_thread.run_sync(self._lay, due)
+        finally:
+            self._being_written = {}
         if refused and not self._refused:
             log.warning("The cache has no room for what is read of big files: it is read from Comet each time")
         self._refused = self._refused or refused
@@ -112,5 +119,7 @@ class Blocks:
 
     def drop_all(self, which: Which) -> None:
         """Forgets the blocks in memory under those keys; what is on disk is the blob store's."""
+        for key in [key for key in self._due if which(key)]:
+            del self._due[key]
         for key in [key for key in self._held if which(key)]:
             self._room += len(self._held.pop(key))
