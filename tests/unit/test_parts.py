@@ -73,6 +73,8 @@ class Server:
     """Bytes after which the next connections break."""
     asked: list[tuple[int, int]] = field(default_factory=list)
     sent: int = 0
+    pace: float = 0.0
+    """Seconds before each chunk."""
 
     @asynccontextmanager
     async def ask(self, start: int, stop: int, etag: str) -> AsyncIterator[Sent]:
@@ -90,7 +92,7 @@ class Server:
     async def chunks(self, body: bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
         left = self.breaks.pop(0) if self.breaks else None
         for offset in range(start, stop, CHUNK):
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(self.pace)
             if left is not None and offset - start >= left:
                 raise Unreachable("the connection broke")
             chunk = body[offset : min(offset + CHUNK, stop)]
@@ -157,6 +159,19 @@ async def test_random_reads_fetch_a_block_each(tmp_path: Path) -> None:
         for place in places:
             assert await body.read(place * MIB + 5000, 4096) == server.body[place * MIB + 5000 :][:4096]
     assert server.sent <= 30 * MIB
+
+
+async def test_a_slow_body_is_read_and_a_silent_one_is_not(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The deadline counts silence: a block that takes 160 s arrives, as long as something comes every 10 s."""
+    limiter, server = RequestLimiter(30.0, 1), Server(content(9 * MIB), pace=10.0)
+    async with opened(server, tmp_path) as body:
+        with limiter.limit(0):
+            assert await body.read(0, 4096) == server.body[:4096]
+        server.pace = 1000.0
+        with pytest.raises(DeadlineExceeded), limiter.limit(0):
+            await body.read(8 * MIB, 4096)
 
 
 async def test_a_body_that_changes_is_stale(tmp_path: Path) -> None:
