@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import archives, drawing, listing, moving, peers, places, reading
+from benchmark import archives, drawing, huge, listing, moving, peers, places, reading
 from benchmark.figures import Row
 from benchmark.stage import LATENCY, Stage, open_stage, say
 from benchmark.table import asked, machine, table, walls
@@ -33,6 +33,11 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "copy-old-server": moving.copy_old_server,
     "grep-whole": places.grep_whole,
     "big": moving.big,
+    "huge-end": huge.end,
+    "huge-random": huge.scattered,
+    "huge-tools": huge.tools,
+    "huge-order": huge.order,
+    "huge-far": huge.far,
     "svg": drawing.svg,
     "find-memory": listing.find_memory,
     "ls-memory": listing.ls_memory,

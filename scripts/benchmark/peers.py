@@ -47,8 +47,9 @@ def has(program: str) -> bool:
 
 
 def install(work: Path) -> None:
-    """Gets what is lacking: rclone and curl from Debian, cometx from PyPI into an environment of its own."""
+    """Gets what is lacking: rclone, curl and nginx from Debian, cometx from PyPI into an environment of its own."""
     lacking = [program for program in ("rclone", "curl") if not has(program)]
+    lacking += ["nginx-light"] * (not has("nginx"))
     if lacking:
         before = () if os.getuid() == 0 else ("sudo",)
         _quietly([*before, "apt-get", "update"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import cast
 
 from starlette.types import ASGIApp
@@ -20,7 +21,7 @@ from cometfs.server.read_api.downloads import Download
 def link(_store: ObjectStore, answer: ASGIApp, _base_url: str) -> str:
     """Where the web server has the same bytes."""
     folder, _, member = cast(Download, answer)._place.partition(": ")
-    return f"{os.environ['STORE']}/{os.path.basename(folder)}/{member}?X-Amz-Signature=none"
+    return f"{os.environ['STORE']}/{Path(folder).name}/{member}?X-Amz-Signature=none"
 
 
 if __name__ == "__main__":
