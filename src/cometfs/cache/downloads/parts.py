@@ -189,7 +189,9 @@ class PartedBody:
             if not fetch.ended and first <= fetch.at < stop:
                 self._want(fetch, stop)
         block = self._first_unfetched(first, stop)
-        if not self._bounded or block is None or block - first > (stop - first) // 2:
+        if not self._bounded or block is None:
+            return
+        if block - first > (stop - first) // 2 and stop - block < PART:  # of a wide window, a part is soon begun
             return
         while block is not None:
             block = self._first_unfetched(self._start(block, stop - block).stop, stop)
