@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from benchmark import peers, store
@@ -36,7 +37,14 @@ def _stores(stage: Stage, *, far: bool) -> Iterator[tuple[Server, Server]]:
         empty = stack.enter_context(stage.scratch())
         waits = stage.static(empty, LATENCY, stage.work / "huge-waits", stack) if far else None
         web = stack.enter_context(store.nginx(runs, stage.work / "huge-web", waits))
-        command = ["env", f"STORE={web.url}", sys.executable, peers.HERE / "stored_comet.py", "serve", runs]
+        command: list[str | Path] = [
+            "env",
+            f"STORE={web.url}",
+            sys.executable,
+            peers.HERE / "stored_comet.py",
+            "serve",
+            runs,
+        ]
         options = ["--assets", "redirect", "--latency", str(LATENCY if far else 0)]
         comet = stack.enter_context(serving([*command, *options], stage.work / "huge-comet"))
         yield Server(f"{web.url}/{store.KEY}", web.log), comet
@@ -49,7 +57,7 @@ def _beside(stage: Stage, name: str, reach: str, most: float | None, work: Work)
     with _stores(stage, far=False) as (web, comet):
         for _ in range(stage.runs):
             with _fresh(stage, comet) as mount:
-                cold.append(timed(lambda at=mount.path / store.PLACE: work(at), web, mount.daemon))
+                cold.append(timed(partial(work, mount.path / store.PLACE), web, mount.daemon))
             _rclone(stage, web, peers_of, work)
     met = [at_most(cold, peer, most) for peer in peers_of.values()] if most else [None]
     return [Row(name, "cold", cold, reach, None if None in met else all(met), list(peers_of.values()))]
@@ -76,7 +84,7 @@ def _rclone(stage: Stage, web: Server, found: dict[str, Peer], work: Work) -> No
             continue
         with stage.scratch() as folder, peers.rclone_mounted(web, folder, mode) as mount:
             execute(["ls", mount.path], mount.path, stage.out)
-            peer.runs.append(timed(lambda at=mount.path: work(at), web, mount.daemon))
+            peer.runs.append(timed(partial(work, mount.path), web, mount.daemon))
 
 
 def end(stage: Stage) -> list[Row]:
@@ -156,10 +164,10 @@ def _in_order(stage: Stage, *, far: bool) -> list[Row]:
                     with _again(stage, comet, folder) as mount:
                         for state in states:
                             at = mount.path / store.PLACE
-                            found[state].append(timed(lambda at=at: _cat(at), web, mount.daemon))
+                            found[state].append(timed(partial(_cat, at), web, mount.daemon))
             _rclone(stage, web, rclone, _cat)
             url = f"{web.url}/{store.ORDER}"
-            curl.runs.append(timed(lambda url=url: peers.curl(url, NOWHERE), web))
+            curl.runs.append(timed(partial(peers.curl, url, NOWHERE), web))
             local.runs.append(timed(lambda: _cat(store.make(stage.work) / store.KEY)))
     if far:
         name, reach = "1 GiB in order, 20 MB/s a connection, 50 ms", "4 times one connection"
