@@ -477,7 +477,7 @@ def test_a_killed_daemon_keeps_what_has_come(tmp_path: Path) -> None:
     body = content(60 * MIB)
     with big(tmp_path, {"a.bin": body}, "--assets", "redirect") as (comet, _):
         with running_mount(tmp_path, comet) as mounted:
-            reading = ["head", "-c", str(40 * MIB), mounted / PLACE / "assets/a.bin"]
+            reading = ["head", "-c", str(40 * MIB), str(mounted / PLACE / "assets/a.bin")]
             assert subprocess.run(reading, capture_output=True, check=True).stdout == body[: 40 * MIB]
             mounted.stop(signal.SIGKILL)
         with running_mount(tmp_path, comet) as mounted:
@@ -508,12 +508,12 @@ def test_two_mounts_share_blocks(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_dropped_while_a_file_is_open(tmp_path: Path) -> None:
-    """`touch`, `cometfs refresh` and `cometfs cache clear` cost its reader no byte."""
+    """`touch` and `cometfs refresh` cost its reader no byte."""
     body = content(40 * MIB)
     with faulty(tmp_path, body) as (path, faults, _):
         faults.layers.append(Storage())
         with path.open("rb", buffering=0) as file:
-            for number, command in enumerate((["touch", path], [*COMETFS, "refresh", path])):
+            for number, command in enumerate((["touch", str(path)], [*COMETFS, "refresh", str(path)])):
                 place = (5 + 12 * number) * MIB
                 assert os.pread(file.fileno(), MIB, place) == body[place:][:MIB]
                 subprocess.run(command, check=True)
@@ -551,7 +551,7 @@ def connections(pid: int) -> list[str]:
 def test_readers_that_do_not_read_on_block_no_other(tmp_path: Path, assets: str) -> None:
     """30 files are open in the middle of their downloads; another one is read, and costs no more than itself."""
     bodies: dict[str, bytes | int] = {f"{number}.bin": 1 << 30 for number in range(30)}
-    rest = {"big.bin": content(20 * MIB), "small.bin": content(1000)}
+    rest: dict[str, bytes | int] = {"big.bin": content(20 * MIB), "small.bin": content(1000)}
     with (
         big(tmp_path, bodies | rest, "--assets", assets) as (comet, _),
         running_mount(tmp_path, comet) as mounted,
