@@ -109,8 +109,8 @@ def test_conditions_of_a_source_go_together() -> None:
 
 
 async def test_a_project_that_is_not_there_is_not_found(api: API) -> None:
-    """For queries and for columns."""
-    with pytest.raises(NotFound):
+    """Of a query that is all that is known: a server without queries answers 404, too."""
+    with pytest.raises(Unsupported, match="project nope does not exist"):
         await api.query_experiments("vision-lab", "nope")
     with pytest.raises(NotFound):
         await api.project_column_names("nope")

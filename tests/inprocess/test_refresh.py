@@ -93,7 +93,7 @@ async def test_only_what_is_wanted_of_what_was_dropped_is_asked_again(
     ("touched", "calls"),
     [
         (BASELINE, ["experiment/tags"]),
-        (f"{PROJECT}/views", ["experiments"]),
+        (f"{PROJECT}/views", ["experiments", "experiment/tags"]),
         (f"{PROJECT}/project.json", ["projects"]),
         (f"{PROJECT}/notes.md", []),
         (PROJECT, ["projects", "experiments", "experiment/tags"]),

@@ -76,6 +76,8 @@ def test_clear_empties_the_cache_under_a_mount(tmp_path: Path, comet: Comet) -> 
         while told(tmp_path)["answers"]:
             cache(tmp_path, "clear")
             assert time.monotonic() < deadline
+        assert everything(mounted, BASELINE) == before  # small files from memory
+    with running_mount(tmp_path, comet) as mounted:
         assert everything(mounted, BASELINE) == before
     assert told(tmp_path)["bodies"] > 0
     assert "nothing is kept" in cache(tmp_path, "clear", "--url", "https://comet.example")

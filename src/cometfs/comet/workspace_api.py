@@ -63,8 +63,8 @@ class WorkspaceAPI:
             >>> await api.query_experiments("vision-lab", "digits", *conditions)
             ['76e61c8b8b06b5b296d0006b7310e9d4']
 
-        Raises NotFound for an unknown workspace or project, Unsupported for a server without queries, and the errors of
-            every call (`API`).
+        Raises Unsupported for a server without queries and for a project that it does not have, which both answer 404,
+            and the errors of every call (`API`).
         Endpoint: POST project/query
         SDK: none
         """

@@ -13,6 +13,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,9 @@ from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
 from cometfs.files import write_all
+
+TRIM = 64 << 20
+"""Bytes of blocks after which the budget is looked at, at the latest."""
 
 BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""
@@ -142,6 +146,7 @@ class BlobStore:
         self.changed: Callable[[], None] = lambda: None
         """To be called when there is something to write or to evict for."""
         self._used: set[str] = set()
+        self._laid = 0
         self._gone: set[tuple[str, str]] = set()
         self._damaged: set[str] = set()
 
@@ -238,9 +243,19 @@ class BlobStore:
         except OSError:
             laid = {}
         kept = {laid[name].file for name in self._index.keep_bodies(laid)} if laid else set()
+        self._trim(sum(map(len, blocks.values())))
         for file in names.keys() - kept:
             unlink(self._index.folder, file)
         return len(kept) == len(names)
+
+    def _trim(self, laid: int) -> None:
+        """Evicts others before what was laid since the last time is more than a small part of the budget: blocks of
+        big bodies come faster than answers are written, after which it is done otherwise."""
+        self._laid += laid
+        if self._laid > min(TRIM, self._evictor.budget // 8):
+            self._laid = 0
+            with suppress(OSError):
+                self._evictor.make()
 
     def make_way(self, wanted: int) -> None:
         """Evicts others for something that does not fit on the disk. In a thread."""
