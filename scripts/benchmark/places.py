@@ -23,7 +23,7 @@ GREP = f"grep -r '^99,' {FOLDERS}"
 """A line of each file matches, so that what each place answers can be compared."""
 
 WHOLE = 100
-GREP_ALL = f"grep -r lr {PROJECT}"
+GREP_ALL = f"grep -r --binary-files=without-match lr {PROJECT}"
 
 OURS, RCLONE, FLOOR = "cometfs", "`rclone mount`", "bare pyfuse3"
 
