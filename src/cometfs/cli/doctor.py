@@ -7,19 +7,14 @@ from pathlib import Path
 import click
 
 from cometfs import console
-from cometfs.cli.group import CACHE_DIR, main, plain_errors, warn
+from cometfs.cli.group import API_KEY_FILE, CACHE_DIR, URL, main, plain_errors, warn
 
 
 @main.command()
 @click.option("--account", is_flag=True, help="Ask the account: at most 60 calls, none of which writes anything.")
 @click.option("--yes", is_flag=True, help="Do not ask whether to go on, for scripts.")
-@click.option("--url", metavar="URL", help="Address of an on-premise Comet.")
-@click.option(
-    "--api-key-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File that holds the API key and nothing else.",
-)
+@URL
+@API_KEY_FILE
 @click.option(
     "--report",
     type=click.Path(path_type=Path),

@@ -38,6 +38,15 @@ ALLOW_NON_EMPTY = click.option(
     help="Mount over a directory that holds files. They are hidden until the mount ends.",
 )
 
+URL = click.option("--url", metavar="URL", help="Address of an on-premise Comet.")
+
+API_KEY_FILE = click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File that holds the API key and nothing else.",
+)
+
 CACHE_DIR = click.option(
     "--cache-dir",
     type=click.Path(path_type=Path),

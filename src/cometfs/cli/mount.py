@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cometfs import console
-from cometfs.cli.group import ALLOW_NON_EMPTY, CACHE_DIR, PLACE, main, plain_errors, warn
+from cometfs.cli.group import ALLOW_NON_EMPTY, API_KEY_FILE, CACHE_DIR, PLACE, URL, main, plain_errors, warn
 from cometfs.errors import CometFSError
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -19,13 +19,8 @@ LEVELS = ("debug", "info", "warning", "error")
 @main.command()
 @click.argument("mountpoint", type=PLACE)
 @ALLOW_NON_EMPTY
-@click.option("--url", metavar="URL", help="Address of an on-premise Comet.")
-@click.option(
-    "--api-key-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File that holds the API key and nothing else.",
-)
+@URL
+@API_KEY_FILE
 @click.option("--workspace", "workspaces", multiple=True, metavar="NAME", help="Show only this workspace. Repeatable.")
 @click.option("--rw", is_flag=True, help="Make the key-value store (.cometfs/store) writable.")
 @CACHE_DIR
