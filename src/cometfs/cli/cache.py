@@ -75,7 +75,7 @@ def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | 
 def clear_cache(cache_dir: Path | None, url: str | None) -> None:
     """Remove everything from the cache.
 
-    Open files stay readable. Mounts fetch again.
+    Open files stay readable. Mounts fetch again what they do not hold in memory.
     """
     from cometfs import folders
     from cometfs.cache.persistent.inspection import clear

@@ -147,7 +147,7 @@ class Content:
         pass
 
 
-class BodyOnItsWay(Protocol):
+class ReadableBody(Protocol):
     """A body that came, or comes, as one stream or in parts."""
 
     error: Exception | None
@@ -171,7 +171,7 @@ class OpenedBody:
     """A downloaded body, open."""
 
     key: Hashable
-    body: BodyOnItsWay
+    body: ReadableBody
     close: Callable[[], None]
 
     @property
