@@ -16,7 +16,7 @@ import trio
 from cometfs._version import __version__
 from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
-from cometfs.cache.downloads.parts import PartedBodies
+from cometfs.cache.downloads.parted import PartedBodies
 from cometfs.cache.memory import Memory
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor

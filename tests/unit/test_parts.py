@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from cometfs.cache.downloads import parts
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.fetch import Slots
-from cometfs.cache.downloads.parts import PartedBodies, PartedBody, backoff
+from cometfs.cache.downloads.parted import PartedBodies
+from cometfs.cache.downloads.parts import PartedBody, backoff
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index

@@ -16,7 +16,8 @@ import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
 from cometfs.cache.downloads.fetch import OtherSize
-from cometfs.cache.downloads.parts import NotInParts, PartedBodies
+from cometfs.cache.downloads.parted import PartedBodies
+from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER
