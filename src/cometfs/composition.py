@@ -90,7 +90,7 @@ async def open_vfs(
                 writing.start_soon(writebehind.run)
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
-            parted = PartedBodies(loads, Blocks(blobs)) if cache and blobs else None
+            parted = PartedBodies(loads, Blocks(blobs, loads)) if cache and blobs else None
             try:
                 store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
                 spare = budget.spare if budget else lambda _urgency: True

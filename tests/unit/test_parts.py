@@ -112,7 +112,7 @@ async def opened(server: Server, folder: Path, size: int = 1 << 30) -> AsyncIter
     index.open()
     blobs = BlobStore(index, Evictor(index, size))
     async with trio.open_nursery() as loads:
-        blocks, slots = Blocks(blobs, 4 * MIB), Slots(16)
+        blocks, slots = Blocks(blobs, loads, 4 * MIB), Slots(16)
         yield PartedBody(len(server.body), server.etag, partial(key_of, "body"), server.ask, blocks, loads, slots)
         loads.cancel_scope.cancel()
     index.close()
@@ -235,7 +235,7 @@ async def test_readers_that_pause_keep_nothing_from_the_next_one(
     index = Index(tmp_path)
     index.open()
     async with trio.open_nursery() as loads:
-        bodies = PartedBodies(loads, Blocks(BlobStore(index, Evictor(index, 1 << 30)), 4 * MIB))
+        bodies = PartedBodies(loads, Blocks(BlobStore(index, Evictor(index, 1 << 30)), loads, 4 * MIB))
         with trio.fail_after(30):
             for number in range(25):
                 server = Server(content(20 * MIB), bounded=False)
@@ -412,7 +412,7 @@ class World:
     async def _until_restart(self, index: Index, left: list[tuple[Any, ...]]) -> None:
         blobs = BlobStore(index, Evictor(index, 1 << 30))
         async with trio.open_nursery() as loads:
-            bodies = PartedBodies(loads, Blocks(blobs, 3 * MIB))
+            bodies = PartedBodies(loads, Blocks(blobs, loads, 3 * MIB))
             body, expected = self._opened(bodies)
             while left:
                 step, *words = left.pop(0)

@@ -196,12 +196,12 @@ class Operations(ReadOnlyOperations):
     def _part_at_hand(self, shared: Shared, fh: FileHandleT, off: int, size: int) -> bytes | None:
         opened = shared.opened
         if isinstance(opened, OpenedBody):
-            return opened.part(off, size)
+            return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
         if not isinstance(opened, Content):
             return None
         if shared.goes_on:
             self._handles.note_read(fh, min(off + size, opened.size))
-        return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
+        return opened.part(off, size)  # type: ignore[return-value]
 
     @handler_after(_read_nowait)
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:

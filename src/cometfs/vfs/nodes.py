@@ -161,9 +161,9 @@ class ReadableBody(Protocol):
     @property
     def is_new(self) -> bool: ...
 
-    def read_nowait(self, offset: int, length: int) -> bytes | None: ...
+    def read_nowait(self, offset: int, length: int) -> bytes | memoryview | None: ...
 
-    async def read(self, offset: int, length: int) -> bytes: ...
+    async def read(self, offset: int, length: int) -> bytes | memoryview: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +195,11 @@ class OpenedBody:
     def take(self, _later: Opened, /, *, unpaged: bool = False) -> bool:  # noqa: ARG002
         return True  # an asset is never changed: another one has another id, and so another place
 
-    def part(self, offset: int, length: int) -> bytes | None:
+    def part(self, offset: int, length: int) -> bytes | memoryview | None:
         """What `read` returns, where it is in memory."""
         return self.body.read_nowait(offset, length)
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | memoryview:
         return await self.body.read(offset, length)
 
 

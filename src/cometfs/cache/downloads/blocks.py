@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import closing, suppress
 
 import trio
@@ -23,13 +23,17 @@ log = logging.getLogger(__name__)
 MEMORY = 96 << 20
 """Bytes of blocks in memory, for all readers: what a reader reads now, and what has just arrived."""
 
+BEHIND = 16
+"""Blocks that may wait for the disk, of all readers. Each fetch waits from then on: what arrives faster than the disk
+takes it would fill the memory."""
+
 
 class Blocks:
     """Blocks by key. A block is in memory, on disk, in both or nowhere: it may be evicted at any time."""
 
-    def __init__(self, blobs: BlobStore, memory: int = MEMORY) -> None:
-        """`memory` in bytes."""
-        self._blobs, self._room = blobs, memory
+    def __init__(self, blobs: BlobStore, loads: trio.Nursery, memory: int = MEMORY) -> None:
+        """`loads`: for what is written behind; `memory` in bytes."""
+        self._blobs, self._loads, self._room = blobs, loads, memory
         self._held: OrderedDict[Hashable, bytes] = OrderedDict()
         self._loading: dict[Hashable, trio.Event] = {}
         """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
@@ -37,13 +41,22 @@ class Blocks:
         """What waits for its turn to be written, ..."""
         self._being_written: dict[Hashable, bytes] = {}
         """... and what is written now. Until it is on disk it is at hand, although newer blocks may need its memory."""
-        self._writing = trio.Lock()
+        self._writes = False
+        """Whether a task writes, iff something is due or written."""
+        self._written = trio.Event()
+        """Set and replaced when what is due is taken to be written."""
         self._refused = False
         """Whether the disk did not take a block, which is logged once: it may take every other one."""
 
     def has(self, key: Hashable) -> bool:
         """Whether the block is at hand, as far as the index knows."""
         return self.peek(key) is not None or self._blobs.size(key) is not None
+
+    def kept(self, keys: Iterable[Hashable]) -> list[Hashable]:
+        """Which of them are at hand, found out with one question to the index."""
+        keys = list(keys)
+        stored = self._blobs.kept(keys)
+        return [key for key in keys if key in stored or self.peek(key) is not None]
 
     def peek(self, key: Hashable) -> bytes | None:
         """The block, if it is in memory."""
@@ -70,28 +83,36 @@ class Blocks:
         if stored is None:
             return None
         with closing(stored.file):
-            found = await trio.to_thread.run_sync(stored.read, 0, stored.size)
+            found = await trio.to_thread.run_sync(stored.block)
             if found is None:
                 stored.reject()
             return found
 
     async def keep(self, key: Hashable, block: bytes) -> None:
-        """Lays a block that is held on the disk. Where that has no room, readers go on without.
+        """Has a block that is held written to the disk, later; waits only while much waits for that already.
 
         Blocks that come while others are written are written together: a transaction costs more than a block.
         """
         self._due[key] = block
-        # Also for a reader that goes: what has come stays.
-        with trio.CancelScope(shield=True):
-            async with self._writing:
-                await self._write_due(key)
+        if not self._writes:
+            self._writes = True
+            self._loads.start_soon(self._write)
+        while len(self._due) > BEHIND:
+            await self._written.wait()
 
-    async def _write_due(self, key: Hashable) -> None:
-        """Writes all that is due, unless the last writer has taken the block along."""
-        if key not in self._due:
-            return
+    async def _write(self) -> None:
+        """Writes all that is due, also when the mount ends: what has come stays. Where the disk has no room, readers go
+        on without."""
+        with trio.CancelScope(shield=True):
+            while self._due:
+                await self._write_due()
+        self._writes = False
+
+    async def _write_due(self) -> None:
         due, self._due = self._due, {}
         self._being_written = due
+        self._written.set()
+        self._written = trio.Event()
         try:
             refused = not await trio.to_thread.run_sync(self._lay, due)
         finally:

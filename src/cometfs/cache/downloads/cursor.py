@@ -35,6 +35,8 @@ class Cursor:
     """Bytes to have at hand behind `end`; 0 as long as nothing shows that it reads on."""
     seen_to: tuple[int, int] = (0, 0)
     """The blocks behind `end` that were looked for last."""
+    sure_to: int = 0
+    """The first block behind `end` that is not known to be there or to come."""
 
     def is_read_on(self, offset: int) -> bool:
         """Whether a read that begins there is of the same program: skips are those of one that has read on before."""
@@ -46,6 +48,11 @@ class Cursors:
 
     def __init__(self) -> None:
         self._cursors: list[Cursor] = []
+
+    def doubt(self) -> None:
+        """Something that was to come does not."""
+        for cursor in self._cursors:
+            cursor.sure_to = 0
 
     def read(self, offset: int, end: int, *, waited: bool) -> Cursor:
         """The program that reads these bytes; `waited`: they were not at hand."""

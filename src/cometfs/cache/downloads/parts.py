@@ -31,7 +31,7 @@ WAITS = 1.0
 """Seconds between two fetches one after the other that bring less than a block, at most."""
 
 LOOKED_UP = 256
-"""Blocks that are looked for at once: it takes some 20 us each, and nothing else happens meanwhile."""
+"""Blocks that are looked for at once: nothing else happens meanwhile."""
 
 LOADED = 4
 """Blocks behind a program that reads on that come from the disk before they are asked for."""
@@ -48,9 +48,9 @@ KeyOf = Callable[[str, int], Hashable]
 class PartedBody:
     """A body of known size, of which any part may be at hand.
 
-    `_here` are the blocks that were at hand when they were last looked for; they may have been evicted since. At most
-    one of `_fetches` brings a block at a time. `_changed` is set and replaced whenever a block arrives, a limit
-    moves or a fetch ends.
+    `_here` are the blocks that were at hand when they were last looked for: some may have been evicted since, and
+    others may have come by another mount. At most one of `_fetches` brings a block at a time. `_changed` is set and
+    replaced whenever a block arrives, a limit moves or a fetch ends.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class PartedBody:
         """Whether the server refuses ranges: then one stream brings everything."""
         self._bounded = False
         self._here: set[int] = set()
+        self._looked: set[int] = set()
+        """Stretches of `LOOKED_UP` blocks that were looked for on the disk, all at once."""
         self._fetches: list[Fetch] = []
         self._cursors = Cursors()
         self._changed = trio.Event()
@@ -94,11 +96,11 @@ class PartedBody:
         """Nothing is learned from it of how a program reads a directory."""
         return False
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> memoryview:
         """The bytes (fewer only at the end of the body); raises what keeps them away."""
         end = min(offset + length, self.size)
         if end <= offset:
-            return b""
+            return memoryview(b"")
         wanted = range(offset // BLOCK, -(-end // BLOCK))
         waited = not all(map(self._is_here, wanted))
         cursor = self._cursors.read(offset, end, waited=waited)
@@ -107,7 +109,7 @@ class PartedBody:
         self._fetch_ahead(cursor)
         return _cut(found, offset, end)
 
-    def read_nowait(self, offset: int, length: int) -> bytes | None:
+    def read_nowait(self, offset: int, length: int) -> memoryview | None:
         """What `read` returns, where it is in memory."""
         end = min(offset + length, self.size)
         blocks = range(offset // BLOCK, -(-end // BLOCK)) if end > offset else ()
@@ -134,7 +136,8 @@ class PartedBody:
     async def _block(self, block: int, count: int) -> bytes:
         """The block; `count`: how many to fetch if it does not come. Raises what keeps it away."""
         while True:
-            found = await self._blocks.load(self._key(block)) if self._is_here(block) else None
+            kept = self._is_here(block) or self._blocks.has(self._key(block))
+            found = await self._blocks.load(self._key(block)) if kept else None
             if found is not None:
                 self._here.add(block)
                 return found
@@ -165,9 +168,15 @@ class PartedBody:
 
     def _is_here(self, block: int) -> bool:
         """Whether it is at hand, as far as is known."""
-        if block not in self._here and self._blocks.has(self._key(block)):
-            self._here.add(block)
+        if block // LOOKED_UP not in self._looked:
+            self._look(block // LOOKED_UP)
         return block in self._here
+
+    def _look(self, stretch: int) -> None:
+        self._looked.add(stretch)
+        first = stretch * LOOKED_UP
+        keys = {self._key(block): block for block in range(first, min(first + LOOKED_UP, self._count))}
+        self._here.update(keys[key] for key in self._blocks.kept(keys))
 
     def _nearest(self, block: int) -> Fetch | None:
         """What brings the block before a fetch of its own would."""
@@ -184,13 +193,17 @@ class PartedBody:
         for fetch in self._fetches:
             if not fetch.ended and first <= fetch.at < stop:
                 self._want(fetch, stop)
-        block = self._first_unfetched(first, stop)
-        if not self._bounded or block is None:
+        if not self._bounded:
+            return
+        block = self._first_unfetched(max(first, cursor.sure_to), stop)
+        cursor.sure_to = stop if block is None else block
+        if block is None:
             return
         if block - first > (stop - first) // 2 and stop - block < PART:  # of a wide window, a part is soon begun
             return
         while block is not None:
             block = self._first_unfetched(self._start(block, stop - block).stop, stop)
+        cursor.sure_to = stop
 
     def _load_ahead(self, blocks: range) -> None:
         """Has at hand in memory what is on the disk."""
@@ -202,7 +215,7 @@ class PartedBody:
         return next((block for block in range(first, stop) if not self._is_coming(block)), None)
 
     def _is_coming(self, block: int) -> bool:
-        return block in self._here or any(fetch.brings(block) for fetch in self._fetches) or self._is_here(block)
+        return self._is_here(block) or any(fetch.brings(block) for fetch in self._fetches)
 
     def _until_next(self, block: int, stop: int) -> int:
         """The first block from `block` on that is there or comes, else `stop`."""
@@ -214,6 +227,7 @@ class PartedBody:
         for other in self._fetches:
             if other.brings(block) and not self._wholes:
                 other.stop = block  # it is too far behind
+                self._cursors.doubt()
         if self._wholes:
             fetch = Fetch(0, self._count, block + count)
         else:
@@ -250,6 +264,8 @@ class PartedBody:
             raise
         finally:
             fetch.ended = True
+            if fetch.at < fetch.stop:
+                self._cursors.doubt()
             self._announce()
 
     async def _persistently(self, fetch: Fetch) -> None:
@@ -298,6 +314,8 @@ class PartedBody:
         unsaid = part.total is None and (part.size is None or self._checked)
         if not unsaid and part.total != self.size:
             raise Stale("a file has changed at Comet while it was read: open it again")
+        if self.etag != (self.etag or part.etag):
+            self._looked.clear()
         self.etag, self._checked = self.etag or part.etag, True
         self._bounded = part.bounded
 
@@ -359,10 +377,10 @@ def backoff(poor: int) -> float:
     return min(WAITS, 0.05 * 2.0**poor) if poor else 0.0
 
 
-def _cut(blocks: Sequence[bytes], offset: int, end: int) -> bytes:
+def _cut(blocks: Sequence[bytes], offset: int, end: int) -> memoryview:
     """The bytes from `offset` up to before `end` of a body, whose blocks begin with the one that has the first."""
     start = offset % BLOCK
-    return (blocks[0] if len(blocks) == 1 else b"".join(blocks))[start : start + end - offset]
+    return memoryview(blocks[0] if len(blocks) == 1 else b"".join(blocks))[start : start + end - offset]
 
 
 class NotInParts(Exception):

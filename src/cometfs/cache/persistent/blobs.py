@@ -12,15 +12,15 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
-from cometfs.files import write_all
 
 TRIM = 64 << 20
 """Bytes of blocks after which the budget is looked at, at the latest."""
@@ -105,6 +105,14 @@ class StoredBlob:
         found = b"".join(part for part in parts if part is not None)
         return found if len(found) == end - offset else None
 
+    def block(self) -> bytes | None:
+        """All of a body that is one block; None where it is not what it was. In a thread."""
+        try:
+            found = direct.read(self.file.fileno(), self.size)
+        except OSError:
+            return None
+        return found if checksum(found) == self.sums else None
+
     def _part(self, number: int, offset: int, end: int) -> bytes | None:
         start = number * BLOCK
         offset, end = max(offset, start), min(end, start + BLOCK)
@@ -155,6 +163,11 @@ class BlobStore:
         name = key_of(key)
         kept = None if name is None else self._index.view.body(name)
         return None if kept is None else kept.size
+
+    def kept(self, keys: Iterable[Hashable]) -> set[Hashable]:
+        """Under which of these keys there are bodies, as far as the index knows."""
+        names = {name: key for key in keys if (name := key_of(key)) is not None}
+        return {names[name] for name in self._index.view.bodies(names)}
 
     def open(self, key: Hashable) -> StoredBlob | None:
         """The body under `key`, locked against being dropped; None where there is none, or not of its size."""
@@ -238,7 +251,7 @@ class BlobStore:
         try:
             for file, (name, block) in names.items():
                 assert name is not None  # of a block
-                write_new(self._folder / file, block)
+                direct.write_new(self._folder / file, block)
                 laid[name] = KeptBody(file, len(block), checksum(block))
         except OSError:
             laid = {}
@@ -260,23 +273,6 @@ class BlobStore:
     def make_way(self, wanted: int) -> None:
         """Evicts others for something that does not fit on the disk. In a thread."""
         self._evictor.make(wanted)
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """A new file below two folders that may be missing."""
-    try:
-        descriptor = os.open(path, _NEW, 0o600)
-    except FileNotFoundError:
-        for folder in (path.parent.parent, path.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, _NEW, 0o600)
-    try:
-        write_all(descriptor, [content], 0)
-    finally:
-        os.close(descriptor)
-
-
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def name_file(descriptor: int, path: Path) -> None:

@@ -211,7 +211,7 @@ class AnswerResolver:
         """A body, or its first `most` bytes; it is kept for its next reader."""
         opened = await self.open_body(stream, at)
         try:
-            return await opened.read(0, opened.size if most is None else min(most, opened.size))
+            return bytes(await opened.read(0, opened.size if most is None else min(most, opened.size)))
         finally:
             opened.close()
 

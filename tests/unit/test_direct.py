@@ -1,0 +1,67 @@
+"""Blocks on disk, past the kernel's pages where the file system can do that."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cometfs.cache.persistent import direct
+
+BYTES = random.Random(1).randbytes(direct.ROOM + 1)
+
+
+def read_back(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return direct.read(file.fileno(), path.stat().st_size)
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 4095, 4096, 4097, direct.ROOM - 1, direct.ROOM, direct.ROOM + 1])
+def test_a_block_is_read_as_it_was_written(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "aa" / "bb" / "block"
+    direct.write_new(path, BYTES[:size])
+    assert path.read_bytes() == BYTES[:size]
+    assert read_back(path) == BYTES[:size]
+
+
+def refusing(*_arguments: Any) -> int:
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def test_a_file_system_that_refuses_gets_plain_reads_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pwrite", refusing)
+    monkeypatch.setattr(os, "preadv", refusing)
+    direct.write_new(tmp_path / "block", BYTES[:5000])
+    assert read_back(tmp_path / "block") == BYTES[:5000]
+
+
+def test_a_write_that_the_disk_takes_only_in_part_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: whole(fd, data[:4096], offset))
+    direct.write_new(tmp_path / "block", BYTES[:9000])
+    assert (tmp_path / "block").read_bytes() == BYTES[:9000]
+
+
+def test_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int, _chunks: Sequence[bytes], _offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        direct.write_new(tmp_path / "block", BYTES)
+
+
+def test_buffers_are_used_again(tmp_path: Path) -> None:
+    for number in range(20):
+        direct.write_new(tmp_path / str(number), BYTES[:100])
+    assert 1 <= len(direct._spare) <= direct.SPARE
