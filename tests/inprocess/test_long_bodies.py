@@ -13,6 +13,7 @@ import trio
 
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Transport
+from cometfs.compat import httpcore_read
 from cometfs.compat.httpcore_read import LONG
 
 MOST = 64 << 20
@@ -83,13 +84,33 @@ async def asking() -> AsyncIterator[Transport]:
         await transport.aclose()
 
 
-async def test_every_byte_comes_again_and_again(secure: bool) -> None:
+@pytest.mark.parametrize("length", [LONG - 1, LONG, len(BODY)])
+@pytest.mark.parametrize("counted", [False, True])
+async def test_every_byte_comes_again_and_again_over_one_connection(secure: bool, length: int, counted: bool) -> None:
+    """Whether the end is asked for, or known by counting."""
     host = Host()
+    host.gives = host.length = length
     async with up(host, secure) as url, asking() as transport:
         for _ in range(3):
             reply = await transport.send("GET", url)
+            found = b""
+            while len(found) < length and (part := await reply.chunk()):
+                found += part
+            assert counted or await reply.chunk() is None
+            assert found == BODY[:length]
+            await reply.aclose()
+    assert host.connections == 1
+
+
+async def test_a_connection_is_let_go_where_httpcore_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpcore_read, "_WAY", ("_of_another_version",))
+    host = Host()
+    async with up(host, False) as url, asking() as transport:
+        for _ in range(2):
+            reply = await transport.send("GET", url)
             assert await reply.read(MOST) == BODY
             await reply.aclose()
+    assert host.connections == 2
 
 
 async def test_a_connection_that_ends_in_the_middle_is_an_error(secure: bool) -> None:
@@ -121,18 +142,11 @@ async def test_nothing_is_taken_beyond_the_end_of_the_body() -> None:
     host.length = LONG + 1
     async with up(host, False) as url, asking() as transport:
         reply = await transport.send("GET", url)
-        # Whoever wants more than there is waits for ever.
+        # To want more than there is is to wait for ever.
         with trio.fail_after(60):
             assert await reply.read(MOST) == BODY[: LONG + 1]
         await reply.aclose()
-
-
-async def test_short_bodies_keep_their_connection() -> None:
-    host = Host()
-    host.gives = host.length = LONG - 1
-    async with up(host, False) as url, asking() as transport:
-        for _ in range(3):
-            reply = await transport.send("GET", url)
-            assert await reply.read(MOST) == BODY[: LONG - 1]
-            await reply.aclose()
-    assert host.connections == 1
+        reply = await transport.send("GET", url)
+        assert await reply.read(MOST) == BODY[: LONG + 1]
+        await reply.aclose()
+    assert host.connections == 2

@@ -17,8 +17,8 @@ import trio
 
 from cometfs.numbers import whole_of
 
-LONG = 8 << 20
-"""Bytes of a body from which on it is worth its connection: httpcore does not see the end, and so closes it."""
+LONG = 1 << 20
+"""Bytes of a body from which on this is worth its while."""
 
 AT_ONCE = 1 << 18
 """Bytes asked for at once, in the event loop."""
@@ -62,9 +62,12 @@ class Straight:
         return chunk
 
     def close(self) -> None:
-        """Nothing is read any more; the connection itself is closed by httpcore."""
+        """Nothing is read any more; the connection itself is httpcore's again."""
         if self._socket is not None:
+            # What both descriptors share, as trio wants it.
+            self._socket.setblocking(False)
             self._socket.close()
+            self._socket = None
 
     def _plain(self) -> socket.socket | None:
         """The socket, for threads alone from now on; None where something lies between it and the body."""
@@ -102,6 +105,23 @@ def _limiter() -> trio.CapacityLimiter:
     except LookupError:
         _threads.set(trio.CapacityLimiter(THREADS))
         return _threads.get()
+
+
+def read_out(stream: object) -> bool:
+    """Lets httpcore know that the rest of its body was read beside it, so that the connection can be used again.
+
+    False where its insides are others than those known here: then it finds the body cut off, and closes the connection.
+    """
+    for name in _WAY:
+        stream = getattr(stream, name, None)
+    if not isinstance(getattr(stream, "_remaining", None), int):
+        return False
+    stream._remaining = 0  # type: ignore[attr-defined]
+    return True
+
+
+_WAY = ("_httpcore_stream", "_stream", "_connection", "_h11_state", "_reader")
+"""From the body of a response of httpx 0.28 to what counts its bytes in h11 0.16, by way of httpcore 1.0."""
 
 
 def straight(headers: Mapping[str, str], extensions: Mapping[str, Any]) -> Straight | None:

@@ -23,7 +23,7 @@ from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder
 from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.network import Network
-from cometfs.compat.httpcore_read import Straight, straight
+from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
 from cometfs.numbers import whole_of
@@ -113,6 +113,7 @@ class Reply:
         self.close_delimited = is_close_delimited(self.headers, response.extensions)
         self._response, self._host = response, host
         self._parts = aiter(response.stream)
+        self._beneath = response.stream._body if isinstance(response.stream, _LaneBody) else response.stream
         self._straight = straight(self.headers, response.extensions)
         self._decoder: Decoder | None = None
         self._ended = self._inside = False
@@ -199,9 +200,12 @@ class Reply:
                 if self._straight is not None:
                     self._straight.close()
                 if self._inside:
-                    await self._unwind()
+                    await (self._generated() if self._is_read_out() else self._unwind())
             finally:
                 await self._response.aclose()
+
+    def _is_read_out(self) -> bool:
+        return self._straight is not None and not self._straight.left and read_out(self._beneath)
 
     async def _unwind(self) -> None:
         """End the generators beneath, each of which waits in the middle of its body.
