@@ -162,6 +162,18 @@ async def test_random_reads_fetch_a_block_each(tmp_path: Path) -> None:
     assert server.sent <= 30 * MIB
 
 
+async def test_random_reads_of_a_mib_fetch_the_blocks_that_they_touch(tmp_path: Path) -> None:
+    """Although the kernel splits them, so that each looks like a program that reads on."""
+    server = Server(content(64 * MIB))
+    part = 256 << 10
+    async with opened(server, tmp_path) as body:
+        for place in random.Random(1).sample(range(2, 60, 4), 12):
+            begin = place * MIB + 5000
+            found = [await body.read(offset, part) for offset in range(begin, begin + MIB, part)]
+            assert b"".join(found) == server.body[begin : begin + MIB]
+    assert server.sent <= 12 * 2 * MIB
+
+
 async def test_a_slow_body_is_read_and_a_silent_one_is_not(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

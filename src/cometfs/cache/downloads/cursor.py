@@ -1,7 +1,7 @@
 """Where programs read in a big body, and what to fetch ahead of them: a pure policy.
 
-A program that reads on has a window of blocks ahead of it. The window starts small, because most reads of big files
-are of their ends and indexes, and doubles each time that the program had to wait, so that only slow lines get wide
+A program that reads on has a window of blocks ahead of it. The window starts late and small, because most reads of big
+files are of their ends and indexes, and doubles each time that the program had to wait, so that only slow lines get wide
 windows. The figures are those of mountpoint-s3 (a first window of 1 MiB, skips of 16 MiB forward and 1 MiB back).
 Not here: fetching (parts.py).
 """
@@ -11,7 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FIRST = 1 << 20
-"""Bytes ahead of a program whose second read follows its first."""
+"""Bytes ahead of a program that begins at the front of a file, or is found to read on."""
+
+SURE = 2 << 20
+"""Bytes in a row after which a program counts as reading on: the kernel splits a read of 1 MiB, and adds to it."""
 
 WIDEST = 64 << 20
 """Bytes ahead of a program, at most: eight parts that arrive abreast."""
@@ -31,6 +34,8 @@ class Cursor:
     """A place up to which a program has read."""
 
     end: int
+    begun: int
+    """Where its first read began."""
     window: int = 0
     """Bytes to have at hand behind `end`; 0 as long as nothing shows that it reads on."""
     seen_to: tuple[int, int] = (0, 0)
@@ -59,13 +64,19 @@ class Cursors:
         cursor = next((one for one in reversed(self._cursors) if one.is_read_on(offset)), None)
         if cursor is None:
             # What begins with the file reads it to its end more often than not.
-            cursor = Cursor(end, FIRST if offset == 0 else 0)
+            cursor = Cursor(end, offset, FIRST if offset == 0 else 0)
             self._cursors.append(cursor)
             del self._cursors[:-PLACES]
             return cursor
         if end > cursor.end:
             cursor.end = end
-            cursor.window = min(WIDEST, cursor.window * 2 if waited and cursor.window else max(cursor.window, FIRST))
+            cursor.window = _next_window(cursor, waited=waited)
         self._cursors.remove(cursor)
         self._cursors.append(cursor)
         return cursor
+
+
+def _next_window(cursor: Cursor, *, waited: bool) -> int:
+    if cursor.window:
+        return min(WIDEST, cursor.window * 2) if waited else cursor.window
+    return FIRST if cursor.end - cursor.begun > SURE else 0
