@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 
 import trio
 
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
-from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.blobs import BlobStore, StoredBlob
 
 log = logging.getLogger(__name__)
 
@@ -70,23 +70,37 @@ class Blocks:
         while (found := self.peek(key)) is None and (loading := self._loading.get(key)) is not None:
             await loading.wait()
         if found is None:
-            self._loading[key] = trio.Event()
-            try:
-                if (found := await self._from_disk(key)) is not None:
-                    self.hold(key, found)
-            finally:
-                self._loading.pop(key).set()
+            found = (await self._from_disk([key], self._begin_loading([key]))).get(key)
         return found
 
-    async def _from_disk(self, key: Hashable) -> bytes | None:
-        stored = self._blobs.open(key)
-        if stored is None:
-            return None
-        with closing(stored.file):
-            found = await trio.to_thread.run_sync(stored.block)
-            if found is None:
-                stored.reject()
-            return found
+    def load_ahead(self, keys: Iterable[Hashable]) -> None:
+        """Has those of the blocks in memory soon that are on disk, by one trip to a thread."""
+        wanted = [key for key in keys if key not in self._loading and self.peek(key) is None]
+        if wanted:
+            self._loads.start_soon(self._from_disk, wanted, self._begin_loading(wanted))
+
+    def _begin_loading(self, keys: Sequence[Hashable]) -> trio.Event:
+        loaded = trio.Event()
+        self._loading.update(dict.fromkeys(keys, loaded))
+        return loaded
+
+    async def _from_disk(self, keys: Sequence[Hashable], loaded: trio.Event) -> Mapping[Hashable, bytes]:
+        """Those of the blocks that are what was kept; they are held from now on."""
+        try:
+            with ExitStack() as files:
+                stored = {key: blob for key in keys if (blob := self._blobs.open(key)) is not None}
+                for blob in stored.values():
+                    files.enter_context(closing(blob.file))
+                found = await trio.to_thread.run_sync(_read, stored)
+        finally:
+            for key in keys:
+                del self._loading[key]
+            loaded.set()
+        for key in stored.keys() - found.keys():
+            stored[key].reject()
+        for key, block in found.items():
+            self.hold(key, block)
+        return found
 
     async def keep(self, key: Hashable, block: bytes) -> None:
         """Has a block that is held written to the disk, later; waits only while much waits for that already.
@@ -144,3 +158,8 @@ class Blocks:
             del self._due[key]
         for key in [key for key in self._held if which(key)]:
             self._room += len(self._held.pop(key))
+
+
+def _read(stored: Mapping[Hashable, StoredBlob]) -> Mapping[Hashable, bytes]:
+    """Those that are what was kept; in a thread."""
+    return {key: block for key, blob in stored.items() if (block := blob.block()) is not None}

@@ -1,7 +1,7 @@
 """Where programs read in a big body, and what to fetch ahead of them: a pure policy.
 
 A program that reads on has a window of blocks ahead of it. The window starts late and small, because most reads of big
-files are of their ends and indexes, and doubles each time that the program had to wait, so that only slow lines get wide
+files are of their ends and indexes. It doubles each time that the program had to wait, so that only slow lines get wide
 windows. The figures are those of mountpoint-s3 (a first window of 1 MiB, skips of 16 MiB forward and 1 MiB back).
 Not here: fetching (parts.py).
 """
@@ -40,6 +40,8 @@ class Cursor:
     """Bytes to have at hand behind `end`; 0 as long as nothing shows that it reads on."""
     seen_to: tuple[int, int] = (0, 0)
     """The blocks behind `end` that were looked for last."""
+    loaded_to: int = 0
+    """The first block behind `end` that was not loaded from the disk ahead of it."""
     sure_to: int = 0
     """The first block behind `end` that is not known to be there or to come."""
 

@@ -33,7 +33,7 @@ WAITS = 1.0
 LOOKED_UP = 256
 """Blocks that are looked for at once: nothing else happens meanwhile."""
 
-LOADED = 4
+LOADED = 8
 """Blocks behind a program that reads on that come from the disk before they are asked for."""
 
 PAUSE = 5.0
@@ -189,7 +189,8 @@ class PartedBody:
         if cursor.seen_to == (first, stop):  # by the read before, of the same block
             return
         cursor.seen_to = first, stop
-        self._load_ahead(range(first, min(first + LOADED, self._count) if cursor.window else first))
+        if cursor.window and first >= cursor.loaded_to - LOADED // 2:
+            self._load_ahead(cursor, first)
         for fetch in self._fetches:
             if not fetch.ended and first <= fetch.at < stop:
                 self._want(fetch, stop)
@@ -205,11 +206,11 @@ class PartedBody:
             block = self._first_unfetched(self._start(block, stop - block).stop, stop)
         cursor.sure_to = stop
 
-    def _load_ahead(self, blocks: range) -> None:
-        """Has at hand in memory what is on the disk."""
-        for block in blocks:
-            if self._is_here(block) and self._blocks.peek(self._key(block)) is None:
-                self._loads.start_soon(self._blocks.load, self._key(block))
+    def _load_ahead(self, cursor: Cursor, first: int) -> None:
+        """Has in memory what is on the disk, half of it while the other half is read."""
+        blocks = range(max(first, cursor.loaded_to), min(first + LOADED, self._count))
+        cursor.loaded_to = blocks.stop
+        self._blocks.load_ahead([self._key(block) for block in blocks if self._is_here(block)])
 
     def _first_unfetched(self, first: int, stop: int) -> int | None:
         return next((block for block in range(first, stop) if not self._is_coming(block)), None)
