@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from cometfs.comet.http.transport import Transport
-from cometfs.errors import CometFSError, Unreachable
+from cometfs.errors import CometFSError, ServerFailed
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ async def _send(transport: Transport, url: str, api_key: str, what: str, body: d
     finally:
         await reply.aclose()
     if reply.status != 200:
-        raise Unreachable(f"{url} answers {reply.status} to what it logs: {answer.decode(errors='replace')}")
+        raise ServerFailed(f"{url} answers {reply.status} to what it logs: {answer.decode(errors='replace')}")
 
 
 def _now() -> int:

@@ -17,10 +17,12 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     │   └── KeyRejected       Comet refuses the key itself
     ├── Throttled             too many calls; ``retry_after`` says how long to wait
     │   └── Withheld          a call ahead of its time (a prefetch), while few are left
-    ├── Unreachable           no answer: network, name, TLS, or a server that keeps failing (5xx)
+    ├── Unreachable           no usable answer: network, name, TLS; by themselves, the connection failed
+    │   ├── ServerFailed      the server was reached, and fails (5xx)
     │   └── DeadlineExceeded  no answer in time
     ├── Unsupported           this server does not offer it
     ├── Unintelligible        an answer that is not what its endpoint promises
+    │   └── PageInstead       an HTML page, of a proxy or a login, instead of JSON
     ├── AnswerTooLarge        an answer with more bytes than are held in memory
     ├── NoSuchEntry           a directory has no entry of that name
     ├── NotADirectory         a file where a directory was wanted
@@ -74,7 +76,11 @@ class Withheld(Throttled):
 
 
 class Unreachable(CometFSError):
-    """No usable answer arrived: no network, no such host, a broken connection, or 5xx after all retries."""
+    """No usable answer arrived: no network, no such host, a broken connection; and the two below."""
+
+
+class ServerFailed(Unreachable):
+    """The server was reached and failed (HTTP 5xx), after all retries: nothing is wrong with the network."""
 
 
 class DeadlineExceeded(Unreachable):
@@ -87,6 +93,10 @@ class Unsupported(CometFSError):
 
 class Unintelligible(CometFSError):
     """The server answered what its endpoint does not promise (no JSON, a missing field, a wrong type)."""
+
+
+class PageInstead(Unintelligible):
+    """An HTML page came where JSON was asked for: of a proxy, of a login, or of a server in trouble."""
 
 
 class AnswerTooLarge(CometFSError):

@@ -29,6 +29,8 @@ from cometfs.errors import (
     KeyRejected,
     NotAllowed,
     NotFound,
+    PageInstead,
+    ServerFailed,
     SetupError,
     Throttled,
     Unintelligible,
@@ -179,7 +181,7 @@ async def test_a_fault_that_stays_is_an_error_after_some_tries(autojump_clock: t
     comet = Comet(httpx.Response(503, json={"msg": "down for repair"}))
     async with api(comet) as one:
         error = await raised(one.workspaces())
-    assert isinstance(error, Unreachable)
+    assert isinstance(error, ServerFailed)
     assert "down for repair" in str(error)
     assert len(comet.requests) == 1 + RETRIES
     assert comet.times[-1] - comet.times[0] <= RETRIES * CAP
@@ -313,6 +315,24 @@ async def test_what_is_no_answer_is_unintelligible(answer: httpx.Response) -> No
         error = await raised(one.workspaces())
     assert isinstance(error, Unintelligible)
     assert "workspaces" in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_page_is_another_matter_than_a_wrong_answer(status: int) -> None:
+    """A login or a proxy stands before Comet, whatever it calls its page."""
+    async with api(Comet(httpx.Response(status, text="<!-- x --><!DOCTYPE html><html>Sign in</html>"))) as one:
+        assert isinstance(await raised(one.workspaces()), PageInstead)
+
+
+@pytest.mark.parametrize("fault", [httpx.ConnectError("x"), httpx.RemoteProtocolError("x"), OSError(5)])
+async def test_a_connection_that_fails_is_another_matter_than_a_server_that_does(
+    fault: Exception, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Only the first says anything about the network."""
+    async with api(Comet(fault)) as one:
+        error = await raised(one.workspaces())
+    assert isinstance(error, Unreachable)
+    assert not isinstance(error, ServerFailed | DeadlineExceeded)
 
 
 async def test_a_large_answer_is_the_same_as_a_small_one() -> None:

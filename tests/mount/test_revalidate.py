@@ -260,7 +260,7 @@ def test_a_server_that_is_away_takes_nothing_from_who_has_it(edited: tuple[Mount
             assert {name: read_in(there, name) for name in known} == known
             assert listed_in(there) == names
             os.stat("params.json", dir_fd=there)
-        assert errno_of(lambda: read_in(there, f"metrics/{metric}")) == errno.ENETUNREACH
+        assert errno_of(lambda: read_in(there, f"metrics/{metric}")) == errno.EREMOTEIO
         table.delete(FOREST)
         del table.faults.answers["rest/v2/"]
         eventually(lambda: errno_of(lambda: read_in(there, "params.json")) == errno.ESTALE)

@@ -17,6 +17,7 @@ import trio
 import trio.testing
 
 from cometfs import errors, lease
+from cometfs.comet.http.retries import InTrouble, Transient
 from cometfs.fuse.errnos import errno_of
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import is_sizeless, shows_no_size
@@ -441,6 +442,19 @@ async def test_an_error_of_ours_is_an_errno_and_a_sentence_in_the_log() -> None:
     with pytest.raises(pyfuse3.FUSEError) as raised:
         await Face().fail(errors.Unreachable("no network"))
     assert raised.value.errno == errno.ENETUNREACH
+
+
+def test_an_errno_says_what_is_the_matter() -> None:
+    """Network, server, silence and nonsense are told apart, also of what is tried again."""
+    fault = InTrouble("503")
+    assert [errno_of(kind("x")) for kind in (errors.Unreachable, Transient, errors.DeadlineExceeded)] == [
+        errno.ENETUNREACH,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    ]
+    assert errno_of(fault) == errno_of(errors.ServerFailed("x")) == errno_of(errors.PageInstead("x")) == errno.EREMOTEIO
+    assert errno_of(errors.Unintelligible("x")) == errno.EPROTO
+    assert isinstance(fault, errors.Unreachable), "what is done about a server that does not answer is done about it"
 
 
 @pytest.mark.logs("bug in fail")

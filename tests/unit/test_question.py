@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from cometfs.comet.http.retries import Transient
+from cometfs.comet.http.retries import InTrouble
 from cometfs.comet.question import Question, StorageInTrouble, refusal, storage_refusal, without
 from cometfs.errors import (
     CometFSError,
     KeyRejected,
     NotAllowed,
     NotFound,
+    PageInstead,
+    ServerFailed,
     Throttled,
     Unintelligible,
     Unreachable,
@@ -46,7 +48,8 @@ def said(message: str = "no such", **more: Any) -> bytes:
         (ASKED, 400, said(sdk_error_code=34323), Unsupported),
         (ASKED, 500, said(sdk_error_code=34323), Unsupported),
         (ASKED, 400, said(sdk_error_code="90212"), NotFound),
-        (ASKED, 400, HTML, Unintelligible),
+        (ASKED, 400, HTML, PageInstead),
+        (ASKED, 400, b"Bad Request", Unintelligible),
         (ASKED, 404, HTML, Unsupported),
         (ASKED, 404, b'{"timestamp": 1, "status": 404, "error": "Not Found"}', Unsupported),
         (LIST, 400, said(), Unsupported),
@@ -60,11 +63,11 @@ def said(message: str = "no such", **more: Any) -> bytes:
         (ASKED, 418, b"", Unsupported),
         (ASKED, 407, b"", Unreachable),
         (ASKED, 429, b"", Throttled),
-        (ASKED, 500, HTML, Transient),
-        (ASKED, 502, b"", Transient),
-        (ASKED, 503, b"", Transient),
-        (ASKED, 504, b"", Transient),
-        (ASKED, 507, b"", Unreachable),
+        (ASKED, 500, HTML, InTrouble),
+        (ASKED, 502, b"", InTrouble),
+        (ASKED, 503, b"", InTrouble),
+        (ASKED, 504, b"", InTrouble),
+        (ASKED, 507, b"", ServerFailed),
         (ASKED, 204, b"", Unintelligible),
         (ASKED, 302, b"", Unintelligible),
     ],
@@ -122,7 +125,7 @@ def test_a_long_answer_is_cut() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, StorageInTrouble), (418, Unreachable)],
+    [(403, NotAllowed), (401, NotAllowed), (404, NotFound), (503, StorageInTrouble), (418, ServerFailed)],
 )
 def test_a_storage_does_not_judge_the_key(status: int, kind: type[CometFSError]) -> None:
     """It never sees it."""

@@ -70,8 +70,9 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
 
     - KeyRejected, NotAllowed: Comet rejects the API key; Comet refuses this to the key
     - Throttled: too many calls; `retry_after` says how many seconds to wait
-    - Unreachable, DeadlineExceeded: no answer after several tries; none before the deadline
-    - Unsupported, Unintelligible: this server does not offer it, or is not a Comet; it answered something else
+    - Unreachable, ServerFailed, DeadlineExceeded: no answer, 5xx each time, none before the deadline
+    - Unsupported, Unintelligible, PageInstead: this server does not offer it, or is not a Comet; it answered something
+      else, or an HTML page
     - AnswerTooLarge: the answer has more than 64 MiB; a download (`stream_asset`) may have any size
 
     In the examples of the methods `api` is open at ``cometfs serve --bind 127.0.0.1:8080``, which shows a sample; `key`

@@ -21,13 +21,14 @@ from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
-from cometfs.comet.http.sniffing import is_cut_json
+from cometfs.comet.http.sniffing import is_cut_json, is_page
 from cometfs.comet.http.transport import Reply, Transport
 from cometfs.comet.question import Question, elsewhere, refusal
 from cometfs.errors import (
     AnswerTooLarge,
     CometFSError,
     DeadlineExceeded,
+    PageInstead,
     Throttled,
     Unintelligible,
     Unreachable,
@@ -204,7 +205,7 @@ class Calls:
             try:
                 found = await _elsewhere_if_large(read, body)
             except UNREADABLE as exc:
-                raise Unintelligible(f"The answer of {question} is not what it should be: {_reason(exc)}") from exc
+                raise _misunderstood(question, body, exc) from exc
         if left_out:
             self._log_once(str(question), left_out)
         return found
@@ -223,5 +224,8 @@ async def _elsewhere_if_large(read: Callable[[bytes], T], body: bytes) -> T:
     return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
 
 
-def _reason(exc: Exception) -> str:
-    return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+def _misunderstood(question: Question, body: bytes, exc: Exception) -> Unintelligible:
+    if is_page(body):
+        return PageInstead(f"An HTML page came instead of an answer of {question}: a login page, or a proxy's?")
+    reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+    return Unintelligible(f"The answer of {question} is not what it should be: {reason}")

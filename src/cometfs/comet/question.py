@@ -13,12 +13,15 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from cometfs.comet.http.retries import PASSING, RETRIES, Transient
+from cometfs.comet.http.retries import PASSING, RETRIES, InTrouble
+from cometfs.comet.http.sniffing import is_page
 from cometfs.errors import (
     CometFSError,
     KeyRejected,
     NotAllowed,
     NotFound,
+    PageInstead,
+    ServerFailed,
     Throttled,
     Unintelligible,
     Unreachable,
@@ -100,7 +103,7 @@ def refusal(question: Question, status: int, body: bytes, secret: str = "", retr
     return Throttled(sentence, retry_after) if kind is Throttled else kind(sentence)
 
 
-class StorageInTrouble(Transient):
+class StorageInTrouble(InTrouble):
     """The place to which Comet redirects a download answered a status of `PASSING`, or 429."""
 
 
@@ -110,7 +113,7 @@ def storage_refusal(question: Question, status: int) -> CometFSError:
     It has never seen the API key, so it cannot reject it; and its words are about links, which are secret.
     """
     kinds: Mapping[int, type[CometFSError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 410: NotFound}
-    kind = StorageInTrouble if status in PASSING | {429} else kinds.get(status, Unreachable)
+    kind = StorageInTrouble if status in PASSING | {429} else kinds.get(status, ServerFailed)
     return kind(f"The storage behind {question} answered {status}")
 
 
@@ -138,7 +141,7 @@ def _kind(question: Question, status: int, refused: _Refusal) -> type[CometFSErr
     if refused.code in _BY_CODE:
         return _BY_CODE[refused.code]
     if status in PASSING:
-        return Transient
+        return InTrouble
     if status == 404:
         return _missing(question, refused)
     if status == 400:
@@ -162,7 +165,7 @@ def _missing(question: Question, refused: _Refusal) -> type[CometFSError]:
 def _bad(question: Question, refused: _Refusal) -> type[CometFSError]:
     """400: what older servers answer when they do not have what a key names."""
     if not refused.comet:
-        return Unintelligible
+        return PageInstead if refused.page else Unintelligible
     return NotFound if question.query else Unsupported
 
 
@@ -170,7 +173,7 @@ def _unforeseen(status: int) -> type[CometFSError]:
     if status in (405, 501):
         return Unsupported
     if status >= 500:
-        return Unreachable
+        return ServerFailed
     return Unsupported if status >= 400 else Unintelligible
 
 
@@ -198,13 +201,14 @@ class _Refusal:
     comet: bool = False
     """Whether it has Comet's form, so that it is an answer of Comet and not of a proxy."""
     empty: bool = False
+    page: bool = False
 
     @classmethod
     def of(cls, body: bytes) -> _Refusal:
         try:
             found = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return cls(empty=not body.strip())
+            return cls(empty=not body.strip(), page=is_page(body))
         message, code = found.get("msg"), found.get("sdk_error_code")
         return cls(
             message=message if isinstance(message, str) else "",

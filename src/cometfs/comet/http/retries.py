@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from cometfs.errors import Unreachable
+from cometfs.errors import ServerFailed, Unreachable
 from cometfs.numbers import number_of
 
 RETRIES = 3
@@ -33,7 +33,14 @@ seconds from becoming a busy loop."""
 
 
 class Transient(Unreachable):
-    """No usable answer, for a reason that may have passed in a moment: worth another try."""
+    """No usable answer, for a reason that may have passed in a moment: worth another try.
+
+    By itself the connection failed.
+    """
+
+
+class InTrouble(Transient, ServerFailed):
+    """The server was reached, and answered a status of `PASSING`."""
 
 
 def backoff(attempt: int, chance: float, *, base: float = BASE, cap: float = CAP) -> float:
