@@ -79,6 +79,7 @@ async def open_vfs(
     """
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
+            ending.enter_context(api.probing(loads))
             index = blobs = writebehind = None
             if cache is not None:
                 index = Index(cache.folder)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self, overload
+
+import trio
 
 from cometfs.comet.address import page, parse_address
 from cometfs.comet.answers import models
@@ -22,6 +24,7 @@ from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.downloads.stream import AssetStream
 from cometfs.comet.experiment_api import ExperimentAPI
 from cometfs.comet.experiment_pages import ExperimentPages
+from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.kv_store import Alone, KvStoreClient
 from cometfs.comet.metric_api import MetricAPI
@@ -133,6 +136,32 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         SDK: none
         """
         return self._calls.address.root
+
+    @property
+    def outage(self) -> Outage | None:
+        """What keeps calls from the server, None while they go out. An attribute: it asks nothing.
+
+        After a few failures of connection, or a silence that a probe confirms, calls fail at once with Unreachable;
+        `Outage` says since when and why. The server is probed while calls are wanted, at most every 10 s; any answer of
+        it ends the outage.
+
+            >>> api.outage is None
+            True
+
+        Endpoint: none
+        SDK: none
+        """
+        return self._calls.outage
+
+    def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
+        """Probes a server that does not answer in `nursery` while the block lasts; else the calls themselves do.
+
+        `nursery` is trio's. No call then waits for a probe, but for the first after a quiet time.
+
+        Endpoint: none
+        SDK: none
+        """
+        return self._calls.probing(nursery)
 
     @staticmethod
     def page(root: str, workspace: str, project: str, experiment_key: str, archived: bool = False) -> str:

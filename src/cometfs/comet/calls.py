@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ import trio
 from cometfs.caller import PATIENCE
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
+from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
@@ -92,6 +94,7 @@ class Calls:
         self._gate = gate or Open()
         self._api_key = api_key
         self._transport = transport
+        self._breaker = transport.breaker(address.rest, self.allowing)
         self.deadline = deadline
         self._chance = chance
         self._logged: set[str] = set()
@@ -120,8 +123,17 @@ class Calls:
         """Close every connection."""
         await self._transport.aclose()
 
+    @property
+    def outage(self) -> Outage | None:
+        return self._breaker.outage
+
+    def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
+        return self._transport.probing(nursery)
+
     def too_late(self, question: Question, seconds: float) -> DeadlineExceeded:
-        return DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
+        error = DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
+        self._breaker.silent(seconds, error)
+        return error
 
     # -- one try after the other -----------------------------------------------------------------------------------
 
@@ -148,6 +160,7 @@ class Calls:
 
     async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
         """Comet's own reply to one try, whatever its status; its owner closes it. The key is sent only here."""
+        await self._breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
         url = self.address_of(question)
         headers = {**headers, **self.allowing, "Authorization": self._api_key}

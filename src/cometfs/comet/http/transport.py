@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import trio
 
 from cometfs._version import __version__
 from cometfs.comet.http import trust
+from cometfs.comet.http.breaker import Breaker
 from cometfs.comet.http.causes import innermost, reason
 from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder, is_encoded
 from cometfs.comet.http.proxies import proxy_for
@@ -40,6 +42,9 @@ ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_exp
 
 CLOSING = 1.0
 """Seconds that closing a connection may take, whatever the other side does."""
+
+PROBING = "cometfs.probing"
+"""Extension of a request that must not wait for a connection of others, nor use one."""
 
 # httpcore writes headers into its debug log, the API key and presigned links among them.
 logging.getLogger("httpcore").setLevel(logging.INFO)
@@ -224,6 +229,41 @@ class Transport:
 
     def __init__(self, wire: httpx.AsyncBaseTransport | None = None, network: Network | None = None) -> None:
         self._wire = wire or Lanes(lane=_Maker(network or Network()))
+        self._nursery: trio.Nursery | None = None
+        self._breakers: dict[str, Breaker] = {}
+        """By scheme, host and port."""
+
+    def breaker(self, url: str, headers: Mapping[str, str] | None = None) -> Breaker:
+        """That of the host of `url`, which it probes: `headers` as in a call."""
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        origin = f"{parts.scheme}://{host}"
+        if origin not in self._breakers:
+            target = f"{origin}{parts.path if headers is not None else '/'}"
+            self._breakers[origin] = Breaker(host, lambda: self._probe(target, host, headers or {}))
+            self._breakers[origin].nursery = self._nursery
+        return self._breakers[origin]
+
+    @contextmanager
+    def probing(self, nursery: trio.Nursery) -> Iterator[None]:
+        """Hosts that do not answer are probed in `nursery` while the block lasts; else by calls that find it due."""
+        self._probe_in(nursery)
+        try:
+            yield
+        finally:
+            self._probe_in(None)
+
+    def _probe_in(self, nursery: trio.Nursery | None) -> None:
+        self._nursery = nursery
+        for breaker in self._breakers.values():
+            breaker.nursery = nursery
+
+    async def _probe(self, url: str, host: str, headers: Mapping[str, str]) -> None:
+        """Returns when anything is answered, over a connection of its own, and without the key."""
+        with _translating(host):
+            request = _request("HEAD", url, headers=headers, extensions={PROBING: True})
+            response = await self._wire.handle_async_request(request)
+            await response.aclose()
 
     async def send(
         self,
@@ -234,22 +274,43 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Reply:
-        """The reply to one request, as soon as its headers are there. Redirects are replies."""
-        host = urlsplit(url).netloc.rpartition("@")[2]
-        with _translating(host):
-            request = httpx.Request(
-                method,
-                url,
-                params=query or None,
-                headers={"User-Agent": f"cometfs/{__version__}", "Accept": "*/*"} | dict(headers or {}),
-                content=body,
-                extensions={"timeout": httpx.Timeout(None, connect=CONNECT).as_dict()},
-            )
-            return Reply(await self._wire.handle_async_request(request), host)
+        """The reply to one request, as soon as its headers are there. Redirects are replies.
+
+        Raises Unreachable without a request while the host does not answer.
+        """
+        breaker = self.breaker(url)
+        await breaker.admit()
+        call, began = breaker.begin(), trio.current_time()
+        try:
+            with _translating(breaker.host):
+                request = _request(method, url, headers=headers, params=query or None, content=body)
+                response = await self._wire.handle_async_request(request)
+        except Transient as error:
+            breaker.failed(call, trio.current_time() - began, error)
+            raise
+        breaker.heard()
+        return Reply(response, breaker.host)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._wire.aclose()
+
+
+def _request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None,
+    extensions: Mapping[str, Any] = MappingProxyType({}),
+    **rest: Any,
+) -> httpx.Request:
+    return httpx.Request(
+        method,
+        url,
+        headers={"User-Agent": f"cometfs/{__version__}", "Accept": "*/*"} | dict(headers or {}),
+        extensions={"timeout": httpx.Timeout(None, connect=CONNECT).as_dict(), **extensions},
+        **rest,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,9 +340,12 @@ class Lanes(httpx.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        origin = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
+        if request.extensions.get(PROBING):
+            return await self._alone(request, self._new(origin))
         await self._free.acquire()
         try:
-            lane = await self._take(f"{request.url.scheme}://{request.url.netloc.decode('ascii')}")
+            lane = await self._take(origin)
             try:
                 response = await lane.wire.handle_async_request(request)
             except BaseException:
@@ -294,6 +358,15 @@ class Lanes(httpx.AsyncBaseTransport):
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _LaneBody(response.stream, lambda: self._give_back(lane))
         return response
+
+    async def _alone(self, request: httpx.Request, lane: Lane) -> httpx.Response:
+        """The head of an answer, over a connection that is not kept."""
+        try:
+            response = await lane.wire.handle_async_request(request)
+            await response.aclose()
+            return httpx.Response(response.status_code)
+        finally:
+            await _discard(lane)
 
     async def _take(self, origin: str) -> Lane:
         """An idle lane to `origin`, else a new one; in the place of the one unused for longest if there are many."""
