@@ -5,7 +5,8 @@ Not here: sockets (`listener`); answers (`read_api`, `write_api`), pages (`pages
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,53 +170,58 @@ def _constant(body: Any) -> Handler:
 
 def _at_once(backend: Backend, endpoint: Endpoint) -> Handler:
     async def handle(http: HttpRequest) -> Response:
-        return as_json(endpoint(await _whole(backend, http)))
+        async with _whole(backend, http) as request:
+            return as_json(endpoint(request))
 
     return handle
 
 
 def _in_thread(backend: Backend, endpoint: Endpoint) -> Handler:
     async def handle(http: HttpRequest) -> Response:
-        request = await _whole(backend, http)
-        try:
-            return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
-        except FileNotFoundError:
-            # An experiment was deleted while its files were read. Now that this is the event loop, no catalog has it.
-            return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
+        async with _whole(backend, http) as request:
+            try:
+                return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
+            except FileNotFoundError:
+                # An experiment was deleted while its files were read. Now that this is the event loop, no catalog has
+                # it.
+                return await trio.to_thread.run_sync(lambda: as_json(endpoint(request)))
 
     return handle
 
 
 def _bytes(backend: Backend, answer: Callable[[Request], Response]) -> Handler:
     async def handle(http: HttpRequest) -> Response:
-        return answer(await _whole(backend, http))
+        async with _whole(backend, http) as request:
+            return answer(request)
 
     return handle
 
 
 def _asset(backend: Backend, object_store: ObjectStore | None, *, in_parts: bool) -> Handler:
     async def handle(http: HttpRequest) -> Response:
-        request = await _whole(backend, http)
-        answer = downloads.asset(request)
-        if not in_parts and isinstance(answer, downloads.Download):
-            answer.etag_of = str
-        if object_store is None or not request.flag("allow301", False):
-            return answer
-        return RedirectResponse(object_store.presign(answer, request.base_url), 302)
+        async with _whole(backend, http) as request:
+            answer = downloads.asset(request)
+            if not in_parts and isinstance(answer, downloads.Download):
+                answer.etag_of = str
+            if object_store is None or not request.flag("allow301", False):
+                return answer
+            return RedirectResponse(object_store.presign(answer, request.base_url), 302)
 
     return handle
 
 
 def _patch(backend: Backend) -> Handler:
     async def handle(http: HttpRequest) -> Response:
-        found = downloads.patch(await _whole(backend, http))
-        return found or as_json({"msg": "no git patch was logged", "code": 200})
+        async with _whole(backend, http) as request:
+            return downloads.patch(request) or as_json({"msg": "no git patch was logged", "code": 200})
 
     return handle
 
 
-async def _whole(backend: Backend, http: HttpRequest) -> Request:
-    return request_of(backend, http, await whole_body(http, LONGEST_QUESTION))
+@asynccontextmanager
+async def _whole(backend: Backend, http: HttpRequest) -> AsyncGenerator[Request]:
+    async with whole_body(http, LONGEST_QUESTION) as body:
+        yield request_of(backend, http, body)
 
 
 async def _refuse(_: HttpRequest, exc: Exception) -> Response:

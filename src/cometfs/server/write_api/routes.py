@@ -52,12 +52,13 @@ def _route(backend: Backend, path: str, endpoint: Endpoint, *methods: str) -> Ro
     async def handle(http: HttpRequest) -> Response:
         if backend.journal is None:
             raise ApiError(403, backend.closed)
-        request = request_of(backend, http, await whole_body(http))
-        try:
-            answer = endpoint(request)
-            return as_json(answered(request, await answer if isinstance(answer, Awaitable) else answer))
-        except RecursionError as exc:  # while it was read: nothing was written
-            raise ApiError(400, "the body has lists and objects too deep in each other") from exc
+        async with whole_body(http) as body:
+            request = request_of(backend, http, body)
+            try:
+                answer = endpoint(request)
+                return as_json(answered(request, await answer if isinstance(answer, Awaitable) else answer))
+            except RecursionError as exc:  # while it was read: nothing was written
+                raise ApiError(400, "the body has lists and objects too deep in each other") from exc
 
     return exactly(path, handle, *methods)
 
@@ -67,8 +68,9 @@ def _optimizer_route(backend: Backend, path: str, endpoint: Endpoint, method: st
 
     async def handle(http: HttpRequest) -> Response:
         try:
-            request = request_of(backend, http, await whole_body(http))
-            return as_json(endpoint(request) if backend.journal else {"code": 403, "message": backend.closed})
+            async with whole_body(http) as body:
+                request = request_of(backend, http, body)
+                return as_json(endpoint(request) if backend.journal else {"code": 403, "message": backend.closed})
         except ApiError as exc:
             return as_json({"code": exc.status, "message": exc.message})
         except StorageError as exc:
