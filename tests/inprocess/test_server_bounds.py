@@ -138,6 +138,7 @@ async def drip(url: str, begin: bytes, piece: bytes, every: float, clock: trio.t
             while clock.current_time() - begun < 3600:
                 await trio.testing.wait_all_tasks_blocked()
                 clock.jump(every)
+                await trio.testing.wait_all_tasks_blocked()
                 with suppress(trio.BrokenResourceError):
                     await stream.send_all(piece)
             nursery.cancel_scope.cancel()
@@ -325,3 +326,18 @@ async def test_hundreds_of_slow_clients_keep_nobody_waiting(tmp_path: Path) -> N
             await stream.send_all(head(url, "POST", POINTS, "Content-Length: 10")[: None if number % 2 else -2])
         assert await is_served(url)
         assert len(list(Path("/proc/self/fd").iterdir())) > 600
+
+
+@pytest.mark.logs("a connection failed")
+async def test_a_connection_that_fails_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in here, or in what speaks the protocol."""
+
+    async def broken(_: object) -> None:
+        raise ValueError("broken")
+
+    async with logging(tmp_path) as url:
+        with monkeypatch.context() as patched:
+            patched.setattr("cometfs.compat.hypercorn_connection.Connection.run", broken)
+            async with await connect(url) as stream:
+                assert await rest_of(stream) == b""
+        assert await is_served(url)

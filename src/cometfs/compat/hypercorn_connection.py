@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.worker_context import WorkerContext
@@ -110,20 +112,18 @@ class Connection:
 
     async def _received(self) -> bytes | None:
         """What comes next, nothing at the end; None when that takes too long."""
-        begun = trio.current_time()
-        left = self._left()
-        with trio.move_on_after(left) as self._waiting:
-            try:
-                chunk = bytes(await self._stream.receive_some(RECEIVED_AT_ONCE))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return None
-            if self._is_within_body():
-                waited = trio.current_time() - begun
-                self._patience = min(self._limits.body, left - waited + len(chunk) / self._limits.rate)
-            elif self._is_within_head():
-                self._patience = left - (trio.current_time() - begun)
-            return chunk
-        return None
+        begun, left = trio.current_time(), self._left()
+        chunk = None
+        with trio.move_on_after(left) as self._waiting, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            chunk = bytes(await self._stream.receive_some(RECEIVED_AT_ONCE))
+        if chunk is None:
+            return None
+        left = max(0.0, left - (trio.current_time() - begun))  # less than nothing where this process was stopped
+        if self._is_within_body():
+            self._patience = min(self._limits.body, left + len(chunk) / self._limits.rate)
+        elif self._is_within_head():
+            self._patience = left
+        return chunk
 
     def _left(self) -> float:
         if self._ended:
@@ -227,7 +227,13 @@ class _Incoming:
 
 
 class _Http1(H11Protocol):
-    """Does not change to another protocol."""
+    """Does not change to another protocol, and announces the end of a connection on which the rest of a request may
+    still come: no client is to send the next one there."""
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and event.status_code >= 200 and self.connection.their_state is not h11.DONE:
+            event = replace(event, headers=[*event.headers, (b"connection", b"close")])
+        await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         pass

@@ -25,6 +25,8 @@ from starlette.types import ASGIApp
 from cometfs.compat.hypercorn_connection import Connection, Limits
 from cometfs.numbers import whole_of
 
+LOG = logging.getLogger("cometfs.server.http")
+
 BACKLOG = 1024
 
 KEEP_ALIVE = 300.0
@@ -92,6 +94,8 @@ class _Clients:
         try:
             _watch(stream.socket, self._limits.send)
             await connection.run()
+        except Exception:  # of one connection, which has ended: the others go on
+            LOG.exception("a connection failed")
         finally:
             self._count -= 1
             self._idle.pop(connection, None)
@@ -148,6 +152,6 @@ def _config() -> Config:
     """Nothing on stderr but errors; no connection given up for the number of its requests."""
     config = Config()
     config.accesslog = None
-    config.errorlog = logging.getLogger("cometfs.server.http")
+    config.errorlog = LOG
     config.keep_alive_max_requests = 1 << 62
     return config
