@@ -25,6 +25,7 @@ from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.comet.api import API
+from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
 from cometfs.vfs.answers.prefetch import Prefetcher
@@ -77,6 +78,7 @@ async def open_vfs(
     every call of `API`, NoSuchEntry, NotADirectory and IsADirectory for names, and OutOfSpace for a download without
     room. Loads that are under way end with the block.
     """
+    gauges = of_process()
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
             ending.enter_context(api.probing(loads))
@@ -93,11 +95,13 @@ async def open_vfs(
             ending.callback(bodies.close)
             parted = PartedBodies(loads, Blocks(blobs, loads)) if cache and blobs else None
             try:
-                store = Store(Memory(MEMORY, owner=owner_of), Flights(loads), writebehind)
+                flights = Flights(loads)
+                gauges["loads"] = flights.count
+                store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind)
                 spare = budget.spare if budget else lambda _urgency: True
-                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api.root, budget, index))
+                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api.root, budget, index, gauges))
                 answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
-                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live)
+                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()
@@ -115,11 +119,12 @@ async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
             writing.cancel_scope.cancel()
 
 
-async def _status(root: str, budget: Budget | None, index: Index | None) -> dict[str, Any]:
+async def _status(root: str, budget: Budget | None, index: Index | None, gauges: Gauges) -> dict[str, Any]:
     """What `.cometfs/status.json` shows."""
     return {
         "version": __version__,
         "server": root,
         "calls": (await budget.status()).as_object() if budget else None,
         "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
+        "gauges": {name: gauge() for name, gauge in sorted(gauges.items())},
     }

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.faulty_comet import faulty_comet
 from tests.support.processes import COMETFS, Comet, Mounted, running_comet, running_mount
+from tests.support.subprocesses import await_that
 
 BASELINE = "vision-lab/digits/mlp-baseline"
 
@@ -42,6 +44,34 @@ def test_status_tells_what_the_server_was_asked(tmp_path: Path, comet: Comet) ->
     assert 15_000 - calls["used"] <= calls["left"] <= 15_000
     # The start asks for workspaces, before there is anybody else.
     assert calls["by_command"] == {"cat": 3, "cometfs": 1}
+
+
+def test_gauges_count_what_is_held_and_fall_back(tmp_path: Path, comet: Comet) -> None:
+    """Files and directories that are open, a load that stalls with the request that waits for it."""
+
+    def gauges() -> dict[str, int]:
+        return status(mounted)["gauges"]  # type: ignore[no-any-return]
+
+    with faulty_comet(comet) as (before, faults), running_mount(tmp_path, before) as mounted:
+        path = mounted.path / BASELINE
+        names = os.listdir(path)  # noqa: PTH208
+        (path / "params.json").read_bytes()
+        idle = gauges()  # the look itself is a request and two loads
+        assert [idle[name] for name in ("open_files", "open_directories", "requests", "loads")] == [0, 0, 1, 2]
+        assert 10 << 20 < idle["resident_bytes"] < 1 << 30
+        with (path / "params.json").open("rb"), os.scandir(path) as listing:
+            assert next(listing).name in names
+            await_that(lambda: (gauges()["open_files"], gauges()["open_directories"]) == (1, 1), "not counted")
+        faults.stall("experiment/output")
+        with subprocess.Popen(["cat", str(path / "output.txt")], stderr=subprocess.DEVNULL) as waiting:
+            faults.await_arrivals("experiment/output")
+            await_that(
+                lambda: all(gauges()[name] > idle[name] for name in ("loads", "requests", "tasks")), "not counted"
+            )
+            waiting.kill()
+        faults.release()
+        names = ["loads", "open_directories", "open_files", "requests", "tasks"]
+        await_that(lambda: all(gauges()[name] <= idle[name] for name in names), "something is held")
 
 
 def test_the_command_tells_of_a_mount_and_of_all(tmp_path: Path, comet: Comet) -> None:

@@ -58,6 +58,10 @@ class Flights:
             raise flight.error.with_traceback(None)
         return flight.value
 
+    def count(self) -> int:
+        """How many loads, and parts of loads, have not ended."""
+        return len(self._loading)
+
     def has(self, key: Hashable) -> bool:
         """Whether a load that `join` would join is under way."""
         return (key, False) in self._under_way

@@ -60,6 +60,11 @@ class Operations(ReadOnlyOperations):
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self.programs = Programs()
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
+        vfs.gauges |= {
+            "open_files": self._handles.count,
+            "open_directories": self._handles.count_dirs,
+            "requests": limiter.count,
+        }
 
     async def run(self) -> None:
         """What goes on between requests; until cancelled."""

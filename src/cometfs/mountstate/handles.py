@@ -45,6 +45,14 @@ class Handles:
         """Of which files are open."""
         return list(dict.fromkeys(shared.inode for shared in self._files.values()))
 
+    def count(self) -> int:
+        """How many files are open."""
+        return len(self._files)
+
+    def count_dirs(self) -> int:
+        """How many directories are."""
+        return len(self._dirs)
+
     def share(self, inode: Inode, opened: Opened) -> tuple[int, bool]:
         """A handle on `opened`, or on the snapshot that the inode has already and that takes `opened`; and whether the
         kernel's pages of the inode are still right.

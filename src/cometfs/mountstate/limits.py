@@ -62,6 +62,10 @@ class RequestLimiter:
         """Seconds that a request waits at most for what it can do without, which is only a part of what it may take."""
         return min(BRIEF, self.deadline / 4)
 
+    def count(self) -> int:
+        """How many requests wait."""
+        return len(self._waits)
+
     @property
     def saturated(self) -> bool:
         """Whether so many wait that one more must do with what is at hand."""

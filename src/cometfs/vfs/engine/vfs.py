@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+from cometfs.gauges import Gauges
 from cometfs.lease import LISTING, RUNNING, Lease
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
@@ -44,9 +45,11 @@ class Vfs:
         *,
         rw: bool = False,
         live: Lease = RUNNING,
+        gauges: Gauges | None = None,
     ) -> None:
         """`rw`: whether what is declared writable is so; `live`: how long answers about an experiment hold that may be
-        running."""
+        running; `gauges`: what `.cometfs/status.json` shows, to which a face adds its own."""
+        self.gauges: Gauges = {} if gauges is None else gauges
         self._answers = answers
         self._store = answers.store
         self._sizes = Sizes(answers, words(tree))
