@@ -275,6 +275,19 @@ async def test_a_server_that_closes_between_calls_is_not_noticed(at_once: None) 
         assert [await api.workspaces() for _ in range(3)] == [["a"]] * 3
 
 
+@pytest.mark.parametrize("more", [http(b'{"workspaceNames": ["forged"]}'), b"garbage"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_what_follows_an_answer_is_not_the_next_one(more: bytes, chunked: bool) -> None:
+    """The connection is not used again: httpcore would hand out what it has read beyond the end."""
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(NAMES), NAMES)
+    answer = framed(body, "Transfer-Encoding: chunked") if chunked else http(NAMES)
+    server = Server(answering(answer + more))
+    async with server.running() as url, API(KEY, url) as api:
+        for _ in range(3):
+            assert await api.workspaces() == ["a"]
+    assert (server.connections, len(server.requests)) == (3, 3)
+
+
 async def test_a_download_cut_by_the_server_is_an_error() -> None:
     """The connection is closed before Content-Length is reached."""
     server = Server(answering(http(b"short", length=99)))

@@ -25,6 +25,7 @@ from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder
 from cometfs.comet.http.proxies import proxy_for
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.network import Network
+from cometfs.compat.httpcore_leftover import has_leftover
 from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
@@ -379,7 +380,7 @@ class Lanes(httpx.AsyncBaseTransport):
         return lane
 
     async def _give_back(self, lane: Lane) -> None:
-        if self._closed:
+        if self._closed or has_leftover(lane.wire):
             await _discard(lane)
         else:
             self._idle.append(lane)
