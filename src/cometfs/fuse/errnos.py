@@ -45,9 +45,8 @@ BUG = errno.EIO
 """For an exception that is not one of ours: the one request fails, the mount goes on."""
 
 
-def errno_of(error: Exception) -> int:
-    """The errno for an exception, looked up along its class's bases."""
-    for base in type(error).__mro__:
-        if base in ERRNOS:
-            return ERRNOS[base]
-    return BUG
+def errno_of(error: Exception, request: str = "") -> int:
+    """The errno for an exception, looked up along its class's bases; `request`: the handler in which it was raised."""
+    found = next((ERRNOS[base] for base in type(error).__mro__ if base in ERRNOS), BUG)
+    # The C library takes ENOENT there for the end of the list: programs would see an empty directory.
+    return errno.ESTALE if (request, found) == ("readdir", errno.ENOENT) else found

@@ -117,4 +117,4 @@ def _refusal(request: str, error: Exception) -> pyfuse3.FUSEError:
         log.error("bug in %s", request, exc_info=error)
     elif not isinstance(error, QUIET):
         log.warning("%s: %s", request, error)
-    return pyfuse3.FUSEError(errno_of(error))
+    return pyfuse3.FUSEError(errno_of(error, request))
