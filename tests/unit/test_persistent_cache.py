@@ -140,6 +140,22 @@ async def test_a_small_body_is_at_hand_after_it_got_its_place(account: Account) 
         bodies.release(b"small", small)
 
 
+async def test_small_bodies_in_memory_hold_no_descriptors(account: Account) -> None:
+    """16 MiB of the smallest are more than any process may have open."""
+    async with bodies_of(account) as bodies:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        for number in range(20):
+            body = await bodies.open(number, Source(b"%d" % number).begin)
+            bodies.release(number, body)
+            await arrived(body)
+        assert len(os.listdir("/proc/self/fd")) <= before + 3  # noqa: PTH208  # SQLite's
+        found = [bodies.open_nowait(number) for number in range(20)]
+        assert [body and body.read_nowait(0, 2) for body in found] == [b"%d" % number for number in range(20)]
+        for number, opened in enumerate(found):
+            assert opened is not None
+            bodies.release(number, opened)
+
+
 async def test_small_bodies_in_memory_are_bounded(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was wanted longest ago goes; it is on disk."""
     monkeypatch.setattr(downloads, "AT_HAND", 250)

@@ -193,6 +193,7 @@ class Bodies:
             self._drop(key, body)
 
     def _keep_at_hand(self, key: Hashable, body: Body) -> None:
+        body.close_file()  # there may be thousands
         self._light[key] = body
         self._light_bytes += body.arrived
         while self._light_bytes > AT_HAND:
