@@ -301,7 +301,7 @@ async def test_a_body_that_trickles_does_not_outlast_the_deadline(autojump_clock
         httpx.Response(204),
         ok([]),
         ok({}),
-        ok({"workspaceNames": [1]}),
+        ok({"workspaceNames": [[1]]}),
         httpx.Response(200, content=b"[" * 100_000),
         httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body(b"not gzip", b"at all")),
         httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body(gzip.compress(NAMES_BODY)[:-9])),

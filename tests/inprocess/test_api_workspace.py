@@ -211,7 +211,7 @@ async def test_models_of_an_experiment(api: API) -> None:
         ({}, lambda api: api.project_column_names("p")),
         ({"columns": [{"name": "a"}]}, lambda api: api.project_column_names("p")),
         ({}, lambda api: api.query_experiments("w", "p")),
-        ({"experimentKeys": [1]}, lambda api: api.query_experiments("w", "p")),
+        ({"experimentKeys": [[1]]}, lambda api: api.query_experiments("w", "p")),
         ({"artifacts": [{"name": "a"}]}, lambda api: api.artifacts("w")),
         ({"artifactId": "i", "name": "a", "versions": [{}]}, lambda api: api.artifact("w", "a")),
         ({"files": [{"fileName": "a"}]}, lambda api: api.artifact_files("w", "a", "1")),

@@ -160,8 +160,8 @@ def _odd_rows(field: str, identity: str) -> Callable[[Any], Any]:
 
     def edit(found: Any) -> Any:
         rows = found[field]
-        odd = [{**rows[0], identity: 7}, {}] if identity and rows else []
-        return {**found, field: [*odd, None, 5, *rows] if rows else rows}
+        odd = [{**rows[0], identity: [7]}, {}] if identity and rows else []
+        return {**found, field: [*odd, None, [5], *rows] if rows else rows}
 
     return edit
 
@@ -286,9 +286,9 @@ SWITCHES: dict[str, Switch] = {
         {
             "projects": _odd_fields("projects", numberOfExperiments="5", lastUpdated=[], projectDescription=7),
             "experiments": _odd_fields(
-                "experiments", running="true", throttleMessage="\ud800", endTimeMillis="never", projectName=5
+                "experiments", running="true", throttleMessage="\ud800", endTimeMillis="never", projectName=[5]
             ),
-            "experiment/asset/list": _odd_fields("assets", fileSize="12", step="1", createdAt=1e300),
+            "experiment/asset/list": _odd_fields("assets", fileSize="unknown", step="1", createdAt=1e300),
             "experiment/system-details": lambda found: found | {"totalRam": "\ud800", "installedPackages": [None, 5]},
         }
     ),

@@ -321,7 +321,7 @@ JSON = st.recursive(
     ("read", "answer"),
     [
         (models.workspaces, {}),
-        (models.workspaces, {"workspaceNames": [1]}),
+        (models.workspaces, {"workspaceNames": [[1]]}),
         (models.workspaces, {"workspaceNames": None}),
         (models.workspaces, []),
         (models.projects, {}),
@@ -350,6 +350,8 @@ JSON = st.recursive(
         (models.charts, {"experiments": {"k": {"metrics": 5}}}),
         (models.charts, {"experiments": {"k": {"metrics": [5]}}}),
         (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": "x"}]}}}),
+        (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": [1], "steps": ["x"]}]}}}),
+        (models.charts, {"experiments": {"k": {"metrics": [{"metricName": "m", "values": [1], "timestamps": [{}]}]}}}),
     ],
 )
 def test_a_missing_or_mistyped_field_is_noticed(read: Callable[[bytes], Any], answer: Any) -> None:
@@ -378,7 +380,8 @@ ROWS: list[tuple[Callable[[bytes], Any], str, dict[str, Any]]] = [
 def test_a_bad_row_costs_that_row(
     read: Callable[[bytes], Any], field: str, least: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Null, no object, without or with a number as what it is known by, or with a number that no reader takes."""
+    """Null, no object, without what it is known by, or with that in no one text, or with a number that no reader
+    takes."""
     whole = read(body({field: [least]}))
     name = next(iter(least))
     bad: list[Any] = [
@@ -386,7 +389,8 @@ def test_a_bad_row_costs_that_row(
         5,
         [],
         {**least, name: None},
-        {**least, name: 7},
+        {**least, name: [7]},
+        {**least, name: {}},
         {other: least[other] for other in least if other != name},
     ]
     with noting() as left_out:
@@ -397,24 +401,53 @@ def test_a_bad_row_costs_that_row(
 
 
 @pytest.mark.parametrize(("read", "field", "least"), ROWS, ids=[row[0].__name__ for row in ROWS])
-@pytest.mark.parametrize("odd", [5, "true", True, [1], {}, 1.5, 10**30, -(10**30)])
-def test_an_optional_field_of_a_wrong_type_is_none(
-    read: Callable[[bytes], Any], field: str, least: dict[str, Any], odd: Any
+@pytest.mark.parametrize(
+    ("odd", "meant"),
+    [
+        (5, ["5"]),
+        ("true", [True]),
+        (True, ["true"]),
+        ([1], [["1"]]),
+        ({}, []),
+        (1.5, ["1.5"]),
+        ("12", [12]),
+        ("x", []),
+        ("9" * 5000, []),
+        ("NaN", []),
+        (10**30, ["1" + "0" * 30]),
+        (-(10**30), ["-1" + "0" * 30]),
+    ],
+)
+def test_an_optional_field_of_a_wrong_type_is_what_it_means_or_none(
+    read: Callable[[bytes], Any], field: str, least: dict[str, Any], odd: Any, meant: list[Any]
 ) -> None:
     """And the row is there, with what else it says; every field has a type that its form declares."""
     (blank,) = read(body({field: [least]}))
     (row,) = read(body({field: [{**dict.fromkeys(blank, odd), **least}]}))
     assert row.keys() == blank.keys()
     for name in blank.keys() - least.keys():
-        assert row[name] in (odd, blank[name], as_text(odd), []), name
+        assert row[name] in (odd, blank[name], as_text(odd), [], *meant), name
 
 
-def test_a_text_as_size_and_a_word_as_state_are_not_known() -> None:
+def test_what_means_one_thing_only_is_that() -> None:
     """The examples: they made a whole listing unreadable."""
-    (asset,) = models.assets(body({"assets": [{"assetId": "a", "fileSize": "12", "step": "3"}]}))
-    assert (asset["fileSize"], asset["step"]) == (None, None)
-    (row,) = models.experiments(body({"experiments": [{"experimentKey": "k", "running": "true", "experimentName": 5}]}))
-    assert (row["running"], row["experimentName"]) == (None, None)
+
+    def asset(**fields: Any) -> models.Asset:
+        return models.assets(body({"assets": [{"assetId": "a", **fields}]}))[0]
+
+    def run(**fields: Any) -> models.Experiment:
+        return models.experiments(body({"experiments": [{"experimentKey": "k", **fields}]}))[0]
+
+    sizes: list[Any] = ["12", "-1", "12.0", 12.0, "1e3"]
+    assert [asset(fileSize=size)["fileSize"] for size in sizes] == [12, -1, 12, 12, 1000]
+    none: list[Any] = ["12 kB", 1.5, "", True, 2**63, "9e99", []]
+    assert [asset(fileSize=size)["fileSize"] for size in none] == [None] * len(none)
+    steps: list[Any] = ["3", "2.5", "NaN", True, "x"]
+    assert [asset(step=step)["step"] for step in steps] == [3, 2.5, None, None, None]
+    states: list[Any] = ["true", "FALSE", "yes", 1, []]
+    assert [run(running=state)["running"] for state in states] == [True, False, None, None, None]
+    names: list[Any] = [5, 1.5, True, [5], {}]
+    assert [run(experimentName=name)["experimentName"] for name in names] == ["5", "1.5", "true", None, None]
     (model,) = workspace_models.registered_models(
         body(
             {
@@ -424,7 +457,7 @@ def test_a_text_as_size_and_a_word_as_state_are_not_known() -> None:
             }
         )
     )
-    assert [(one["version"], one["tags"], one["stages"]) for one in model["versions"]] == [("1", ["t"], [])]
+    assert [(one["version"], one["tags"], one["stages"]) for one in model["versions"]] == [("1", ["1", "t"], [])]
 
 
 def test_points_by_metric_lose_a_bad_one_alone() -> None:
@@ -440,9 +473,46 @@ def test_points_by_metric_lose_a_bad_one_alone() -> None:
 
 def test_texts_lose_what_is_none() -> None:
     """Workspaces, tags, keys that a query found."""
-    assert models.workspaces(body({"workspaceNames": [None, "w", 5]})) == ["w"]
-    assert models.tags(body({"tags": ["t", {}]})) == ["t"]
-    assert workspace_models.experiment_keys(body({"experimentKeys": [1, "k"]})) == ["k"]
+    assert models.workspaces(body({"workspaceNames": [None, "w", 5]})) == ["w", "5"]
+    assert models.tags(body({"tags": ["t", {}, "t"]})) == ["t"]
+    assert workspace_models.experiment_keys(body({"experimentKeys": [[1], "k"]})) == ["k"]
+
+
+KNOWN = [row for row in ROWS if row[0] not in (models.points, workspace_models.columns)]
+
+
+@pytest.mark.parametrize(("read", "field", "least"), KNOWN, ids=[row[0].__name__ for row in KNOWN])
+def test_what_stands_twice_is_there_once(read: Callable[[bytes], Any], field: str, least: dict[str, Any]) -> None:
+    """The first row of each; the log says of another one only where that differs."""
+    with noting() as left_out:
+        (row,) = read(body({field: [least, least]}))
+    assert not left_out
+    with noting() as left_out:
+        assert read(body({field: [least, {**least, "new": 1}]})) == [row]
+    assert left_out.total() == 1
+    assert "another row has the same" in next(iter(left_out))
+
+
+def test_versions_that_stand_twice_are_there_once() -> None:
+    """Rows within a row."""
+    version = {"artifactVersionId": "v", "version": "1.0.0"}
+    found = workspace_models.artifact(body({"artifactId": "a", "name": "n", "versions": [version, version]}))
+    assert len(found["versions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("read", "field", "name"),
+    [
+        (models.projects, "projects", "projectId"),
+        (models.experiments, "experiments", "experimentKey"),
+        (models.assets, "assets", "assetId"),
+    ],
+)
+def test_what_has_an_empty_key_cannot_be_asked_for(read: Callable[[bytes], Any], field: str, name: str) -> None:
+    """It is left out as one without a key is; a metric and a parameter may have no name."""
+    row = {"projectName": "n", name: "k"}
+    assert [found[name] for found in read(body({field: [row | {name: ""}, row]}))] == ["k"]
+    assert [found["name"] for found in models.values(body({"values": [{"name": ""}]}))] == [""]
 
 
 @pytest.mark.parametrize(
@@ -460,6 +530,19 @@ def test_a_lone_surrogate_costs_a_character(sent: bytes, name: str) -> None:
     """Not the answer that has it somewhere, nor the row."""
     answer = b'{"assets": [{"assetId": "a", "fileName": %b}, {"assetId": "b"}]}' % sent
     assert [row["fileName"] for row in mending(models.assets)(answer)] == [name, None]
+
+
+def test_a_word_for_a_number_costs_no_answer() -> None:
+    """JSON has no NaN; Python's json writes it, between the rows and within texts that stay as they are."""
+    rows = [
+        {"name": "a", "valueCurrent": math.nan, "stepCurrent": -math.inf},
+        {"name": 'NaN: "Infinity', "x": [math.inf]},
+    ]
+    first, second = mending(models.values)(body({"values": rows}))
+    assert (first["valueCurrent"], first["stepCurrent"]) == ("NaN", None)
+    assert second["name"] == 'NaN: "Infinity'
+    with pytest.raises(msgspec.DecodeError):
+        mending(models.values)(b'{"values": [nan]}')
 
 
 @pytest.mark.parametrize(

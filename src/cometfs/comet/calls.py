@@ -25,7 +25,7 @@ from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
 from cometfs.comet.http.transport import Reply, Transport
-from cometfs.comet.question import Question, elsewhere, refusal
+from cometfs.comet.question import Question, elsewhere, refusal, words_in
 from cometfs.errors import (
     AnswerTooLarge,
     CometFSError,
@@ -218,7 +218,8 @@ class Calls:
             try:
                 found = await _elsewhere_if_large(read, body)
             except UNREADABLE as exc:
-                raise _misunderstood(question, body, exc) from exc
+                words = words_in(body, self._api_key) if len(body) <= REFUSAL else ""
+                raise _misunderstood(question, body, exc, words) from exc
         if left_out:
             self._log_once(str(question), left_out)
         return found
@@ -237,8 +238,8 @@ async def _elsewhere_if_large(read: Callable[[bytes], T], body: bytes) -> T:
     return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
 
 
-def _misunderstood(question: Question, body: bytes, exc: Exception) -> Unintelligible:
+def _misunderstood(question: Question, body: bytes, exc: Exception, words: str) -> Unintelligible:
     if is_page(body):
         return PageInstead(f"An HTML page came instead of an answer of {question}: a login page, or a proxy's?")
     reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
-    return Unintelligible(f"The answer of {question} is not what it should be: {reason}")
+    return Unintelligible(f"The answer of {question} is not what it should be: {reason}{words}")

@@ -103,6 +103,12 @@ def refusal(question: Question, status: int, body: bytes, secret: str = "", retr
     return Throttled(sentence, retry_after) if kind is Throttled else kind(sentence)
 
 
+def words_in(body: bytes, secret: str) -> str:
+    """What a refusal says, after a colon; nothing where it says nothing. `secret`: as for `refusal`."""
+    shown = _Refusal.of(body).shown(secret)
+    return f": {shown}" if shown else ""
+
+
 class StorageInTrouble(InTrouble):
     """The place to which Comet redirects a download answered a status of `PASSING`, or 429."""
 

@@ -291,7 +291,7 @@ class Operations(ReadOnlyOperations):
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:
         found = self._provenance(inode)
         if self._vfs.glance(self._inodes.at(inode).node).kind == "link":
-            return ()  # the kernel lets nobody read those of links: what is listed would be ENODATA
+            return ()  # the kernel lets no program read those of links: what is listed would be ENODATA
         return [pyfuse3.XAttrNameT(ATTRIBUTE + names.encoded(word)) for word in found]
 
     def _provenance(self, inode: InodeT) -> dict[str, str]:

@@ -287,18 +287,32 @@ def _chart_metric(row: Row) -> None:
     # chart of many must not fail for one of them.
     row["values"] = values if _NUMBERS.issuperset(map(type, values)) else [number_of(found) for found in values]
     for name in ("steps", "epochs", "timestamps", "durations"):
-        row[name] = items(row, name) or [None] * len(row["values"])
+        row[name] = _places(row, name) or [None] * len(row["values"])
+
+
+_PLACES = _NUMBERS | {type(None)}
+
+
+def _places(row: Row, name: str) -> list[float | None]:
+    """Where points are: None for one that is nowhere. What is neither may be a sign of anything."""
+    found = items(row, name)
+    if _PLACES.issuperset(map(type, found)):
+        return found
+    places = [number_of(one) for one in found]
+    if any(place is None and one is not None for one, place in zip(found, places, strict=True)):
+        raise Mismatch(f"{name!r} has what is no number")
+    return places
 
 
 def _chart(row: Row) -> None:
     row["metrics"] = [CHART_METRIC.normal(metric) for metric in items(row, "metrics")]
 
 
-PROJECT = Shape(Project, _project)
-EXPERIMENT = Shape(Experiment)
-VALUE = Shape(Value, _value)
+PROJECT = Shape(Project, _project, known_by="projectId")
+EXPERIMENT = Shape(Experiment, known_by="experimentKey")
+VALUE = Shape(Value, _value, known_by="name", nameless=True)
 POINT = Shape(Point, _point)
-ASSET = Shape(Asset, _asset)
+ASSET = Shape(Asset, _asset, known_by="assetId")
 SYSTEM = Shape(SystemDetails)
 CHART = Shape(Chart, _chart, strict=True)
 CHART_METRIC = Shape(ChartMetric, _chart_metric, strict=True)

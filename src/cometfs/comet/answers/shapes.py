@@ -1,10 +1,11 @@
 """From the JSON of an answer to rows in one normal form, whichever Comet it comes from: pure functions.
 
 A row's form is declared once, as a TypedDict: its fields, in the order of the SDK's page, and their types. Here the
-declaration is held against what arrived: a field that is missing, null or of a wrong type becomes None where the
-declaration allows it; without one that it does not allow to be None nothing says what the row is. One bad row costs
-that row: it is left out and noted, unless no row would be left. What Comet sends beyond the declaration is passed on as
-it is.
+declaration is held against what arrived: a value of a wrong type that can mean one thing only is that ("true", a number
+as a name); any other, and a field that is missing or null, becomes None where the declaration allows it; without one
+that it does not allow to be None nothing says what the row is. One bad row costs that row: it is left out and noted,
+unless no row would be left. So is one of a thing that stands there already. What Comet sends beyond the declaration is
+passed on as it is.
 
 Not here: the forms themselves (`models`).
 """
@@ -21,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
+
+from cometfs.numbers import number_of, whole_of
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -39,6 +42,9 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..
 """An escape of JSON: a pair of surrogates, or a lone one, which the group finds, or any other."""
 
 _REPLACED = rb"\ufffd"
+
+_WORD = re.compile(rb'"(?:[^"\\]|\\.)*+"|(-?(?:NaN|Infinity))')
+"""A text of JSON, or outside of texts a word for a number, which the group finds: Python writes it, JSON has none."""
 
 _LIMIT = float(1 << 63)
 """Sizes and times beyond it fit into no attribute of a file."""
@@ -68,15 +74,19 @@ def noting() -> Iterator[Counter[str]]:
         _LEFT_OUT.reset(token)
 
 
+def _note(reason: str) -> None:
+    noted = _LEFT_OUT.get()
+    if noted is not None:
+        noted[reason] += 1
+
+
 def readable(rows: Iterable[T], read: Callable[[T], R]) -> Iterator[R]:
     """What `read` makes of each row; those that it cannot read are left out, and noted."""
-    noted = _LEFT_OUT.get()
     for row in rows:
         try:
             found = read(row)
         except UNREADABLE as exc:
-            if noted is not None:
-                noted[str(exc) or type(exc).__name__] += 1
+            _note(str(exc) or type(exc).__name__)
         else:
             yield found
 
@@ -94,12 +104,16 @@ def some(rows: list[T], read: Callable[[T], R]) -> list[R]:
 class Shape(Generic[R]):
     """The normal form of a kind of row. `respell` rewrites other spellings of a fresh row, in place.
 
-    `strict`: a wrong type is a Mismatch in any field, because None would be a false answer.
+    `strict`: what a wrong type does not tell is a Mismatch in any field, because None would be a false answer.
+    `known_by`: the field by which a row is known among others; "" where each stands for itself. `nameless`: whether
+    that may be an empty text.
     """
 
     form: type[R]
     respell: Callable[[Row], None] = unchanged
     strict: bool = False
+    known_by: str = ""
+    nameless: bool = False
     _blank: Row = field(init=False, repr=False)
     _kinds: dict[str, frozenset[type]] = field(init=False, repr=False)
     _numbers: tuple[str, ...] = field(init=False, repr=False)
@@ -127,12 +141,17 @@ class Shape(Generic[R]):
             if whole[name] is not None and not -_LIMIT <= whole[name] < _LIMIT:
                 whole[name] = self._instead(name, whole[name])
         for name in self._texts:
-            whole[name] = whole[name] and [one for one in whole[name] if isinstance(one, str)]
+            whole[name] = whole[name] and [text for one in whole[name] if (text := scalar_text(one)) is not None]
+        if self.known_by and not self.nameless and whole[self.known_by] == "":
+            raise Mismatch(f"{self.form.__name__}: {self.known_by!r} is empty")
         return cast(R, whole)
 
     def _instead(self, name: str, found: Any) -> Any:
         """What stands for a field of a wrong type."""
         kinds = self._kinds[name]
+        meant = _meant(found, kinds)
+        if meant is not None:
+            return meant
         if not self.strict and types.NoneType in kinds:
             return None
         if not self.strict and list in kinds:
@@ -156,14 +175,26 @@ class Shape(Generic[R]):
     def rows_within(self, row: Row, name: str) -> list[R]:
         """The rows in a field of another row; none where that is no list."""
         found = row.get(name)
-        return list(readable(found if isinstance(found, list) else (), self.normal))
+        return self._each_once(list(readable(found if isinstance(found, list) else (), self.normal)))
 
     def _rows(self, raw: msgspec.Raw | None) -> list[R]:
-        return some(_each(raw), lambda row: self.normal(_ANY.decode(row)))
+        return self._each_once(some(_each(raw), lambda row: self.normal(_ANY.decode(row))))
+
+    def _each_once(self, rows: list[R]) -> list[R]:
+        """The rows without those of what a row before them stands for; noted where that says something else."""
+        if not self.known_by:
+            return rows
+        first: dict[str, R] = {}
+        for row in rows:
+            stands = first.setdefault(cast(Row, row)[self.known_by], row)
+            if stands is not row and stands != row:
+                _note(f"{self.form.__name__}: another row has the same {self.known_by!r}")
+        return rows if len(first) == len(rows) else list(first.values())
 
 
 def mending(read: Callable[[bytes], R]) -> Callable[[bytes], R]:
-    """`read`, for answers with texts that are none, too: a lone surrogate, and bytes that are no UTF-8, become U+FFFD.
+    """`read`, for answers with texts and numbers that are none, too: a lone surrogate, and bytes that are no UTF-8,
+    become U+FFFD, a NaN or an infinity the text that Comet has for it.
 
     Programs log them, and the JSON of a whole answer cannot be read for one of them.
     """
@@ -172,8 +203,9 @@ def mending(read: Callable[[bytes], R]) -> Callable[[bytes], R]:
         body = body if body.isascii() else _valid(body)
         try:
             return read(body)
-        except msgspec.DecodeError:  # of a lone surrogate, before any row is read
+        except msgspec.DecodeError:  # of one of them, before any row is read
             mended = _ESCAPE.sub(lambda found: _REPLACED if found[1] else found[0], body)
+            mended = _WORD.sub(lambda found: b'"%b"' % found[1] if found[1] else found[0], mended)
             if mended == body:
                 raise
             return read(mended)
@@ -200,15 +232,16 @@ def _each(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
 
 
 def texts(body: bytes, name: str) -> list[str]:
-    """The texts in the field `name` of an answer, which must have it."""
-    return some(_each(_field(body, name)), _text)
+    """The texts in the field `name` of an answer, which must have it; each once."""
+    return list(dict.fromkeys(some(_each(_field(body, name)), _text)))
 
 
 def _text(raw: msgspec.Raw) -> str:
     found = _ANY.decode(raw)
-    if not isinstance(found, str):
+    text = scalar_text(found)
+    if text is None:
         raise Mismatch(f"no text, but {_called(found)}")
-    return found
+    return text
 
 
 def value(body: bytes, name: str, kind: type[T]) -> T:
@@ -266,6 +299,34 @@ def _kinds(hint: Any) -> frozenset[type]:
     """The classes of the values that a field's type allows: ``float`` also takes integers, as in type hints."""
     kinds = frozenset(object if choice is Any else get_origin(choice) or choice for choice in _choices(hint))
     return kinds | {int} if float in kinds else kinds
+
+
+def _meant(found: Any, kinds: frozenset[type]) -> Any:
+    """What a value of a wrong type means for a field that takes `kinds`; None where that is not certain."""
+    if str in kinds:
+        return scalar_text(found)
+    if bool in kinds:
+        return _WORDS.get(found.lower()) if isinstance(found, str) else None
+    return _number(found, kinds) if int in kinds else None
+
+
+def _number(found: Any, kinds: frozenset[type]) -> int | float | None:
+    """A text of digits, or of a number; and a whole number with a point where there must be none."""
+    number = number_of(found)
+    if number is None or not -_LIMIT <= number < _LIMIT:
+        return None
+    whole = whole_of(found.removeprefix("-")) if isinstance(found, str) else None
+    if whole is not None:
+        return -whole if found.startswith("-") else whole
+    return number if float in kinds else int(number) if number.is_integer() else None
+
+
+_WORDS = {"true": True, "false": False}
+
+
+def scalar_text(found: Any) -> str | None:
+    """A text, or the text of a number or of true and false; None for what is no single value."""
+    return as_text(found) if isinstance(found, str | int | float) else None
 
 
 def _called(found: Any) -> str:

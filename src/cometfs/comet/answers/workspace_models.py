@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from cometfs.comet.answers.models import ASSET, Asset, is_elsewhere
-from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, texts, value
+from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, scalar_text, texts, value
 
 
 class Column(TypedDict):
@@ -178,6 +178,9 @@ def _model_version(row: Row) -> None:
     row["assets"] = ASSET.rows_within(row, "assets")
     if isinstance(logged := row.get("experimentModel"), dict):
         _spell(logged, "modelName", "experimentModelName")
+        row["experimentModel"] = logged | {
+            name: scalar_text(logged.get(name)) for name in ("modelName", "experimentKey")
+        }
 
 
 def _registered_model(row: Row) -> None:
@@ -185,14 +188,14 @@ def _registered_model(row: Row) -> None:
     row["versions"] = MODEL_VERSION.rows_within(row, "versions")
 
 
-FOUND = Shape(FoundExperiment)
+FOUND = Shape(FoundExperiment, known_by="experimentKey")
 COLUMN = Shape(Column)
-ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version)
-ARTIFACT = Shape(Artifact, _artifact)
-ARTIFACT_FILE = Shape(ArtifactFile, _artifact_file)
-EXPERIMENT_MODEL = Shape(ExperimentModel, _experiment_model)
-MODEL_VERSION = Shape(ModelVersion, _model_version)
-REGISTERED_MODEL = Shape(RegisteredModel, _registered_model)
+ARTIFACT_VERSION = Shape(ArtifactVersion, _artifact_version, known_by="version")
+ARTIFACT = Shape(Artifact, _artifact, known_by="name")
+ARTIFACT_FILE = Shape(ArtifactFile, _artifact_file, known_by="assetId")
+EXPERIMENT_MODEL = Shape(ExperimentModel, _experiment_model, known_by="modelName")
+MODEL_VERSION = Shape(ModelVersion, _model_version, known_by="version")
+REGISTERED_MODEL = Shape(RegisteredModel, _registered_model, known_by="modelName")
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------
