@@ -33,6 +33,9 @@ SETTLING = Lease(120.0)
 MOMENT = Lease(1.0)
 """What changes all the time, and costs nothing."""
 
+PARTIAL = Lease(5.0)
+"""A table that lacks what could not be had: its size and its bytes are of one answer, and the next look asks again."""
+
 MISSING = Lease(30.0)
 """Comet's answer that there is no such thing."""
 

@@ -162,7 +162,7 @@ def test_a_chart_has_a_column_per_experiment_and_a_row_per_step() -> None:
 
 def test_a_table_without_experiments_has_its_head() -> None:
     """The columns that every experiment has, so that a program finds them."""
-    assert tables.experiments([]) == b"key,name,directory,state,user,start,end,duration_s,tags\n"
+    assert tables.experiments([]) == b"key,name,directory,state,user,start,end,duration_s,tags,error\n"
 
 
 def test_the_table_of_experiments_has_stable_columns() -> None:

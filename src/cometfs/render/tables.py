@@ -41,15 +41,18 @@ KINDS = ("param.", "other.", "metric.")
 """How the columns of what was logged begin, in their order; the others are those that every experiment has."""
 
 
-FIXED = ("key", "name", "directory", "state", "user", "start", "end", "duration_s", "tags")
+LAST = "error"
+"""The last column: why some of the others are empty."""
+
+FIXED = ("key", "name", "directory", "state", "user", "start", "end", "duration_s", "tags", LAST)
 """The columns of a table without experiments: those that every experiment has."""
 
 
 def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One row per experiment. A row maps column names to values; all columns of all rows, the fixed ones first.
 
-    The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order. Of a list (tags), its items
-    with ";" between them.
+    The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order, then the `LAST`. Of a list
+    (tags), its items with ";" between them.
     """
     columns = _columns(rows) if rows else FIXED
     return sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
@@ -57,8 +60,9 @@ def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     found = dict.fromkeys(name for row in rows for name in row)
-    fixed = [name for name in found if not name.startswith(KINDS)]
-    return [*fixed, *(name for kind in KINDS for name in sorted(found) if name.startswith(kind))]
+    fixed = [name for name in found if not name.startswith(KINDS) and name != LAST]
+    logged = [name for kind in KINDS for name in sorted(found) if name.startswith(kind)]
+    return [*fixed, *logged, *([LAST] if LAST in found else [])]
 
 
 def _cell(value: Any) -> Any:

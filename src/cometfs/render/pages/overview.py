@@ -66,6 +66,8 @@ class OverviewRow:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = FILES
+    error: str = ""
+    """Why something of it is missing."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _values(
         "headers": _headers(columns, rows),
         "rows": [_line_of(row, columns, link) for row in rows],
         "omitted": omitted,
+        "failures": [(row.name or row.key, row.error) for row in rows if row.error],
         "same": _same(rows),
         "several": len(rows) > 1,
         "own": [chart for chart in charts if not is_everybodys(chart[0])],

@@ -18,7 +18,7 @@ import trio
 from cometfs.cache.memory import Recent
 from cometfs.cache.store import Store
 from cometfs.caller import AHEAD, CALLER, RENEWAL, Caller, Urgency
-from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineExceeded, NotFound
+from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineExceeded
 from cometfs.lease import Lease, is_settling
 from cometfs.vfs.answers.abreast import ABREAST, Abreast, Question
 from cometfs.vfs.answers.observations import Observations
@@ -202,8 +202,11 @@ class Prefetcher:
         assert source.batch is not None
         try:
             await self._answers.ask(source, at)
-        except NotFound:
-            return  # deleted since the listing: no sample
+        except NO_OTHER_WAY:
+            raise
+        except CometFSError as error:  # deleted since the listing, or one that cannot be had: no sample
+            log.debug("no sample: %s", error)
+            return
         line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
 
     def _has(self, source: Source, at: Context) -> bool:

@@ -22,15 +22,15 @@ from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NotFound, Stale, Withheld
-from cometfs.lease import SEALED, Lease
+from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
+from cometfs.lease import PARTIAL, SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated
 from cometfs.vfs.appended import continued
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
-from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Failures, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of
 from cometfs.vfs.sources.parameters import of_project
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 BIG = 8 << 20
 """Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
+
+TOLERATED = 16
+"""Places of a table that may fail before it is looked whether more are answered: an outage is not waited for a thousand
+times."""
 
 FIRST_READ = 2
 """Times that a body was opened which was fetched ahead, when it is read for the first time."""
@@ -178,7 +182,9 @@ class AnswerResolver:
             name = f"{source.name} of experiment {at.key[0]}"
             log.warning("Comet has cut the beginning of %s: what was read stays", name)
 
-    async def together(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
+    async def together(
+        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+    ) -> dict[Place, Any]:
         """See `Resolver.answers`."""
         await self.ahead.together(source, places)
         found: dict[Place, Any] = {}
@@ -188,6 +194,12 @@ class AnswerResolver:
                 found[at.key] = (await self.ask(source, at)).value
             except NotFound:
                 return  # deleted since the listing
+            except NO_OTHER_WAY:
+                raise
+            except CometFSError as error:
+                if failed is None or len(failed) >= max(TOLERATED, len(found)):
+                    raise  # it is the server or the network, and not these experiments
+                failed[at.key] = error
 
         await each_of(places, one)
         return found
@@ -333,8 +345,13 @@ class _Question:
     async def answer(self, source: Source, at: Context) -> Any:
         return self._made_of(await self._answers.ask(source, at))
 
-    async def answers(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
-        return await self._answers.together(source, places)
+    async def answers(
+        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+    ) -> dict[Place, Any]:
+        found = await self._answers.together(source, places, failed)
+        if failed:
+            self.lease = Lease(min(self.lease, PARTIAL))
+        return found
 
     async def status(self) -> Row:
         return await self._answers.status()

@@ -85,6 +85,7 @@ def overview_row(record: project_tables.ExperimentRecord) -> OverviewRow:
         record.tags,
         {name: str(value) for name, value in record.params.items() if value is not None},
         {name: last or "" for name, (last, _low, _high) in record.metrics.items()},
+        error=record.error,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cometfs.cache.downloads.fetch import AskPart
 from cometfs.comet.api import API, AssetStream
+from cometfs.errors import CometFSError
 from cometfs.lease import RUNNING, SEALED, Lease
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.schema.names import Path
@@ -47,6 +48,10 @@ class Context:
     """How long answers about an experiment hold that may be running."""
 
 
+Failures = dict[Place, CometFSError]
+"""Why what was asked at some places could not be had."""
+
+
 class Resolver(Protocol):
     """What a question is asked with: Comet itself, and the answers to other questions, which may be at hand."""
 
@@ -56,10 +61,13 @@ class Resolver(Protocol):
     async def answer(self, source: Source, at: Context) -> Any:
         """What `source` answers at a place, asked for only if it must be."""
 
-    async def answers(self, source: Source, places: Sequence[Context]) -> dict[Place, Any]:
+    async def answers(
+        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+    ) -> dict[Place, Any]:
         """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
 
-        Places of which Comet knows nothing any more are left out.
+        Places of which Comet knows nothing any more are left out. `failed` takes the errors of some places, where
+        others are answered; what is made of it holds for a moment then. Without it the first error comes out.
         """
 
     async def status(self) -> Row:

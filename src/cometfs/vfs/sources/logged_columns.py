@@ -20,7 +20,7 @@ from cometfs.comet.answers.predicates import tagged
 from cometfs.comet.answers.shapes import as_text
 from cometfs.errors import NotFound
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Failures, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of, experiment_lease, key, patiently
 from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
@@ -128,8 +128,11 @@ TAG_NAMES = Source("experiment/tags, sorted", _tag_names, experiment_lease, of=(
 """Alone 1 call, which `tags.txt` shares. A search may bring it, or queries for all tags of a project."""
 
 
-async def tags_of(asker: Resolver, places: Sequence[Context], columns: Sequence[Row]) -> Mapping[Place, list[str]]:
-    """The tags of each experiment, by the keys of `places`; `columns`: those of their project."""
+async def tags_of(
+    asker: Resolver, places: Sequence[Context], columns: Sequence[Row], failed: Failures
+) -> Mapping[Place, list[str]]:
+    """The tags of each experiment, by the keys of `places`; `columns`: those of their project, `failed`: as for
+    `Resolver.answers`."""
     words = words_of("tag", columns)
     if not words:
         return {at.key: [] for at in places}
@@ -137,7 +140,7 @@ async def tags_of(asker: Resolver, places: Sequence[Context], columns: Sequence[
         found = await _queried(asker, places, words)
         if found is not None:
             return found
-    return await asker.answers(TAG_NAMES, places)
+    return await asker.answers(TAG_NAMES, places, failed)
 
 
 async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[str]) -> dict[Place, list[str]] | None:

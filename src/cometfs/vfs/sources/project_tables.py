@@ -5,14 +5,17 @@ Not here: sources of one experiment (experiment.py) and what is shown of the ans
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cometfs.comet.answers.predicates import tagged
 from cometfs.errors import TooBig
+from cometfs.printable import printable
 from cometfs.render.series import Series
 from cometfs.times import in_utc
-from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
+from cometfs.vfs.keys import Place
+from cometfs.vfs.schema.declaration import Context, Failures, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
@@ -20,6 +23,8 @@ from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_o
 from cometfs.vfs.sources.metrics import EXTENTS
 from cometfs.vfs.sources.parameters import COLUMNS, PARAMS, TAGS, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
+
+log = logging.getLogger(__name__)
 
 MOST = 64 << 20
 """Bytes of points of a chart at most, which are in memory together: some 5 million points."""
@@ -146,7 +151,7 @@ first by name; {} where no experiment has a number of it. The chart's calls, whi
 
 
 class ExperimentRecord(NamedTuple):
-    """All of an experiment that a table of its project shows."""
+    """All of an experiment that a table of its project shows; of what could not be had nothing."""
 
     named: Named
     tags: list[str]
@@ -154,24 +159,69 @@ class ExperimentRecord(NamedTuple):
     others: Mapping[str, Any]
     metrics: Mapping[str, Sequence[Any]]
     """Last, least and greatest value of each, as text."""
+    error: str = ""
+    """Why something of it could not be had."""
+
+
+class _Brought(NamedTuple):
+    """What a question has brought of the experiments of a project, and of which it failed."""
+
+    found: Mapping[Place, Any]
+    failed: Failures
+
+    def says_of(self, key: Place) -> bool:
+        """Whether there is one, of an experiment: of one that was deleted since the listing there is neither."""
+        return key in self.found or key in self.failed
+
+
+async def _asked(asker: Resolver, source: Source, places: Sequence[Context]) -> _Brought:
+    failed: Failures = {}
+    return _Brought(await asker.answers(source, places, failed), failed)
 
 
 async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
-    states = sorted(await asker.answer(experiment.STATES, at))
+    named = sorted(await asker.answer(experiment.NAMED, at))
     columns = await asker.answer(COLUMNS, at)
+    rows = await _asked(
+        asker,
+        experiment.METADATA,
+        [experiment.at_experiment(at, one.row) for one in named if one.row["running"] is None],
+    )
+    states = [Named(one.directory, rows.found.get((one.row["experimentKey"],), one.row)) for one in named]
     places = [experiment.at_experiment(at, one.row) for one in states]
     # At the same time, each with its own bound; a search that tells others may tell tags by the way.
     params, metrics, others = await each_of(
-        (PARAMS, EXTENTS, OTHERS_BY_NAME), lambda source: asker.answers(source, places)
+        (PARAMS, EXTENTS, OTHERS_BY_NAME), lambda source: _asked(asker, source, places)
     )
-    tags = await tags_of(asker, places, columns) if places else {}
+    untagged: Failures = {}
+    tags = _Brought(await tags_of(asker, places, columns, untagged) if places else {}, untagged)
+    brought = (rows, tags, params, others, metrics)
+    _check_any(brought)
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
-    whole = params.keys() & metrics.keys() & others.keys() & tags.keys()
     return [
-        ExperimentRecord(one, tags[at.key], params[at.key], others[at.key], metrics[at.key])
+        _record(one, at.key, brought)
         for one, at in zip(states, places, strict=True)
-        if at.key in whole
+        if all(of_one.says_of(at.key) for of_one in brought[1:])
     ]
+
+
+def _record(one: Named, key: Place, brought: Sequence[_Brought]) -> ExperimentRecord:
+    _, tags, params, others, metrics = (of_one.found for of_one in brought)
+    errors = [of_one.failed[key] for of_one in brought if key in of_one.failed]
+    sentences = dict.fromkeys(printable(str(error)) for error in errors)
+    return ExperimentRecord(
+        one, tags.get(key, []), params.get(key, {}), others.get(key, {}), metrics.get(key, {}), "; ".join(sentences)
+    )
+
+
+def _check_any(brought: Sequence[_Brought]) -> None:
+    """Raises the first error where nothing at all was answered, and logs it where something was."""
+    errors = [error for of_one in brought for error in of_one.failed.values()]
+    if errors and not any(of_one.found for of_one in brought[2:]):
+        raise errors[0]
+    if errors:
+        lacking = len({key for of_one in brought for key in of_one.failed})
+        log.warning("a table has empty cells for %s experiments, such as: %s", lacking, errors[0])
 
 
 RECORDS = Source(
@@ -182,7 +232,8 @@ RECORDS = Source(
     # A batch of metrics asks for the summary of one experiment, to learn which of equal values counts; a search is
     # compared with what some experiments answer by themselves.
     of=(
-        experiment.STATES,
+        experiment.NAMED,
+        experiment.METADATA,
         COLUMNS,
         PARAMS,
         EXTENTS,
@@ -233,7 +284,7 @@ def table_row(record: ExperimentRecord) -> dict[str, Any]:
     found |= {f"other.{name}": value for name, value in record.others.items()}
     for name, extent in record.metrics.items():
         found |= {f"metric.{name}.{word}": value for word, value in zip(("last", "min", "max"), extent, strict=True)}
-    return found
+    return found | {"error": record.error or None}
 
 
 _YEAR_9999 = 253_370_764_800_000
