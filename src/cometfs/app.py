@@ -101,6 +101,7 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
         API(
             api_key=settings.api_key,
             url=settings.url,
+            deadline=settings.deadline,
             gate=KnownGate(budget, missing),
             network=settings.network,
             alone=AccountLock(cache.folder).held,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import trio.testing
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import Cache, open_vfs
+from cometfs.errors import Unreachable
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app
@@ -106,6 +107,14 @@ async def read(vfs: Vfs, path: str) -> bytes:
 
 async def names(vfs: Vfs, path: str) -> list[str]:
     return list((await vfs.listings.children(await at(vfs, path)))[0].nodes)
+
+
+async def until_used_again(api: API) -> None:
+    """Returns when calls go out to a server that is back."""
+    while api.outage is not None:
+        with suppress(Unreachable):
+            await api.workspaces()
+        await trio.sleep(0.05)
 
 
 async def at_rest() -> None:

@@ -20,8 +20,9 @@ from cometfs import API
 from cometfs.caller import patience
 from cometfs.comet.downloads.storages import HOLDS
 from cometfs.comet.downloads.stream import STALL
+from cometfs.comet.http.lanes import Lane, Lanes
 from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
-from cometfs.comet.http.transport import OURS, Lane, Lanes, Transport, ours
+from cometfs.comet.http.transport import OURS, Transport, ours
 from cometfs.errors import (
     CometFSError,
     Conflict,

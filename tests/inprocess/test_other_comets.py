@@ -24,7 +24,7 @@ from cometfs.errors import KeyRejected, NotAllowed, Throttled, Unreachable
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.engine.vfs import Vfs
-from tests.inprocess.conftest import Wire, at, names, read
+from tests.inprocess.conftest import Wire, at, names, read, until_used_again
 
 T = TypeVar("T")
 
@@ -221,6 +221,7 @@ async def test_a_network_that_is_away_is_not_remembered(vfs: Vfs, wire: Differin
         with pytest.raises(Unreachable):
             await read(vfs, f"{folder}/{name}")
     wire.failing = False
+    await until_used_again(vfs._answers.api)
     wire.asked.clear()
     for name in rest:
         await read(vfs, f"{folder}/{name}")

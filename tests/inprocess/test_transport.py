@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from trio.testing import MockClock
 
 from cometfs import API
+from cometfs.comet.http.lanes import KEEP, RESTED, SILENCE, SOCKET_OPTIONS, Lane, Lanes
 from cometfs.comet.http.retries import RETRIES
-from cometfs.comet.http.transport import Lane, Lanes
 from cometfs.errors import AnswerTooLarge, DeadlineExceeded, SetupError, Unintelligible, Unreachable, Unsupported
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
@@ -41,11 +42,19 @@ class Wire(httpx.AsyncBaseTransport):
         self.requests: list[str] = []
         self.closed = False
         self.busy = False
+        self.slow = 0.0
+        self.dead = False
+        """Whether it is forgotten on the way after its first answer."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert not self.busy, "two requests in one lane"
         assert not self.closed, "a request in a lane that is closed"
         self.requests.append(request.url.path)
+        if self.dead and len(self.requests) > 1:
+            if request.url.path == "/reset":
+                raise httpx.ReadError("reset")
+            await trio.sleep_forever()
+        await trio.sleep(self.slow)
         if request.url.path == "/stuck":
             await trio.sleep_forever()
         if request.url.path == "/broken":
@@ -162,6 +171,78 @@ async def test_a_lane_that_failed_is_not_used_again() -> None:
     await road.ask("http://a/good")
     assert [wire.requests for wire in road.wires if not wire.closed] == [["/good"]]
     assert road.open == 1
+
+
+@pytest.fixture
+def road(monkeypatch: pytest.MonkeyPatch) -> Road:
+    """With three lanes, which have been used once and for as long as trio's clock says."""
+    monkeypatch.setattr("cometfs.comet.http.lanes._now", trio.current_time)
+    return Road(4)
+
+
+async def used_lanes(road: Road, *, dead: bool) -> None:
+    replies = [await road.send(f"http://a/{number}") for number in range(3)]
+    for reply, wire in zip(replies, road.wires, strict=True):
+        wire.dead = dead
+        await reply.aclose()
+
+
+@pytest.mark.parametrize(("rest", "silence"), [(1.0, SILENCE), (20.0, RESTED)])
+async def test_a_used_connection_that_is_silent_is_given_up(
+    road: Road, autojump_clock: MockClock, rest: float, silence: float
+) -> None:
+    """What it was asked is asked again over a new one; the other old ones are not tried after it."""
+    await used_lanes(road, dead=True)
+    await trio.sleep(rest)
+    began = trio.current_time()
+    await road.ask("http://a/x")
+    assert trio.current_time() - began == pytest.approx(silence)
+    assert [wire.closed for wire in road.wires] == [True, True, True, False]
+    await road.ask("http://a/y")
+    assert road.wires[3].requests == ["/x", "/y"]
+
+
+async def test_half_of_the_time_is_left_for_the_new_connection(road: Road, autojump_clock: MockClock) -> None:
+    """Where the deadline is near."""
+    await used_lanes(road, dead=True)
+    with trio.fail_after(4.0):
+        await road.ask("http://a/x")
+    assert trio.current_time() == pytest.approx(2.0, abs=0.5)
+
+
+async def test_a_used_connection_that_was_reset_is_no_failure(road: Road) -> None:
+    """Servers close what they do not want to keep, in the very moment in which it is used."""
+    await used_lanes(road, dead=True)
+    await road.ask("http://a/reset")
+    assert road.wires[3].requests == ["/reset"]
+
+
+async def test_a_connection_that_the_machine_slept_over_is_not_used(road: Road, autojump_clock: MockClock) -> None:
+    """By the clock that goes on meanwhile, it is unused for too long."""
+    await used_lanes(road, dead=True)
+    await trio.sleep(KEEP)
+    await road.ask("http://a/x")
+    assert trio.current_time() == pytest.approx(KEEP, abs=0.1)
+    assert [wire.closed for wire in road.wires] == [True, True, True, False]
+
+
+async def test_a_slow_server_is_waited_for_over_a_new_connection(road: Road, autojump_clock: MockClock) -> None:
+    """It is asked twice once; then it is known that it is the server that is slow."""
+    await used_lanes(road, dead=False)
+    slow = 25.0
+
+    def new(origin: str) -> Lane:
+        road.wires.append(Wire())
+        road.wires[-1].slow = slow
+        return Lane(origin, road.wires[-1])
+
+    road.lanes._new = new
+    for wire in road.wires:
+        wire.slow = slow
+    for number in range(4):
+        await road.ask(f"http://a/slow/{number}")
+    asked = [path for wire in road.wires for path in wire.requests if "slow" in path]
+    assert sorted(asked) == ["/slow/0", "/slow/0", "/slow/1", "/slow/2", "/slow/3"]
 
 
 async def test_closing_closes_every_lane() -> None:
@@ -485,6 +566,19 @@ async def test_nothing_secret_is_logged_by_the_libraries(caplog: pytest.LogCaptu
     assert len(server.requests) == 2
     assert KEY not in caplog.text
     assert "presigned" not in caplog.text
+
+
+async def test_a_peer_that_is_gone_is_found_out_by_the_system() -> None:
+    """What confirms nothing breaks the connection, whatever is waited for on it."""
+    async with Server(answering(http(NAMES))).running() as url:
+        lanes = Lanes(1)
+        reply = await lanes.handle_async_request(httpx.Request("GET", url))
+        wire = reply.extensions["network_stream"].get_extra_info("socket")
+        assert [wire.getsockopt(level, name) for level, name, _ in SOCKET_OPTIONS] == [
+            value for *_, value in SOCKET_OPTIONS
+        ]
+        await reply.aclose()
+        await lanes.aclose()
 
 
 async def test_a_port_where_nobody_listens_is_unreachable(at_once: None) -> None:

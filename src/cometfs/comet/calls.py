@@ -22,6 +22,7 @@ from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.encodings import ACCEPTED
+from cometfs.comet.http.failures import Failures
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
 from cometfs.comet.http.transport import Reply, Transport
@@ -97,10 +98,12 @@ class Calls:
         self._breaker = transport.breaker(address.rest, self.allowing)
         self.deadline = deadline
         self._chance = chance
+        self.failures = Failures()
         self._logged: set[str] = set()
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
+        self.failures.check(question.key)
         now, patience = trio.current_time(), PATIENCE.get()
         due = now + self.deadline
         with trio.CancelScope(deadline=min(due, now + patience)) as scope:
@@ -132,7 +135,9 @@ class Calls:
 
     def too_late(self, question: Question, seconds: float) -> DeadlineExceeded:
         error = DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
-        self._breaker.silent(seconds, error)
+        if seconds >= self.deadline:
+            self._breaker.silent(seconds, error)
+            self.failures.remember(question.key, error, seconds)
         return error
 
     # -- one try after the other -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Not here: sending it (`transport`), trying again (`calls`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -79,6 +79,11 @@ class Question:
         """What is asked about: ``metric 'loss' of experiment 'abc'``."""
         found = [f"{word} {self.query[name]!r}" for name, word in _SUBJECTS if name in self.query]
         return " of ".join(found) or "this account"
+
+    @property
+    def key(self) -> Hashable:
+        """The same for the same question."""
+        return self.endpoint, tuple(sorted(self.query.items())), msgspec.json.encode(self.body)
 
     def unredirected(self) -> Question:
         """The same, answered by Comet itself; of a call that Comet never redirects no other one."""

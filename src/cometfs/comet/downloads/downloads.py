@@ -53,6 +53,7 @@ class Downloads:
     @asynccontextmanager
     async def stream(self, question: Question) -> AsyncIterator[AssetStream]:
         """The body of the answer to `question`, wherever Comet redirects to. It must begin by the deadline."""
+        self._calls.failures.check(question.key)
         due = trio.current_time() + self._calls.deadline
         reply = await self._begun(question, due)
         try:
@@ -66,6 +67,7 @@ class Downloads:
     @asynccontextmanager
     async def part(self, question: Question, link: Link, span: Span) -> AsyncIterator[AssetPart]:
         """A part of the body of the answer to `question`; `link` is where the last part came from."""
+        self._calls.failures.check(question.key)
         due = trio.current_time() + self._calls.deadline
         with trio.move_on_at(due) as scope:
             reply, url = await self._calls.persistently(

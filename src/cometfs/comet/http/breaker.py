@@ -29,11 +29,8 @@ FAILURES = 4
 LONG = 3.0
 """Seconds after which a failure is worth a probe by itself: packets are dropped, and each try costs as much."""
 
-PROBE = 10.0
-"""Seconds that a probe may take."""
-
-DECISION = 5.0
-"""Seconds that a call waits for the probe after a doubt, and that one may take that a call makes itself."""
+PROBE = 5.0
+"""Seconds that a probe may take, and that calls wait for the one that decides a doubt."""
 
 GRACE = 2.0
 """Seconds that a call waits for the first probe after a quiet time. A host that is well answers in less."""
@@ -151,7 +148,7 @@ class Breaker:
 
     def _doubt(self) -> None:
         now = trio.current_time()
-        self._due, self._patience = now, now + DECISION
+        self._due, self._patience = now, now + PROBE
         if self.nursery is not None:
             self._wanted = True
             self._start(self.nursery)
@@ -196,7 +193,7 @@ class Breaker:
                     await self._decided.wait()
                     continue
                 self._wanted = False
-                await self._probe_once(PROBE)
+                await self._probe_once()
         finally:
             self._probing = False
 
@@ -204,19 +201,19 @@ class Breaker:
         self._probing = True
         try:
             await trio.sleep_until(due)
-            await self._probe_once(DECISION)
+            await self._probe_once()
         finally:
             self._probing = False
 
-    async def _probe_once(self, seconds: float) -> None:
+    async def _probe_once(self) -> None:
         began = trio.current_time()
         try:
-            with trio.fail_after(seconds):
+            with trio.fail_after(PROBE):
                 await self._probe()
         except (Transient, trio.TooSlowError) as error:
             if self._due is not None:  # else another call was answered meanwhile
                 self._probes += 1
-                self._error = str(error) or f"No answer within {seconds:g} s from {self.host}"
+                self._error = str(error) or f"No answer within {PROBE:g} s from {self.host}"
                 self._open(trio.current_time() - began)
         except CometFSError:  # of a certificate, say: it is there
             self.heard()

@@ -1,6 +1,7 @@
-"""HTTP: one request out, one reply in. The only module that uses httpx; nothing of httpx leaves it.
+"""HTTP: one request out, one reply in. Nothing of httpx leaves it.
 
-Not here: what is worth another try, deadlines and redirects (`calls`); what a status means (`question`).
+Not here: connections (`lanes`), what is worth another try, deadlines and redirects (`calls`); what a status means
+(`question`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,30 +22,16 @@ from cometfs.comet.http import trust
 from cometfs.comet.http.breaker import Breaker
 from cometfs.comet.http.causes import innermost, reason
 from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder, is_encoded
-from cometfs.comet.http.proxies import proxy_for
+from cometfs.comet.http.lanes import CLOSING, PROBING, Lanes, Maker, beneath
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.network import Network
-from cometfs.compat.httpcore_leftover import has_leftover
 from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
-from cometfs.errors import AnswerTooLarge, CometFSError, SetupError, Unintelligible, Unreachable
+from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable
 from cometfs.numbers import whole_of
-
-LANES = 48
 
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""
-
-KEEP = 30.0
-"""Seconds that an unused connection is kept: less than servers keep theirs."""
-
-ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP)
-
-CLOSING = 1.0
-"""Seconds that closing a connection may take, whatever the other side does."""
-
-PROBING = "cometfs.probing"
-"""Extension of a request that must not wait for a connection of others, nor use one."""
 
 # httpcore writes headers into its debug log, the API key and presigned links among them.
 logging.getLogger("httpcore").setLevel(logging.INFO)
@@ -119,7 +105,7 @@ class Reply:
         self.close_delimited = is_close_delimited(self.headers, response.extensions)
         self._response, self._host = response, host
         self._parts = aiter(response.stream)
-        self._beneath = response.stream._body if isinstance(response.stream, _LaneBody) else response.stream
+        self._beneath = beneath(response.stream)
         self._straight = straight(self.headers, response.extensions)
         self._decoder: Decoder | None = None
         self._ended = self._inside = False
@@ -229,7 +215,7 @@ class Transport:
     """Sends requests, each over a connection of its own while it lasts. Raises only our errors."""
 
     def __init__(self, wire: httpx.AsyncBaseTransport | None = None, network: Network | None = None) -> None:
-        self._wire = wire or Lanes(lane=_Maker(network or Network()))
+        self._wire = wire or Lanes(lane=Maker(network or Network()))
         self._nursery: trio.Nursery | None = None
         self._breakers: dict[str, Breaker] = {}
         """By scheme, host and port."""
@@ -312,125 +298,3 @@ def _request(
         extensions={"timeout": httpx.Timeout(None, connect=CONNECT).as_dict(), **extensions},
         **rest,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Lane:
-    """A connection to one origin, or the place for one: httpx's own pool, narrowed to a single connection.
-
-    httpx's pool looks through all its connections and all waiting requests for each request and each reply, and so
-    collapses above some eight requests at once; this way it has nothing to look through.
-    """
-
-    origin: str
-    wire: httpx.AsyncBaseTransport
-
-
-class Lanes(httpx.AsyncBaseTransport):
-    """Up to `width` connections, the one used last being used first, so that few are kept warm.
-
-    Between two awaits: every lane is either in `_idle` or carries exactly one request, which holds one of the slots;
-    idle and busy ones together are at most `width`.
-    """
-
-    def __init__(self, width: int = LANES, lane: Callable[[str], Lane] | None = None) -> None:
-        self._width = width
-        self._free = trio.Semaphore(width)
-        self._idle: list[Lane] = []
-        self._new = lane or _Maker(Network())
-        self._closed = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        origin = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
-        if request.extensions.get(PROBING):
-            return await self._alone(request, self._new(origin))
-        await self._free.acquire()
-        try:
-            lane = await self._take(origin)
-            try:
-                response = await lane.wire.handle_async_request(request)
-            except BaseException:
-                # A connection that was cut off while it was being made can be left in a state that blocks its pool.
-                await _discard(lane)
-                raise
-        except BaseException:
-            self._free.release()
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _LaneBody(response.stream, lambda: self._give_back(lane))
-        return response
-
-    async def _alone(self, request: httpx.Request, lane: Lane) -> httpx.Response:
-        """The head of an answer, over a connection that is not kept."""
-        try:
-            response = await lane.wire.handle_async_request(request)
-            await response.aclose()
-            return httpx.Response(response.status_code)
-        finally:
-            await _discard(lane)
-
-    async def _take(self, origin: str) -> Lane:
-        """An idle lane to `origin`, else a new one; in the place of the one unused for longest if there are many."""
-        for index in reversed(range(len(self._idle))):
-            if self._idle[index].origin == origin:
-                return self._idle.pop(index)
-        lane = self._new(origin)
-        if len(self._idle) + self._width - self._free.value > self._width:
-            await _discard(self._idle.pop(0))
-        return lane
-
-    async def _give_back(self, lane: Lane) -> None:
-        if self._closed or has_leftover(lane.wire):
-            await _discard(lane)
-        else:
-            self._idle.append(lane)
-        self._free.release()
-
-    async def aclose(self) -> None:
-        self._closed = True
-        while self._idle:
-            await _discard(self._idle.pop())
-
-
-class _Maker:
-    """Makes lanes. They share one TLS context: making one takes 26 ms, and only https needs it."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._verify: ssl.SSLContext | None = None
-        self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-    def __call__(self, origin: str) -> Lane:
-        proxy = proxy_for(origin)
-        try:
-            encrypted = origin.startswith("https:") or (proxy or "").startswith("https:")
-            verify = self._trusting() if encrypted else self._plain
-            return Lane(origin, httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=ONE))
-        except (ImportError, ValueError, httpx.InvalidURL) as exc:
-            raise SetupError("The proxy that the environment names cannot be used; see HTTPS_PROXY, ALL_PROXY") from exc
-
-    def _trusting(self) -> ssl.SSLContext:
-        if self._verify is None:
-            self._verify = trust.context(self._network)
-        return self._verify
-
-
-class _LaneBody(httpx.AsyncByteStream):
-    """The body of a reply; its lane is busy until it is closed."""
-
-    def __init__(self, body: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]) -> None:
-        self._body, self._give_back = body, give_back
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._body)
-
-    async def aclose(self) -> None:
-        try:
-            await self._body.aclose()
-        finally:
-            await self._give_back()
-
-
-async def _discard(lane: Lane) -> None:
-    with trio.CancelScope(shield=True), trio.move_on_after(CLOSING):
-        await lane.wire.aclose()
