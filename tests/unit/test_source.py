@@ -67,6 +67,28 @@ def speaks(node: ast.Call, name: str) -> bool:
     return name == "write" and isinstance(owner, ast.Attribute) and owner.attr in ("stderr", "stdout")
 
 
+def opens_anything(node: ast.Call, name: str, module: str) -> bool:
+    """In the server, whose directory holds what others put there: a FIFO would keep it waiting for its other end."""
+    if not module.startswith("server/"):
+        return False
+    owner = getattr(node.func, "value", None)
+    is_ours = (
+        ast.unparse(owner).endswith(("archive", "zipfile.ZipFile(self._file)", "self")) if owner is not None else False
+    )
+    return name in ("read_bytes", "read_text", "FileIO") or (name == "open" and not is_ours)
+
+
+SERVER_OPENS = {"server/http/middleware.py", "server/storage/atomic.py", "server/storage/lock.py"}
+"""The access log, a directory that is synced, and the lock. What members of archives are opened by is no name of a
+file."""
+
+
+def test_the_server_opens_regular_files_alone() -> None:
+    """By `files.open_regular` and `files.read_regular`; an archive does."""
+    found = {module for module, _, node, name in calls() if opens_anything(node, name, module)}
+    assert found == SERVER_OPENS
+
+
 RULES: dict[str, tuple[Callable[[ast.Call, str], bool], set[str]]] = {
     "turns paths into bytes by the locale": (turns_paths, LOCALE_PATHS),
     "reads text by the locale": (reads_as_the_locale_says, set()),

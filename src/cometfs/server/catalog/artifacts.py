@@ -13,7 +13,9 @@ Not here: answers (`read_api.artifacts`); making them (`storage.artifact_store`)
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.files import read_regular, status_of
 from cometfs.numbers import whole_of
 from cometfs.server.catalog.disk_names import from_disk
 from cometfs.server.runs.apply import derived_id
@@ -209,17 +212,19 @@ def _version(artifact: StoredArtifact, folder: Path) -> StoredArtifactVersion:
     about = artifact.about.versions.setdefault(number, VersionJson())
     made = StoredArtifactVersion(derived_id("artifact-version", artifact.id, number), artifact, number, {}, about, 0)
     announced = {one.path or one.file_name: one for one in _file_lines(folder.with_name(folder.name + LINES))}
-    found = [_file(made.id, folder, path, announced) for path in _files(folder)]
+    found = [_file(made.id, folder, path, status, announced) for path, status in _files(folder)]
     found += [linked(one, about.added or 0) for one in announced.values() if one.link is not None]
     made.files = {file.name: file for file in sorted(found, key=lambda file: file.name)}
     made.added = about.added or max((file.changed for file in found), default=0)
     return made
 
 
-def _file(version: str, folder: Path, path: Path, announced: dict[str, FileJson]) -> StoredArtifactFile:
-    name, stat = from_disk(path.relative_to(folder)), path.stat()
+def _file(
+    version: str, folder: Path, path: Path, status: os.stat_result, announced: dict[str, FileJson]
+) -> StoredArtifactFile:
+    name = from_disk(path.relative_to(folder))
     about = announced.get(name) or FileJson(name, derived_id("artifact-file", version, name))
-    return kept(about, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
+    return kept(about, path, status.st_size, status.st_mtime_ns // 1_000_000)
 
 
 def kept(about: FileJson, path: Path, size: int, changed: int) -> StoredArtifactFile:
@@ -237,7 +242,7 @@ def linked(about: FileJson, changed: int) -> StoredArtifactFile:
 def _file_lines(path: Path) -> Iterator[FileJson]:
     """The lines about a version's files; the last one of a name is the one that counts, as they are in a dict."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
     except FileNotFoundError:
         return
     except OSError as exc:
@@ -253,7 +258,7 @@ def _file_lines(path: Path) -> Iterator[FileJson]:
 def _about(path: Path) -> ArtifactJson | None:
     """The description, an empty one where there is no such file; None where that is broken."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ArtifactJson)
+        return msgspec.json.decode(read_regular(path), type=ArtifactJson)
     except FileNotFoundError:
         return ArtifactJson()
     except (OSError, ValueError, RecursionError) as exc:
@@ -268,18 +273,25 @@ def order(version: str) -> list[tuple[bool, int, str]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    return [path for path, status in _entries(folder) if _is_folder(status) and not path.name.startswith(".")]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _files(entry)
-        elif entry.is_file():
-            yield entry
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Regular files, in folders of any depth, by name."""
+    waiting = _entries(folder)[::-1]
+    while waiting:
+        path, status = waiting.pop()
+        if _is_folder(status):
+            waiting += _entries(path)[::-1]
+        elif stat.S_ISREG(status.st_mode):
+            yield path, status
 
 
-def _entries(folder: Path) -> list[Path]:
+def _is_folder(status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode)
+
+
+def _entries(folder: Path) -> list[tuple[Path, os.stat_result]]:
     """What is in a folder, by name; nothing where there is none. Names that are no text cannot be written in JSON."""
     try:
         entries = sorted(folder.iterdir())
@@ -288,7 +300,10 @@ def _entries(folder: Path) -> list[Path]:
     except OSError as exc:
         LOG.warning("%s: left out; %s", folder, exc.strerror)
         return []
-    return [entry for entry in entries if not entry.is_symlink() and _is_text(entry.name)]
+    seen = [(entry, status_of(entry)) for entry in entries if _is_text(entry.name)]
+    if hidden := [entry for entry, status in seen if status is None]:
+        LOG.warning("%s: left out; it cannot be looked at", hidden[0])
+    return [(entry, status) for entry, status in seen if status is not None]
 
 
 def _is_text(name: str) -> bool:

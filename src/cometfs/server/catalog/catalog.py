@@ -179,8 +179,12 @@ def open_directory(directory: Path, replicate: int = 1) -> Catalog:
 def _may_be_archive(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    if path.is_dir():
-        return (path / EXPERIMENT).exists() or (path / MESSAGES).exists()
+    try:
+        if path.is_dir():
+            return (path / EXPERIMENT).exists() or (path / MESSAGES).exists()
+    except OSError as exc:
+        LOG.warning("%s: skipped; %s", path, exc)
+        return False
     return path.suffix.lower() == ".zip"
 
 

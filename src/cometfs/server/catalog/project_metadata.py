@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from cometfs.files import read_regular
+
 LOG = logging.getLogger("cometfs.server")
 
 PROJECTS = "projects.json"
@@ -32,7 +34,7 @@ def read_projects(directory: Path) -> dict[tuple[str, str], ProjectMetadata]:
     """By workspace and project, nothing where there is no such file; one that is broken is ignored with a warning."""
     path = directory / PROJECTS
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, ProjectMetadata])
+        found = msgspec.json.decode(read_regular(path), type=dict[str, ProjectMetadata])
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as exc:

@@ -7,6 +7,8 @@ Not here: anything about what is asked.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -24,6 +26,10 @@ from cometfs.server.http.hosts import OwnNames
 from cometfs.server.pages.login import is_key
 from cometfs.server.pages.site import Site
 from cometfs.server.routing import KEY_WORD, OLD_BASE, key_in, key_of
+
+LOG = logging.getLogger("cometfs.server")
+
+LOGGING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 FOREIGN = ("cross-site", "same-site")
 """What browsers say in `Sec-Fetch-Site` of a request for a page that is not this server's."""
@@ -136,7 +142,7 @@ class AccessLog:
     """
 
     def __init__(self, app: ASGIApp, path: Path) -> None:
-        self._app, self._path = app, path
+        self._app, self._path, self._failed = app, path, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -163,10 +169,23 @@ class AccessLog:
                 self._write(entry)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        """Append in one write; the file is opened each time, so nothing is left open and a rotated log is followed."""
-        with self._path.open("ab", buffering=0) as file:
-            # In ASCII, for terminals: msgspec leaves DEL and C1 as they are.
-            file.write(json.dumps(entry, separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n")
+        """Append in one write; the file is opened each time, so nothing is left open and a rotated log is followed.
+        What the disk, or a pipe, does not take at once is not logged: the request has been done.
+        """
+        # In ASCII, for terminals: msgspec leaves DEL and C1 as they are.
+        line = json.dumps(entry, separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
+        try:
+            descriptor = os.open(self._path, LOGGING, 0o666)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            if not self._failed:
+                LOG.warning("%s: a request is not logged; %s", self._path, exc.strerror)
+            self._failed = True
+        else:
+            self._failed = False
 
 
 def with_log_and_latency(app: ASGIApp, path: Path | None, seconds: float) -> ASGIApp:

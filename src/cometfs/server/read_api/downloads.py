@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from cometfs.files import open_regular
 from cometfs.server.catalog.registry import file_name, model_assets
 from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import full_metrics, histograms, registry
@@ -71,7 +72,7 @@ def _artifact_file(request: Request) -> Response:
     path = found.path
     if path is None:
         raise ApiError(400, f"asset {identity} is remote: only its link is known")
-    return Download(str(path), lambda: path.open("rb"), found.size, partial(_etag_of, path))
+    return Download(str(path), partial(open_regular, path), found.size, partial(_etag_of, path))
 
 
 def patch(request: Request) -> Response | None:

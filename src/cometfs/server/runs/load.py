@@ -16,6 +16,7 @@ import msgspec
 
 from cometfs.server.runs.apply import Missing, apply, derived_id
 from cometfs.server.runs.decode import BrokenLine, decode
+from cometfs.server.runs.lines import lines_of
 from cometfs.server.runs.overlap import Overlap, messages_in
 from cometfs.server.runs.record import Part, RunRecord
 from cometfs.server.runs.schema import Number
@@ -157,15 +158,16 @@ def _add_lines(record: RunRecord, part: Part, known: Overlap | None) -> list[str
     """Apply every line of a part; returns what could not be applied, as texts."""
     faults = []
     starts: array[int] = part.starts
-    with closing(part.archive.open(MESSAGES)) as file:
-        at = 0
-        for line in file:
-            starts.append(at)
-            at += len(line)
-            try:
-                _add_line(record, part, line, known)
-            except (BrokenLine, Missing) as exc:
-                faults.append(f"{MESSAGES} line {len(starts)} skipped: {exc}")
+    try:
+        with closing(part.archive.open(MESSAGES)) as file:
+            for at, line in lines_of(file):
+                starts.append(at)
+                try:
+                    _add_line(record, part, line, known)
+                except (BrokenLine, Missing) as exc:
+                    faults.append(f"{MESSAGES} line {len(starts)} skipped: {exc}")
+    except OSError as exc:
+        faults.append(f"{MESSAGES} ends behind line {len(starts)}: {exc.strerror}")
     return faults
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 
 from cometfs.server.runs import schema as m
 from cometfs.server.runs.decode import BrokenLine, decode
+from cometfs.server.runs.lines import lines_of
 from cometfs.server.runs.zip_reader import MESSAGES, Archive
 
 TIMED = (m.Metric, m.Parameter)
@@ -71,12 +72,10 @@ class Overlap:
 def messages_in(archives: Iterable[Archive]) -> Iterator[m.Payload]:
     """All messages that can be read."""
     for archive in archives:
-        with closing(archive.open(MESSAGES)) as file:
-            for line in file:
-                try:
+        with suppress(OSError), closing(archive.open(MESSAGES)) as file:
+            for _, line in lines_of(file):
+                with suppress(BrokenLine):
                     yield from decode(line)
-                except BrokenLine:
-                    continue
 
 
 def _identities(payload: m.Payload) -> list[Hashable]:

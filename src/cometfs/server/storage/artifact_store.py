@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.files import open_regular, read_regular
 from cometfs.server.catalog.artifacts import (
     ABOUT,
     FOLDER,
@@ -170,7 +171,7 @@ def unbroken(artifact: StoredArtifact) -> dict[str, Any]:
     """``artifact.json`` as it stands. Raises Damaged where it cannot be read: it is its owner's to mend."""
     path = artifact.folder / ABOUT
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         msgspec.json.decode(content, type=ArtifactJson)
     except FileNotFoundError:
         return {}
@@ -198,7 +199,7 @@ def _over(before: dict[str, Any], about: ArtifactJson | VersionJson) -> dict[str
 def _append(path: Path, about: FileJson) -> None:
     """A line of its own, also behind one that a killed server or an editor left without its end."""
     line = msgspec.json.encode(about) + b"\n"
-    with path.open("a+b", buffering=0) as file:
+    with open_regular(path, "a+b", 0) as file:
         size = file.seek(0, os.SEEK_END)
         ended = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"
         append(file, line if ended else b"\n" + line)

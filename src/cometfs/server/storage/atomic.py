@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 from shutil import copymode
+from typing import BinaryIO
 
-from cometfs.files import write_all
+from cometfs.files import open_regular, write_all
 
 
 def replace(path: Path, content: bytes, fresh: Path | None = None, *, synced: bool = False) -> None:
     """Write a file anew. It survives a kill, and a power cut only if `synced`; a leftover of a killed server is
     overwritten. `fresh`: where it is written first, beside it."""
     fresh = _successor(path, fresh or path.with_name(f".{path.name}.new"))
-    with fresh.open("wb", buffering=0) as file:
+    with open_regular(fresh, "wb", 0) as file:
         write_all(file.fileno(), [content], 0)
         if synced:
             os.fsync(file.fileno())
@@ -53,7 +53,7 @@ def free(folder: Path, name: str, numbered: Callable[[int], str]) -> Path:
     return path
 
 
-def append(file: FileIO, added: bytes) -> int:
+def append(file: BinaryIO, added: bytes) -> int:
     """Add to an open file in one write, or nothing at all; returns where it begins. Raises OSError."""
     before = file.seek(0, os.SEEK_END)
     try:

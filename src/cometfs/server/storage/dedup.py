@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from cometfs.files import open_regular
 from cometfs.server.runs.overlap import Overlap, messages_in
 from cometfs.server.runs.schema import FileUpload, Scene
 from cometfs.server.runs.zip_reader import Archive
@@ -91,7 +92,7 @@ def _identity(kind: str, fields: Container[str], inside: bytes, beside: bytes) -
 
 def remembered(log: Path) -> RepeatFilter:
     """What is to be known after a restart: the messages at the end of a log."""
-    with log.open("rb") as file:
+    with open_regular(log) as file:
         file.seek(max(0, log.stat().st_size - TAIL))
         repeats = RepeatFilter()
         repeats.remember(_identities_of(file.read()))

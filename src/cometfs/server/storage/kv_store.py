@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+from cometfs.files import read_regular
 from cometfs.server.storage.atomic import replace
 from cometfs.server.storage.errors import full_disk
 
@@ -54,11 +56,12 @@ class KvStore:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError:
         return EMPTY
-    except UnicodeDecodeError as exc:
+    except (OSError, UnicodeDecodeError) as exc:
         aside = path.with_name(FILE + ".broken")
         LOG.warning("%s: no text, so it was put aside as %s; %s", path, aside.name, exc)
-        path.replace(aside)
+        with suppress(OSError):  # the directory is not to be written to: the store stays in memory
+            path.replace(aside)
         return EMPTY

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from cometfs.files import open_regular, read_regular
 from cometfs.server.optimizer.space import InvalidSearch
 from cometfs.server.optimizer.sweep import Assigned, Created, Event, Sweep, Updated
 from cometfs.server.storage.atomic import append
@@ -68,7 +69,7 @@ class OptimizerStore:
         sweep.apply(event)
 
     def _write(self, identity: str, event: Event) -> None:
-        with full_disk(), self._path(identity).open("a+b", buffering=0) as file:
+        with full_disk(), open_regular(self._path(identity), "a+b", 0) as file:
             append(file, msgspec.json.encode(event) + b"\n")
 
     def _path(self, identity: str) -> Path:
@@ -78,12 +79,12 @@ class OptimizerStore:
 def _read(path: Path) -> Sweep | None:
     """A search from its file; None where there is none, or none that can be read."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError:
         return None
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
-        with path.open("r+b") as file:
+        with open_regular(path, "r+b") as file:
             file.truncate(len(whole))
     try:
         first, *events = [_EVENT.decode(line) for line in whole.splitlines()]

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.files import read_regular
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.catalog.project import ServedProject
 from cometfs.server.catalog.project_metadata import PROJECTS, ProjectMetadata, entry_name
@@ -70,7 +71,7 @@ def _over(before: dict[str, Any], about: ProjectMetadata) -> dict[str, Any]:
 
 def _unbroken(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         msgspec.json.decode(content, type=dict[str, ProjectMetadata])
     except FileNotFoundError:
         return {}

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.files import open_regular, read_regular
 from cometfs.server.runs.decode import BrokenLine, decode
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES
 from cometfs.server.storage.atomic import append, free, replace
@@ -48,7 +49,7 @@ class RunDir:
 
     def append(self, added: bytes) -> int:
         """Add to ``messages.json`` in one write, or nothing at all; returns where it begins. Raises StorageFull."""
-        with full_disk(), (self.path / MESSAGES).open("r+b", buffering=0) as file:
+        with full_disk(), open_regular(self.path / MESSAGES, "r+b", 0) as file:
             return append(file, added)
 
     def amend(self, **changes: Any) -> None:
@@ -93,7 +94,7 @@ def open_folder(path: Path) -> RunDir | None:
     if path.is_symlink():
         return None
     try:
-        heading = json.loads((path / EXPERIMENT).read_bytes())
+        heading = json.loads(read_regular(path / EXPERIMENT))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(heading, dict) or not is_ours(heading):
@@ -110,7 +111,7 @@ def mend(folder: RunDir) -> None:
         _remove(left)
     path = folder.path / MESSAGES
     path.touch()
-    with path.open("r+b") as log:
+    with open_regular(path, "r+b") as log:
         size = log.seek(0, os.SEEK_END)
         start = _start_of_last_line(log.fileno(), size)
         if start == size:

@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request as HttpRequest
 
-from cometfs.files import write_all
+from cometfs.files import open_regular, write_all
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Request
 from cometfs.server.storage.errors import StorageError, full_disk
@@ -162,7 +162,7 @@ class _Parts:
         """Put what is waiting into the file. Blocks."""
         if self._file is None:
             path = self._folder / f"{PREFIX}{secrets.token_hex(8)}"
-            self._file, self.upload.path = path.open("xb", buffering=0), path
+            self._file, self.upload.path = open_regular(path, "xb", 0), path
         write_all(self._file.fileno(), self._chunks, self.upload.size)
         self.upload.size += self.waiting
         self._chunks, self.waiting = [], 0
