@@ -74,6 +74,13 @@ def test_a_wheel_from_an_sdist_has_the_same_files(wheel: Path, tmp_path: Path) -
     assert {"cometfs.1", *(f"cometfs-{command}.1" for command in COMMANDS)} <= made
 
 
+def test_a_wheel_lists_what_it_depends_on(wheel: Path) -> None:
+    """As PEP 770 has it, so that scanners of an environment find it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if ".dist-info/sboms/" in name]
+        assert archive.read(name) == (ROOT / "scripts/cometfs.cdx.json").read_bytes()
+
+
 def test_the_manual_is_shown(installed: Path) -> None:
     """The page on semantics, as it stands in the checkout."""
     assert run(installed / "bin/cometfs", "help", "semantics") == (
