@@ -19,7 +19,7 @@ import trio
 from cometfs import API
 from cometfs.caller import patience
 from cometfs.comet.downloads.storages import HOLDS
-from cometfs.comet.downloads.stream import STALL
+from cometfs.comet.downloads.stream import SLOWEST, STALL
 from cometfs.comet.http.lanes import Lane, Lanes
 from cometfs.comet.http.retries import CAP, COURTESY, RETRIES, UNSPECIFIED
 from cometfs.comet.http.transport import OURS, Transport, ours
@@ -618,12 +618,27 @@ async def _drain(stream: AsyncIterator[bytes]) -> None:
 
 async def test_a_download_that_stalls_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
     """Between two chunks; a slow one that comes in time is none."""
-    comet = Comet(download(b"a", STALL - 1, b"b", STALL - 1, b"c", STALL + 1, b"d", size=4))
+    part = b"a" * int(SLOWEST * STALL)
+    comet = Comet(download(part, STALL - 1, part, STALL - 1, part, STALL + 1, b"d", size=3 * len(part) + 1))
     async with api(comet) as one, one.stream_asset("k", "a") as stream:
-        assert [await anext(stream) for _ in range(3)] == [b"a", b"b", b"c"]
+        assert [await anext(stream) for _ in range(3)] == [part] * 3
         began = trio.current_time()
         assert isinstance(await raised(_drain(stream)), DeadlineExceeded)
     assert trio.current_time() - began == pytest.approx(STALL)
+
+
+async def test_a_download_that_drips_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
+    """A byte a second is no download; only waiting counts, not what a reader takes its time for."""
+    drip = [part for _ in range(200) for part in (b"a", 1.0)]
+    async with api(Comet(download(*drip, size=200))) as one, one.stream_asset("k", "a") as stream:
+        began = trio.current_time()
+        error = await raised(_drain(stream))
+        assert isinstance(error, DeadlineExceeded)
+        assert "Only 31 bytes in 30 s arrived" in str(error)
+    assert trio.current_time() - began == pytest.approx(STALL)
+    async with api(Comet(download(b"a", b"b", b"c", size=3))) as one, one.stream_asset("k", "a") as stream:
+        async for _ in stream:
+            await trio.sleep(2 * STALL)
 
 
 async def test_a_download_begins_by_the_deadline(autojump_clock: trio.testing.MockClock) -> None:

@@ -11,11 +11,12 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -36,6 +37,10 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     held_after: int | None = None
     """Bytes after which the rest waits until all are released."""
+    endless: bytes = b""
+    """What follows the body again and again, until the client goes away."""
+    drip: float = 0.0
+    """Seconds before each byte of the body."""
 
 
 @dataclass(frozen=True)
@@ -202,8 +207,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         chunked = answer.framing == "chunked"
         for number, part in enumerate(_parts(answer)):
-            if number:
+            if number and answer.held_after is not None:
                 self.faults.released.wait()
+            if answer.drip and self.faults.released.wait(answer.drip):
+                raise ConnectionAbortedError
             self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked and part else part)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
@@ -213,9 +220,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def _parts(answer: Answer) -> list[bytes]:
-    """The body, in two parts where the second one is held."""
+def _parts(answer: Answer) -> Iterable[bytes]:
+    """The body: in two parts where the second one is held, in bytes where it drips, and what follows it without end."""
     held = answer.held_after
+    if answer.drip:
+        return (answer.body[place : place + 1] for place in range(len(answer.body)))
+    if answer.endless:
+        return chain([answer.body], repeat(answer.endless))
     return [answer.body] if held is None else [answer.body[:held], answer.body[held:]]
 
 

@@ -23,6 +23,7 @@ from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.failures import Failures
+from cometfs.comet.http.large_answers import LARGE, LargeAnswers, Place
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
 from cometfs.comet.http.transport import Reply, Transport
@@ -41,9 +42,6 @@ from cometfs.errors import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-LARGE = 1 << 20
-"""Bytes of an answer from which on it is decoded in a thread, so that the event loop runs on."""
 
 MOST = 64 << 20
 """Bytes of an answer, decoded, that are held in memory: as Python's objects they take five times as many."""
@@ -100,6 +98,7 @@ class Calls:
         self._chance = chance
         self.failures = Failures()
         self._logged: set[str] = set()
+        self._large = LargeAnswers()
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
@@ -107,19 +106,20 @@ class Calls:
         now, patience = trio.current_time(), PATIENCE.get()
         due = now + self.deadline
         with trio.CancelScope(deadline=min(due, now + patience)) as scope:
+            async with self._large.place() as place:
 
-            async def answered() -> bytes:
-                try:
-                    reply = await self._replied(question)
-                except Throttled as exc:
-                    # To wait as long as it says is no silence of the server's.
-                    scope.deadline = min(due, scope.deadline + exc.retry_after + COURTESY)
-                    raise
-                scope.deadline = due  # what arrives may take its time
-                return await self._read(question, reply)
+                async def answered() -> bytes:
+                    try:
+                        reply = await self._replied(question)
+                    except Throttled as exc:
+                        # To wait as long as it says is no silence of the server's.
+                        scope.deadline = min(due, scope.deadline + exc.retry_after + COURTESY)
+                        raise
+                    scope.deadline = due  # what arrives may take its time
+                    return await self._read(question, reply, place)
 
-            body = await self.persistently(question, due, answered)
-            return await self.understood(question, body, read if exact else mending(read))
+                body = await self.persistently(question, due, answered)
+                return await self.understood(question, body, read if exact else mending(read))
         raise self.too_late(question, min(patience, self.deadline))
 
     async def aclose(self) -> None:
@@ -190,9 +190,9 @@ class Calls:
             raise await self.refused(question, reply)
         return reply
 
-    async def _read(self, question: Question, reply: Reply) -> bytes:
+    async def _read(self, question: Question, reply: Reply, place: Place) -> bytes:
         """The body of an answer."""
-        body = await self.drained(question, reply, reply.read(MOST))
+        body = await self.drained(question, reply, reply.read(MOST, LARGE, place.take))
         if reply.close_delimited and is_cut_json(body):
             raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body
@@ -221,7 +221,9 @@ class Calls:
         """What `read` makes of a body; what it leaves out is logged, once."""
         with noting() as left_out:
             try:
-                found = await _elsewhere_if_large(read, body)
+                found = await self._large.read(read, body)
+            except AnswerTooLarge as exc:
+                raise AnswerTooLarge(f"The answer of {question} is not held in memory: {exc}") from exc
             except UNREADABLE as exc:
                 words = words_in(body, self._api_key) if len(body) <= REFUSAL else ""
                 raise _misunderstood(question, body, exc, words) from exc
@@ -235,12 +237,6 @@ class Calls:
             self._logged.add(question)
             rows = left_out.total()
             log.warning("%s: %s rows that cannot be read are left out (%s)", question, rows, "; ".join(left_out))
-
-
-async def _elsewhere_if_large(read: Callable[[bytes], T], body: bytes) -> T:
-    if len(body) < LARGE:
-        return read(body)
-    return await trio.to_thread.run_sync(read, body, abandon_on_cancel=True)
 
 
 def _misunderstood(question: Question, body: bytes, exc: Exception, words: str) -> Unintelligible:

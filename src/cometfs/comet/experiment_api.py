@@ -12,7 +12,7 @@ from typing import Any, overload
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment, GitMetadata, SystemDetails, Value
 from cometfs.comet.answers.shapes import value_if_any
-from cometfs.comet.calls import Calls
+from cometfs.comet.calls import MOST, Calls
 from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.http.sniffing import LOOK, is_page
 from cometfs.comet.question import Question, about
@@ -233,8 +233,7 @@ class ExperimentAPI:
         SDK: none
         """
         question = about(experiment_key, "git/patch")
-        async with self._downloads.stream(question) as stream:
-            body = b"".join([chunk async for chunk in stream])
+        body, stream = await self._downloads.whole(question, MOST)
         if stream.close_delimited and not zipfile.is_zipfile(io.BytesIO(body)):
             raise Unreachable(f"The connection ended before all of {question} had come, or without a sign of that")
         if is_page(body[:LOOK]):

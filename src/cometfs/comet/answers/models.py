@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, items, texts, value
+from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, bounded, items, texts, value
 from cometfs.numbers import number_of
 
 T = TypeVar("T")
@@ -365,7 +365,7 @@ def charts(body: bytes) -> dict[str, Chart]:
 def charts_as(body: bytes, make: Callable[[Chart], T]) -> dict[str, T]:
     """What `make` makes of each, of which no more than one is in memory at a time: the points of many experiments are
     ten times as many bytes as the body."""
-    found = value(body, "experiments", dict[str, msgspec.Raw])
+    found = value(bounded(body), "experiments", dict[str, msgspec.Raw])
     return {
         key: make(CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)))
         for key, raw in found.items()

@@ -19,21 +19,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from cometfs.errors import AnswerTooLarge
 from cometfs.numbers import number_of, whole_of
 
 R = TypeVar("R")
 T = TypeVar("T")
 Row = dict[str, Any]
 
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROW = msgspec.json.Decoder(Row)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _NULL = msgspec.Raw(b"null")
 _ANY = msgspec.json.Decoder()
+
+WEIGHED = 1 << 20
+"""Bytes of an answer from which on it is looked at what it will take in memory."""
+
+MOST = 512 << 20
+"""Bytes of memory that an answer may take when it is read: few bytes of JSON may stand for many objects."""
 
 UNREADABLE = (ValueError, msgspec.MsgspecError, RecursionError)
 """What reading a row, or all of an answer, may raise."""
@@ -160,17 +167,17 @@ class Shape(Generic[R]):
 
     def read(self, body: bytes) -> R:
         """The row that is all of an answer."""
-        row = _ROW.decode(body)
+        row = _ROW.decode(bounded(body))
         _refuse_refusal(row, self._blank)
         return self.normal(row)
 
     def rows(self, body: bytes, name: str) -> list[R]:
         """The rows in the field `name` of an answer, which must have it."""
-        return self._rows(_field(body, name))
+        return self._rows(_field(bounded(body), name))
 
     def rows_if_any(self, body: bytes, name: str) -> list[R]:
         """The same; none where the field is null or missing."""
-        return self._rows(_field_if_any(body, name))
+        return self._rows(_field_if_any(bounded(body), name))
 
     def rows_within(self, row: Row, name: str) -> list[R]:
         """The rows in a field of another row; none where that is no list."""
@@ -223,7 +230,7 @@ def _valid(body: bytes) -> bytes:
 
 def raw_rows(body: bytes, name: str) -> list[msgspec.Raw]:
     """The rows in the field `name` of an answer, not read yet; none where the field is null or missing."""
-    return _each(_field_if_any(body, name))
+    return _each(_field_if_any(bounded(body), name))
 
 
 def _each(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
@@ -233,7 +240,7 @@ def _each(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
 
 def texts(body: bytes, name: str) -> list[str]:
     """The texts in the field `name` of an answer, which must have it; each once."""
-    return list(dict.fromkeys(some(_each(_field(body, name)), _text)))
+    return list(dict.fromkeys(some(_each(_field(bounded(body), name)), _text)))
 
 
 def _text(raw: msgspec.Raw) -> str:
@@ -257,7 +264,7 @@ def value_if_any(body: bytes, name: str, kind: type[T]) -> T | None:
 
 def whole(body: bytes) -> Row:
     """All of an answer of no declared form."""
-    row = _ROW.decode(body)
+    row = _ROW.decode(bounded(body))
     if row.keys() <= _REFUSAL:
         _refuse_refusal(row, {})
     return row
@@ -271,17 +278,48 @@ def _decoded(raw: msgspec.Raw, name: str, kind: type[T]) -> T:
 
 
 def _field(body: bytes, name: str) -> msgspec.Raw:
-    raw = _FIELDS.decode(body).get(name)
+    raw = _fields(body, name).get(name)
     if raw is None or raw == _NULL:
         raise Mismatch(f"{name!r} is {_called(None)}")
     return raw
 
 
 def _field_if_any(body: bytes, name: str) -> msgspec.Raw | None:
-    fields = _FIELDS.decode(body)
+    fields = _fields(body, name)
     _refuse_refusal(fields, (name,))
     raw = fields.get(name)
     return None if raw == _NULL else raw
+
+
+def _fields(body: bytes, name: str) -> dict[str, msgspec.Raw]:
+    """That field of an answer and those of a refusal, as far as it has them: others take no memory."""
+    wanted = [name, *_REFUSAL - {name}]
+    found = _one_field(name).decode(body)
+    raws = (getattr(found, f"f{number}") for number in range(len(wanted)))
+    return {field: raw for field, raw in zip(wanted, raws, strict=True) if raw is not msgspec.UNSET}
+
+
+@cache
+def _one_field(name: str) -> msgspec.json.Decoder[Any]:
+    wanted = [name, *_REFUSAL - {name}]
+    kind = msgspec.defstruct(
+        "Fields",
+        [(f"f{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number in range(len(wanted))],
+        rename={f"f{number}": field for number, field in enumerate(wanted)},
+    )
+    return msgspec.json.Decoder(kind)
+
+
+def bounded(body: bytes) -> bytes:
+    """`body`; raises AnswerTooLarge where it would take more than `MOST` as Python's objects: a row some 300 bytes, an
+    item 28, an entry of a row 34, a text 56 more."""
+    if len(body) >= WEIGHED:
+        entries = body.count(b":")
+        texts = max(0, body.count(b'"') // 2 - entries)
+        rows = body.count(b"{") + body.count(b"[")
+        if 300 * rows + 28 * body.count(b",") + 34 * entries + 56 * texts > MOST:
+            raise AnswerTooLarge(f"{len(body):,} bytes hold more than {MOST >> 20} MiB of rows")
+    return body
 
 
 def _refuse_refusal(found: Mapping[str, Any], fields: Iterable[str]) -> None:

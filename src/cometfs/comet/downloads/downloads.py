@@ -17,7 +17,7 @@ from cometfs.comet.downloads.storages import HOLDS, PASSES, StorageHosts
 from cometfs.comet.downloads.stream import STALL, AssetPart, AssetStream
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question, StorageInTrouble, storage_refusal, target_of
-from cometfs.errors import CometFSError, NotAllowed, NotFound, Unintelligible, Unreachable, Unsupported
+from cometfs.errors import AnswerTooLarge, CometFSError, NotAllowed, NotFound, Unintelligible, Unreachable, Unsupported
 
 BODIES = 24
 """Downloads at once: fewer than there are connections, so that short calls always find one."""
@@ -63,6 +63,18 @@ class Downloads:
                 await reply.aclose()
             finally:
                 self._bodies.release()
+
+    async def whole(self, question: Question, most: int) -> tuple[bytes, AssetStream]:
+        """All of the body, and how it came. Raises AnswerTooLarge for more than `most` bytes, as soon as they come."""
+        found: list[bytes] = []
+        size = 0
+        async with self.stream(question) as stream:
+            async for chunk in stream:
+                found.append(chunk)
+                size += len(chunk)
+                if size > most:
+                    raise AnswerTooLarge(f"The answer has more than {most:,} bytes (asked {question})")
+        return b"".join(found), stream
 
     @asynccontextmanager
     async def part(self, question: Question, link: Link, span: Span) -> AsyncIterator[AssetPart]:

@@ -21,10 +21,15 @@ STALL = 30.0
 """Seconds without a byte after which a download counts as broken."""
 
 
+SLOWEST = 256
+"""Bytes a second that must come, seen over the time without a byte that is too long, while they are waited for: else a
+drip would keep all others that want the body from one that comes."""
+
+
 class AssetStream:
     """A body that arrives, from `API.stream_asset`: `async for` gives its bytes, and ends where the body ends.
 
-    One that ends early raises Unreachable, one that stalls DeadlineExceeded, and so does every later read.
+    One that ends early raises Unreachable, one that stalls or drips DeadlineExceeded, and so does every later read.
     """
 
     size: int | None
@@ -44,6 +49,8 @@ class AssetStream:
         self.is_html = _media_type(reply) in ("text/html", "application/xhtml+xml")
         self._question, self._reply, self._patience, self._stall = question, reply, patience, stall
         self._arrived = 0
+        self._waited_s, self._came = 0.0, 0
+        """How long bytes were waited for since the rate was looked at, and how many came."""
         self._error: CometFSError | None = None
 
     def keep_encoded(self, size: int | None) -> None:
@@ -70,17 +77,32 @@ class AssetStream:
         chunk = await self._waited()
         self._patience = self._stall
         self._arrived += len(chunk or b"")
+        if chunk is not None:
+            self._check_rate(len(chunk))
         if self.size is not None and (self._arrived > self.size or (chunk is None and self._arrived < self.size)):
             raise Transient(f"{self._arrived} bytes instead of {self.size} arrived from {self._question}")
         return chunk
 
     async def _waited(self) -> bytes | None:
+        began = trio.current_time()
         with trio.move_on_after(self._patience):
             try:
-                return await self._reply.chunk()
+                chunk = await self._reply.chunk()
+                self._waited_s += trio.current_time() - began
+                return chunk
             except Unreachable as exc:
                 raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
         raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
+
+    def _check_rate(self, came: int) -> None:
+        """Raises DeadlineExceeded for a drip."""
+        self._came += came
+        if self._waited_s < self._stall:
+            return
+        if self._came < SLOWEST * self._waited_s:
+            rate = f"{self._came:,} bytes in {self._waited_s:.0f} s"
+            raise DeadlineExceeded(f"Only {rate} arrived from {self._question}")
+        self._waited_s, self._came = 0.0, 0
 
 
 class AssetPart:

@@ -110,10 +110,16 @@ class Reply:
         self._decoder: Decoder | None = None
         self._ended = self._inside = False
 
-    async def read(self, most: int) -> bytes:
-        """The whole body. Raises AnswerTooLarge for more than `most` bytes, as soon as that is known."""
+    async def read(self, most: int, large: int = 0, room: Callable[[], Awaitable[None]] | None = None) -> bytes:
+        """The whole body. Raises AnswerTooLarge for more than `most` bytes, as soon as that is known.
+
+        `room`, which may wait, is called where there are more than `large`.
+        """
         announced = 0 if is_encoded(self.headers) else whole_of(self.headers.get("content-length", "")) or 0
-        parts = [] if announced > most else await self._parts_of(most + 1)
+        found = b"" if announced > most or not room else b"".join(await self._parts_of(large + 1))
+        if room is not None and len(found) > large:
+            await room()
+        parts = [found] if announced > most else [found, *await self._parts_of(most + 1 - len(found))]
         if max(announced, sum(map(len, parts))) > most:
             raise AnswerTooLarge(f"The answer of {self._host} has more than {most:,} bytes")
         return b"".join(parts)
@@ -132,7 +138,7 @@ class Reply:
 
     async def chunk(self) -> bytes | None:
         """The next bytes, decoded, never none; None at the end."""
-        while (part := b"" if self._is_pending() else await self._part()) is not None:
+        while (part := await self._pending_or_part()) is not None:
             if found := self._decoded(part):
                 return found
         self._decoded(None)
@@ -142,8 +148,13 @@ class Reply:
         """The body is given as it is on the wire; for before its first byte."""
         self._decoder = Plain()
 
-    def _is_pending(self) -> bool:
-        return self._decoder is not None and self._decoder.pending
+    async def _pending_or_part(self) -> bytes | None:
+        """No bytes where those that have come hold more; then others get their turn, as there may be a thousand times
+        as much in them."""
+        if self._decoder is None or not self._decoder.pending:
+            return await self._part()
+        await trio.lowlevel.checkpoint()
+        return b""
 
     async def _part(self) -> bytes | None:
         """The next bytes as they come over the wire; None at the end and after an error."""

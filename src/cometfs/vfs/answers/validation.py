@@ -15,13 +15,21 @@ from cometfs.cache.downloads.fetch import AskPart, Part
 from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.downloads.pump import ByteStream
 from cometfs.comet.http.sniffing import LOOK, is_page, is_refusal
-from cometfs.errors import CometFSError, Unintelligible, Unreachable
+from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable
 from cometfs.vfs.schema.declaration import Context, Stream
 
 HTML_NAMES = frozenset({".htm", ".html", ".shtml", ".xht", ".xhtml"})
 
 HTML_TYPES = frozenset({"dataframe-profile", "metaflow-card"})
 """Types of assets that comet_ml logs as HTML."""
+
+
+MORE = 64 << 20
+"""Bytes that a body may have more than its listing says, where nothing says how many: one without an end would fill the
+disk."""
+
+UNLISTED = 1 << 30
+"""Bytes that it may have where its listing does not say either."""
 
 
 class SentBody(ByteStream, Protocol):
@@ -47,6 +55,11 @@ class Expected(NamedTuple):
     size: int | None
     may_be_html: bool = False
     may_be_json: bool = False
+
+    @property
+    def most(self) -> int:
+        """Bytes of a body that does not say how many it has, at most."""
+        return UNLISTED if self.size is None else self.size + MORE
 
     @classmethod
     def of(cls, stream: Stream, at: Context) -> Expected:
@@ -186,6 +199,8 @@ class _Checked:
         chunk = await anext(self._chunks, None)
         if chunk is not None:
             self.arrived += len(chunk)
+            if self.size is None and self.arrived > self._expected.most:
+                raise AnswerTooLarge(f"{self._expected.what} has no end after {self._expected.most:,} bytes")
             if len(self._beginning) < LOOK:
                 self._beginning += chunk[:LOOK]
         return chunk
