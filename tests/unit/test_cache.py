@@ -290,6 +290,20 @@ async def test_a_big_download_that_nobody_waits_for_is_given_up(bodies: Bodies) 
     assert bodies.peek("k") is None
 
 
+async def test_a_drip_that_nobody_waits_for_is_given_up(bodies: Bodies, autojump_clock: trio.testing.MockClock) -> None:
+    """However little is left of it: the next reader begins anew, at a server that may be well again."""
+    source = Download(b"x", b"y", b"z" * 1000, size=1002)
+    source.gates[0].set()
+    body = await bodies.open("k", source.begin)
+    await trio.sleep(30)
+    bodies.release("k", body)
+    await trio.testing.wait_all_tasks_blocked()
+    assert source.ended == 1
+    well = Download(b"w" * 1002, size=1002)
+    well.let_all()
+    assert await (await bodies.open("k", well.begin)).read(0, 5) == b"wwwww"
+
+
 async def test_complete_bodies_are_kept_within_the_budget(bodies: Bodies) -> None:
     """Of 6 + 6 bytes in a budget of 10 the older goes; an open one never does."""
     for key in "ab":

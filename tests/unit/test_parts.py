@@ -25,7 +25,7 @@ from cometfs.cache.downloads import parts
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.fetch import Slots
 from cometfs.cache.downloads.parted import PartedBodies
-from cometfs.cache.downloads.parts import PartedBody, backoff
+from cometfs.cache.downloads.parts import TRIES, PartedBody, backoff
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
@@ -352,6 +352,20 @@ async def test_the_end_of_a_mount_is_an_error_for_readers(tmp_path: Path) -> Non
         readers.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
     assert failed
+
+
+async def test_connections_that_bring_next_to_nothing_end_in_an_error(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drip is given up again and again: its reader must not wait for ever, though something comes each time."""
+    monkeypatch.setattr("tests.unit.test_parts.CHUNK", 100)
+    server = Server(content(10 * MIB), breaks=[100] * 60)
+    async with opened(server, tmp_path) as body:
+        with pytest.raises(Unreachable):
+            await body.read(0, 4096)
+        assert len(server.asked) == TRIES
+        server.breaks.clear()
+        assert await body.read(0, 4096) == server.body[:4096]
 
 
 async def test_connections_that_bring_little_are_not_made_in_a_row(

@@ -24,7 +24,13 @@ IDLE = 256
 """Bodies that are kept without a reader, at most: each holds a file descriptor."""
 
 NEARLY_DONE = 8 << 20
-"""A download with no more than this many bytes to go is finished even without a reader."""
+"""A download with no more than this many bytes to go is finished even without a reader ..."""
+
+SOON = 10.0
+"""... if it will have come in so many seconds, by what has come so far: the next reader of a drip begins anew."""
+
+BEGUN = 1.0
+"""Seconds of a download that say nothing about how fast it is."""
 
 SMALL = 128 << 10
 """Bytes of the biggest body that is held in memory while it arrives: a trip to a thread for each piece, and a file that
@@ -158,7 +164,7 @@ class Bodies:
             return
         if body.arriving:
             # The file stays open until the download has really ended: a thread may be writing to it.
-            if body.left is None or body.left > NEARLY_DONE:
+            if not _ends_soon(body):
                 body.fetch.cancel()
         elif body.error is not None or (body.digest and not body.is_light) or self._kept.get(key) is not body:
             self._drop(key, body)
@@ -203,6 +209,13 @@ class Bodies:
         if self._light.get(key) is body:
             del self._light[key]
             self._light_bytes -= body.arrived
+
+
+def _ends_soon(body: Body) -> bool:
+    """Whether a download is worth finishing without a reader."""
+    if body.left is None or body.left > NEARLY_DONE:
+        return False
+    return body.left * max(0.0, body.age - BEGUN) <= SOON * body.arrived
 
 
 def _lay_all(due: Sequence[tuple[Hashable, Body]]) -> None:

@@ -25,7 +25,10 @@ PART = 8
 """Blocks of a part, at most: eight of them abreast are the widest window."""
 
 TRIES = 4
-"""Fetches one after the other that bring nothing before their readers get the error."""
+"""Fetches one after the other that bring next to nothing before their readers get the error."""
+
+WORTH = 4 << 10
+"""Bytes that are more than next to nothing: each of a drip's takes as long as a part may stall."""
 
 WAITS = 1.0
 """Seconds between two fetches one after the other that bring less than a block, at most."""
@@ -277,7 +280,7 @@ class PartedBody:
             try:
                 await self._attempt(fetch)
             except Unreachable:
-                fruitless = 0 if fetch.offset > before else fruitless + 1
+                fruitless = 0 if fetch.offset - before >= WORTH else fruitless + 1
                 # What does not even begin was asked for several times already.
                 if fruitless == TRIES or not fetch.answered:
                     raise
