@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pyfuse3
 import pytest
@@ -384,6 +385,10 @@ class Face:
 
     def __init__(self, deadline: float = 5.0, room: int = 3) -> None:
         self.limiter = RequestLimiter(deadline, room)
+        self.failures: list[tuple[Any, ...]] = []
+
+    def failed(self, *failure: Any) -> None:
+        self.failures.append(failure)
 
     @handler
     async def fail(self, error: Exception) -> None:
@@ -439,9 +444,20 @@ async def test_at_the_end_of_a_mount_all_who_wait_are_answered(autojump_clock: t
 @pytest.mark.logs("fail: no network")
 async def test_an_error_of_ours_is_an_errno_and_a_sentence_in_the_log() -> None:
     """The log names what happened; the program gets the errno."""
+    face = Face()
     with pytest.raises(pyfuse3.FUSEError) as raised:
-        await Face().fail(errors.Unreachable("no network"))
+        await face.fail(errors.Unreachable("no network"))
     assert raised.value.errno == errno.ENETUNREACH
+    assert [one[2:] for one in face.failures] == [("ENETUNREACH", "no network")]
+
+
+async def test_a_refusal_of_what_cannot_be_is_no_failure() -> None:
+    """Programs look for names that are not there all the time."""
+    face = Face()
+    for error in (errors.NoSuchEntry("x"), errors.ReadOnly("x"), errors.Gone("x"), pyfuse3.FUSEError(errno.ENODATA)):
+        with pytest.raises(pyfuse3.FUSEError):
+            await face.fail(error)
+    assert face.failures == []
 
 
 def test_an_errno_says_what_is_the_matter() -> None:
@@ -464,6 +480,7 @@ async def test_a_bug_is_eio_for_that_one_request() -> None:
     with pytest.raises(pyfuse3.FUSEError) as raised:
         await face.fail(KeyError("oops"))
     assert raised.value.errno == errno.EIO
+    assert face.failures[0][2:] == ("EIO", "bug in fail: KeyError; the log has its traceback")
     assert await face.at_hand() == "known"
 
 

@@ -22,7 +22,7 @@ from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.encodings import ACCEPTED
-from cometfs.comet.http.failures import Failures
+from cometfs.comet.http.failures import SlowFailures
 from cometfs.comet.http.large_answers import LARGE, LargeAnswers, Place
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
@@ -96,7 +96,7 @@ class Calls:
         self._breaker = transport.breaker(address.rest, self.allowing)
         self.deadline = deadline
         self._chance = chance
-        self.failures = Failures()
+        self.failures = SlowFailures()
         self._logged: set[str] = set()
         self._large = LargeAnswers()
 

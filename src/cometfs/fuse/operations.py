@@ -16,6 +16,7 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
+from cometfs.fuse.failing import subject
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import Programs, wants_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
@@ -30,7 +31,7 @@ from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.nodes import Content, Listing, OpenedBody
+from cometfs.vfs.nodes import Content, Listing, Opened, OpenedBody
 from cometfs.vfs.schema import names
 
 READABLE = select.POLLIN | select.POLLRDNORM
@@ -65,6 +66,10 @@ class Operations(ReadOnlyOperations):
             "open_directories": self._handles.count_dirs,
             "requests": limiter.count,
         }
+
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+        path, pid = subject(request, args, self._inodes, self._handles)
+        self._vfs.error_log.add(name, sentence, path=path, pid=self.programs.of(pid) if pid else 0)
 
     async def run(self) -> None:
         """What goes on between requests; until cancelled."""
@@ -165,12 +170,12 @@ class Operations(ReadOnlyOperations):
         if writes(flags):
             refuse()
         place = self._place_nowait(inode)
-        found = None if place is None else self._open_at_hand(place)
+        found = None if place is None else self._open_at_hand(place, ctx)
         if place is not None and place.parent is not None and found is not None:
             self._vfs.reads(place.node, place.parent.node, self.programs.of(ctx.pid))
         return found
 
-    def _open_at_hand(self, place: Inode) -> FileInfo | None:
+    def _open_at_hand(self, place: Inode, ctx: RequestContext) -> FileInfo | None:
         shared = place.shared
         # A body stands for the file as long as it is open; so does a dirty file.
         lasts = shared is not None and not isinstance(shared.opened, Content)
@@ -178,19 +183,24 @@ class Operations(ReadOnlyOperations):
         opened = shared.opened if shared is not None and lasts else files.open_nowait(place.node)
         if opened is None:
             opened = files.body_nowait(place.node)
-        return None if opened is None else self._replies.open_file(place, opened)
+        return None if opened is None else self._open_file(place, opened, ctx)
+
+    def _open_file(self, place: Inode, opened: Opened, ctx: RequestContext) -> FileInfo:
+        reply = self._replies.open_file(place, opened)
+        self._handles.opened_by(reply.fh, ctx.pid)
+        return reply
 
     @handler_after(_open_nowait)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
-        found = self._open_at_hand(place)
+        found = self._open_at_hand(place, ctx)
         if found is not None:
             return found
         directory, program = (place.parent or place).node, self.programs.of(ctx.pid)
         self._vfs.reads(place.node, directory, program)
         opened = await self._stale.open(place)
         self._vfs.has_opened(place.node, directory, opened, program)
-        return self._replies.open_file(place, opened)
+        return self._open_file(place, opened, ctx)
 
     def _read_nowait(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)

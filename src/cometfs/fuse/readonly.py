@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFields
@@ -28,6 +28,9 @@ class ReadOnlyOperations(pyfuse3.Operations):
     """EROFS for all that makes, moves, takes away or marks something."""
 
     limiter: RequestLimiter
+
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+        """For a class that knows where a failure is kept."""
 
     @at_once
     def create(

@@ -5,6 +5,7 @@ Not here: what the requests do (operations.py), and how the deadline is kept (li
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
@@ -42,6 +43,9 @@ class HasLimiter(Protocol):
     """What a class of handlers must offer."""
 
     limiter: RequestLimiter
+
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+        """Takes note of a failure: the handler, its arguments, and the name of the errno."""
 
 
 def handler(
@@ -82,7 +86,7 @@ def handler_after(
                 with self.limiter.limit(pid):
                     return await handle(self, *args, **kwargs)
             except Exception as error:
-                raise _refusal(handle.__name__, error) from None
+                raise _refusal(self, handle.__name__, args, error) from None
             raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
 
         functools.update_wrapper(wrapped, handle)
@@ -98,7 +102,7 @@ def at_once(handle: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
         try:
             return handle(self, *args, **kwargs)
         except Exception as error:
-            raise _refusal(handle.__name__, error) from None
+            raise _refusal(self, handle.__name__, args, error) from None
 
     functools.update_wrapper(wrapped, handle)
     return wrapped
@@ -109,12 +113,24 @@ def _pid(args: tuple[Any, ...]) -> int:
     return last.pid if isinstance(last, pyfuse3.RequestContext) else 0
 
 
-def _refusal(request: str, error: Exception) -> pyfuse3.FUSEError:
-    """The errno of an error, for pyfuse3; its sentence goes into the log."""
+def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Exception) -> pyfuse3.FUSEError:
+    """The errno of an error, for pyfuse3; its sentence goes into both logs."""
     if isinstance(error, pyfuse3.FUSEError):
         return error
+    number = errno_of(error, request)
+    sentence = str(error)
     if not isinstance(error, CometFSError):
         log.error("bug in %s", request, exc_info=error)
+        sentence = f"bug in {request}: {type(error).__name__}; the log has its traceback"
     elif not isinstance(error, QUIET):
         log.warning("%s: %s", request, error)
-    return pyfuse3.FUSEError(errno_of(error, request))
+    if not isinstance(error, QUIET):
+        _note(face, request, args, errno.errorcode[number], sentence)
+    return pyfuse3.FUSEError(number)
+
+
+def _note(face: HasLimiter, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+    try:
+        face.failed(request, args, name, sentence)
+    except Exception:  # what is wrong with this must not end the mount
+        log.exception("bug in the notes on %s", request)

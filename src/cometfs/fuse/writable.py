@@ -61,6 +61,7 @@ class WritableOperations(Operations):
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
         handle, _ = self._handles.share(inode, dirty_file)
+        self._handles.opened_by(handle, ctx.pid)
         self._writers[handle] = (inode, ctx.pid)
         return FileInfo(fh=handle, keep_cache=False), self._replies.attributes(inode, lease=0.0)
 

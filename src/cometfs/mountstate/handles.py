@@ -39,6 +39,8 @@ class Handles:
         self._files: dict[int, Shared] = {}
         self._read_to: dict[int, int] = {}
         """How far a file that grows was read, by handle, in bytes."""
+        self._openers: dict[int, int] = {}
+        """The program that opened a file, by handle: the kernel does not tell which one reads."""
         self._dirs: dict[int, OpenDir] = {}
 
     def inodes(self) -> list[Inode]:
@@ -86,6 +88,14 @@ class Handles:
         except KeyError:
             raise Stale(f"file handle {handle} is not open") from None
 
+    def opened_by(self, handle: int, pid: int) -> None:
+        """A program has opened a file."""
+        self._openers[handle] = pid
+
+    def opener(self, handle: int) -> int:
+        """That program; 0 where it is not known."""
+        return self._openers.get(handle, 0)
+
     def is_paged(self, handle: int) -> bool:
         """Whether it is read through the kernel's pages."""
         return self.behind(handle).paged
@@ -103,6 +113,7 @@ class Handles:
     def release(self, handle: int) -> None:
         """Closes a handle; the last one of an inode closes its snapshot."""
         self._read_to.pop(handle, None)
+        self._openers.pop(handle, None)
         shared = self._files.pop(handle, None)
         if shared is None:
             return

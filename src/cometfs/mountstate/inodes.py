@@ -107,6 +107,12 @@ class Inode:
         """It is to be looked at again; what is gone stays so until it is found again."""
         self.until = min(self.until, State.DOUBTED)
 
+    @property
+    def path(self) -> str:
+        """From the root; "" for the root itself."""
+        above = "" if self.parent is None else self.parent.path
+        return f"{above}/{self.node.name}" if above else self.node.name
+
     def is_within(self, other: Inode) -> bool:
         """Whether it is `other` or lies below it."""
         return self is other or (self.parent is not None and self.parent.is_within(other))

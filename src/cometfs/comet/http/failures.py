@@ -32,7 +32,7 @@ class _Failure:
     """Programs that it was the answer to."""
 
 
-class Failures:
+class SlowFailures:
     """Questions that were not answered a moment ago."""
 
     def __init__(self) -> None:

@@ -28,9 +28,10 @@ from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated
 from cometfs.vfs.appended import continued
+from cometfs.vfs.error_log import ErrorLog
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
-from cometfs.vfs.schema.declaration import Context, Failures, Resolver, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Failed, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of
 from cometfs.vfs.sources.parameters import of_project
@@ -105,6 +106,8 @@ class AnswerResolver:
         itself."""
         self.api = api
         self.status = status
+        self.error_log = ErrorLog()
+        """Of requests to the mount; what finds that Comet is away adds to them, too."""
         self.store = store
         self.bodies = bodies
         self.parted = parted
@@ -183,7 +186,7 @@ class AnswerResolver:
             log.warning("Comet has cut the beginning of %s: what was read stays", name)
 
     async def together(
-        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+        self, source: Source, places: Sequence[Context], failed: Failed | None = None
     ) -> dict[Place, Any]:
         """See `Resolver.answers`."""
         await self.ahead.together(source, places)
@@ -346,7 +349,7 @@ class _Question:
         return self._made_of(await self._answers.ask(source, at))
 
     async def answers(
-        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+        self, source: Source, places: Sequence[Context], failed: Failed | None = None
     ) -> dict[Place, Any]:
         found = await self._answers.together(source, places, failed)
         if failed:
@@ -355,6 +358,9 @@ class _Question:
 
     async def status(self) -> Row:
         return await self._answers.status()
+
+    def failures(self) -> list[str]:
+        return self._answers.error_log.lines()
 
     def answer_nowait(self, source: Source, at: Context) -> Any:
         held = self._answers.store.recall(source.key(at))

@@ -52,6 +52,8 @@ class Vfs:
         self.gauges: Gauges = {} if gauges is None else gauges
         self._answers = answers
         self._store = answers.store
+        self.error_log = answers.error_log
+        """What `.cometfs/errors.log` shows."""
         self._sizes = Sizes(answers, words(tree))
         at = Context(answers.api.root, 0.0, live=live)
         self.root = Node("", tree, replace(at, modified_ms=self._sizes.born_ms(at)))

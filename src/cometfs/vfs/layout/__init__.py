@@ -220,7 +220,14 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         "calls used and left, by endpoint and program; the cache. In no listing: it would differ from every copy",
         listed=False,
     )
-    mount = Dir(STATUS.parent.name, (status, kv_store.DIRECTORY), account_lease)
+    failures = File(
+        "errors.log",
+        experiment.FAILURES,
+        text.lines,
+        "the last 200 errors: time, errno, pid, program, path, reason, with tabs between them. In no listing, either",
+        listed=False,
+    )
+    mount = Dir(STATUS.parent.name, (status, failures, kv_store.DIRECTORY), account_lease)
     root = Dir("", (readme, raw, mount, children), account_lease, means_it=True)
     guide = of_mount(root)
     return root

@@ -48,7 +48,7 @@ class Context:
     """How long answers about an experiment hold that may be running."""
 
 
-Failures = dict[Place, CometFSError]
+Failed = dict[Place, CometFSError]
 """Why what was asked at some places could not be had."""
 
 
@@ -62,7 +62,7 @@ class Resolver(Protocol):
         """What `source` answers at a place, asked for only if it must be."""
 
     async def answers(
-        self, source: Source, places: Sequence[Context], failed: Failures | None = None
+        self, source: Source, places: Sequence[Context], failed: Failed | None = None
     ) -> dict[Place, Any]:
         """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
 
@@ -72,6 +72,9 @@ class Resolver(Protocol):
 
     async def status(self) -> Row:
         """What there is to say about the mount itself: its calls, its cache."""
+
+    def failures(self) -> list[str]:
+        """The last failures of requests to the mount, a line for each."""
 
     def answer_nowait(self, source: Source, at: Context) -> Any:
         """What `source` has answered at a place, None where it was not asked or holds no more; makes no call."""

@@ -20,7 +20,7 @@ from cometfs.comet.answers.predicates import tagged
 from cometfs.comet.answers.shapes import as_text
 from cometfs.errors import NotFound
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Batch, Context, Failures, Found, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Failed, Found, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of, experiment_lease, key, patiently
 from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
@@ -129,7 +129,7 @@ TAG_NAMES = Source("experiment/tags, sorted", _tag_names, experiment_lease, of=(
 
 
 async def tags_of(
-    asker: Resolver, places: Sequence[Context], columns: Sequence[Row], failed: Failures
+    asker: Resolver, places: Sequence[Context], columns: Sequence[Row], failed: Failed
 ) -> Mapping[Place, list[str]]:
     """The tags of each experiment, by the keys of `places`; `columns`: those of their project, `failed`: as for
     `Resolver.answers`."""

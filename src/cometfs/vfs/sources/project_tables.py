@@ -15,7 +15,7 @@ from cometfs.printable import printable
 from cometfs.render.series import Series
 from cometfs.times import in_utc
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Failures, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Context, Failed, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
@@ -167,7 +167,7 @@ class _Brought(NamedTuple):
     """What a question has brought of the experiments of a project, and of which it failed."""
 
     found: Mapping[Place, Any]
-    failed: Failures
+    failed: Failed
 
     def says_of(self, key: Place) -> bool:
         """Whether there is one, of an experiment: of one that was deleted since the listing there is neither."""
@@ -175,7 +175,7 @@ class _Brought(NamedTuple):
 
 
 async def _asked(asker: Resolver, source: Source, places: Sequence[Context]) -> _Brought:
-    failed: Failures = {}
+    failed: Failed = {}
     return _Brought(await asker.answers(source, places, failed), failed)
 
 
@@ -193,7 +193,7 @@ async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
     params, metrics, others = await each_of(
         (PARAMS, EXTENTS, OTHERS_BY_NAME), lambda source: _asked(asker, source, places)
     )
-    untagged: Failures = {}
+    untagged: Failed = {}
     tags = _Brought(await tags_of(asker, places, columns, untagged) if places else {}, untagged)
     brought = (rows, tags, params, others, metrics)
     _check_any(brought)

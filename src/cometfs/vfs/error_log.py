@@ -1,0 +1,39 @@
+"""The last failures of a mount, which `.cometfs/errors.log` shows: a line for each, bounded, in memory alone.
+
+Not here: which requests fail (fuse/requests.py), and the log of the daemon, which has more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from cometfs.caller import command_of
+from cometfs.printable import printable
+from cometfs.times import in_utc
+
+KEPT = 200
+"""Lines."""
+
+LONGEST = 1000
+"""Characters of a column: a path may be longer, and a sentence may quote a server."""
+
+
+class ErrorLog:
+    """Lines, the oldest first."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: seconds since 1970."""
+        self._wall = wall
+        self._lines: deque[str] = deque(maxlen=KEPT)
+
+    def add(self, errno: str, sentence: str, *, path: str = "", pid: int = 0) -> None:
+        """`errno`: its name; `path`: below the mountpoint; `pid`: the program, 0 for the mount itself."""
+        when = (in_utc(self._wall() * 1000, "seconds") or "").replace(" ", "T") + "Z"
+        columns = (when, errno, str(pid), command_of(pid), path, sentence)
+        self._lines.append("\t".join(printable(column[:LONGEST]) for column in columns))
+
+    def lines(self) -> list[str]:
+        """Columns with tabs between them: time, errno, pid, program, path, sentence."""
+        return list(self._lines)
