@@ -23,7 +23,7 @@ from cometfs.comet.missing import KnownGate, read_missing
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.daemon import claim, notify_systemd
-from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Unreachable
+from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Throttled, Unreachable
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import mountpoints, session
 from cometfs.lease import Lease
@@ -197,5 +197,7 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
         raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
     except Unreachable as error:
         raise SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})") from error
+    except Throttled as error:
+        raise SetupError(f"{root} wants no calls now: mount again in a minute ({error})") from error
     except CometFSError as error:
         raise SetupError(f"{root} does not answer as Comet does: check --url ({error})") from error

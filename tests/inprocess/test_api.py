@@ -165,7 +165,7 @@ async def test_experiments_are_asked_for_in_one_call(archived: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [500, 502, 503, 504, httpx.ConnectError("x"), httpx.RemoteProtocolError("x"), OSError(5)]
+    "fault", [408, 500, 502, 503, 504, httpx.ConnectError("x"), httpx.RemoteProtocolError("x"), OSError(5)]
 )
 async def test_a_fault_that_passes_is_not_noticed(
     fault: int | Exception, autojump_clock: trio.testing.MockClock

@@ -18,6 +18,7 @@ from cometfs.comet.http.transport import Transport
 from cometfs.composition import open_budget, open_vfs
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.limiter import AT_ONCE, Budget
+from cometfs.quota.pauses import Pauses
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from tests.inprocess.conftest import Wire, at, names, read
@@ -126,31 +127,84 @@ async def test_who_would_wait_long_is_told_for_how_long(tmp_path: Path) -> None:
         assert 30 < told.value.retry_after <= 60
 
 
-async def test_a_429_shuts_the_bucket_for_all_mounts(tmp_path: Path, budget: Budget) -> None:
-    """For as long as the server says, and no longer."""
+async def test_a_429_pauses_what_it_was_about(budget: Budget) -> None:
+    """Not the rest of the account; and the reason is the true one."""
+    await budget.shut("experiment/html", 86_400.0)
+    with pytest.raises(Throttled, match="asked for a pause: experiment/html") as refused:
+        await budget.admit("experiment/html")
+    assert 55 < refused.value.retry_after <= 60
+    await budget.admit("experiment/parameters")
+    assert (await budget.status()).shut_for_s == 0
+
+
+async def test_two_429_shut_the_bucket_for_all_mounts(tmp_path: Path, budget: Budget) -> None:
+    """Of two endpoints at a time: it is the account that is meant. For as long as the server says, and no longer."""
     async with open_budget(tmp_path, RATE) as other:
-        await budget.shut(1000.0)
-        assert 900 < (await other.status()).shut_for_s <= 1000
+        await budget.shut("a", 50.0)
+        await budget.shut("a", 50.0)
+        await other.admit("b")
+        await budget.shut("b", 50.0)
+        assert 40 < (await other.status()).shut_for_s <= 50
         assert (await other.status()).left == 0
-        with pytest.raises(Throttled):
-            await other.admit("x")
-        with pytest.raises(Throttled):
+        with pytest.raises(Throttled, match="asked all mounts of the account for a pause"):
+            await exhaust_hand(other)
+        with pytest.raises(Throttled, match="asked for a pause"):
             await budget.admit("x")
 
 
-async def test_no_server_shuts_the_bucket_for_longer_than_an_hour(budget: Budget) -> None:
+async def test_no_server_shuts_the_bucket_for_longer_than_a_minute(budget: Budget) -> None:
     """And one that wants more is not taken for a clock that was set back."""
-    await budget.shut(86_400.0)
-    assert 3500 < (await budget.status()).shut_for_s <= 3600
+    await budget.shut("a", 86_400.0)
+    await budget.shut("b", 86_400.0)
+    assert 50 < (await budget.status()).shut_for_s <= 60
 
 
-async def test_the_servers_429_reaches_the_bucket(tmp_path: Path, budget: Budget) -> None:
-    """Through the API, whose call is told in its own words."""
-    refusing = httpx.MockTransport(lambda _request: httpx.Response(429, headers={"Retry-After": "1000"}))
-    async with API("key", "http://comet", transport=Transport(refusing), gate=budget) as api:
-        with pytest.raises(Throttled):
-            await api.workspaces()
-    assert 900 < (await budget.status()).shut_for_s <= 1000
+async def test_the_servers_429_reaches_the_bucket(budget: Budget) -> None:
+    """Through the API, whose call fails in Comet's own words; the next one is not sent."""
+    asked: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(429, headers={"Retry-After": "1000"})
+
+    async with API("key", "http://comet", transport=Transport(httpx.MockTransport(refuse)), gate=budget) as api:
+        for words in ("answered 429", "asked for a pause"):
+            with pytest.raises(Throttled, match=words):
+                await api.workspaces()
+    assert len(asked) == 1
+
+
+async def passing(pauses: Pauses, endpoint: str, passed: list[str]) -> None:
+    await pauses.passed(endpoint)
+    passed.append(endpoint)
+
+
+async def test_after_a_pause_one_call_goes_first(autojump_clock: trio.testing.MockClock) -> None:
+    """The others wait for its answer; a second 429 begins the pause anew."""
+    pauses, passed = Pauses(), list[str]()
+    pauses.begin("a", 10.0)
+    pauses.answered("a")  # a call that was on its way
+    with pytest.raises(Throttled):
+        await pauses.passed("a")
+    await trio.sleep(10.0)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(passing, pauses, "a", passed)
+        await trio.testing.wait_all_tasks_blocked()
+        assert passed == ["a"]
+        pauses.answered("a")
+    assert passed == ["a"] * 3
+    assert trio.current_time() == pytest.approx(10.0, abs=0.1)
+
+
+async def test_a_first_call_without_an_answer_keeps_nobody_for_long(autojump_clock: trio.testing.MockClock) -> None:
+    """It may have been cancelled; the next one is the first then."""
+    pauses = Pauses()
+    pauses.begin("a", 10.0)
+    await trio.sleep(10.0)
+    await pauses.passed("a")
+    await pauses.passed("a")
+    assert trio.current_time() == pytest.approx(15.0, abs=0.1)
 
 
 @pytest.mark.logs("counted for this mount alone")

@@ -36,6 +36,10 @@ class Host:
         for _ in range(times):
             self.breaker.failed(self.breaker.begin(), 0.1, REFUSED)
 
+    @property
+    def is_open(self) -> bool:
+        return self.breaker.outage is not None
+
     async def takes(self) -> float | None:
         """Seconds until a call is let out; None where it is refused."""
         began = trio.current_time()
@@ -76,7 +80,7 @@ async def test_a_few_failures_in_a_row_open_it(host: Host, autojump_clock: MockC
     host.fail(FAILURES - 1)
     host.breaker.heard()
     host.fail(FAILURES - 1)
-    assert host.breaker.outage is None
+    assert not host.is_open
     host.fail()
     assert host.breaker.outage is not None
     assert host.breaker.outage.error == str(REFUSED)
@@ -87,7 +91,7 @@ async def test_calls_that_fail_together_are_one_failure(host: Host, autojump_clo
     calls = [host.breaker.begin() for _ in range(50)]
     for call in calls:
         host.breaker.failed(call, 0.1, REFUSED)
-    assert host.breaker.outage is None
+    assert not host.is_open
     host.fail(FAILURES - 1)
     assert host.breaker.outage is not None
 
@@ -125,7 +129,7 @@ async def test_a_host_that_is_back_is_used_within_the_longest_pause(mounted: Hos
     mounted.alive = True
     await trio.sleep(LAST + BRIEF)
     assert await mounted.takes() == 0.0
-    assert mounted.breaker.outage is None
+    assert not mounted.is_open
 
 
 async def test_any_answer_closes_it_at_once(mounted: Host, autojump_clock: MockClock) -> None:
@@ -173,7 +177,7 @@ async def test_a_slow_answer_of_a_host_that_is_well_opens_nothing(mounted: Host,
     mounted.breaker.silent(30.0, SILENT)
     assert await mounted.takes() == 0.0
     assert mounted.probes == 1
-    assert mounted.breaker.outage is None
+    assert not mounted.is_open
 
 
 async def test_a_silence_is_none_where_something_else_was_answered_meanwhile(
@@ -196,7 +200,7 @@ async def test_a_silent_host_is_found_out_by_one_probe(mounted: Host, autojump_c
     assert await mounted.takes() is None
     assert trio.current_time() == began + PROBE
     assert await mounted.refuses_at_once()
-    assert mounted.breaker.outage is not None
+    assert mounted.is_open
     assert mounted.probes == 1
 
 
@@ -206,7 +210,7 @@ async def test_a_connection_that_is_waited_for_in_vain_raises_a_doubt(mounted: H
     mounted.breaker.failed(mounted.breaker.begin(), 10.0, Transient("No connection within 10 s to host"))
     assert await mounted.takes() is None
     await trio.sleep(PROBE)
-    assert mounted.breaker.outage is not None
+    assert mounted.is_open
 
 
 async def test_without_a_nursery_the_call_that_finds_a_probe_due_makes_it(

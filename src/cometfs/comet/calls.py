@@ -49,6 +49,8 @@ MOST = 64 << 20
 REFUSAL = 64 << 10
 """Bytes of a refusal that are looked at; Comet's have some hundred."""
 
+TOO_MANY = 429
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -58,8 +60,11 @@ class Gate(Protocol):
     async def admit(self, endpoint: str) -> None:
         """Returns when a call may be made. Raises Throttled where that is not soon."""
 
-    async def shut(self, seconds: float) -> None:
-        """The server wants no calls for so long."""
+    async def shut(self, endpoint: str, seconds: float) -> None:
+        """The server wants no such calls for so long."""
+
+    def answered(self, endpoint: str) -> None:
+        """The server answered a call."""
 
 
 class Open:
@@ -68,8 +73,11 @@ class Open:
     async def admit(self, endpoint: str) -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
 
-    async def shut(self, seconds: float) -> None:  # noqa: ARG002
+    async def shut(self, endpoint: str, seconds: float) -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
+
+    def answered(self, endpoint: str) -> None:
+        pass
 
 
 class Calls:
@@ -167,6 +175,12 @@ class Calls:
         """Comet's own reply to one try, whatever its status; its owner closes it. The key is sent only here."""
         await self._breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
+        reply = await self._asked(question, headers)
+        if reply.status != TOO_MANY:
+            self._gate.answered(question.endpoint)
+        return reply
+
+    async def _asked(self, question: Question, headers: Mapping[str, str]) -> Reply:
         url = self.address_of(question)
         headers = {**headers, **self.allowing, "Authorization": self._api_key}
         if question.body is None:
@@ -209,7 +223,7 @@ class Calls:
         body = await self.drained(question, reply, reply.head(REFUSAL))
         error = self._refusal(question, reply, body)
         if isinstance(error, Throttled):
-            await self._gate.shut(error.retry_after)
+            await self._gate.shut(question.endpoint, error.retry_after)
         return error
 
     def _refusal(self, question: Question, reply: Reply, body: bytes) -> CometFSError:

@@ -62,6 +62,10 @@ class KnownGate:
             raise Unsupported(f"This Comet server lacks {endpoint}, as 'cometfs doctor --account' has found")
         await self._behind.admit(endpoint)
 
-    async def shut(self, seconds: float) -> None:
-        """The server wants no calls for so long."""
-        await self._behind.shut(seconds)
+    async def shut(self, endpoint: str, seconds: float) -> None:
+        """The server wants no such calls for so long."""
+        await self._behind.shut(endpoint, seconds)
+
+    def answered(self, endpoint: str) -> None:
+        """The server answered a call."""
+        self._behind.answered(endpoint)

@@ -17,8 +17,9 @@ import trio
 
 from cometfs.caller import CALLER, Caller, Urgency, command_of
 from cometfs.errors import Throttled, Withheld
+from cometfs.quota.pauses import LONGEST, Pauses
 from cometfs.quota.sqlite_bucket import MINUTE, Ledger, Spent
-from cometfs.quota.token_bucket import KEPT_BACK, LONGEST_SHUT, Level, left, shut_for, until_full, until_one
+from cometfs.quota.token_bucket import KEPT_BACK, Level, left, shut_for, until_full, until_one
 
 AT_ONCE = 8
 """Tokens taken from the bucket in one transaction; a mount that is killed loses so many of 15,000."""
@@ -68,6 +69,7 @@ class Budget:
         self._short = False
         """Whether a reader waits for a token."""
         self._wake = trio.Event()
+        self._pauses = Pauses()
         self._commands: dict[int, str] = {}
 
     async def admit(self, endpoint: str) -> None:
@@ -79,6 +81,7 @@ class Budget:
         caller = CALLER.get()
         if not caller.waits and (self._short or not self.spare(caller.urgency)):
             raise Withheld("the calls that are left are kept for readers", self._until_one())
+        await self._pauses.passed(endpoint)
         if self._hand < 1 or self._turn.locked():
             async with self._turn:
                 await self._take(caller)
@@ -92,11 +95,16 @@ class Budget:
             return True  # unknown before the first taking, which finds out
         return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK[urgency]
 
-    async def shut(self, seconds: float) -> None:
-        """The server answered 429: no mount of the account calls for so long."""
-        self._hand = 0
-        until = self._wall() + min(seconds, LONGEST_SHUT)
-        self._level = await trio.to_thread.run_sync(self._ledger.shut, until)
+    async def shut(self, endpoint: str, seconds: float) -> None:
+        """The server answered 429: no call of that endpoint for so long; none at all where others answer so, too."""
+        if self._pauses.begin(endpoint, seconds):
+            self._hand = 0
+            until = self._wall() + min(seconds, LONGEST)
+            self._level = await trio.to_thread.run_sync(self._ledger.shut, until)
+
+    def answered(self, endpoint: str) -> None:
+        """The server answered a call."""
+        self._pauses.answered(endpoint)
 
     async def run(self) -> None:
         """Writes down what was spent until it is cancelled, and then once more, with what was taken and not used."""
@@ -129,12 +137,18 @@ class Budget:
             if not caller.waits:
                 raise Withheld("no calls are left for what nobody waits for", pause)
             if pause > PATIENCE:
-                raise Throttled(f"the account's calls are used up: the next one may be made in {pause:.0f} s", pause)
+                raise Throttled(self._why(pause), pause)
             self._short = True
             try:
                 await trio.sleep(pause)
             finally:
                 self._short = False
+
+    def _why(self, pause: float) -> str:
+        """Why no call may be made for so long."""
+        if self._level is not None and shut_for(self._level, self._rate, self._wall()):
+            return f"Comet asked all mounts of the account for a pause: calls go on in {pause:.0f} s"
+        return f"the account's calls are used up: the next one may be made in {pause:.0f} s"
 
     def _until_one(self) -> float:
         return 0.0 if self._level is None else until_one(self._level, self._rate, self._wall())

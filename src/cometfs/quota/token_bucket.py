@@ -14,7 +14,7 @@ HOUR = 3600.0
 KEPT_BACK = {Urgency.WAITING: 0.0, Urgency.AHEAD: 0.2, Urgency.RENEWAL: 0.4}
 """The part of the bucket that each leaves alone: the last fifth is for programs that wait."""
 
-LONGEST_SHUT = HOUR
+LONGEST_SHUT = 60.0
 """Seconds that a bucket may be shut: beyond that the clock was set back."""
 
 

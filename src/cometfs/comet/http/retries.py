@@ -21,8 +21,8 @@ BASE = 0.5
 CAP = 8.0
 """Seconds: the most that any wait lasts."""
 
-PASSING = frozenset({500, 502, 503, 504})
-"""Statuses of a server in trouble that often answers a moment later."""
+PASSING = frozenset({408, 500, 502, 503, 504})
+"""Statuses of a server in trouble that often answers a moment later; 408: it lost patience with a connection."""
 
 UNSPECIFIED = 60.0
 """Seconds to wait after a 429 that does not say how long; what Comet's own Python client assumes."""
