@@ -65,13 +65,13 @@ def test_an_overlong_name_keeps_its_suffix_and_stays_apart() -> None:
 def test_a_unique_experiment_bears_its_name_and_equal_ones_their_keys() -> None:
     """Every one of the equals is marked, none keeps the bare name."""
     rows = [("base", "aaaaaaaa1"), ("solo", "bbbbbbbb1"), ("base", "cccccccc1"), ("", "dddddddd1")]
-    assert names.of_experiments(rows) == [("base-aaaaaaaa",), ("solo",), ("base-cccccccc",), ("dddddddd1",)]
+    assert names.of_keyed(rows) == [("base-aaaaaaaa",), ("solo",), ("base-cccccccc",), ("dddddddd1",)]
 
 
 def test_more_of_the_key_is_shown_while_still_ambiguous() -> None:
     """Keys that agree in 8 digits are told apart by 12."""
     rows = [("base", "aaaaaaaa1111x"), ("base", "aaaaaaaa2222x"), ("base-aaaaaaaa1111", "cccccccccccc1")]
-    found = names.of_experiments(rows)
+    found = names.of_keyed(rows)
     assert len(set(found)) == 3
     assert found[1] == ("base-aaaaaaaa2222",)
 
@@ -171,7 +171,7 @@ JUNK = [".git", ".DS_Store", ".hidden", ".Trash-1000", "._x", "node_modules", "p
 def test_what_programs_look_for_everywhere_is_nobodys_name() -> None:
     """A run that bears such a name is shown under another, from which its own can be told."""
     for part in [path[0] for path in names.of_words(JUNK)] + [
-        path[0] for path in names.of_experiments([(name, f"{at:032x}") for at, name in enumerate(JUNK)])
+        path[0] for path in names.of_keyed([(name, f"{at:032x}") for at, name in enumerate(JUNK)])
     ]:
         assert not is_junk(part)
         assert names.unescape(part) in JUNK
@@ -185,3 +185,19 @@ def test_other_names_are_as_they_are(name: str) -> None:
     assert not is_junk(name)
     if name:
         assert names.of_words([name]) == [(name,)]
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        ("a b c", "a b c"),
+        ("a a a", "a a-2 a-3"),
+        ("a a a-2", "a a-3 a-2"),
+        ("d/a.png d/a.png a.png", "d/a.png d/a-2.png a.png"),
+        ("a-2 a a a-2", "a-2 a a-3 a-2-2"),
+    ],
+)
+def test_no_row_hides_another(paths: str, found: str) -> None:
+    """Whatever made their names equal; those that are not keep theirs."""
+    split = [tuple(path.split("/")) for path in paths.split()]
+    assert names.each_once(split) == [tuple(path.split("/")) for path in found.split()]

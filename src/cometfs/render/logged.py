@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from cometfs.depth import DEEPEST, is_deep
 from cometfs.numbers import number_of, whole_of, word_of
 from cometfs.render.objects import dumped
 from cometfs.render.tables import sheet
@@ -24,9 +25,6 @@ MOST_EDGES = 20_000
 
 MOST_EMPTY = 10_000_000
 """Cells of a confusion matrix that it does not have itself: one long row beside many empty ones has billions."""
-
-DEEPEST = 64
-"""Levels of an asset's JSON. What is read on a low stack could not be written on a high one, if it might be deeper."""
 
 
 class NoTable(ValueError):
@@ -39,17 +37,9 @@ def parsed(body: bytes) -> Any:
         found = json.loads(body, parse_int=_integer, parse_float=_float)
     except (ValueError, RecursionError) as error:
         raise NoTable(f"no JSON: {error}") from error
-    if _is_deep(found):
+    if is_deep(found):
         raise NoTable(f"more than {DEEPEST} levels")
     return found
-
-
-def _is_deep(found: Any) -> bool:
-    level = [found]
-    for _ in range(DEEPEST):
-        members = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
-        level = [one for several in members for one in several if isinstance(one, dict | list)]
-    return bool(level)
 
 
 def _integer(digits: str) -> int | str:

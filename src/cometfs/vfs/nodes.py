@@ -216,7 +216,7 @@ def build(node: Node, each: ForEach, rows: Sequence[Any]) -> list[Built]:
     """The nodes that stand for `rows` in the directory `node`."""
     entry = cast(Dir, node.entry)
     taken = {fixed.name for fixed in fixed_of(entry)}
-    paths = names.apart_from(lambda name: name in taken or entry.refuses(name), each.names(rows))
+    paths = names.each_once(names.apart_from(lambda name: name in taken or entry.refuses(name), each.names(rows)))
     return [(path, leaf(path, each.child(row), each.bind(node.at, row))) for path, row in zip(paths, rows, strict=True)]
 
 
@@ -227,4 +227,4 @@ def insert(listing: Listing, path: names.Path, node: Node, entry: Dir, at: Conte
             listing.folders[part] = Listing(at, listing.until)
             listing.nodes[part] = Node(part, entry, at, path[:depth])
         listing = listing.folders[part]
-    listing.nodes[path[-1]] = node
+    listing.nodes.setdefault(path[-1], node)

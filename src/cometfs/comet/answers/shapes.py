@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 
 import msgspec
 
+from cometfs.depth import is_deep
 from cometfs.errors import AnswerTooLarge
 from cometfs.numbers import number_of, whole_of
 
@@ -149,6 +150,9 @@ class Shape(Generic[R]):
                 whole[name] = self._instead(name, whole[name])
         for name in self._texts:
             whole[name] = whole[name] and [text for one in whole[name] if (text := scalar_text(one)) is not None]
+        for name, found in whole.items():
+            if (type(found) is dict or type(found) is list) and is_deep(found):
+                whole[name] = self._instead(name, found) if name in self._kinds else None
         if self.known_by and not self.nameless and whole[self.known_by] == "":
             raise Mismatch(f"{self.form.__name__}: {self.known_by!r} is empty")
         return cast(R, whole)
@@ -267,6 +271,8 @@ def whole(body: bytes) -> Row:
     row = _ROW.decode(bounded(body))
     if row.keys() <= _REFUSAL:
         _refuse_refusal(row, {})
+    if is_deep(row):
+        raise Mismatch("it is nested too deeply")
     return row
 
 

@@ -177,7 +177,7 @@ WORKSPACE = Dir(
         ),
         ForEach(
             experiment.PROJECTS,
-            lambda rows: names.of_words([row["projectName"] for row in rows]),
+            lambda rows: names.of_keyed([(row["projectName"], row["projectId"]) for row in rows]),
             experiment.at_project,
             always(PROJECT),
             "<project>",

@@ -117,7 +117,7 @@ VIEWS = Dir(
                 _links(
                     experiment.NAMED,
                     "<key>",
-                    lambda rows: [names.folders(one.row["experimentKey"]) for one in rows],
+                    lambda rows: names.of_words([one.row["experimentKey"] for one in rows]),
                     "each experiment by its key, which never changes",
                 ),
             ),

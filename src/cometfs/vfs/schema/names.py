@@ -94,11 +94,11 @@ def insert(part: str, text: str) -> str:
     return shorten(suffixes.insert(part, text))
 
 
-def of_experiments(rows: Sequence[tuple[str, str]]) -> list[Path]:
-    """The directory names of a project's experiments, from (name or "", key) pairs, in their order.
+def of_keyed(rows: Sequence[tuple[str, str]]) -> list[Path]:
+    """The directory names of experiments of a project, or of projects, from (name or "", key) pairs, in their order.
 
     A unique name stands as it is; equal ones all bear "-" and the first 8 digits of their keys, more while ambiguous;
-    an experiment without a name bears its key.
+    what has no name bears its key.
     """
     named = [_meant(whole(name)) or whole(key) for name, key in rows]
     keys = [key for _, key in rows]
@@ -139,7 +139,7 @@ def of_metrics(metric_names: Sequence[str], suffix: str) -> list[Path]:
 
 
 def of_words(words: Sequence[str]) -> list[Path]:
-    """Names that are unique already (workspaces, projects of a workspace), one part each."""
+    """Names that are unique already (workspaces, tags, versions), one part each."""
     return [(_meant(whole(word)) or _NAMELESS,) for word in words]
 
 
@@ -161,6 +161,24 @@ def apart_from_folders(paths: Sequence[Path]) -> list[Path]:
 def apart_from(is_taken: Callable[[str], bool], paths: Iterable[Path]) -> list[Path]:
     """`paths`, where a first part that means something else in the directory has its first character escaped."""
     return [(escape_first(path[0]), *path[1:]) if is_taken(path[0]) else path for path in paths]
+
+
+def each_once(paths: Sequence[Path]) -> list[Path]:
+    """`paths`, where one that stands there already bears "-2", "-3" ...: two digests of names that were shortened may
+    be equal, and a server may send whatever it likes. A row of a listing never hides another."""
+    if len(set(paths)) == len(paths):
+        return list(paths)
+    taken, numbers = set(paths), Counter[Path]()
+    found = []
+    for path in paths:
+        numbers[path] += 1
+        other = path
+        while numbers[path] > 1 and other in taken:
+            other = (*path[:-1], insert(path[-1], f"-{numbers[path]}"))
+            numbers[path] += other in taken
+        taken.add(other)
+        found.append(other)
+    return found
 
 
 def _tell_apart(names: Sequence[T], tags: Sequence[str], tagged: Callable[[T, str], T]) -> list[T]:

@@ -268,7 +268,7 @@ class Named(NamedTuple):
 
 def directories(rows: Sequence[Row]) -> list[names.Path]:
     """The names of experiments' directories in their project."""
-    found = names.of_experiments([(row["experimentName"] or "", row["experimentKey"]) for row in rows])
+    found = names.of_keyed([(row["experimentName"] or "", row["experimentKey"]) for row in rows])
     return names.apart_from(PROJECT_NAMES.__contains__, found)
 
 
