@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cometfs.comet.http.retries import InTrouble
-from cometfs.comet.question import Question, StorageInTrouble, refusal, storage_refusal, without
+from cometfs.comet.question import Question, StorageInTrouble, about, refusal, storage_refusal, without
 from cometfs.errors import (
     CometFSError,
     KeyRejected,
@@ -140,3 +140,9 @@ def test_what_is_posted_to_is_not_absent() -> None:
         assert type(error) is Unsupported
         assert "does not offer queries" in str(error)
     assert type(refusal(posted, 404, b'{"msg": "no such workspace", "sdk_error_code": 90219}')) is NotFound
+
+
+def test_a_name_of_any_length_leaves_a_message_readable() -> None:
+    """The log would have it with each error."""
+    question = about("k", "metrics/get-metric", metricName="n" * 10_000)
+    assert str(question) == f"experiment/metrics/get-metric for metric '{'n' * 200}…' of experiment 'k'"

@@ -29,7 +29,7 @@ from cometfs.errors import (
 )
 
 SHOWN = 200
-"""Characters of a server's own words that go into a message."""
+"""Characters of a server's own words, and of a name, that go into a message."""
 
 _SUBJECTS = (
     ("assetId", "asset"),
@@ -77,7 +77,7 @@ class Question:
     @property
     def subject(self) -> str:
         """What is asked about: ``metric 'loss' of experiment 'abc'``."""
-        found = [f"{word} {self.query[name]!r}" for name, word in _SUBJECTS if name in self.query]
+        found = [f"{word} {_named(self.query[name])}" for name, word in _SUBJECTS if name in self.query]
         return " of ".join(found) or "this account"
 
     @property
@@ -112,6 +112,11 @@ def words_in(body: bytes, secret: str) -> str:
     """What a refusal says, after a colon; nothing where it says nothing. `secret`: as for `refusal`."""
     shown = _Refusal.of(body).shown(secret)
     return f": {shown}" if shown else ""
+
+
+def _named(name: str) -> str:
+    """A name in a sentence: programs log names of any length."""
+    return repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}…")
 
 
 class StorageInTrouble(InTrouble):

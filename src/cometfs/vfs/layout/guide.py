@@ -5,6 +5,7 @@ Not here: README.md of the repository.
 
 from __future__ import annotations
 
+from cometfs.printable import printable
 from cometfs.vfs.schema.declaration import Context, Dir
 from cometfs.vfs.schema.markdown import markdown
 
@@ -58,9 +59,10 @@ def of_project(at: Context) -> bytes:
     """README.md in a project."""
     project = at.project or {}
     count = project.get("numberOfExperiments")
+    about = map(printable, (project.get("projectDescription") or "A project").splitlines())
     parts = [
-        f"# {project.get('projectName')}\n",
-        f"{project.get('projectDescription') or 'A project'}; {count if count is not None else 'some'} experiments.\n",
+        f"# {printable(str(project.get('projectName')))}\n",
+        "\n".join(about) + f"; {count if count is not None else 'some'} experiments.\n",
         "One directory an experiment; those that share a name bear a piece of their key.\n",
         "- `experiments.csv`: a row for each, with parameters, others, metrics, tags; asked in batches, the first time",
         "- `experiments.jsonl`: the same as JSON, an object a line, where lists, line breaks or types matter",
