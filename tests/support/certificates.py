@@ -35,15 +35,15 @@ class Authority:
         )
         return authority
 
-    def server(self, *hosts: str) -> ssl.SSLContext:
-        """For a server of those names or addresses."""
+    def server(self, *hosts: str, days: int = 2) -> ssl.SSLContext:
+        """For a server of those names or addresses; it expires in so many days, or has done so."""
         names = ",".join(f"{'IP' if host[0].isdigit() else 'DNS'}:{host}" for host in hosts)
         key, request, certificate = (self.folder / f"server.{kind}" for kind in ("key", "csr", "pem"))
         extensions = self.folder / "extensions"
         extensions.write_text(f"subjectAltName={names}\n")
         _openssl("req", "-new", "-subj", "/CN=server", *_NEW_KEY, "-keyout", key, "-out", request)
         _openssl(
-            *("x509", "-req", "-in", request, "-out", certificate, "-days", "2", "-extfile", extensions),
+            *("x509", "-req", "-in", request, "-out", certificate, "-days", str(days), "-extfile", extensions),
             *("-CA", self.certificate, "-CAkey", self.folder / "authority.key", "-CAcreateserial"),
         )
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -79,6 +79,8 @@ class Exchange:
     """Beneath `stream`, where that is TLS."""
     behind: Callable[[], Awaitable[Answer]]
     """Asks the Comet."""
+    elsewhere: str
+    """The address of another host."""
     released: trio.Event
     """Set when the fault is over."""
 
@@ -122,6 +124,8 @@ class FaultProxy:
     def __init__(self, behind: str, tls: ssl.SSLContext | None = None) -> None:
         """`behind`: the address of the Comet; `tls`: how this side of it is encrypted, for connections from now on."""
         self.tls = tls
+        self.elsewhere = ""
+        """An address that answers can redirect to."""
         self.seen: list[Request] = []
         self.connections = 0
         """How many were ever made."""
@@ -150,7 +154,8 @@ class FaultProxy:
 
     def clear(self, name: str) -> int:
         """Returns how many requests the fault had met."""
-        return self._run(lambda: self._cleared(name))
+        met: int = self._run(lambda: self._cleared(name))
+        return met
 
     def met(self, name: str) -> int:
         """How many requests a fault has met so far."""
@@ -233,13 +238,9 @@ class FaultProxy:
                 await trio.sleep_forever()
             self.seen.append(request)
             declared = next((one for one in list(self._declared.values()) if one.which(request)), None)
-            exchange = Exchange(
-                request,
-                stream,
-                connection,
-                partial(self._asked, request),
-                declared.released if declared else trio.Event(),
-            )
+            released = declared.released if declared else trio.Event()
+            asked = partial(self._asked, request)
+            exchange = Exchange(request, stream, connection, asked, self.elsewhere, released)
             if declared is None:
                 await exchange.pass_on()
                 continue
@@ -289,7 +290,7 @@ async def _received(stream: trio.abc.Stream) -> Request | None:
 
 async def _event(parser: h11.Connection, stream: trio.abc.Stream) -> Any:
     while (event := parser.next_event()) is h11.NEED_DATA:
-        parser.receive_data(await stream.receive_some(PIECE))
+        parser.receive_data(bytes(await stream.receive_some(PIECE)))
     return event
 
 

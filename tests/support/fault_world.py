@@ -75,7 +75,7 @@ def _write(folder: Path, subject: Subject) -> None:
     heading = {"offline_id": subject.key, "workspace": WORKSPACE, "project_name": subject.project, "tags": []}
     (folder / "experiment.json").write_text(json.dumps({**heading, "start_time": began, "stop_time": began + 900_000}))
     (folder / "table.csv").write_bytes(subject.asset)
-    lines = [
+    lines: list[tuple[str, dict[str, Any]]] = [
         ("log_other", {"key": "Name", "value": subject.name}),
         ("parameter_msg", {"param": _parameter("lr", 0.5)}),
         ("parameter_msg", {"param": _parameter("run", subject.key)}),
