@@ -115,8 +115,9 @@ def _framing() -> Iterator[Row]:
 def _contents() -> Iterator[Row]:
     group = "content"
     shape = "not what it should be"
-    yield from _at(group, "a page instead", instead(PAGE, 200, *HTML), EREMOTEIO, "page")
-    yield from _at(group, "a page, called JSON", instead(PAGE), EREMOTEIO, "page")
+    for name, fault in (("a page instead", instead(PAGE, 200, *HTML)), ("a page, called JSON", instead(PAGE))):
+        yield from _at(group, name, fault, EREMOTEIO, "page", "listing file")
+        yield from _at(group, name, fault, EPROTO, "page", ASSET)
     yield from _at(group, "a refusal with status 200", instead(b'{"msg": "expired", "code": 401}'), EPROTO, "")
     yield from _at(group, "nothing", instead(b""), EPROTO, "")
     for name, body in (
@@ -149,7 +150,7 @@ def _statuses() -> Iterator[Row]:
 BODIES = (("with no body", b"", ()), ("in Comet's form", COMET, ()), ("with a page", PAGE, HTML))
 
 STATUSES = {
-    400: (EPROTO, ENOENT, EPROTO),
+    400: (EPROTO, ENOENT, EREMOTEIO),
     401: (EACCES,) * 3,
     402: (EACCES,) * 3,
     403: (EACCES,) * 3,
@@ -170,5 +171,7 @@ def _redirects() -> Iterator[Row]:
         return exchange.request.target
 
     yield from _at(group, "to itself", kinds.redirecting(itself), EPROTO, "redirect")
-    yield from _at(group, "to another host", kinds.redirecting(lambda exchange: exchange.elsewhere), EPROTO, "redirect")
+    away = kinds.redirecting(lambda exchange: exchange.elsewhere)
+    yield from _at(group, "to another host", away, EPROTO, "redirect", "listing file")
+    yield from _at(group, "to another host", away, EPROTO, "page came instead", ASSET)  # that host has pages
     yield from _at(group, "to nowhere", kinds.redirecting(lambda _: "ftp://[:"), EPROTO, "redirect")

@@ -14,7 +14,7 @@ from cometfs.comet.http.encodings import is_encoded
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question
-from cometfs.errors import CometFSError, DeadlineExceeded, Unreachable
+from cometfs.errors import CometFSError, DeadlineExceeded, Unintelligible, Unreachable
 from cometfs.numbers import whole_of
 
 STALL = 30.0
@@ -92,6 +92,8 @@ class AssetStream:
                 return chunk
             except Unreachable as exc:
                 raise Transient(f"{exc}, after {self._arrived} bytes of {self._question}") from exc
+            except Unintelligible as exc:
+                raise Unintelligible(f"{exc} (asked {self._question})") from exc
         raise DeadlineExceeded(f"No byte arrived for {self._patience:.0f} s from {self._question}")
 
     def _check_rate(self, came: int) -> None:
