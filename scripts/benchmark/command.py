@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import archives, drawing, huge, listing, moving, peers, places, reading
+from benchmark import archives, drawing, huge, listing, moving, peers, places, reading, small
 from benchmark.figures import Row
 from benchmark.stage import LATENCY, Stage, open_stage, say
 from benchmark.table import asked, machine, table, walls
@@ -33,6 +33,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "copy-old-server": moving.copy_old_server,
     "grep-whole": places.grep_whole,
     "big": moving.big,
+    "small-assets": small.copied,
     "huge-end": huge.end,
     "huge-random": huge.scattered,
     "huge-tools": huge.tools,

@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,23 +34,32 @@ LINE = 20 * 10**6
 
 
 def make(work: Path) -> Path:
-    """The folder of runs, made unless it is there already; some 4 GB."""
-    folder = work / "huge"
+    """The folder of big assets, some 4 GB."""
+    return made(work, "huge", _write)
+
+
+def made(work: Path, name: str, write: Callable[[Path], object]) -> Path:
+    """The folder of runs with one run, which `write` fills, made unless it is there already."""
+    folder, making = work / name, work / f"making-{name}"
     if not folder.exists():
-        making = work / "making-huge"
         shutil.rmtree(making, ignore_errors=True)
         (making / KEY).mkdir(parents=True)
-        _write(making / KEY)
+        write(making / KEY)
         making.rename(folder)
     return folder
 
 
-def _write(run: Path) -> None:
-    heading = {"offline_id": KEY, "workspace": "bench", "project_name": "huge", "tags": []}
+def log(run: Path, project: str, names: Sequence[str]) -> None:
+    """Writes what a run says of itself, and of the assets that lie in its folder."""
+    heading = {"offline_id": KEY, "workspace": "bench", "project_name": project, "tags": []}
     (run / "experiment.json").write_text(json.dumps({**heading, "start_time": 1, "stop_time": 2}))
     name = {"type": "log_other", "payload": {"key": "Name", "value": "run", "local_timestamp": 1}}
-    lines = [name, *(_upload(number, one) for number, one in enumerate((ORDER, TWO, EIGHT, ZIP, TABLE)))]
+    lines = [name, *(_upload(number, one) for number, one in enumerate(names))]
     (run / "messages.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _write(run: Path) -> None:
+    log(run, "huge", (ORDER, TWO, EIGHT, ZIP, TABLE))
     _fill(run / ORDER, GIB)
     _fill(run / TWO, 2 * GIB)
     with (run / EIGHT).open("wb") as file:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import httpx
@@ -18,6 +20,7 @@ from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.abreast import ABREAST
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.inode_numbers import probe
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Dir, File
 from tests.inprocess.conftest import Wire, at, at_rest
@@ -25,6 +28,7 @@ from tests.inprocess.conftest import Wire, at, at_rest
 PROJECT = "vision-lab/digits"
 COPIER, READER = 7, 8
 BODY = "experiment/asset/get-asset"
+KEY = "a" * 32
 
 
 class RoundTrips(Wire):
@@ -150,6 +154,40 @@ async def test_copies_cost_few_round_trips_and_no_call_twice(vfs: Vfs, wire: Rou
                 alone = await at(other, f"{PROJECT}/{node.name}/{path}")
                 directory = there[node.name]
                 assert await read(other, alone, directory, 1000 + program) == files[path], (node.name, path)
+
+
+async def test_small_assets_are_fetched_in_the_order_of_their_inode_numbers(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """As `cp -r` reads them: nothing is waited for one by one."""
+    count, number = 300, 77
+    run = tmp_path / KEY
+    run.mkdir()
+    about = {"offline_id": KEY, "workspace": "lab", "project_name": "many", "start_time": 1, "stop_time": 2}
+    (run / "experiment.json").write_text(json.dumps(about))
+    uploads = []
+    for n in range(count):
+        (run / f"{n}.bin").write_bytes(b"%d" % n)
+        named = {"assetId": f"{n:032x}", "fileName": f"{n}.bin"}
+        payload = {"upload_type": "asset", "file_path": f"{n}.bin", "local_timestamp": 1, "additional_params": named}
+        uploads.append({"type": "file_upload", "payload": payload})
+    (run / "messages.json").write_text("".join(json.dumps(line) + "\n" for line in uploads))
+    wire = RoundTrips(open_directory(tmp_path))
+    nursery.start_soon(wire.run)
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        [experiment] = [
+            node
+            for node in (await vfs.listings.children(await at(vfs, "lab/many")))[0].nodes.values()
+            if node.at.experiment
+        ]
+        folder = await at(vfs, f"lab/many/{experiment.name}/assets")
+        nodes = (await vfs.listings.children(folder))[0].nodes.values()
+        vfs.listed(folder, len(nodes), COPIER, number)
+        vfs.closed(folder)
+        begin = wire.count
+        for node in sorted(nodes, key=lambda node: probe(number, node, 0)):
+            assert await read(vfs, node, folder, COPIER) == node.name.removesuffix(".bin").encode()
+        assert wire.count - begin <= count / ABREAST + 8
 
 
 async def test_a_copy_of_one_experiment_asks_nothing_of_another(vfs: Vfs, wire: RoundTrips) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cometfs.vfs.answers.body_windows import MOST, MOST_BYTES, SMALL, UNREAD, WAITS, BodyWindows, Sized
 from cometfs.vfs.answers.walks import IDLE, PATIENCE, PROGRAMS, Usage, Walks
@@ -144,9 +144,11 @@ def test_programs_that_use_it_are_followed_on() -> None:
 class Directory:
     """A directory of bodies and a program that listed it. What was asked for is at hand at the next read."""
 
-    def __init__(self, sizes: Iterable[int | None]) -> None:
+    def __init__(self, sizes: Iterable[int | None], numbers: Sequence[int] = ()) -> None:
         self.policy = BodyWindows()
         self.bodies = [Sized(place, size) for place, size in enumerate(sizes)]
+        if numbers:
+            self.bodies = [body._replace(number=(number,)) for body, number in zip(self.bodies, numbers, strict=True)]
         self.policy.listed(COPIER, "assets")
         self.windows: list[list[int]] = []
         self.at_hand: set[int] = set()
@@ -205,6 +207,16 @@ def test_another_order_is_followed_too() -> None:
     assert Directory([10] * 300).read(order).waits <= 300 * WAITS // MOST + WAITS
     far = Directory([10] * 10_000).read(random.Random(6).sample(range(10_000), 1000))
     assert len(far.at_hand) <= 1000 + UNREAD, "what is not read does not pile up"
+
+
+def test_the_order_of_inode_numbers_is_followed_as_that_of_the_listing() -> None:
+    """`cp -r` of thousands: after two it never waits again."""
+    for seed in range(3):
+        order = list(range(2000))
+        random.Random(seed).shuffle(order)
+        numbers = [place for _, place in sorted(zip(order, range(2000), strict=True))]
+        assert Directory([10] * 2000, numbers).read(order).waits == 2
+        assert Directory([10] * 2000, numbers).read(range(2000)).waits == 2
 
 
 def test_bodies_at_hand_say_nothing() -> None:

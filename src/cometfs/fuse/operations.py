@@ -256,7 +256,8 @@ class Operations(ReadOnlyOperations):
 
     def _list(self, handle: FileHandleT, listing: Listing) -> OpenDir:
         opened = self._handles.list_dir(handle, list(listing.nodes.values()), listing.until)
-        self._vfs.listed(opened.inode.node, len(listing.nodes), self.programs.of(opened.pid))
+        program, inode = self.programs.of(opened.pid), opened.inode
+        self._vfs.listed(inode.node, len(listing.nodes), program, inode.number)
         return opened
 
     def _reader(self, fh: FileHandleT, _start_id: int, _token: ReaddirToken) -> int:

@@ -1,12 +1,10 @@
-"""Numbers for nodes: what the kernel calls an inode. They are hashes of what the nodes are, so that backups (restic,
-borg, `tar --listed-incremental`) find a node under its number after a remount, and after the kernel dropped its caches.
+"""Numbers for nodes: what the kernel calls an inode.
 
-Not here: what a node is (vfs/) and what is open (handles.py).
+Not here: which number a node has (vfs/inode_numbers.py), what a node is (vfs/) and what is open (handles.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -17,8 +15,8 @@ import trio
 
 from cometfs.errors import Stale
 from cometfs.mountstate.kernel_view import KernelView, Shared
+from cometfs.vfs.inode_numbers import probe
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import Dir, File, Link
 
 BYTES = 350
 """What an inode costs in memory at most, its node and its place in the tables included, until the kernel forgets it
@@ -33,13 +31,6 @@ each."""
 
 ROOT = 1
 """The number that the kernel gives to the root (FUSE_ROOT_ID)."""
-
-BITS = 60
-"""Bits of a number: every program takes it for a positive integer, and it costs Python no more than a small one. Of a
-million nodes, two have the same hash in one case of two million."""
-
-_KINDS = {Dir: "dir", File: "file", Link: "link"}
-"""These are bytes of what is hashed: other words mean other numbers, and that backups read everything again."""
 
 
 class State(float, Enum):
@@ -260,15 +251,3 @@ class Inodes:
             del siblings[inode.node.name]
             if not siblings and inode.parent is not None:
                 inode.parent.children = None
-
-
-def probe(parent: int, node: Node, attempt: int) -> int:
-    """The number of a node in the directory of the number `parent`, or where that is taken, the next one to try.
-
-    A hash of the kind, the key (of an experiment, an asset ...) and the path, which the parent's number stands for:
-    what is renamed is another node, as it is for every program that finds it by its path.
-    """
-    # ascii(): the same text under every version of Python, whatever Unicode that knows.
-    words = ascii((parent, _KINDS[type(node.entry)], node.at.key, node.name, attempt))
-    digest = hashlib.blake2b(words.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> (64 - BITS)

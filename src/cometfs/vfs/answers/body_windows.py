@@ -2,9 +2,9 @@
 a clock.
 
 A program that listed a directory and had to wait for one of its bodies is taken to read the others, too, when it opens
-a second one: in the order of the listing or, as `cp` does, by inode number. The next ones are asked for when half of
-the last are read, or when it had to wait for many others: then the order is another. Not here: fetching
-(engine/walk_prefetch.py).
+a second one: in the order of the listing or, as `cp` does, by inode number, whichever brings the second one sooner
+after the first. The next ones are asked for when half of the last are read, or when it had to wait for many others:
+then the order is another. Not here: fetching (engine/sweeps.py).
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ class Sized(NamedTuple, Generic[K]):
     name: K
     size: int | None
     """In bytes; None where the listing does not say."""
+    number: tuple[int, ...] = ()
+    """Its place in the order of inode numbers; empty where that is not known."""
 
 
 class _Sweep:
     """A program's way through the bodies of a directory: those that were asked for ahead and are not read yet are in
     `ahead`."""
 
-    __slots__ = ("ahead", "asked", "read", "waits", "window")
+    __slots__ = ("ahead", "asked", "last", "read", "waits", "window")
 
     def __init__(self) -> None:
         self.read: set[Hashable] = set()
@@ -58,6 +60,14 @@ class _Sweep:
         self.ahead: dict[Hashable, int] = {}
         """With their sizes."""
         self.asked: set[Hashable] = set()
+        self.last: tuple[Hashable, Hashable] = (None, None)
+        """The two that were read last."""
+
+    def reads(self, name: Hashable) -> None:
+        """A body is read; also when that is noticed twice."""
+        self.read.add(name)
+        if self.last[1] != name:
+            self.last = (self.last[1], name)
 
 
 class BodyWindows:
@@ -82,7 +92,7 @@ class BodyWindows:
         key = (program, directory)
         if key in self._listed:
             sweep = self._listed[key] = self._listed[key] or _Sweep()
-            sweep.read.add(name)
+            sweep.reads(name)
             sweep.waits += 1
 
     def reads(self, program: int, directory: Hashable, name: Hashable) -> bool:
@@ -91,7 +101,7 @@ class BodyWindows:
         if sweep is None:
             return False
         sweep.ahead.pop(name, None)
-        sweep.read.add(name)
+        sweep.reads(name)
         if len(sweep.read) < SEVERAL:
             return False
         return 2 * len(sweep.ahead) <= sweep.window or sweep.waits >= WAITS
@@ -101,6 +111,7 @@ class BodyWindows:
         sweep = self._listed.get((program, directory))
         if sweep is None:
             return []
+        bodies = _ordered(bodies, *sweep.last)
         begin = next((place for place, body in enumerate(bodies, 1) if body.name == name), 0)
         count, size = UNREAD - len(sweep.ahead), UNREAD_BYTES - sum(sweep.ahead.values())
         room = Room(min(MOST, count), min(MOST_BYTES, size))
@@ -113,6 +124,19 @@ class BodyWindows:
             sweep.ahead[body] = size
         sweep.asked.update(found)
         return list(found)
+
+
+def _ordered(bodies: Sequence[Sized[K]], before: Hashable, last: Hashable) -> Sequence[Sized[K]]:
+    """The bodies in that order in which the last one that was read comes soonest after the one before it."""
+    orders = (bodies, sorted(bodies, key=lambda body: body.number))
+    return min(orders, key=lambda order: _distance([body.name for body in order], before, last))
+
+
+def _distance(names: Sequence[Hashable], before: Hashable, last: Hashable) -> int:
+    """How far `last` is behind `before`; as far as can be where it is not."""
+    if before not in names or last not in names:
+        return len(names)
+    return (names.index(last) - names.index(before)) % len(names)
 
 
 class Room:

@@ -111,11 +111,11 @@ class Vfs:
             opened.close()
         return seen
 
-    def listed(self, directory: Node, count: int = 0, program: int = 0) -> None:
+    def listed(self, directory: Node, count: int = 0, program: int = 0, number: int = 0) -> None:
         """A program lists a directory of so many entries, which `closed` tells the end of: it may ask for the sizes of
-        all in it, or read them."""
+        all in it, or read them. `number`: its inode's."""
         self._size_prefetch.opened(directory)
-        self._walk_prefetch.listed(directory, count, program)
+        self._walk_prefetch.listed(directory, count, program, number)
 
     def closed(self, directory: Node) -> None:
         """It has listed it."""

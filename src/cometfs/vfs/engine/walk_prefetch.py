@@ -1,30 +1,29 @@
 """What a program that goes through whole experiments wants next: the other answers of this one, then the next ones with
-their small bodies; and the small bodies of a directory, whatever it belongs to.
+their small bodies.
 
-What to fetch is decided in answers/ (walks.py, body_windows.py; which experiments are next: readahead.py); here it is
-found in the declaration, and asked for. What is at hand starts no task. Not here: the tasks (prefetch.py), and sizes
-alone (size_prefetch.py).
+What to fetch is decided in answers/ (walks.py; which experiments are next: readahead.py); here it is found in the
+declaration, and asked for. What is at hand starts no task. Not here: the tasks (prefetch.py), the small bodies of a
+directory, whatever it belongs to (sweeps.py), and sizes alone (size_prefetch.py).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import trio
 
 from cometfs.cache.memory import Recent
 from cometfs.vfs.answers.abreast import Question
-from cometfs.vfs.answers.body_windows import BodyWindows, Room, Sized
+from cometfs.vfs.answers.body_windows import Room
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.readahead import Readahead
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.walks import Usage, Walks
 from cometfs.vfs.engine.listings import Listings
-from cometfs.vfs.keys import Place
-from cometfs.vfs.nodes import Listing, Node, OpenedBody
+from cometfs.vfs.engine.sweeps import Sweeps
+from cometfs.vfs.nodes import Node, OpenedBody
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
 from cometfs.vfs.sources.experiment import project_id
 from cometfs.vfs.sources.metrics import SHEETS, SPREADS
@@ -61,20 +60,19 @@ class WalkPrefetch:
     def __init__(self, answers: AnswerResolver, prefetcher: Prefetcher, listings: Listings) -> None:
         self._answers = answers
         self._prefetcher = prefetcher
-        self._listings = listings
         self._walks = Walks()
         self._order = Readahead()
-        self._windows = BodyWindows()
+        self._sweeps = Sweeps(answers, prefetcher, listings)
         self._errands: dict[Hashable, deque[_Errand]] = {}
         self._cold: Recent[Hashable, bool] = Recent(REMEMBERED)
         """Programs and projects of which something was not at hand: what is warm is not looked through for bodies."""
 
-    def listed(self, directory: Node, count: int, program: int) -> None:
-        """A program lists a directory, which has `count` entries."""
+    def listed(self, directory: Node, count: int, program: int, number: int) -> None:
+        """A program lists a directory, which has `count` entries; `number`: its inode's."""
         at, entry = directory.at, directory.entry
         assert isinstance(entry, Dir)
         if for_eaches_of(entry):
-            self._windows.listed(program, _place(directory))
+            self._sweeps.listed(directory, program, number)
         if at.experiment is None:
             return
         if not _is_whole(directory):
@@ -87,9 +85,7 @@ class WalkPrefetch:
         at, entry = directory.at, node.entry
         is_cold = (program, project_id(at)) in self._cold
         if is_cold and isinstance(entry, File) and isinstance(entry.source, Stream):
-            folder = self._listed_folder(directory, program)
-            if self._windows.reads(program, _place(folder), node.at.key):
-                self._sweep(folder, node, program)
+            self._sweeps.reads(node, directory, program)
         if at.experiment is None:
             return
         if not _is_whole(directory):
@@ -102,27 +98,7 @@ class WalkPrefetch:
         """A program has opened a body; nothing is to be learned of one that was at hand."""
         if opened.body.is_new:
             self._cold[program, project_id(directory.at)] = True
-            self._windows.waited(program, _place(self._listed_folder(directory, program)), node.at.key)
-
-    def _listed_folder(self, directory: Node, program: int) -> Node:
-        """The directory or, of the folders that it lies in, the outermost one that the program has listed, too."""
-        for depth in range(len(directory.within)):
-            folder = replace(directory, within=directory.within[:depth])
-            if self._windows.knows(program, _place(folder)):
-                return folder
-        return directory
-
-    def _sweep(self, folder: Node, node: Node, program: int) -> None:
-        """Asks for the next bodies of a directory and the folders in it."""
-        listing = self._listings.peek(folder)
-        if listing is None or not self._prefetcher.may:
-            return
-        bodies = dict(_bodies_of(listing))
-        sized = [Sized(name, stream.size(at)) for name, (stream, at) in bodies.items()]
-        names = self._windows.window(program, _place(folder), node.at.key, sized)
-        wanted: list[Question] = [bodies[name] for name in names if not self._answers.has(*bodies[name])]
-        if wanted:
-            self._prefetcher.warm(wanted)
+            self._sweeps.waited(node, directory, program)
 
     def _follow(self, at: Context, entry: Dir, program: int) -> None:
         """Asks for what is to come of an experiment, and of the next ones."""
@@ -247,10 +223,6 @@ def _is_whole(directory: Node) -> bool:
     return not directory.within and not getattr(directory.entry, "name", "")
 
 
-def _place(directory: Node) -> Hashable:
-    return (directory.entry, directory.within, directory.at.key)
-
-
 def _everything(entry: Dir) -> Usage:
     """All that is listed in an experiment, and nothing of the files in its directories."""
     shown = [child for child in fixed_of(entry) if isinstance(child, File | Dir) and child.listed]
@@ -295,12 +267,3 @@ def _contents(each: ForEach, at: Context, answer: object) -> Iterator[Question]:
             yield body or source, each.bind(at, row)
             if isinstance(source, Source) and source.after is not None:
                 return
-
-
-def _bodies_of(listing: Listing) -> Iterator[tuple[Place, tuple[Stream, Context]]]:
-    """The bodies in a listing and in its folders, in their order."""
-    for name, node in listing.nodes.items():
-        if name in listing.folders:
-            yield from _bodies_of(listing.folders[name])
-        elif isinstance(node.entry, File) and isinstance(node.entry.source, Stream):
-            yield node.at.key, (node.entry.source, node.at)
