@@ -111,7 +111,7 @@ def test_the_same_name_in_another_directory_has_another_number(inodes: Inodes) -
 
 def test_nodes_whose_hashes_are_equal_get_different_numbers(inodes: Inodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fourteen nodes find the fourteen numbers that there are but 0 and the root's; a free one is found again."""
-    monkeypatch.setattr("cometfs.mountstate.inodes.BITS", 4)
+    monkeypatch.setattr("cometfs.vfs.inode_numbers.BITS", 4)
     found = [told(inodes, node(f"n{index}")) for index in range(14)]
     assert sorted(inode.number for inode in found) == list(range(2, 16))
     assert all(inodes.at(inode.number) is inode for inode in found)
