@@ -99,7 +99,7 @@ class Lanes(httpx.AsyncBaseTransport):
             self._free.release()
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _LaneBody(response.stream, lambda: self._give_back(lane))
+        response.stream = LaneBody(response.stream, lambda: self._give_back(lane))
         return response
 
     async def _answered(self, request: httpx.Request, origin: str) -> tuple[Lane, httpx.Response]:
@@ -199,7 +199,7 @@ class Maker:
         return self._verify
 
 
-class _LaneBody(httpx.AsyncByteStream):
+class LaneBody(httpx.AsyncByteStream):
     """The body of a reply; its lane is busy until it is closed."""
 
     def __init__(self, body: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]) -> None:
@@ -233,7 +233,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 def beneath(stream: object) -> object:
     """The body of httpx's own response, of one that came by a lane."""
-    return stream._body if isinstance(stream, _LaneBody) else stream
+    return stream._body if isinstance(stream, LaneBody) else stream
 
 
 async def _discard(lane: Lane) -> None:
