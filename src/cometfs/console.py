@@ -9,11 +9,14 @@ import json
 import logging
 import sys
 import traceback
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import click
 
+from cometfs import bounded_log
 from cometfs.errors import SetupError
 from cometfs.printable import Formatter, printable, printable_lines
 
@@ -58,13 +61,20 @@ def show_page(text: str) -> None:
 
 def log_to_stderr(level: str) -> None:
     """Logs to stderr; the traceback of a bug that ends the program goes there, too."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = bounded_log.Handler(sys.stderr)
     handler.setFormatter(Formatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # One line a request is what --log-level debug is for.
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     sys.excepthook = _print_bug
+
+
+def limit_log(path: Path) -> None:
+    """Keeps the log within its bounds where stderr is the file at `path`."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, bounded_log.Handler):
+            handler.full = partial(bounded_log.make_room, path.absolute(), sys.stderr.fileno())
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from cometfs.bounded_log import FULL
+from cometfs.folders import log_name
+from tests.support.faulty_comet import Answer, faulty_comet
 from tests.support.other_users import Stranger, needs_root, stranger_on
 from tests.support.processes import COMETFS, PATIENCE, Comet, is_mounted, running_comet
 from tests.support.spawning import inside
@@ -143,6 +146,32 @@ def test_error_is_logged_though_stderr_was_closed(stage: Stage) -> None:
     assert ended.returncode == 1
     (log,) = (stage.home / ".local/state/cometfs/log").iterdir()
     assert "cannot reach Comet at http://127.0.0.1:9" in log.read_text()
+
+
+def test_log_of_a_daemon_is_bounded(stage: Stage, comet: Comet) -> None:
+    """A file that is full gives way, also one from before; equal lines are counted."""
+    path = stage.home / "mnt"
+    folder = stage.home / ".local/state/cometfs/log"
+    folder.mkdir(parents=True)
+    log = folder / log_name(path)
+    log.write_bytes(b"x" * FULL)
+    with faulty_comet(comet) as (behind, faults):
+        assert stage.run("mount", path, "--url", behind.url, COMET_API_KEY="k") == Said(0, "", "")
+        try:
+            place = path / "tabular/wine-cultivars/forest-200"
+            assert (place / "params.json").read_bytes()
+            faults.answers["rest/v2/experiment/"] = Answer(403)
+            for _ in range(120):
+                with pytest.raises(PermissionError):
+                    (place / "output.txt").read_bytes()
+        finally:
+            assert stage.run("umount", path).status == 0
+    stage.await_no_process()
+    assert sorted(one.name for one in folder.iterdir()) == [log.name, f"{log.name}.1"]
+    assert Path(f"{log}.1").read_bytes() == b"x" * FULL
+    lines = [line for line in log.read_text().splitlines() if "open: Comet refuses" in line]
+    assert len(lines) == 5
+    assert lines[-1].endswith("(100 times)")
 
 
 # Paths

@@ -103,10 +103,12 @@ def mount(
     else:
 
         def in_daemon(ready: Callable[[], None]) -> None:
+            console.limit_log(log_path)
             warn(warnings)  # into its log
             lifetime.run(app.mount, settings, ready)
 
         with folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
+            log_path = Path(log_file.name).absolute()
             daemon.in_background(in_daemon, log_file)
         daemon.leave()
 
