@@ -35,6 +35,7 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     ├── Conflict              what was stored is undone by others each time
     ├── TooBig                a value bigger than any the store can hold, a chart with too many points
     ├── OutOfSpace            this machine has no room for what must be kept
+    ├── OutOfFiles            this process has no file descriptor left
     ├── Stale                 what the kernel points at is gone
     │   ├── Superseded        a file is open in a version that is not current any more
     │   └── Gone              it was renamed, moved or deleted at Comet
@@ -152,6 +153,10 @@ class OutOfSpace(CometFSError):
     """This machine has no room for something that must be kept (disk full)."""
 
 
+class OutOfFiles(CometFSError):
+    """This process, or the whole machine, has no file descriptor left for a file or a connection."""
+
+
 class Stale(CometFSError):
     """An inode or a handle that the kernel still holds stands for nothing any more."""
 
@@ -174,6 +179,22 @@ class Interrupted(CometFSError):
 
 class SetupError(CometFSError):
     """A command cannot start: the sentence says what is missing and what to do."""
+
+
+_NO_DESCRIPTOR = frozenset({23, 24})
+"""ENFILE and EMFILE, on every Linux: the module of that name is for what speaks to the kernel."""
+
+
+def lacks_descriptor(error: BaseException) -> bool:
+    """Whether that is what the system refuses a file or a connection for."""
+    return isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR
+
+
+def no_place(error: OSError, what: str) -> CometFSError:
+    """Why something could not be written to the disk: there is no room, or nothing to write with."""
+    if lacks_descriptor(error):
+        return OutOfFiles(f"no file can be opened for {what}: cometfs has too many open (ulimit -n)")
+    return OutOfSpace(f"no room for {what}: {error.strerror or error}")
 
 
 NO_OTHER_WAY = (KeyRejected, Throttled)

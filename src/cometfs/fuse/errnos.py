@@ -33,6 +33,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.TooBig: errno.EFBIG,
     errors.AnswerTooLarge: errno.EFBIG,
     errors.OutOfSpace: errno.ENOSPC,
+    errors.OutOfFiles: errno.EMFILE,
     errors.Stale: errno.ESTALE,
     errors.Superseded: errno.ESTALE,
     errors.Gone: errno.ESTALE,

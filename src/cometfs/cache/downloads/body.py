@@ -16,7 +16,7 @@ from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums
 from cometfs.caller import PROGRESS
-from cometfs.errors import OutOfSpace, Stale, Unreachable
+from cometfs.errors import OutOfFiles, OutOfSpace, Stale, Unreachable, no_place
 from cometfs.files import write_all
 
 
@@ -125,7 +125,7 @@ class Body:
         return bytes(self._small[offset:end])
 
     def _opened(self) -> BinaryIO:
-        """Its file. Raises OutOfSpace where there is no place for it."""
+        """Its file. Raises OutOfSpace where there is no place for it, and OutOfFiles."""
         if self._file is None:
             self._file = unnamed(self._folder)
         return self._file
@@ -140,10 +140,10 @@ class Body:
                 self._advance()
 
     async def append(self, piece: Piece) -> None:
-        """Adds what came next. Raises OutOfSpace."""
+        """Adds what came next. Raises OutOfSpace and OutOfFiles."""
         try:
             await trio.to_thread.run_sync(self._add, piece)
-        except OSError:
+        except (OSError, OutOfSpace, OutOfFiles):
             # What is wanted now goes before what may be wanted again.
             await self.make_way(max(sum(map(len, piece)), (self.size or 0) - self._written))
             await self._add_at_last(piece)
@@ -159,7 +159,7 @@ class Body:
         try:
             await trio.to_thread.run_sync(self._add, piece)
         except OSError as error:
-            raise OutOfSpace(f"no room for a downloaded file: {error.strerror}") from error
+            raise no_place(error, "a downloaded file") from error
 
     def end(self) -> None:
         """Nothing comes any more. Raises Unreachable where that is too early."""
@@ -199,7 +199,7 @@ class Body:
             file = self._opened().fileno()
             if self._small is not None:
                 write_all(file, [bytes(self._small)], 0)
-        except (OSError, OutOfSpace):
+        except (OSError, OutOfSpace, OutOfFiles):
             return
         if self._blobs.adopt(key, file, self.arrived, self.digest_due, lambda: self.wanted):
             self.digest = self.digest_due

@@ -10,17 +10,17 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from cometfs.errors import OutOfSpace
+from cometfs.errors import no_place
 
 
 def unnamed(folder: Path | None) -> BinaryIO:
-    """A file that no other process sees and that goes with the process. Raises OutOfSpace where there is no place."""
+    """A file that no other process sees and that goes with the process. Raises OutOfSpace and OutOfFiles."""
     try:
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return _nameable(folder) or _hidden(folder)
     except OSError as error:
-        raise OutOfSpace(f"no place for a download: {error}") from error
+        raise no_place(error, "a download") from error
 
 
 def _nameable(folder: Path | None) -> BinaryIO | None:

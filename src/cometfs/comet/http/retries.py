@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from cometfs.errors import ServerFailed, Unreachable
+from cometfs.errors import OutOfFiles, ServerFailed, Unreachable
 from cometfs.numbers import number_of
 
 RETRIES = 3
@@ -37,6 +37,10 @@ class Transient(Unreachable):
 
     By itself the connection failed.
     """
+
+
+class NoDescriptor(OutOfFiles, Transient):
+    """This process has no descriptor left for a connection: nothing is wrong with the network."""
 
 
 class InTrouble(Transient, ServerFailed):

@@ -23,11 +23,11 @@ from cometfs.comet.http.breaker import Breaker
 from cometfs.comet.http.causes import innermost, reason
 from cometfs.comet.http.encodings import BrokenEncoding, Decoder, Plain, decoder, is_encoded
 from cometfs.comet.http.lanes import CLOSING, PROBING, Lanes, Maker, beneath
-from cometfs.comet.http.retries import Transient
+from cometfs.comet.http.retries import NoDescriptor, Transient
 from cometfs.comet.network import Network
 from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
-from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable
+from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable, lacks_descriptor
 from cometfs.numbers import whole_of
 
 CONNECT = 10.0
@@ -57,6 +57,8 @@ def ours(exc: Exception, host: str) -> CometFSError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"({cause.verify_message}){trust.remedy(cause.verify_code)}"
         return Unreachable(f"The certificate of {host} is not trusted {why}")
+    if lacks_descriptor(cause):
+        return NoDescriptor(f"No connection to {host}: cometfs has too many files open (ulimit -n)")
     kind = next(OURS[base] for base in type(exc).__mro__ if base in OURS)
     return kind(f"{_trouble(exc, cause)} {host}")
 
