@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Literal
 
 import trio
@@ -14,7 +15,7 @@ from cometfs.comet.calls import Calls
 from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.downloads.spans import Link, Span
 from cometfs.comet.downloads.stream import AssetPart, AssetStream
-from cometfs.comet.question import Question, about
+from cometfs.comet.question import LISTED, Question, about
 from cometfs.errors import NotFound, Unsupported
 
 ReturnType = Literal["raw", "json", "text"]
@@ -43,7 +44,7 @@ class AssetAPI:
         SDK: experimentAssets
         """
         question = about(experiment_key, "asset/list", type=asset_type or "all")  # else Comet may choose a type
-        return await self._calls.ask(question, models.assets)
+        return await self._calls.ask(replace(question, most=LISTED), models.assets)
 
     async def experiment_images(self, experiment_key: str) -> list[Image]:
         """The images of an experiment, as `Image` rows.

@@ -206,7 +206,7 @@ class Calls:
 
     async def _read(self, question: Question, reply: Reply, place: Place) -> bytes:
         """The body of an answer."""
-        body = await self.drained(question, reply, reply.read(MOST, LARGE, place.take))
+        body = await self.drained(question, reply, reply.read(question.most or MOST, LARGE, place.take))
         if reply.close_delimited and is_cut_json(body):
             raise Transient(f"The connection ended before all of the answer to {question} had come")
         return body

@@ -28,6 +28,9 @@ from cometfs.errors import (
     Unsupported,
 )
 
+LISTED = 256 << 20
+"""Bytes of the list of an experiment's assets, which has no pages: 100,000 of them take some 70 MB."""
+
 SHOWN = 200
 """Characters of a server's own words, and of a name, that go into a message."""
 
@@ -73,6 +76,8 @@ class Question:
     """For an endpoint that not every server has: what then cannot be had."""
     retries: int = RETRIES
     """Tries after the first one; fewer where there is another way than to try again."""
+    most: int = 0
+    """Bytes of the answer that are held in memory, where these are more than of any other."""
 
     @property
     def subject(self) -> str:
