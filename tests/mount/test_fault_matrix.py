@@ -6,8 +6,10 @@ here: single faults in all their circumstances (test_faults.py, test_wrong_bodie
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,7 @@ def assert_met(outcome: Outcome) -> None:
     assert named(outcome.got) == named(case.expected), outcome.says
     assert outcome.amiss == []
     assert re.search(case.says, outcome.says), outcome.says
+    assert not case.expected or outcome.says.startswith(errno.errorcode[case.expected])
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -101,13 +104,16 @@ def test_no_traceback_was_logged_and_both_mounts_go_on(
         assert KEY not in mounted.log.read_text()
 
 
-def test_what_is_kept_on_disk_is_right(stage: Stage, outcomes: dict[Case, Outcome]) -> None:
+def test_what_is_kept_on_disk_is_right(stage: Stage, outcomes: dict[Case, Outcome], tmp_path: Path) -> None:
     """After a remount: all files that the faults were about."""
     assert outcomes
     for mounted in stage.mounts:
         assert mounted.stop() == 0
         read = [outcome.case for outcome in outcomes.values() if stage.mount(outcome.case) is mounted]
-        with running_mount(mounted.path.parent, mounted.comet, COMET_API_KEY=KEY) as again:
+        cache = str(mounted.path.parent / "cache")
+        folder = tmp_path / mounted.path.parent.name
+        folder.mkdir()
+        with running_mount(folder, mounted.comet, COMET_API_KEY=KEY, XDG_CACHE_HOME=cache) as again:
             for case in read:
                 victim, neighbour = stage.subjects(case.project)
                 assert victim.name == VICTIM

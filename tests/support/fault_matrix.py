@@ -33,6 +33,9 @@ NEVER, SHORT = "600", "4"
 KEY = "canary-key-0123456789"
 """That no other host may see."""
 
+LOOK = 10.0
+"""Seconds for a line to come into the log of a mount, which is made anew each second."""
+
 CONTROL = "-control"
 """Behind the name of a project whose listing must not be met."""
 
@@ -132,12 +135,18 @@ def run_row(stage: Stage, row: Row) -> Outcome:
         outcome.got = result(read)
         outcome.seconds = time.monotonic() - began
         outcome.calls = stage.proxy.met(row.project)
+        outcome.says = sentence(stage.mount(row), path_of(row, victim), outcome.got)
         outcome.peak = peak_of(stage.mount(row)) if row.alone else None
         outcome.amiss += _others(place, row, victim, neighbour, stage)
     finally:
         stage.proxy.clear(row.project)
     outcome.recovered = recovery(read, outcome)
     return outcome
+
+
+def path_of(row: Case, subject: Subject) -> str:
+    """What is read, below the mount."""
+    return f"{WORKSPACE}/{subject.project}" if row.place == LISTING else f"{subject.folder}/{FILES[row.place]}"
 
 
 def _is_met(stage: Stage, row: Row, victim: Subject, request: Request) -> bool:
@@ -205,18 +214,20 @@ def run_rows(stage: Stage, rows: Sequence[Row]) -> dict[Case, Outcome]:
     with ThreadPoolExecutor(ABREAST) as abreast:
         found = list(abreast.map(partial(run_row, stage), [row for row in rows if not row.alone]))
     found += [run_row(stage, row) for row in rows if row.alone]
-    for outcome in found:
-        outcome.says = sentence(stage, outcome.case, stage.mount(outcome.case))
     return {outcome.case: outcome for outcome in found}
 
 
-def sentence(stage: Stage, case: Case, mounted: Mounted) -> str:
-    """What the log says of it, without the time."""
-    lines = mounted.log.read_text().splitlines()
-    victim, _ = stage.subjects(case.project)
-    marks = (stage.ids[case.project] if case.place == LISTING else victim.key, f"/{case.project}/", f"/{case.project}:")
-    found = [line for line in lines if any(mark in line for mark in marks)]
-    return re.sub(r"^\S+ \S+ ([A-Z]+ )?", "", found[-1]) if found else ""
+def sentence(mounted: Mounted, path: str, expected: int | None) -> str:
+    """What the mount says of a path that could not be read: the last line of its log, without the time."""
+    deadline = time.monotonic() + LOOK
+    while expected and time.monotonic() < deadline:
+        lines = (mounted / ".cometfs/errors.log").read_text().splitlines()
+        found = [line.split("\t") for line in lines if f"\t{path}\t" in line]
+        if found:
+            _, errno_name, _, _, _, said = found[-1]
+            return f"{errno_name}: {said}"
+        time.sleep(0.1)
+    return ""
 
 
 # The daemon

@@ -19,7 +19,7 @@ from functools import partial
 
 from tests.support import fault_kinds as kinds
 from tests.support.certificates import Authority
-from tests.support.fault_matrix import KEY, Outcome, Stage, named, recovery, result, sentence
+from tests.support.fault_matrix import KEY, Outcome, Stage, named, path_of, recovery, result, sentence
 from tests.support.fault_proxy import Fault as RequestFault
 from tests.support.fault_proxy import FaultProxy, Request, fault_proxy
 from tests.support.fault_rows import FILE, RIGHT, Case
@@ -105,10 +105,10 @@ def _met(fault: Fault, stage: Stage, case: Scenario, mounted: Mounted, proxy: Fa
     with fault(proxy):
         outcome.got, outcome.seconds = _timed(unread)
         outcome.calls = proxy.connections + len(proxy.seen) - before
+        outcome.says = sentence(mounted, path_of(case, victim), outcome.got)
         if (got := result(known)) != RIGHT:
             outcome.amiss.append(f"what was read before: {named(got)}")
     outcome.recovered = recovery(unread, outcome)
-    outcome.says = sentence(stage, case, mounted)
     return outcome
 
 
@@ -181,7 +181,7 @@ def _long_throttle(stage: Stage, case: Scenario) -> Outcome:
         if (got := result(partial(_is_right, mounted, neighbour))) != RIGHT:
             outcome.amiss.append(f"what was read before: {named(got)}")
         outcome.calls = stage.proxy.clear(case.project)
-        outcome.says = sentence(stage, case, mounted) or mounted.log.read_text()
+        outcome.says = sentence(mounted, path_of(case, victim), outcome.got)
     return outcome
 
 
