@@ -69,7 +69,7 @@ class ServeSettings:
     archives: Path | None
     """None: the sample that comes with the package."""
     bind: str
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     """None: any key that is not empty."""
     latency_ms: float
     access_log: Path | None
@@ -120,11 +120,12 @@ def credentials(url: str | None, api_key_file: Path | None) -> Settings:
     """Key and address from options, else from where Comet's own clients look. Raises SetupError where there is none."""
     if api_key_file is None:
         return find_settings(None, url)
-    found = find_settings(_key_in(api_key_file), url)
+    found = find_settings(key_in(api_key_file), url)
     return replace(found, key_files=(api_key_file.expanduser(), *found.key_files))
 
 
-def _key_in(path: Path) -> str:
+def key_in(path: Path) -> str:
+    """The key that is all of a file. Raises SetupError."""
     try:
         key = expand(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

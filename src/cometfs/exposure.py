@@ -35,11 +35,13 @@ def _of_address(url: str) -> list[str]:
     return [f"the API key goes to {parts.hostname} unencrypted: name an address with https:// by --url"]
 
 
-def of_server(bind: str, api_key: str | None) -> list[str]:
-    """Of a server at `bind`, HOST:PORT."""
+def of_server(bind: str, api_key: str | None, key_file: Path | None = None) -> list[str]:
+    """Of a server at `bind`, HOST:PORT, which takes the key of `key_file`."""
+    if key_file is not None and is_open(key_file):
+        return [_of_file(key_file)]
     if api_key is not None or not is_reachable(bind):
         return []
-    return [f"everybody who can reach {bind} may read and delete what is served: let in one key by --api-key KEY"]
+    return [f"everybody who can reach {bind} may read and delete what is served: let in one key by --api-key-file FILE"]
 
 
 def is_open(path: Path) -> bool:

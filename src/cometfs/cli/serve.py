@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from cometfs import console
-from cometfs.cli.group import ALLOW_NON_EMPTY, PLACE, main, plain_errors, warn
+from cometfs.cli.group import ALLOW_NON_EMPTY, API_KEY_FILE, PLACE, main, plain_errors, warn
 
 
 @main.command()
@@ -21,7 +21,12 @@ from cometfs.cli.group import ALLOW_NON_EMPTY, PLACE, main, plain_errors, warn
     metavar="HOST:PORT",
     help="Address to listen on. Port 0 takes a free one.",
 )
-@click.option("--api-key", metavar="KEY", help="Accept only this key. Default: any that is not empty.")
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="Accept only this key. Default: any that is not empty. Other users see it in `ps`: prefer --api-key-file.",
+)
+@API_KEY_FILE
 @click.option(
     "--host",
     "hosts",
@@ -59,6 +64,7 @@ def serve(
     archives: Path | None,
     bind: str,
     api_key: str | None,
+    api_key_file: Path | None,
     hosts: tuple[str, ...],
     assets: Literal["stream", "redirect", "stream-no-range"],
     latency: float,
@@ -73,10 +79,14 @@ def serve(
     """
     from cometfs import config, exposure, lifetime, serving
 
+    if api_key_file is not None:
+        if api_key is not None:
+            raise click.UsageError("--api-key and --api-key-file both name the key: give one of them")
+        api_key = config.key_in(api_key_file)
     settings = config.ServeSettings(
         archives, bind, api_key, latency, access_log, replicate, crashed_after, hosts, assets
     )
-    warn(exposure.of_server(bind, api_key))
+    warn(exposure.of_server(bind, api_key, api_key_file))
     lifetime.run(serving.serve, settings, lambda url: console.print_lines(*_greeting(url, api_key)))
 
 
