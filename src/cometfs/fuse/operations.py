@@ -101,7 +101,7 @@ class Operations(ReadOnlyOperations):
             return self._replies.absence(parent, name, error.lease)
         return None if found is None else self._replies.entry(parent, *found)
 
-    @handler_after(_lookup_nowait)
+    @handler_after(_lookup_nowait, again=True)
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         with self.invalidator.looking_up(parent_inode):
             parent = await self._place(parent_inode)

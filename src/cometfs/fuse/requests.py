@@ -66,11 +66,13 @@ def handler(
 def handler_after(
     nowait: Callable[Concatenate[S, P], T | None],
     pid_of: Callable[..., int] | None = None,
+    *,
+    again: bool = False,
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
     """The same for a request that can often be answered at once: by `nowait`, which returns None where it cannot.
 
     What does not wait needs no deadline, and arming one costs more than most answers. `pid_of`: the caller, where
-    the request itself does not tell it.
+    the request itself does not tell it. `again`: the kernel asks anew where it is answered ESTALE.
     """
 
     def decorate(
@@ -83,7 +85,7 @@ def handler_after(
                     return found
                 pid = _pid(args) if pid_of is None else pid_of(self, *args, **kwargs)
                 CALLER.set(Caller(pid))
-                with self.limiter.limit(pid):
+                with self.limiter.limit(pid, again=again):
                     return await handle(self, *args, **kwargs)
             except Exception as error:
                 raise _refusal(self, handle.__name__, args, error) from None
