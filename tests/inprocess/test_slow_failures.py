@@ -1,0 +1,100 @@
+"""Readers that queue behind one whose call had no answer: they share its failure, and cost no calls of their own."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cometfs.caller import CALLER, Caller
+from cometfs.comet.api import API
+from cometfs.comet.http.transport import Transport
+from cometfs.errors import DeadlineExceeded, Unreachable
+
+NAMES = {"workspaceNames": ["a"]}
+DEADLINE = 30.0
+
+
+class Comet:
+    """Stalls on `projects`, or on everything; the rest it answers at once."""
+
+    def __init__(self) -> None:
+        self.stalled = True
+        self.dead = False
+        self.asked: list[str] = []
+        self.probes = 0
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        endpoint = request.url.path.removeprefix("/api/rest/v2/")
+        if request.method == "HEAD":
+            assert "authorization" not in request.headers
+            self.probes += 1
+        else:
+            self.asked.append(endpoint)
+        if self.dead or (self.stalled and endpoint == "projects"):
+            await trio.sleep_forever()
+        return httpx.Response(200, json=NAMES if endpoint == "workspaces" else {"projects": []})
+
+    def api(self) -> API:
+        return API("key", "http://comet", deadline=DEADLINE, transport=Transport(httpx.MockTransport(self)))
+
+
+async def projects(api: API, pid: int, workspace: str = "a") -> None:
+    CALLER.set(Caller(pid))
+    await api.projects(workspace)
+
+
+async def test_what_queues_behind_a_slow_failure_shares_it(autojump_clock: MockClock) -> None:
+    """As the kernel hands on one lookup after the other. The server is well: another question is asked."""
+    comet = Comet()
+    async with comet.api() as api:
+        for pid in range(1, 31):
+            with pytest.raises(DeadlineExceeded):
+                await projects(api, pid)
+        assert trio.current_time() == pytest.approx(DEADLINE, abs=0.5)
+        assert await api.workspaces() == ["a"]
+        assert api.outage is None
+    assert comet.asked == ["projects", "workspaces"]
+
+
+async def test_a_program_that_asks_again_is_answered_anew(autojump_clock: MockClock) -> None:
+    """It was not queued: it knows of the failure."""
+    comet = Comet()
+    async with comet.api() as api:
+        with pytest.raises(DeadlineExceeded):
+            await projects(api, 1)
+        comet.stalled = False
+        await projects(api, 1)
+        await projects(api, 2, "b")
+    assert comet.asked == ["projects"] * 3
+
+
+async def test_a_failure_is_not_remembered_for_long(autojump_clock: MockClock) -> None:
+    """A program that comes later was not queued either."""
+    comet = Comet()
+    async with comet.api() as api:
+        with pytest.raises(DeadlineExceeded):
+            await projects(api, 1)
+        comet.stalled = False
+        await trio.sleep(DEADLINE / 5)
+        await projects(api, 2)
+
+
+async def test_a_server_that_went_silent_is_found_out_once_for_all(autojump_clock: MockClock) -> None:
+    """By the first deadline and one probe, whatever is asked after it."""
+    comet = Comet()
+    comet.dead = True
+    async with comet.api() as api, trio.open_nursery() as nursery:
+        with api.probing(nursery):
+            for pid in range(30):
+                with pytest.raises(Unreachable):
+                    await projects(api, pid, f"workspace-{pid}")
+            assert trio.current_time() < 2 * DEADLINE
+            assert api.outage is not None
+            assert len(comet.asked) == 1
+            assert comet.probes == 1
+            comet.dead = comet.stalled = False
+            await trio.sleep(15.0)
+            assert await api.workspaces() == ["a"]
+        nursery.cancel_scope.cancel()
