@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,12 @@ from cometfs.comet.answers import models
 from cometfs.comet.answers.shapes import MOST
 from cometfs.comet.http.large_answers import ARRIVING, LARGE
 from cometfs.errors import AnswerTooLarge
+from cometfs.render import tables
 from cometfs.vfs.answers.validation import MORE, Expected, validated
+from cometfs.vfs.engine.files import RENDERED
+from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Node
+from tests.inprocess.conftest import BASELINE, at, names, read
 from tests.inprocess.test_api import Body, Comet, api, ok, raised
 
 MIB = 1 << 20
@@ -163,3 +169,39 @@ async def _received(one: API, expected: Expected, came: list[int]) -> None:
 
 async def _nothing(_size: int) -> None:
     """No listing is to be asked again."""
+
+
+async def test_few_big_answers_are_rendered_at_once(vfs: Vfs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may take a hundred MiB meanwhile; all are made in the end, and small files do not wait for them."""
+    lock, go_on = threading.Lock(), threading.Event()
+    now, most = 0, 0
+
+    def render(_answer: object) -> bytes:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        go_on.wait()
+        with lock:
+            now -= 1
+        return b"made"
+
+    charts = [name for name in await names(vfs, "vision-lab/digits/charts") if name.endswith(".csv")]
+    nodes = [await at(vfs, f"vision-lab/digits/charts/{name}") for name in charts[: 4 * RENDERED]]
+    monkeypatch.setattr(tables, "chart", render)
+    found: list[object] = []
+
+    async def open_one(node: Node) -> None:
+        found.append((await vfs.files.open(node)).size)
+
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(open_one, node)
+        try:
+            while most < RENDERED:  # noqa: ASYNC110  # a thread says so
+                await trio.sleep(0.01)
+            assert await read(vfs, f"{BASELINE}/params.json")
+        finally:
+            go_on.set()
+    assert most == RENDERED
+    assert found == [4] * len(nodes)

@@ -26,6 +26,11 @@ _HEAVY = 1 << 20
 """An answer of more bytes is rendered in a thread, so that other requests are not kept waiting."""
 
 
+RENDERED = 2
+"""Answers that are rendered in threads at once: a table of a whole project takes a hundred MiB meanwhile, and threads
+of one interpreter make no two of them faster."""
+
+
 class Files:
     """Opens them, and lets their sizes be remembered. What was made of an answer holds as long as that does."""
 
@@ -34,6 +39,7 @@ class Files:
         self._store = answers.store
         self._sizes = sizes
         self._writing = writing
+        self._renders = trio.CapacityLimiter(RENDERED)
 
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
@@ -91,19 +97,19 @@ class Files:
     async def _make(self, entry: File, source: Source, at: Context) -> CacheEntry:
         """The bytes made of an answer, once for all readers of the file."""
         answer = await self._answers.wanted(source, at)
-        data = await _rendered(entry, source, answer)
+        data = await self._rendered(entry, source, answer)
         self._sizes.dated(entry, at, data, answer)
         return self._store.keep(_key(entry, at), data, Lease(self._store.remaining(answer)))
 
-
-async def _rendered(entry: File, source: Source, answer: CacheEntry) -> bytes:
-    """An answer as bytes, rendered out of the way where that takes time."""
-    try:
-        if answer.weight > _HEAVY or entry.slow:
-            return await trio.to_thread.run_sync(entry.render, answer.value, abandon_on_cancel=True)
-        return entry.render(answer.value)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
-        raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
+    async def _rendered(self, entry: File, source: Source, answer: CacheEntry) -> bytes:
+        """An answer as bytes, rendered out of the way where that takes time."""
+        render, value = entry.render, answer.value
+        try:
+            if answer.weight > _HEAVY or entry.slow:
+                return await trio.to_thread.run_sync(render, value, abandon_on_cancel=True, limiter=self._renders)
+            return render(value)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
+            raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
 
 
 def may_change(node: Node) -> bool:
