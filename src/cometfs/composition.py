@@ -31,6 +31,7 @@ from cometfs.quota.limiter import Budget
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.error_log import with_warnings
 from cometfs.vfs.keys import owner_of
 from cometfs.vfs.layout import tree
 
@@ -101,6 +102,7 @@ async def open_vfs(
                 spare = budget.spare if budget else lambda _urgency: True
                 answers = AnswerResolver(api, store, bodies, parted, partial(_status, api.root, budget, index, gauges))
                 answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
+                ending.enter_context(with_warnings(answers.error_log))
                 yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges)
             finally:
                 loads.cancel_scope.cancel()

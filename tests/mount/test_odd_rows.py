@@ -39,9 +39,13 @@ def test_rows_that_are_none_are_left_out(tmp_path: Path, comet: Comet, warm: Mou
         for table in TABLES:
             found = (mounted / "vision-lab/digits" / table).read_bytes()
             assert found == (warm / "vision-lab/digits" / table).read_bytes()
+        noted = (mounted / ".cometfs/errors.log").read_text().splitlines()
     lines = mounted.log.read_text().splitlines()
     questions = [line.split(": ")[1] for line in lines if "rows that cannot be read are left out" in line]
     assert len(questions) == len(lines) == len(set(questions))
+    columns = [line.split("\t") for line in noted]
+    assert {(errno, program, path) for _, errno, _, program, path, _ in columns} == {("-", "cometfs", "")}
+    assert [sentence.split(": ")[0] for *_, sentence in columns] == questions
     (of_assets,) = (line for line in lines if f"experiment/asset/list for experiment {KEY!r}" in line)
     assert "4 rows" in of_assets
     assert "'assetId' is null or missing" in of_assets

@@ -1,13 +1,18 @@
 """The last failures of a mount, which `.cometfs/errors.log` shows: a line for each, bounded, in memory alone.
 
+What the mount makes of an answer that lacks something is no failure of a request, and has a line as well: rows that are
+left out of a listing, cells of a table that are empty.
+
 Not here: which requests fail (fuse/requests.py), and the log of the daemon, which has more.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from cometfs.caller import command_of
 from cometfs.printable import printable
@@ -18,6 +23,12 @@ KEPT = 200
 
 LONGEST = 1000
 """Characters of a column: a path may be longer, and a sentence may quote a server."""
+
+
+SOURCES = ("cometfs.comet", "cometfs.vfs")
+"""The loggers of which warnings have a line: others warn of failed requests, or of what is no matter of Comet's."""
+
+NO_ERRNO = "-"
 
 
 class ErrorLog:
@@ -37,3 +48,27 @@ class ErrorLog:
     def lines(self) -> list[str]:
         """Columns with tabs between them: time, errno, pid, program, path, sentence."""
         return list(self._lines)
+
+
+class _Warned(logging.Handler):
+    """Adds warnings to an `ErrorLog`."""
+
+    def __init__(self, errors: ErrorLog) -> None:
+        super().__init__(logging.WARNING)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._errors.add(NO_ERRNO, record.getMessage())
+
+
+@contextmanager
+def with_warnings(errors: ErrorLog) -> Iterator[None]:
+    """Has warnings in `errors`, too, until the block ends."""
+    handler, loggers = _Warned(errors), [logging.getLogger(name) for name in SOURCES]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
