@@ -180,6 +180,15 @@ def test_every_tag_and_metric_is_there(hostile: Mounted) -> None:
         assert len(files) >= len(NAMES), place
 
 
+def test_every_link_leads_to_what_is_in_the_mount(hostile: Mounted) -> None:
+    """By key, by tag, by state, the latest one."""
+    views = hostile / PROJECT / "views"
+    tops = [views, *(views / name for name in ("by-key", "finished"))]
+    links = [link for top in tops for link in top.iterdir() if link.is_symlink()]
+    assert len(links) > len(NAMES)
+    assert all(link.resolve(strict=True).is_relative_to(hostile / PROJECT) for link in links)
+
+
 def test_a_walk_bears_every_name(hostile: Mounted) -> None:
     """`ls -lR` and `find` of all of it end with 0; no name has a control character."""
     for command in (["find", str(hostile / PROJECT), "-maxdepth", "3"], ["ls", "-R", str(hostile / PROJECT / "A")]):

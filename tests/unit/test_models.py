@@ -21,6 +21,7 @@ from cometfs import API
 from cometfs.comet.answers import models, predicates, series, workspace_models
 from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, mending, noting, value_if_any, whole
 from cometfs.numbers import number_of
+from tests.support.mutations import ODD
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 """Answers of the real Comet from 2020, from the tests of its R SDK (MIT)."""
@@ -581,6 +582,43 @@ def test_whatever_a_server_sends_is_read_or_refused(read: Callable[[bytes], Any]
     """No reader fails in a way that the caller does not know."""
     with suppress(ValueError, msgspec.MsgspecError):
         read(body(answer))
+
+
+def odd_rows(read: Callable[[bytes], Any], field: str, form: type) -> st.SearchStrategy[Any]:
+    """Answers with rows of the fields of a form, each with anything in it."""
+    row = st.fixed_dictionaries({}, optional=dict.fromkeys(get_type_hints(form), ODD))
+    return st.lists(row, max_size=3).map(lambda rows: (read, {field: rows}))
+
+
+LISTS_OF: list[tuple[Callable[[bytes], Any], str, type]] = [
+    (models.projects, "projects", models.Project),
+    (models.experiments, "experiments", models.Experiment),
+    (models.values, "values", models.Value),
+    (models.points, "metrics", models.Point),
+    (series.logged, "metrics", models.Point),
+    (models.assets, "assets", models.Asset),
+    (workspace_models.columns, "columns", workspace_models.Column),
+    (workspace_models.found_experiments, "experiments", workspace_models.FoundExperiment),
+    (workspace_models.artifacts, "artifacts", workspace_models.Artifact),
+    (workspace_models.artifact, "versions", workspace_models.ArtifactVersion),
+    (workspace_models.artifact_files, "files", workspace_models.ArtifactFile),
+    (workspace_models.experiment_models, "models", workspace_models.ExperimentModel),
+    (workspace_models.registered_models, "registryModels", workspace_models.RegisteredModel),
+    (workspace_models.registered_model, "versions", workspace_models.ModelVersion),
+]
+
+
+@given(st.one_of([odd_rows(*form) for form in LISTS_OF]))
+def test_rows_of_anything_are_read_or_refused(asked: tuple[Callable[[bytes], Any], dict[str, Any]]) -> None:
+    """Whatever stands in the fields of a form; numbers of what is read fit into the attributes of a file."""
+    read, answer = asked
+    least = {"artifactId": "a", "name": "n", "modelName": "m"}
+    with suppress(ValueError, msgspec.MsgspecError):
+        found = mending(read)(body(least | answer))
+        for row in found if isinstance(found, list) else []:
+            for name in ("fileSize", "sizeInBytes", "createdAt", "lastUpdated", "endTimeMillis", "startTimeMillis"):
+                size = row.get(name)
+                assert size is None or -(2**63) <= size < 2**63
 
 
 SHAPES: list[tuple[Shape[Any], dict[str, Any]]] = [
