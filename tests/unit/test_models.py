@@ -186,6 +186,15 @@ def test_every_way_to_have_no_text_is_none_but_the_empty_one() -> None:
     ]
 
 
+def test_parameters_of_a_chart_are_text_as_those_of_a_single_answer() -> None:
+    """Whatever they are in the JSON; null stays, for that may be one that the experiment lacks."""
+    params = {"a": "1", "b": 2.5, "c": True, "d": [1, {"x": None}], "e": None}
+    chart = models.charts(body({"experiments": {"k": {"params": params, "metrics": []}}}))["k"]
+    assert chart["params"] == {"a": "1", "b": "2.5", "c": "true", "d": '[1,{"x":null}]', "e": None}
+    values = [{"name": name, "valueCurrent": value} for name, value in params.items()]
+    assert {row["name"]: row["valueCurrent"] for row in models.values(body({"values": values}))} == chart["params"]
+
+
 def test_numbers_of_a_chart_may_be_text_as_java_writes_it() -> None:
     """One list of numbers comes out."""
     told = {"metricName": "m", "values": [1, 0.5, "8.6E-4", "-Infinity", None, "word"], "steps": list(range(6))}

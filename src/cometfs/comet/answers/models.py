@@ -306,6 +306,8 @@ def _places(row: Row, name: str) -> list[float | None]:
 
 def _chart(row: Row) -> None:
     row["metrics"] = [CHART_METRIC.normal(metric) for metric in items(row, "metrics")]
+    if isinstance(params := row.get("params"), dict):
+        row["params"] = {name: as_text(value) for name, value in params.items()}
 
 
 PROJECT = Shape(Project, _project, known_by="projectId")

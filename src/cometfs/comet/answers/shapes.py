@@ -150,7 +150,8 @@ class Shape(Generic[R]):
                 whole[name] = self._instead(name, whole[name])
         for name in self._texts:
             whole[name] = whole[name] and [text for one in whole[name] if (text := scalar_text(one)) is not None]
-        for name, found in whole.items():
+        # Strict forms hold what was looked at item by item, and a chart has millions of them.
+        for name, found in () if self.strict else whole.items():
             if (type(found) is dict or type(found) is list) and is_deep(found):
                 whole[name] = self._instead(name, found) if name in self._kinds else None
         if self.known_by and not self.nameless and whole[self.known_by] == "":
