@@ -24,7 +24,7 @@ ROWS = {row.project: row for row in rows()}
 
 SCENARIOS = {case.project: case for case in scenarios()}
 
-BOUND = 300 << 20
+BOUND = 200 << 20
 """Bytes of memory that a daemon takes at most, whatever is sent: an answer of 64 MiB is one of those."""
 
 LAZY = 8

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +96,34 @@ async def test_a_definite_no_is_remembered_but_not_for_long(
         with pytest.raises(NotFound):
             await store.get("k", server, Lease(600))
         assert server.calls == calls
+
+
+async def test_a_failed_load_lets_go_of_what_it_had_in_hand(store: Store) -> None:
+    """At once, not when the garbage collector comes: it may be all of a big answer."""
+
+    class Body(list[bytes]):
+        """Can be referred to weakly."""
+
+    bodies: list[weakref.ref[Body]] = []
+
+    async def load() -> object:
+        body = Body([b"part"])
+        bodies.append(weakref.ref(body))
+        await trio.lowlevel.checkpoint()
+        try:
+            raise OSError("cut")
+        except OSError as error:
+            raise Unreachable(f"after {len(body)} parts") from error
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(Unreachable):
+            await store.get("k", load, Lease(60))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [body() for body in bodies] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_a_failure_is_never_remembered(store: Store) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from cometfs.cache.memory import Which
-from cometfs.errors import Unreachable
+from cometfs.errors import CometFSError, Unreachable
 
 _LOADING: ContextVar[list[Which] | None] = ContextVar("LOADING", default=None)
 """What was dropped since the load began that this task is part of; its own tasks inherit it."""
@@ -96,7 +96,17 @@ class Flights:
             flight.error = None
         except Exception as error:  # anything: a bug goes to the callers that asked, not to the nursery of all loads
             flight.error = error
+            if isinstance(error, CometFSError):
+                _let_go(error)
         finally:
             if self._under_way.get(place) is flight:
                 del self._under_way[place]
             flight.ended.set()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Of what the load had in hand: its frames know the flight, which knows the error, which knows its frames. Such a
+    ring, with all that came of an answer before it failed, stays until the garbage collector has much else to do."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
