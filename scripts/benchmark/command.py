@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import archives, drawing, huge, listing, moving, peers, places, reading, small
+from benchmark import archives, drawing, formats, huge, listing, moving, peers, places, reading, small
 from benchmark.figures import Row
 from benchmark.stage import LATENCY, Stage, open_stage, say
 from benchmark.table import asked, machine, table, walls
@@ -39,6 +39,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "huge-tools": huge.tools,
     "huge-order": huge.order,
     "huge-far": huge.far,
+    "huge-formats": formats.tools,
     "svg": drawing.svg,
     "find-memory": listing.find_memory,
     "ls-memory": listing.ls_memory,

@@ -29,10 +29,9 @@ READS = 100
 
 
 @contextmanager
-def _stores(stage: Stage, *, far: bool) -> Iterator[tuple[Server, Server]]:
+def stores(stage: Stage, runs: Path, *, far: bool = False) -> Iterator[tuple[Server, Server]]:
     """The store, and a Comet that redirects there."""
     stage.shut()
-    runs = store.make(stage.work)
     with ExitStack() as stack:
         empty = stack.enter_context(stage.scratch())
         waits = stage.static(empty, LATENCY, stage.work / "huge-waits", stack) if far else None
@@ -54,9 +53,9 @@ def _beside(stage: Stage, name: str, reach: str, most: float | None, work: Work)
     """A row of what is done cold, beside rclone; `most`: how long it may take, by rclone's time."""
     peers_of = {mode: Peer(f"`rclone mount --vfs-cache-mode {mode}`") for mode in MODES}
     cold: Runs = []
-    with _stores(stage, far=False) as (web, comet):
+    with stores(stage, store.make(stage.work)) as (web, comet):
         for _ in range(stage.runs):
-            with _fresh(stage, comet) as mount:
+            with fresh(stage, comet) as mount:
                 cold.append(timed(partial(work, mount.path / store.PLACE), web, mount.daemon))
             _rclone(stage, web, peers_of, work)
     met = [at_most(cold, peer, most) for peer in peers_of.values()] if most else [None]
@@ -64,16 +63,16 @@ def _beside(stage: Stage, name: str, reach: str, most: float | None, work: Work)
 
 
 @contextmanager
-def _fresh(stage: Stage, comet: Server) -> Iterator[Mount]:
+def fresh(stage: Stage, comet: Server, place: str = store.PLACE) -> Iterator[Mount]:
     """A mount that has seen nothing but the names."""
-    with stage.scratch() as folder, _again(stage, comet, folder) as mount:
+    with stage.scratch() as folder, _again(stage, comet, folder, place) as mount:
         yield mount
 
 
 @contextmanager
-def _again(stage: Stage, comet: Server, folder: Path) -> Iterator[Mount]:
+def _again(stage: Stage, comet: Server, folder: Path, place: str = store.PLACE) -> Iterator[Mount]:
     with comet_mounted(comet, folder) as mount:
-        execute(["ls", store.PLACE], mount.path, stage.out)
+        execute(["ls", place], mount.path, stage.out)
         yield mount
 
 
@@ -157,7 +156,7 @@ def _in_order(stage: Stage, *, far: bool) -> list[Row]:
     rclone = {mode: Peer(f"`rclone mount --vfs-cache-mode {mode}`") for mode in MODES}
     curl, local = Peer("`curl`"), Peer("`cat` of a local file")
     found: dict[str, Runs] = {"cold": [], "warm": [], "remounted": []}
-    with _stores(stage, far=far) as (web, comet):
+    with stores(stage, store.make(stage.work), far=far) as (web, comet):
         for _ in range(stage.runs):
             with stage.scratch() as folder:
                 for states in (("cold", "warm"), ("remounted",)):
