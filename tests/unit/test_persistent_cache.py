@@ -19,7 +19,7 @@ from cometfs import database
 from cometfs.cache.downloads import downloads
 from cometfs.cache.downloads.body import Body
 from cometfs.cache.downloads.downloads import SMALL, Bodies
-from cometfs.cache.persistent.blobs import BLOCK, BlobStore
+from cometfs.cache.persistent.blobs import BLOCK, BlobStore, Whole
 from cometfs.cache.persistent.eviction import FLOOR, Disk, Evictor, first_to_go, too_much
 from cometfs.cache.persistent.index import FOLDER, GRACE, Index
 from cometfs.cache.persistent.inspection import Findings, clear, look, verify
@@ -331,7 +331,7 @@ import os, signal, sys, trio
 from pathlib import Path
 from cometfs.cache.persistent.index import Index
 from tests.unit.test_persistent_cache import Account, fetch
-Index.keep_body = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Index.keep_bodies = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 trio.run(fetch, Account(Path(sys.argv[1])), "k", b"content")
 """
     root = Path(__file__).parents[2]
@@ -351,6 +351,18 @@ trio.run(fetch, Account(Path(sys.argv[1])), "k", b"content")
     assert verify(account.index.folder) == Findings()
 
 
+def test_a_body_without_room_bars_none_that_is_placed_with_it(account: Account) -> None:
+    whole = []
+    for key, size in (("a", 5), ("huge", 1 << 60), ("b", 5)):
+        file = os.open(account.index.folder, os.O_TMPFILE | os.O_RDWR)
+        os.write(file, b"bytes")
+        whole.append(Whole(key, file, size, b""))
+    assert [one.key for one in account.blobs.adopt(*whole)] == ["a", "b"]
+    for one in whole:
+        os.close(one.descriptor)
+    assert len(files(account)) == 2
+
+
 async def test_a_replaced_body_goes_and_its_reader_reads_on(open_account: Callable[..., Account]) -> None:
     """Two mounts have fetched the same at once: one row, one file, and each reader his bytes."""
     one, other = open_account(), open_account()
@@ -359,7 +371,7 @@ async def test_a_replaced_body_goes_and_its_reader_reads_on(open_account: Callab
     assert reading is not None
     file = os.open(other.index.folder, os.O_TMPFILE | os.O_RDWR)
     os.write(file, b"first")
-    assert other.blobs.adopt("k", file, 5, reading.sums)
+    assert other.blobs.adopt(Whole("k", file, 5, reading.sums))
     os.close(file)
     other.settle()
     assert len(files(one)) == 1
@@ -537,4 +549,4 @@ def test_a_body_that_is_too_late_for_its_row_is_not_kept(account: Account) -> No
     """Somebody took it for one whose process had died."""
     assert account.index.announce("ab/" + "c" * 30)
     account.index.removed(["ab/" + "c" * 30])
-    assert not account.index.keep_body("k", KeptBody("ab/" + "c" * 30, 1, b""))
+    assert not account.index.keep_bodies([("k", KeptBody("ab/" + "c" * 30, 1, b""))])

@@ -14,7 +14,7 @@ import trio
 
 from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
-from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums
+from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums, Whole
 from cometfs.caller import PROGRESS
 from cometfs.errors import OutOfFiles, OutOfSpace, Stale, Unreachable, no_place
 from cometfs.files import write_all
@@ -191,18 +191,15 @@ class Body:
             self.size = size
             self._announce()
 
-    def lay(self, key: Hashable) -> None:
-        """Gives the complete body a place on disk, if there is one; in a thread."""
-        if self._blobs is None:
-            return
+    def whole(self, key: Hashable) -> Whole | None:
+        """The complete body in its file, to be given a place; None where there is no room for it. In a thread."""
         try:
             file = self._opened().fileno()
             if self._small is not None:
                 write_all(file, [bytes(self._small)], 0)
         except (OSError, OutOfSpace, OutOfFiles):
-            return
-        if self._blobs.adopt(key, file, self.arrived, self.digest_due, lambda: self.wanted):
-            self.digest = self.digest_due
+            return None
+        return Whole(key, file, self.arrived, self.digest_due, lambda: self.wanted)
 
     def _begin_again(self) -> None:
         """Lets go of what is damaged, and waits for the download like all other readers."""

@@ -141,7 +141,7 @@ class Bodies:
                         await pour(stream, body.append)
                 body.end()
                 if self._blobs is not None:
-                    await self._lay(key, body)
+                    await self._lay(self._blobs, key, body)
                     self._blobs.changed()
             except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
                 body.fail(error)
@@ -150,13 +150,13 @@ class Bodies:
             body.fail(Unreachable("the download was given up"))
         self._settle(key, body)
 
-    async def _lay(self, key: Hashable, body: Body) -> None:
+    async def _lay(self, blobs: BlobStore, key: Hashable, body: Body) -> None:
         """Gives a body its place, with all that are due meanwhile: one trip to a thread for them."""
         self._due.append((key, body))
         async with self._laying:
             due, self._due = self._due, []
             if due:
-                await trio.to_thread.run_sync(_lay_all, due)
+                await trio.to_thread.run_sync(_lay_all, blobs, due)
 
     def _settle(self, key: Hashable, body: Body) -> None:
         """Keeps, gives up or closes a body that just lost its last reader or its download."""
@@ -218,6 +218,9 @@ def _ends_soon(body: Body) -> bool:
     return body.left * max(0.0, body.age - BEGUN) <= SOON * body.arrived
 
 
-def _lay_all(due: Sequence[tuple[Hashable, Body]]) -> None:
-    for key, body in due:
-        body.lay(key)
+def _lay_all(blobs: BlobStore, due: Sequence[tuple[Hashable, Body]]) -> None:
+    whole = [(body, body.whole(key)) for key, body in due]
+    kept = blobs.adopt(*(one for _, one in whole if one is not None))
+    for body, one in whole:
+        if one in kept:
+            body.digest = body.digest_due

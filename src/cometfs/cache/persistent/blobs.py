@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.eviction import Evictor, unlink
@@ -139,6 +139,17 @@ def _blocks(offset: int, end: int) -> range:
     return range(offset // BLOCK, -(-end // BLOCK))
 
 
+class Whole(NamedTuple):
+    """A complete body in an unnamed file: its key, the file's descriptor, its size, its checksums, and whether it is
+    wanted still."""
+
+    key: Hashable
+    descriptor: int
+    size: int
+    sums: bytes
+    wanted: Callable[[], bool] = lambda: True
+
+
 class BlobStore:
     """The bodies of one account.
 
@@ -215,29 +226,38 @@ class BlobStore:
         damaged, self._damaged = self._damaged, set()
         return others._replace(bodies_used=list(used), bodies_gone=list(gone), bodies_damaged=list(damaged))
 
-    def adopt(
-        self, key: Hashable, descriptor: int, size: int, sums: bytes, wanted: Callable[[], bool] = lambda: True
-    ) -> bool:
-        """Gives a complete, unnamed file its place; False where it is none of the file system's, or of the budget's, or
-        it is not `wanted` any more at last.
+    def adopt(self, *bodies: Whole) -> list[Whole]:
+        """Gives complete, unnamed files their places, all in one go; those that got one. The others are none of the
+        file system's, or of the budget's, or are not `wanted` any more at last.
 
-        In a thread. Its process may die at any instant: until the row is written the file is recorded as an orphan.
+        In a thread. Its process may die at any instant: until the rows are written the files are recorded as orphans.
         """
-        name, file = key_of(key), fresh_place()
-        if name is None or not self._evictor.has(size) or not self._index.announce(file):
-            return False
+        if not self._evictor.has(sum(one.size for one in bodies)):
+            return [kept for one in bodies for kept in self.adopt(one)] if len(bodies) > 1 else []
+        placed = {fresh_place(): (name, one) for one in bodies if (name := key_of(one.key)) is not None}
+        if not placed or not self._index.announce(*placed):
+            return []
+        named = {file: one for file, (_, one) in placed.items() if self._named(file, one)}
+        rows = [(placed[file][0], KeptBody(file, one.size, one.sums)) for file, one in named.items()]
+        kept = self._index.keep_bodies(rows, lambda file: named[file].wanted())
+        for file in named.keys() - kept:
+            unlink(self._index.folder, file)
+        return [named[file] for file in kept]
+
+    def _named(self, file: str, one: Whole) -> bool:
+        """Whether a file could be given its name."""
         path = self._folder / file
         try:
-            for folder in (path.parent.parent, path.parent):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            name_file(descriptor, path)
+            fcntl.flock(one.descriptor, fcntl.LOCK_SH)
+            try:
+                name_file(one.descriptor, path)
+            except FileNotFoundError:
+                for folder in (path.parent.parent, path.parent):
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                name_file(one.descriptor, path)
         except OSError:
             return False
-        if self._index.keep_body(name, KeptBody(file, size, sums), wanted):
-            return True
-        unlink(self._index.folder, file)
-        return False
+        return True
 
     def lay(self, blocks: Mapping[Hashable, bytes]) -> bool:
         """Keeps bodies of one block each, all in one go; False where there is no room for all of them. In a thread.
@@ -247,15 +267,15 @@ class BlobStore:
         names = {fresh_place(): (key_of(key), block) for key, block in blocks.items()}
         if not self._evictor.has(sum(map(len, blocks.values()))) or not self._index.announce(*names):
             return False
-        laid = dict[str, KeptBody]()
+        laid = list[tuple[str, KeptBody]]()
         try:
             for file, (name, block) in names.items():
                 assert name is not None  # of a block
                 direct.write_new(self._folder / file, block)
-                laid[name] = KeptBody(file, len(block), checksum(block))
+                laid.append((name, KeptBody(file, len(block), checksum(block))))
         except OSError:
-            laid = {}
-        kept = {laid[name].file for name in self._index.keep_bodies(laid)} if laid else set()
+            laid = []
+        kept = set(self._index.keep_bodies(laid)) if laid else set[str]()
         self._trim(sum(map(len, blocks.values())))
         for file in names.keys() - kept:
             unlink(self._index.folder, file)

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,21 +130,19 @@ class Index:
 
         return self.attempt(work, False)
 
-    def keep_body(self, key: str, body: KeptBody, wanted: Callable[[], bool] = lambda: True) -> bool:
-        """Writes where an announced body is; False if that is too late, cannot be written, or it is not `wanted`."""
-        return bool(self.keep_bodies({key: body}, wanted))
-
-    def keep_bodies(self, bodies: Mapping[str, KeptBody], wanted: Callable[[], bool] = lambda: True) -> Collection[str]:
-        """The same for several in one go: each costs a transaction otherwise. Returns the keys of those it has.
-
-        `wanted` is asked inside the transaction, for the same reason as in `write`.
+    def keep_bodies(
+        self, bodies: Sequence[tuple[str, KeptBody]], wanted: Callable[[str], bool] = lambda _file: True
+    ) -> list[str]:
+        """Writes under which key which announced body is, all in one go: each costs a transaction otherwise. Returns
+        the files of those that it has; of the others it is too late, they cannot be written, or are not `wanted`, which
+        is asked inside the transaction, for the same reason as in `write`.
         """
 
-        def work(db: sqlite3.Connection) -> Collection[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
             with transaction(db):
-                return [key for key, body in bodies.items() if wanted() and self._kept(db, key, body)]
+                return [body.file for key, body in bodies if wanted(body.file) and self._kept(db, key, body)]
 
-        return self.attempt(work, ())
+        return self.attempt(work, [])
 
     def _kept(self, db: sqlite3.Connection, key: str, body: KeptBody) -> bool:
         if db.execute(f"DELETE FROM {ORPHANS} WHERE file = ?", (body.file,)).rowcount != 1:
