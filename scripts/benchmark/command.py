@@ -39,6 +39,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "huge-tools": huge.tools,
     "huge-order": huge.order,
     "huge-far": huge.far,
+    "huge-meanwhile": huge.meanwhile,
     "huge-formats": formats.tools,
     "svg": drawing.svg,
     "find-memory": listing.find_memory,

@@ -6,7 +6,8 @@ of 100 MB, sent by Comet itself (moving.py).
 
 from __future__ import annotations
 
-import random
+import json
+import statistics
 import subprocess
 import sys
 import zipfile
@@ -16,9 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from benchmark import peers, store
-from benchmark.figures import Peer, Row, Runs, at_most, execute, timed
+from benchmark.figures import Peer, Row, Runs, at_most, execute, shell, timed
 from benchmark.processes import BenchError, Mount, Server, comet_mounted, serving
 from benchmark.stage import LATENCY, Stage
+
+RUN = str(Path(store.PLACE).parent)
+
+AT_HAND = (f"ls {RUN}", f"cat {RUN}/params.json")
+"""What is done while a big asset is read."""
 
 Work = Callable[[Path], object]
 """What is done in a folder that has the assets."""
@@ -26,6 +32,12 @@ Work = Callable[[Path], object]
 MODES = ("off", "full")
 NOWHERE = Path("/dev/null")
 READS = 100
+
+FIO = (
+    *("fio", "--name=random", "--readonly", "--rw=randread", "--ioengine=sync", "--randseed=14", "--fadvise_hint=0"),
+    *("--invalidate=0", "--output-format=json"),
+)
+"""The same places each time, read by pread."""
 
 
 @contextmanager
@@ -86,6 +98,11 @@ def _rclone(stage: Stage, web: Server, found: dict[str, Peer], work: Work) -> No
             peer.runs.append(timed(partial(work, mount.path), web, mount.daemon))
 
 
+def median_of(runs: Runs) -> float:
+    """The median of the bytes that were sent."""
+    return statistics.median(run.sent for run in runs)
+
+
 def end(stage: Stage) -> list[Row]:
     """The last 4 KiB of an asset of 8 GiB."""
 
@@ -101,21 +118,19 @@ def end(stage: Stage) -> list[Row]:
 
 
 def scattered(stage: Stage) -> list[Row]:
-    """Random reads of 4 KiB, 64 KiB and 1 MiB in an asset of 2 GiB."""
+    """Random reads of 4 KiB, 64 KiB and 1 MiB in an asset of 2 GiB, by fio."""
     rows: list[Row] = []
     for size in (4096, 65536, 1 << 20):
 
         def work(at: Path, size: int = size) -> None:
-            chance = random.Random(size)
-            with (at / store.TWO).open("rb", buffering=0) as file:
-                for _ in range(READS):
-                    place = chance.randrange((2 * store.GIB - size) // 4096) * 4096
-                    file.seek(place)
-                    if len(file.read(size)) != size:
-                        raise BenchError(f"WRONG: {size} bytes at {place}")
+            execute([*FIO, f"--bs={size}", f"--io_size={size * READS}", f"--filename={store.TWO}"], at, stage.out)
+            if json.loads(stage.out.read_bytes())["jobs"][0]["read"]["total_ios"] != READS:
+                raise BenchError(f"WRONG: fio did not read {READS} times {size} bytes")
 
         rows += _beside(stage, f"{READS} random reads of {size >> 10} KiB in 2 GiB", "no slower than rclone", 1, work)
-        rows[-1].reach += f" ({rows[-1].runs[0].sent / size / READS:.1f} bytes for each asked)"
+        asked = [rows[-1], *rows[-1].peers]
+        bytes_for = " / ".join(f"{median_of(one.runs) / size / READS:.1f}" for one in asked if one.runs)
+        rows[-1].workload += f": {bytes_for} bytes for each asked"
     return rows
 
 
@@ -150,6 +165,41 @@ def order(stage: Stage) -> list[Row]:
 def far(stage: Stage) -> list[Row]:
     """The same over a line that brings 20 MB/s a connection, 50 ms away."""
     return _in_order(stage, far=True)[:1]
+
+
+def meanwhile(stage: Stage) -> list[Row]:
+    """`ls` and `cat params.json` of what is at hand, while a cold asset of 1 GiB is read."""
+    found: dict[str, Runs] = {command: [] for command in AT_HAND}
+    with stores(stage, store.make(stage.work)) as (_, comet):
+        for _ in range(stage.runs):
+            with fresh(stage, comet) as mount:
+                for command in AT_HAND:
+                    shell(command, mount.path, stage.out)
+                _while_reading(
+                    mount.path / store.PLACE, found, lambda command, at=mount.path: shell(command, at, stage.out)
+                )
+    return [
+        Row(
+            f"`{command.replace(RUN, 'EXPERIMENT')}` at hand, while 1 GiB is read",
+            "warm",
+            runs,
+            f"50 ms, the worst of {len(runs)}",
+            max(run.wall for run in runs) <= 0.05,
+        )
+        for command, runs in found.items()
+    ]
+
+
+def _while_reading(at: Path, found: dict[str, Runs], use: Callable[[str], None]) -> None:
+    """Times each command, one after the other, as long as the asset is read."""
+    with subprocess.Popen(["cat", at / store.ORDER], stdout=subprocess.DEVNULL) as cat:
+        while cat.poll() is None:
+            for command, runs in found.items():
+                run = timed(partial(use, command))
+                if cat.poll() is None:
+                    runs.append(run)
+    if cat.returncode:
+        raise BenchError(f"cat: status {cat.returncode}")
 
 
 def _in_order(stage: Stage, *, far: bool) -> list[Row]:
