@@ -98,7 +98,7 @@ def _rclone(stage: Stage, web: Server, found: dict[str, Peer], work: Work) -> No
             peer.runs.append(timed(partial(work, mount.path), web, mount.daemon))
 
 
-def median_of(runs: Runs) -> float:
+def _sent(runs: Runs) -> float:
     """The median of the bytes that were sent."""
     return statistics.median(run.sent for run in runs)
 
@@ -128,8 +128,8 @@ def scattered(stage: Stage) -> list[Row]:
                 raise BenchError(f"WRONG: fio did not read {READS} times {size} bytes")
 
         rows += _beside(stage, f"{READS} random reads of {size >> 10} KiB in 2 GiB", "no slower than rclone", 1, work)
-        asked = [rows[-1], *rows[-1].peers]
-        bytes_for = " / ".join(f"{median_of(one.runs) / size / READS:.1f}" for one in asked if one.runs)
+        asked = [runs for runs in (rows[-1].runs, *(peer.runs for peer in rows[-1].peers)) if runs]
+        bytes_for = " / ".join(f"{_sent(runs) / size / READS:.1f}" for runs in asked)
         rows[-1].workload += f": {bytes_for} bytes for each asked"
     return rows
 
@@ -175,9 +175,7 @@ def meanwhile(stage: Stage) -> list[Row]:
             with fresh(stage, comet) as mount:
                 for command in AT_HAND:
                     shell(command, mount.path, stage.out)
-                _while_reading(
-                    mount.path / store.PLACE, found, lambda command, at=mount.path: shell(command, at, stage.out)
-                )
+                _while_reading(mount.path, found, stage.out)
     return [
         Row(
             f"`{command.replace(RUN, 'EXPERIMENT')}` at hand, while 1 GiB is read",
@@ -190,12 +188,12 @@ def meanwhile(stage: Stage) -> list[Row]:
     ]
 
 
-def _while_reading(at: Path, found: dict[str, Runs], use: Callable[[str], None]) -> None:
+def _while_reading(at: Path, found: dict[str, Runs], out: Path) -> None:
     """Times each command, one after the other, as long as the asset is read."""
-    with subprocess.Popen(["cat", at / store.ORDER], stdout=subprocess.DEVNULL) as cat:
+    with subprocess.Popen(["cat", at / store.PLACE / store.ORDER], stdout=subprocess.DEVNULL) as cat:
         while cat.poll() is None:
             for command, runs in found.items():
-                run = timed(partial(use, command))
+                run = timed(partial(shell, command, at, out))
                 if cat.poll() is None:
                     runs.append(run)
     if cat.returncode:

@@ -19,6 +19,9 @@ HERE = Path(__file__).resolve().parent
 
 NOT_INSTALLED = "not installed"
 
+DEBIAN = {name: name for name in ("rclone", "curl", "fio", "unzip")} | {"nginx-light": "nginx", "ffmpeg": "ffprobe"}
+"""Packages, and a program that each has."""
+
 RCLONE = (
     *("--read-only", "--dir-cache-time", "1h", "--attr-timeout", "5m"),
     *("--config", os.devnull, "--log-level", "ERROR"),
@@ -47,9 +50,8 @@ def has(program: str) -> bool:
 
 
 def install(work: Path) -> None:
-    """Gets what is lacking: rclone, curl and nginx from Debian, cometx from PyPI into an environment of its own."""
-    lacking = [program for program in ("rclone", "curl") if not has(program)]
-    lacking += ["nginx-light"] * (not has("nginx"))
+    """Gets what is lacking: programs from Debian, cometx from PyPI into an environment of its own."""
+    lacking = [package for package, program in DEBIAN.items() if not has(program)]
     if lacking:
         before = () if os.getuid() == 0 else ("sudo",)
         _quietly([*before, "apt-get", "update"])
