@@ -9,8 +9,8 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -173,7 +173,8 @@ class Calls:
 
     async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
         """Comet's own reply to one try, whatever its status; its owner closes it. The key is sent only here."""
-        await self._breaker.admit()  # a call that is not made is not counted
+        with _naming(question):
+            await self._breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
         reply = await self._asked(question, headers)
         if reply.status != TOO_MANY:
@@ -192,10 +193,8 @@ class Calls:
         return self.address.rest + question.endpoint
 
     async def sent(self, question: Question, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Reply:
-        try:
+        with _naming(question):
             return await self._transport.send(method, url, headers=headers, **rest)
-        except (Unreachable, Unintelligible) as exc:
-            raise type(exc)(f"{exc} (asked {question})") from exc
 
     async def _replied(self, question: Question) -> Reply:
         """The reply, when it is an answer."""
@@ -258,3 +257,12 @@ def _misunderstood(question: Question, body: bytes, exc: Exception, words: str) 
         return PageInstead(f"An HTML page came instead of an answer of {question}: a login page, or a proxy's?")
     reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
     return Unintelligible(f"The answer of {question} is not what it should be: {reason}{words}")
+
+
+@contextmanager
+def _naming(question: Question) -> Iterator[None]:
+    """Errors of the connection leave the body with what was asked."""
+    try:
+        yield
+    except (Unreachable, Unintelligible) as exc:
+        raise type(exc)(f"{exc} (asked {question})") from exc
