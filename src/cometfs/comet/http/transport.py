@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import trio
@@ -118,25 +118,27 @@ class Reply:
         `room`, which may wait, is called where there are more than `large`.
         """
         announced = 0 if is_encoded(self.headers) else whole_of(self.headers.get("content-length", "")) or 0
-        found = b"" if announced > most or not room else b"".join(await self._parts_of(large + 1))
-        if room is not None and len(found) > large:
-            await room()
-        parts = [found] if announced > most else [found, *await self._parts_of(most + 1 - len(found))]
-        if max(announced, sum(map(len, parts))) > most:
+        found = bytearray()  # parts that are joined in the end take twice as much
+        if announced <= most and room is not None:
+            await self._fill(found, large + 1)
+            if len(found) > large:
+                await room()
+        if announced <= most:
+            await self._fill(found, most + 1)
+        if max(announced, len(found)) > most:
             raise AnswerTooLarge(f"The answer of {self._host} has more than {most:,} bytes")
-        return b"".join(parts)
+        return cast(bytes, found)
+
+    async def _fill(self, found: bytearray, enough: int) -> None:
+        """Adds the next parts of the body, until there are so many bytes."""
+        while len(found) < enough and (chunk := await self.chunk()) is not None:
+            found += chunk
 
     async def head(self, most: int) -> bytes:
         """The first bytes of the body, all of it if it has no more."""
-        return b"".join(await self._parts_of(most))[:most]
-
-    async def _parts_of(self, enough: int) -> list[bytes]:
-        """The next parts of the body, until there are so many bytes."""
-        parts: list[bytes] = []
-        while enough > 0 and (chunk := await self.chunk()) is not None:
-            parts.append(chunk)
-            enough -= len(chunk)
-        return parts
+        found = bytearray()
+        await self._fill(found, most)
+        return bytes(found[:most])
 
     async def chunk(self) -> bytes | None:
         """The next bytes, decoded, never none; None at the end."""
