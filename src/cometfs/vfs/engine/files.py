@@ -39,7 +39,7 @@ class Files:
         self._store = answers.store
         self._sizes = sizes
         self._writing = writing
-        self._renders = trio.CapacityLimiter(RENDERED)
+        self._renders = trio.Semaphore(RENDERED)
 
     async def open(self, node: Node) -> Opened:
         """The file, open, its size known. Raises IsADirectory for a directory, and what Comet's answer raises."""
@@ -106,7 +106,8 @@ class Files:
         render, value = entry.render, answer.value
         try:
             if answer.weight > _HEAVY or entry.slow:
-                return await trio.to_thread.run_sync(render, value, abandon_on_cancel=True, limiter=self._renders)
+                async with self._renders:
+                    return await trio.to_thread.run_sync(render, value, abandon_on_cancel=True)
             return render(value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, BadZipFile) as error:
             raise Unintelligible(f"{source.name} answered what cannot be shown as a file: {error!r}") from error
