@@ -26,6 +26,9 @@ SCENARIOS = {case.project: case for case in scenarios()}
 BOUND = 200 << 20
 """Bytes of memory that a daemon takes at most, whatever is sent: an answer of 64 MiB is one of those."""
 
+CALLS = 8
+"""Requests for the same thing until a program has its error: four tries, for a listing some of its first page, too."""
+
 LAZY = 8
 """Descriptors of a database that is opened when it is first needed."""
 
@@ -65,6 +68,7 @@ def test_a_fault_costs_what_it_meets_until_it_ends(name: str, outcomes: dict[Cas
     """The errno says what is the matter, the log says it in a sentence; neighbours are right; so is all afterwards."""
     outcome = outcomes[ROWS[name]]
     assert_met(outcome)
+    assert 1 <= outcome.calls <= CALLS
     assert outcome.peak is None or outcome.peak < BOUND
 
 

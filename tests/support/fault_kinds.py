@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -78,6 +79,20 @@ def dripping(pause: float) -> Fault:
                 return
 
     return fault
+
+
+def at_first(times: int, fault: Fault) -> Fault:
+    """The first requests to an endpoint meet it."""
+    met: Counter[str] = Counter()
+
+    async def faulty(exchange: Exchange) -> bool | None:
+        met[exchange.request.endpoint] += 1
+        if met[exchange.request.endpoint] <= times:
+            return await fault(exchange)
+        await exchange.pass_on()
+        return True
+
+    return faulty
 
 
 # Framing

@@ -54,7 +54,7 @@ class Row(Case):
 
 
 def rows() -> list[Row]:
-    return [*_connections(), *_framing(), *_contents(), *_statuses(), *_redirects()]
+    return [*_passing(), *_connections(), *_framing(), *_contents(), *_statuses(), *_redirects()]
 
 
 def _at(group: str, name: str, fault: Fault, expected: int, says: str, places: str = "", **more: bool) -> Iterator[Row]:
@@ -62,6 +62,18 @@ def _at(group: str, name: str, fault: Fault, expected: int, says: str, places: s
         # Of a list, ENOENT would be its end.
         errno = ESTALE if (place, expected) == (LISTING, ENOENT) else expected
         yield Row(group, name, place, errno, says, fault, **more)
+
+
+def _passing() -> Iterator[Row]:
+    """What is over when the call is tried again."""
+    for name, fault in (
+        ("reset twice", kinds.reset),
+        ("cut twice", kinds.after_headers(kinds.closed)),
+        ("408 twice", instead(b"", 408)),
+        ("503 twice", instead(COMET, 503)),
+        ("502 twice, with a page", instead(PAGE, 502, *HTML)),
+    ):
+        yield from _at("passing", name, kinds.at_first(2, fault), RIGHT, "")
 
 
 def _connections() -> Iterator[Row]:
@@ -110,6 +122,8 @@ def _framing() -> Iterator[Row]:
     yield from _at(group, "10 GiB of JSON", endless, EFBIG, "more than", "listing file", alone=True)
     spaces = kinds.endless(b"", b" " * 4096)
     yield from _at(group, "10 GiB of blanks", spaces, EFBIG, "more than", "listing file", alone=True)
+    yield from _at(group, "10 GiB of blanks", spaces, EFBIG, "bytes", ASSET, alone=True)
+    yield from _at(group, "10 GiB of gzip in 10 MB", kinds.bomb(), EFBIG, "bytes", ASSET, alone=True)
 
 
 def _contents() -> Iterator[Row]:

@@ -33,6 +33,7 @@ TESTS = {
     "mount/test_exposed_keys": "keys that others could read",
     "mount/test_torture": "readers, kills and full disks",
     "mount/test_model": "random changes against a reference model",
+    "mount/test_big_assets": "assets of gigabytes, in parts: cut, silent, changed, killed",
     "mount/test_storages": "object stores that fail",
     "inprocess/test_transport": "connections, framing, encodings",
     "inprocess/test_mutated_answers": "values that no Comet sends, in the answers of every endpoint",
