@@ -126,6 +126,7 @@ for top in ({str(mountpoint / top)!r}, {str(mountpoint / ".cometfs")!r}):
         hidden = [name for name in (".api",) if os.path.isdir(os.path.join(folder, name))]
         folders += hidden
         found += [folder, *(os.path.join(folder, name) for name in [*folders, *files])]
+found += [os.path.join({str(mountpoint)!r}, ".cometfs", name) for name in ("status.json", "errors.log")]
 for path in found:
     try:
         show(path)
