@@ -78,5 +78,7 @@ def _open_regular(path: Path, flags: int) -> int:
 
 
 def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(None, "Is a directory")
     if not stat.S_ISREG(found.st_mode):
         raise OSError(None, "it is no regular file")
