@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -349,6 +350,27 @@ trio.run(fetch, Account(Path(sys.argv[1])), "k", b"content")
     account.settle()
     assert files(account) == []
     assert verify(account.index.folder) == Findings()
+
+
+async def test_bodies_that_wait_for_their_places_hold_few_descriptors(account: Account) -> None:
+    """Hundreds may come while another process writes to the index."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with bodies_of(account) as bodies:
+        opened: dict[str, Body] = {}
+        with account.index._turn:
+            for number in range(400):
+                key = f"k{number}"
+                opened[key] = await bodies.open(key, Source(b"bytes").begin)
+                assert await opened[key].read(0, 5) == b"bytes"
+            resource.setrlimit(resource.RLIMIT_NOFILE, (sum(1 for _ in Path("/proc/self/fd").iterdir()) + 100, hard))
+        try:
+            for body in opened.values():
+                await arrived(body)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert all(body.digest for body in opened.values())
+        for key, body in opened.items():
+            bodies.release(key, body)
 
 
 def test_a_body_without_room_bars_none_that_is_placed_with_it(account: Account) -> None:

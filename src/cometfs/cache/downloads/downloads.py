@@ -23,6 +23,9 @@ from cometfs.errors import Unreachable
 IDLE = 256
 """Bodies that are kept without a reader, at most: each holds a file descriptor."""
 
+TOGETHER = 32
+"""Bodies that get their places on disk together, at most: each has a file open meanwhile."""
+
 NEARLY_DONE = 8 << 20
 """A download with no more than this many bytes to go is finished even without a reader ..."""
 
@@ -219,8 +222,15 @@ def _ends_soon(body: Body) -> bool:
 
 
 def _lay_all(blobs: BlobStore, due: Sequence[tuple[Hashable, Body]]) -> None:
+    for begin in range(0, len(due), TOGETHER):
+        _lay_some(blobs, due[begin : begin + TOGETHER])
+
+
+def _lay_some(blobs: BlobStore, due: Sequence[tuple[Hashable, Body]]) -> None:
     whole = [(body, body.whole(key)) for key, body in due]
     kept = blobs.adopt(*(one for _, one in whole if one is not None))
     for body, one in whole:
         if one in kept:
             body.digest = body.digest_due
+        if body.is_light:
+            body.close_file()
