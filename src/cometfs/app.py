@@ -22,6 +22,7 @@ from cometfs.comet.api import API
 from cometfs.comet.missing import KnownGate, read_missing
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
+from cometfs.connectivity import Connectivity
 from cometfs.daemon import claim, notify_systemd
 from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Throttled, Unreachable
 from cometfs.folders import account_in_use, cache_directory
@@ -66,8 +67,9 @@ def _temporary_directory() -> Iterator[Path]:
         yield Path(folder)
 
 
-async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
-    """Mounts and serves until unmounted or ended by SIGTERM, SIGINT or SIGHUP; `ready` is called when it answers.
+async def mount(settings: MountSettings, ready: Callable[[str], None]) -> None:
+    """Mounts and serves until unmounted or ended by SIGTERM, SIGINT or SIGHUP; `ready` is called when it answers, with
+    what a user must know: that Comet cannot be reached, or nothing.
 
     Raises SetupError if it cannot start.
     """
@@ -75,25 +77,26 @@ async def mount(settings: MountSettings, ready: Callable[[], None]) -> None:
     with ExitStack() as claimed:
         claimed.enter_context(claim(settings.mountpoint))
 
-        def mounted() -> None:
+        def mounted(note: str) -> None:
             # The mount itself keeps others away from here on.
             claimed.close()
-            ready()
+            ready(note)
 
         await _mount(settings, mounted)
 
 
-async def _mount(settings: MountSettings, ready: Callable[[], None]) -> None:
+async def _mount(settings: MountSettings, ready: Callable[[str], None]) -> None:
     with _caches(settings) as caches, account_in_use(caches, settings.url, settings.api_key) as (folder, keep):
 
-        def mounted() -> None:
+        def mounted(note: str) -> None:
             keep()
-            ready()
+            ready(note)
 
         await _mount_cached(settings, Cache(folder, settings.cache_size), mounted)
 
 
-async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[], None]) -> None:
+async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[str], None]) -> None:
+    connectivity = Connectivity(offline=settings.offline)
     missing = read_missing(cache.folder)
     async with (
         until_signal(),
@@ -105,6 +108,7 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
             gate=KnownGate(budget, missing),
             network=settings.network,
             alone=AccountLock(cache.folder).held,
+            connectivity=connectivity,
         ) as api,
         open_vfs(
             api,
@@ -115,10 +119,10 @@ async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[
             budget=budget,
         ) as vfs,
     ):
-        await _check(vfs, api.root, settings.workspaces)
+        await _check(vfs, api, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.
         mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
-        await _serve(vfs, settings, api.root, ready)
+        await _serve(vfs, settings, api.root, lambda: ready(connectivity.sentence))
 
 
 async def demo(
@@ -147,7 +151,7 @@ async def demo(
                     live_interval=demo_run.EPOCH,
                     allow_non_empty=allow_non_empty,
                 )
-                await mount(settings, lambda: ready(url))
+                await mount(settings, lambda _note: ready(url))
                 nursery.cancel_scope.cancel()
 
 
@@ -181,8 +185,10 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
         notify_systemd("READY=1")
 
 
-async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
-    """Asks what the root will be asked first, so that a wrong key or address fails now and not at the first `ls`."""
+async def _check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:
+    """Asks what the root will be asked first, so that a wrong key or address fails now and not at the first `ls`.
+    Without network, what the cache has will do."""
+    root = api.root
     try:
         with trio.fail_after(START):
             shown = (await vfs.listings.children(vfs.root))[0].nodes
@@ -196,6 +202,8 @@ async def _check(vfs: Vfs, root: str, workspaces: Sequence[str]) -> None:
     except trio.TooSlowError as error:
         raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
     except Unreachable as error:
+        if api.connectivity.offline:
+            raise SetupError(f"nothing of {root} is in the cache: mount it once without --offline") from error
         raise SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})") from error
     except Throttled as error:
         raise SetupError(f"{root} wants no calls now: mount again in a minute ({error})") from error

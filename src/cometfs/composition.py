@@ -5,7 +5,8 @@ Not here: mounting it, and ending it by a signal (app.py).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,9 @@ from cometfs.cache.persistent.index import Index
 from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
+from cometfs.caller import Urgency
 from cometfs.comet.api import API
+from cometfs.connectivity import Connectivity
 from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
@@ -58,6 +61,7 @@ async def open_vfs(
     live: Lease = RUNNING,
     cache: Cache | None = None,
     budget: Budget | None = None,
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[Vfs]:
     """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
 
@@ -67,6 +71,7 @@ async def open_vfs(
     - `live`: how long answers hold about an experiment that may be running (5 s)
     - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
     - `budget`: the calls of `api`, from `open_budget`; None does not count them
+    - `wall`: the clock by which what lasts is dated, in seconds since 1970
 
     Nothing is asked of Comet until something is looked at:
 
@@ -85,25 +90,24 @@ async def open_vfs(
             ending.enter_context(api.probing(loads))
             index = blobs = writebehind = None
             if cache is not None:
-                index = Index(cache.folder)
+                index = Index(cache.folder, wall)
                 ending.callback(index.close)
                 await trio.to_thread.run_sync(index.open)
                 evictor = Evictor(index, cache.size)
                 blobs = BlobStore(index, evictor)
-                writebehind = WriteBehind(index, evictor, blobs)
+                writebehind = WriteBehind(index, evictor, blobs, wall)
                 writing.start_soon(writebehind.run)
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
             parted = PartedBodies(loads, Blocks(blobs, loads)) if cache and blobs else None
             try:
-                flights = Flights(loads)
+                flights, connectivity = Flights(loads), api.connectivity
                 gauges["loads"] = flights.count
-                store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind)
-                spare = budget.spare if budget else lambda _urgency: True
-                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api.root, budget, index, gauges))
-                answers.ahead = prefetcher = Prefetcher(answers, loads, spare)
+                store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind, wall, connectivity)
+                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api, budget, index, gauges))
+                answers.ahead = prefetcher = Prefetcher(answers, loads, partial(_may_prefetch, connectivity, budget))
                 ending.enter_context(with_warnings(answers.error_log))
-                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges)
+                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges, wall=wall)
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()
@@ -121,11 +125,16 @@ async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
             writing.cancel_scope.cancel()
 
 
-async def _status(root: str, budget: Budget | None, index: Index | None, gauges: Gauges) -> dict[str, Any]:
+def _may_prefetch(connectivity: Connectivity, budget: Budget | None, urgency: Urgency) -> bool:
+    return not connectivity.away and (budget is None or budget.spare(urgency))
+
+
+async def _status(api: API, budget: Budget | None, index: Index | None, gauges: Gauges) -> dict[str, Any]:
     """What `.cometfs/status.json` shows."""
     return {
         "version": __version__,
-        "server": root,
+        "server": api.root,
+        "network": api.connectivity.as_object(),
         "calls": (await budget.status()).as_object() if budget else None,
         "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
         "gauges": {name: gauge() for name, gauge in sorted(gauges.items())},

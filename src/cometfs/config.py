@@ -55,6 +55,8 @@ class MountSettings:
     """Files with a key in them that were read."""
     allow_non_empty: bool = False
     """Whether the mount may hide files of its mountpoint."""
+    offline: bool = False
+    """Whether it asks nothing, and shows what the cache has."""
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
 
@@ -94,6 +96,7 @@ def mount_settings(
     rate: int = RATE,
     live_interval: float = RUNNING,
     allow_non_empty: bool = False,
+    offline: bool = False,
     foreground: bool = False,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
@@ -112,6 +115,7 @@ def mount_settings(
         found.network,
         found.key_files,
         allow_non_empty,
+        offline,
         foreground,
     )
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, NoReturn
 
 from cometfs.errors import CometFSError, SetupError
 
-_READY = b"ready"
+_READY = b"\0ready"
 
 _STDERR = 2
 
@@ -41,8 +41,8 @@ def open_streams() -> None:
     )
 
 
-def in_background(main: Callable[[Callable[[], None]], None], log_file: BinaryIO) -> None:
-    """Runs `main(ready)` in a daemon and returns when it has called `ready`.
+def in_background(main: Callable[[Callable[[str], None]], None], log_file: BinaryIO) -> str:
+    """Runs `main(ready)` in a daemon and returns, when it has called `ready`, what it was called with.
 
     Raises SetupError with the daemon's own sentence if it ends before that. The daemon's stderr goes to `log_file`.
     """
@@ -53,10 +53,11 @@ def in_background(main: Callable[[Callable[[], None]], None], log_file: BinaryIO
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         report = pipe.read()
-    if report != _READY:
+    if not report.startswith(_READY):
         raise SetupError(
             report.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_file.name!s}"
         )
+    return report.removeprefix(_READY).decode("utf-8", "surrogateescape")
 
 
 def leave() -> NoReturn:
@@ -66,7 +67,7 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_file: BinaryIO) -> NoReturn:
+def _become_daemon(main: Callable[[Callable[[str], None]], None], writer: int, log_file: BinaryIO) -> NoReturn:
     """Never returns into the caller's stack: what the parent would do next is not the daemon's."""
     status = 1
     try:
@@ -74,8 +75,8 @@ def _become_daemon(main: Callable[[Callable[[], None]], None], writer: int, log_
         _redirect(log_file)
         os.chdir("/")
 
-        def ready() -> None:
-            os.write(writer, _READY)
+        def ready(note: str) -> None:
+            os.write(writer, _READY + note.encode("utf-8", "surrogateescape"))
             os.close(writer)
 
         main(ready)

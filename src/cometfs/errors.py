@@ -199,3 +199,7 @@ def no_place(error: OSError, what: str) -> CometFSError:
 
 NO_OTHER_WAY = (KeyRejected, Throttled)
 """Where one endpoint answers so, another that has the same would, too: it is not worth a call."""
+
+NO_ANSWER = (Unreachable, Throttled, Unintelligible)
+"""Where nothing was learned of what was asked: what was answered before may still be so. Not so of a refusal, or of "no
+such thing"."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
+
+from cometfs.times import spoken
 
 SHOWN = 8
 """Endpoints and programs that are named; the rest is added up."""
@@ -13,6 +16,7 @@ def status_lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
     """A few lines for a terminal."""
     calls, cache = status["calls"], status["cache"]
     yield f"{mountpoint}: {status['server']}, cometfs {status['version']}"
+    yield f"  network  {_network(status['network'])}"
     yield (
         f"  calls  {calls['used']:,} in the last hour, {calls['left']:,} left of {calls['rate']:,.0f}; "
         f"all again in {calls['full_in_s']:,} s"
@@ -25,6 +29,17 @@ def status_lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
         f"  cache  {cache['bytes'] / 1e6:,.1f} MB: {cache['answers']:,} answers "
         f"({cache['answer_bytes'] / 1e6:,.1f} MB), {cache['bodies']:,} bodies ({cache['body_bytes'] / 1e6:,.1f} MB)"
     )
+
+
+def _network(network: Mapping[str, Any]) -> str:
+    """The state of the network, since when, and how old what is shown may be."""
+    if network["state"] == "online":
+        return "online"
+    state = "not asked (--offline)" if network["state"] == "offline" else f"Comet is away: {network['error']}"
+    oldest = network["oldest_s"]
+    shown = "" if oldest is None else f"; what is shown is up to {spoken(oldest)} old"
+    since = datetime.fromtimestamp(network["since"]).strftime("%Y-%m-%d %H:%M")  # for a person here
+    return f"{state}, since {since} ({spoken(network['for_s'])}){shown}"
 
 
 def _table(title: str, counts: Mapping[str, int]) -> Iterator[str]:

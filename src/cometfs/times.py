@@ -14,3 +14,11 @@ def in_utc(milliseconds: float, timespec: str) -> str | None:
         return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None).isoformat(" ", timespec)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def spoken(seconds: float) -> str:
+    """A span as people say it: "40 s", "12 min", "3 h", "8 days"."""
+    for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 86400:.0f} days"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import trio.testing
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import Cache, open_vfs
+from cometfs.connectivity import Connectivity
 from cometfs.errors import Unreachable
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
@@ -39,6 +42,8 @@ class Wire(httpx.AsyncBaseTransport):
         self.edits: dict[str, Any] = {}
         self.lacking: set[str] = set()
         """Endpoints that it is too old for."""
+        self.refused: set[str] = set()
+        """Endpoints that it refuses to this key."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.removeprefix("/api/rest/v2/")
@@ -48,6 +53,8 @@ class Wire(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("no route", request=request)
         if endpoint in self.lacking:
             return httpx.Response(404)
+        if endpoint in self.refused:
+            return httpx.Response(403)
         response = await self._app.handle_async_request(request)
         if endpoint in self.edits:
             answer = json.loads(await response.aread())
@@ -59,6 +66,8 @@ class Wire(httpx.AsyncBaseTransport):
 @pytest.fixture(autouse=True)
 def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a real clock nothing is given up for being slow: that would depend on how much else the machine has to do."""
+    # A clock that jumps does so while the server works in a thread, too: then it is silent for no time at all.
+    monkeypatch.setattr("cometfs.cache.store.SILENCE", math.inf)
     if "mock_clock" not in request.fixturenames:
         monkeypatch.setattr("cometfs.vfs.sources.experiment.PATIENCE", 600.0)
         monkeypatch.setattr("cometfs.comet.experiment_pages.UNPAGED", 600.0)
@@ -81,11 +90,14 @@ async def vfs(wire: Wire) -> AsyncIterator[Vfs]:
 
 
 @asynccontextmanager
-async def mounted(wire: Wire, folder: Path) -> AsyncIterator[Vfs]:
+async def mounted(
+    wire: Wire, folder: Path, *, offline: bool = False, wall: Callable[[], float] = time.time
+) -> AsyncIterator[Vfs]:
     """The tree with a cache on disk, in `folder`."""
+    connectivity = Connectivity(offline=offline, wall=wall)
     async with (
-        API("key", "http://comet", transport=Transport(wire)) as api,
-        open_vfs(api, cache=Cache(folder, 1 << 30)) as opened,
+        API("key", "http://comet", transport=Transport(wire), connectivity=connectivity) as api,
+        open_vfs(api, cache=Cache(folder, 1 << 30), wall=wall) as opened,
     ):
         yield opened
 

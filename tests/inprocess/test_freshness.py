@@ -193,19 +193,21 @@ async def test_an_answer_that_lacks_the_end_of_the_last_one_takes_nothing_away(
 
 
 @pytest.mark.promise("Without the server")
-async def test_what_holds_is_shown_without_the_server_and_what_does_not_is_an_error(
+@pytest.mark.logs("Comet cannot be reached")
+async def test_what_was_read_is_shown_without_the_server_and_what_was_not_is_an_error(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Neither older bytes than promised, nor an empty file."""
+    """What holds no more is marked as that; nothing is an empty file."""
     tags = await read(vfs, f"{BASELINE}/tags.txt")
     wire.failing = True
     await trio.sleep(LISTING * 0.7)
     assert await read(vfs, f"{BASELINE}/tags.txt") == tags
     with pytest.raises(Unreachable):
         await read(vfs, f"{BASELINE}/code.py")
-    await trio.sleep(FINISHED)
-    with pytest.raises(Unreachable):
-        await read(vfs, f"{BASELINE}/tags.txt")
+    assert "stale" not in vfs.provenance(await at(vfs, f"{BASELINE}/code.py"))
+    await trio.sleep(LISTING)
+    assert await read(vfs, f"{BASELINE}/tags.txt") == tags
+    assert vfs.provenance(await at(vfs, BASELINE.rpartition("/")[0]))["stale"] == "true"
 
 
 @pytest.mark.promise("Nobody looks")

@@ -12,7 +12,6 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs.cache import store
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
 from cometfs.composition import Cache, open_vfs
@@ -80,11 +79,8 @@ async def test_what_a_mount_shows_does_not_depend_on_the_mounts_before(wire: Wir
         assert json.loads(alone["/.api/workspaces.json"]) == (settings.get("workspaces") or ["tabular", "vision-lab"])
 
 
-async def test_an_answer_with_the_time_of_a_process_is_not_kept(
-    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_with_the_time_of_a_process_is_not_kept(wire: Wire, tmp_path: Path) -> None:
     """The store's says when it was asked for, by a clock that no other process reads: no lease brings it to disk."""
-    monkeypatch.setattr(store, "RUNNING", Lease(0.0))
     for _ in range(2):
         wire.asked.clear()
         async with (

@@ -111,7 +111,9 @@ def test_a_server_that_dies_and_comes_back_is_not_noticed(tmp_path: Path) -> Non
                     run.say("after\n")
                     follower.await_said(b"before\nafter\n")
                     assert_undisturbed(follower, looks)
-            said = mounted.log.read_text().splitlines()
+            lines = mounted.log.read_text().splitlines()
+            said = [line for line in lines if "Comet cannot be reached" not in line]
+            assert len(said) in (len(lines), len(lines) - 1)
             assert said
             assert all("code" in line for line in said), "it complained of more than the file that was not to be had"
 
@@ -146,7 +148,8 @@ def test_a_server_in_trouble_is_not_noticed(tmp_path: Path, live_comet: Comet) -
                 faults.answers.clear()
                 follower.await_said(run.output.encode())
             assert_undisturbed(follower, looks)
-        assert mounted.log.read_text() == ""
+        # What stalled breaks in the end.
+        assert all("Comet cannot be reached" in line for line in mounted.log.read_text().splitlines())
 
 
 @pytest.mark.promise("Without the server")

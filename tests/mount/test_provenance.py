@@ -23,7 +23,9 @@ def attributes(mounted: Mounted, path: str) -> dict[str, str]:
 def test_attributes_tell_key_address_state_and_source(cold: Mounted) -> None:
     """Of an experiment, of its files, of an asset."""
     url = f"{cold.comet.url}/vision-lab/digits/{KEY}"
-    assert attributes(cold, BASELINE) == {"key": KEY, "url": url, "state": "finished"}
+    experiment = attributes(cold, BASELINE)
+    assert 0 <= int(experiment.pop("age_s")) < 3600
+    assert experiment == {"key": KEY, "url": url, "state": "finished", "stale": "false"}
     params = attributes(cold, f"{BASELINE}/params.json")
     assert params == {
         "key": KEY,

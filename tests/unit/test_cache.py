@@ -16,7 +16,8 @@ import trio.testing
 from cometfs.cache.downloads.downloads import NEARLY_DONE, Bodies
 from cometfs.cache.memory import FEW, SWEEP, CacheEntry, Memory
 from cometfs.cache.singleflight import Flights
-from cometfs.cache.store import Store, with_items_of
+from cometfs.cache.store import Store
+from cometfs.cache.values import with_items_of
 from cometfs.errors import NotFound, Unreachable
 from cometfs.lease import MISSING, Lease
 

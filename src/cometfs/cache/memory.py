@@ -49,6 +49,8 @@ class CacheEntry:
     """When it arrived, on the same clock."""
     read: bool = False
     """Whether a reader has had it: what there is to learn from that is known."""
+    stale: bool = False
+    """Whether it is shown, for want of an answer, although its lease had ended."""
 
     def unwrap(self) -> Any:
         """The value; raises the remembered error instead where there is one."""

@@ -1,69 +1,37 @@
 """Answers under keys: from memory while their lease holds, else from disk, else loaded once for all callers.
 
+An answer whose lease has ended stays until another takes its place. Where none comes, because Comet is away, fails or
+cannot be understood, the last one is shown, marked as stale. A refusal is an answer, and so is that there is no such
+thing.
+
 Not here: what the keys mean and how an answer is asked for (vfs/), and how the disk keeps them (writebehind.py).
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import msgspec
+import trio
 
+from cometfs.cache.due import due, left_for_caller
 from cometfs.cache.memory import CacheEntry, Memory, Which
 from cometfs.cache.singleflight import Flights
-from cometfs.errors import NotFound
-from cometfs.lease import MISSING, RUNNING, Lease
+from cometfs.cache.values import Freshness, Load, decoded, encoded, weigh, with_items_of
+from cometfs.connectivity import SILENCE, Connectivity
+from cometfs.errors import NO_ANSWER, NotFound, Withheld
+from cometfs.lease import MISSING, Lease
 
-# A decoded answer takes about this many times the bytes that it is encoded in (measured with sys.getsizeof over
-# listings of experiments and metric points: 4 to 7).
-_DECODED = 6
+log = logging.getLogger(__name__)
 
+STALE = Lease(5.0)
+"""How long an answer is shown that may not hold any more, before it is asked for again."""
 
-def encoded(value: Any) -> bytes | None:
-    """The value as bytes that `decoded` reads; None for what cannot be written so (a lone surrogate, a class)."""
-    try:
-        return msgspec.msgpack.encode(value)
-    except (UnicodeEncodeError, TypeError, OverflowError):
-        return None
-
-
-def decoded(written: bytes) -> Any:
-    """The inverse of `encoded`; tuples come back as lists."""
-    return msgspec.msgpack.decode(written)
-
-
-def weigh(value: Any, written: bytes | None = None) -> int:
-    """The bytes that keeping `value` costs, roughly; exact for bytes and texts. `written`: its encoding, if made."""
-    if isinstance(value, bytes | str):
-        return len(value) + 64
-    written = encoded(value) if written is None else written
-    return (len(repr(value)) if written is None else len(written)) * _DECODED + 64
-
-
-def with_items_of(before: Any, after: Any) -> Any:
-    """A list, with the very items of the one before wherever they are equal, from both ends on; else `after` itself.
-
-    Of a project that is listed once a minute most rows stay as they are: a caller that holds one holds no second copy
-    in memory."""
-    if not isinstance(before, list) or not isinstance(after, list):
-        return after
-    head = _equal(before, after)
-    left = min(len(before), len(after)) - head
-    tail = _equal(reversed(before[len(before) - left :]), reversed(after[len(after) - left :]))
-    return before[:head] + after[head : len(after) - tail] + before[len(before) - tail :]
-
-
-def _equal(some: Iterable[Any], others: Iterable[Any]) -> int:
-    """How many items at the beginning are equal."""
-    count = 0
-    for one, other in zip(some, others, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+HURRY = 4.0
+"""Seconds that a caller must have left: with less it gets nothing but an answer."""
 
 
 class PersistedAnswer(Protocol):
@@ -97,19 +65,6 @@ class PersistentStore(Protocol):
         one of these stands in each of those keys."""
 
 
-class Load(NamedTuple):
-    """How an answer is had that is not at hand."""
-
-    load: Callable[[], Awaitable[Any]]
-    lease: Lease | Callable[[], Lease]
-    """A function is asked when the load has ended: what it was made of may hold for less."""
-    lasting: bool = False
-    """Whether the answer goes to disk."""
-
-    def holds(self) -> Lease:
-        return self.lease() if callable(self.lease) else self.lease
-
-
 class Store:
     """The one place where answers are kept. A load that raises NotFound is kept too, for a short while."""
 
@@ -119,8 +74,10 @@ class Store:
         flights: Flights,
         persistent: PersistentStore | None = None,
         wall: Callable[[], float] = time.time,
+        connectivity: Connectivity | None = None,
     ) -> None:
         """`persistent`: None keeps nothing longer than the process; `wall`: seconds since 1970."""
+        self.connectivity = connectivity or Connectivity()
         self._memory = memory
         self._flights = flights
         self._persistent = persistent
@@ -131,7 +88,11 @@ class Store:
         return self._memory.get(key)
 
     def recall(self, key: Hashable) -> CacheEntry | None:
-        """What is held under `key`, in memory or on disk, without a load."""
+        """What is held under `key`, in memory or on disk, without a load; while Comet is away, whatever its lease."""
+        held = self._fresh(key)
+        return self.stale(key) if held is None and self.connectivity.away else held
+
+    def _fresh(self, key: Hashable) -> CacheEntry | None:
         held = self._memory.get(key)
         if held is not None or self._persistent is None:
             return held
@@ -139,22 +100,53 @@ class Store:
         if kept is None:
             return None
         # A clock that was set back must not make an answer hold longer than it was meant to.
-        now, left = self._wall(), min(kept.expires - self._wall(), kept.expires - kept.arrived)
+        return self._taken(key, kept, min(kept.expires - self._wall(), kept.expires - kept.arrived))
+
+    def stale(self, key: Hashable, lease: Lease = STALE) -> CacheEntry | None:
+        """The last answer under `key`, even if it holds no more: shown for want of another, and marked as that."""
+        held = self._memory.get(key) or self._last(key, lease)
+        if held is not None and held.stale:
+            self.connectivity.shows(self.age(held))
+        return held
+
+    def _last(self, key: Hashable, lease: Lease) -> CacheEntry | None:
+        last = self._memory.last(key)
+        if last is not None and last.error is None:
+            return self._hold(key, last.value, Freshness(lease, self.age(last), stale=True), last.weight)
+        kept = None if self._persistent is None else self._persistent.last(key)
+        return None if kept is None else self._taken(key, kept, lease, stale=True)
+
+    def _taken(self, key: Hashable, kept: PersistedAnswer, left: float, *, stale: bool = False) -> CacheEntry:
+        """An answer from disk, which holds for so many seconds."""
         value = decoded(kept.value)
-        return self._hold(key, value, left, max(0.0, now - kept.arrived), weigh(value, kept.value))
+        freshness = Freshness(Lease(left), max(0.0, self._wall() - kept.arrived), stale)
+        return self._hold(key, value, freshness, weigh(value, kept.value))
 
     def keep(
-        self, key: Hashable, value: Any, lease: Lease, weight: int | None = None, *, lasting: bool = False
+        self,
+        key: Hashable,
+        value: Any,
+        lease: Lease | Freshness,
+        weight: int | None = None,
+        *,
+        lasting: bool = False,
     ) -> CacheEntry:
         """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
         before = self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
-        lease = self._in_time(key, lease)
+        freshness = self._in_time(key, lease if isinstance(lease, Freshness) else Freshness(lease))
         written = encoded(value) if lasting or weight is None else None
-        if lasting and written is not None and self._persistent is not None and lease > RUNNING:
-            self._persistent.keep(key, written, self._wall(), self._wall() + lease)
-        return self._hold(key, value, lease, 0.0, weigh(value, written) if weight is None else weight)
+        if lasting:
+            self._write(key, written, freshness)
+        return self._hold(key, value, freshness, weigh(value, written) if weight is None else weight)
+
+    def _write(self, key: Hashable, written: bytes | None, freshness: Freshness) -> None:
+        """Has it written to disk, where what is there may be newer than what is stale."""
+        if self._persistent is None or written is None or freshness.stale or not freshness.lease:
+            return
+        now = self._wall()
+        self._persistent.keep(key, written, now - freshness.age, now + freshness.lease)
 
     def drop(self, key: Hashable) -> None:
         """Forgets what is held under `key`: there is reason to doubt it."""
@@ -192,28 +184,59 @@ class Store:
         is kept in it brings back."""
         return self._flights.loading()
 
-    def _in_time(self, key: Hashable, lease: Lease) -> Lease:
+    def _in_time(self, key: Hashable, freshness: Freshness) -> Freshness:
         """For how long what was loaded may be held: not at all if the key was dropped meanwhile."""
-        return Lease(0.0) if self._flights.is_late(key) else lease
+        return freshness._replace(lease=Lease(0.0)) if self._flights.is_late(key) else freshness
 
     async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
         """What `load` returns, for all callers that ask while it runs; it keeps what is worth keeping itself."""
-        return await self._flights.join(key, load)
+        with due():
+            return await self._flights.join(key, load)
 
     async def get(
         self,
         key: Hashable,
         load: Callable[[], Awaitable[Any]],
-        lease: Lease | Callable[[], Lease],
+        lease: Lease | Callable[[], Freshness],
         *,
         lasting: bool = False,
     ) -> CacheEntry:
-        """What is held under `key`, else what `load` answers, held for `lease`. Raises what `load` raises."""
-        held = self.recall(key)
+        """What is held under `key`, else what `load` answers, held for `lease`, else the last answer. Raises what
+        `load` raises."""
+        held = self._fresh(key)
+        if self.connectivity.away and (held is None or held.stale):
+            await self.connectivity.look()
+            held = self.recall(key) if self.connectivity.away else None
         if held is None:
-            held = await self._flights.join(key, lambda: self._load(key, Load(load, lease, lasting)))
+            held = await self._loaded_or_last(key, Load(load, lease, lasting))
         held.unwrap()
         return held
+
+    async def _loaded_or_last(self, key: Hashable, how: Load) -> CacheEntry:
+        try:
+            return await self._unless_silent(key, lambda: self._flights.join(key, lambda: self._load(key, how)))
+        except NO_ANSWER as error:
+            # What is followed is asked for again as soon as usual.
+            last = None if isinstance(error, Withheld) else self.stale(key, Lease(min(STALE, how.freshness().lease)))
+            if last is None:
+                raise
+            log.info("the last answer is shown: %s", error)
+            return last
+
+    async def _unless_silent(self, key: Hashable, join: Callable[[], Awaitable[CacheEntry]]) -> CacheEntry:
+        """What is loaded, however long that takes while Comet answers anything; else the last answer, if there is one.
+        The load goes on then."""
+        waited = False
+        while (left := left_for_caller()) > HURRY:
+            began = trio.current_time()
+            waited, patience = True, min(SILENCE, left / 2)
+            with trio.move_on_after(patience), due():
+                return await join()
+            if self.connectivity.is_silent(began, patience):
+                break
+        # A caller that has waited gets the last answer before its time is over, and so does one that may not wait.
+        last = self.stale(key) if waited or left <= 0 else None
+        return last or await join()
 
     async def renew(
         self, key: Hashable, load: Callable[[], Awaitable[Any]], lease: Lease, *, lasting: bool = False
@@ -222,31 +245,33 @@ class Store:
 
         async def renewed() -> CacheEntry:
             value, before = await load(), self.peek(key)
-            holds = self._in_time(key, lease)
+            freshness = self._in_time(key, Freshness(lease))
             # The same answer stays the same object: what was made of it need not be made again.
             same = before is not None and before.value == value
-            if before is None or not same or not holds:
+            if before is None or not same or not freshness.lease:
                 return self.keep(key, value, lease, lasting=lasting)
-            if lasting and self._persistent is not None and (written := encoded(value)) is not None:
-                self._persistent.keep(key, written, self._wall(), self._wall() + lease)
-            return self._hold(key, before.value, lease, 0.0, before.weight)
+            if lasting:
+                self._write(key, encoded(value), freshness)
+            return self._hold(key, before.value, freshness, before.weight)
 
         await self._flights.join(key, renewed, renewal=True)
 
     async def _load(self, key: Hashable, how: Load) -> CacheEntry:
         try:
             value = await how.load()
-            return self.keep(key, value, how.holds(), lasting=how.lasting)
+            return self.keep(key, value, how.freshness(), lasting=how.lasting)
         except NotFound as error:
             # Of what is running it may be there in a moment.
-            holds = self._in_time(key, Lease(min(MISSING, how.holds())))
+            holds = self._in_time(key, Freshness(Lease(min(MISSING, how.freshness().lease)))).lease
             missing = CacheEntry(None, self._memory.clock() + holds, 64, error)
             self._memory.put(key, missing)
+            if self._persistent is not None:
+                self._persistent.forget(key)  # what was there before is not the last answer any more
             return missing
 
-    def _hold(self, key: Hashable, value: Any, lease: float, age: float, weight: int) -> CacheEntry:
+    def _hold(self, key: Hashable, value: Any, freshness: Freshness, weight: int) -> CacheEntry:
         now = self._memory.clock()
-        held = CacheEntry(value, now + lease, weight, arrived=now - age)
+        held = CacheEntry(value, now + freshness.lease, weight, arrived=now - freshness.age, stale=freshness.stale)
         self._memory.put(key, held)
         return held
 

@@ -47,6 +47,7 @@ LEVELS = ("debug", "info", "warning", "error")
     metavar="SECONDS",
     help="Maximum age of what a running experiment shows.",
 )
+@click.option("--offline", is_flag=True, help="Ask nothing: show what the cache has, however old it is.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, for service managers and debugging.")
 @click.option("--deadline", default=30.0, show_default=True, metavar="SECONDS", help="How long a read waits at most.")
 @click.option(
@@ -64,6 +65,7 @@ def mount(
     cache_size: str,
     rate: int,
     live_interval: float,
+    offline: bool,
     foreground: bool,
     deadline: float,
     log_level: str,
@@ -92,6 +94,7 @@ def mount(
         rate=rate,
         live_interval=live_interval,
         allow_non_empty=allow_non_empty,
+        offline=offline,
         foreground=foreground,
     )
     mountpoints.prepare(settings.mountpoint, allow_non_empty=allow_non_empty)
@@ -99,18 +102,24 @@ def mount(
     warnings = [] if log_level == "error" else exposure.of_mount(settings.url, settings.key_files, settings.network)
     warn(warnings)
     if foreground:
-        lifetime.run(app.mount, settings, lambda: None)
+        lifetime.run(app.mount, settings, note)
     else:
 
-        def in_daemon(ready: Callable[[], None]) -> None:
+        def in_daemon(ready: Callable[[str], None]) -> None:
             console.limit_log(log_path)
             warn(warnings)  # into its log
             lifetime.run(app.mount, settings, ready)
 
         with folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
             log_path = Path(log_file.name).absolute()
-            daemon.in_background(in_daemon, log_file)
+            note(daemon.in_background(in_daemon, log_file))
         daemon.leave()
+
+
+def note(sentence: str) -> None:
+    """Prints what a user must know of a mount that answers, if there is anything."""
+    if sentence:
+        console.print_lines(f"cometfs: {sentence}", err=True)
 
 
 @main.command()

@@ -19,7 +19,7 @@ from cometfs.comet.address import page, parse_address
 from cometfs.comet.answers import models
 from cometfs.comet.answers.models import Experiment, Project
 from cometfs.comet.asset_api import AssetAPI
-from cometfs.comet.calls import Calls, Gate
+from cometfs.comet.calls import Calls, Closed, Gate
 from cometfs.comet.downloads.downloads import Downloads
 from cometfs.comet.downloads.stream import AssetStream
 from cometfs.comet.experiment_api import ExperimentAPI
@@ -33,6 +33,7 @@ from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
 from cometfs.comet.store_api import StoreAPI
 from cometfs.comet.workspace_api import WorkspaceAPI
+from cometfs.connectivity import Connectivity
 from cometfs.errors import NotFound
 
 __all__ = ["API", "AssetStream"]
@@ -61,6 +62,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     - `alone`: a context that keeps other processes from changing the store meanwhile
     - `network`: certificates to trust, and a header for a firewall (`cometfs.comet.network.Network`); by default from
       where Comet's own clients take them
+    - `connectivity`: knows afterwards whether Comet answers; with ``Connectivity(offline=True)`` nothing is sent
 
     Raises SetupError if there is no API key, or one that cannot be a key.
 
@@ -94,17 +96,21 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         gate: Gate | None = None,
         alone: Alone = nullcontext,
         network: Network | None = None,
+        connectivity: Connectivity | None = None,
     ) -> None:
         settings = find_settings(api_key, url)
         network = network or _warned(settings.network)
+        address = parse_address(settings.url)
+        self._connectivity = connectivity or Connectivity()
         self._calls = Calls(
-            parse_address(settings.url),
+            address,
             settings.api_key,
             transport or Transport(network=network),
             deadline=deadline,
-            gate=gate,
+            gate=Closed() if self._connectivity.offline else gate,
             allowing=network.headers,
         )
+        self._connectivity.watch(self._calls.breaker)
         self._downloads = Downloads(self._calls)
         self._pages = ExperimentPages(self._calls)
         self._store = KvStoreClient(self._calls, deadline, alone)
@@ -151,7 +157,19 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         Endpoint: none
         SDK: none
         """
-        return self._calls.outage
+        return self._calls.breaker.outage
+
+    @property
+    def connectivity(self) -> Connectivity:
+        """The same, with ``--offline`` and how old what is shown meanwhile may be. An attribute: it asks nothing.
+
+            >>> api.connectivity.away
+            False
+
+        Endpoint: none
+        SDK: none
+        """
+        return self._connectivity
 
     def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         """Probes a server that does not answer in `nursery` while the block lasts; else the calls themselves do.

@@ -20,7 +20,6 @@ import trio
 from cometfs.caller import PATIENCE
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
-from cometfs.comet.http.breaker import Outage
 from cometfs.comet.http.encodings import ACCEPTED
 from cometfs.comet.http.failures import SlowFailures
 from cometfs.comet.http.large_answers import LARGE, LargeAnswers, Place
@@ -28,6 +27,7 @@ from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
 from cometfs.comet.http.transport import Reply, Transport
 from cometfs.comet.question import Question, elsewhere, refusal, words_in
+from cometfs.connectivity import OFFLINE
 from cometfs.errors import (
     AnswerTooLarge,
     CometFSError,
@@ -80,6 +80,20 @@ class Open:
         pass
 
 
+class Closed:
+    """A gate that lets nothing out."""
+
+    async def admit(self, endpoint: str) -> None:
+        await trio.lowlevel.checkpoint()
+        raise Unreachable(f"{endpoint} is not asked: {OFFLINE}")
+
+    async def shut(self, endpoint: str, seconds: float) -> None:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
+
+    def answered(self, endpoint: str) -> None:
+        pass
+
+
 class Calls:
     """Asks one Comet with one key."""
 
@@ -101,7 +115,7 @@ class Calls:
         self._gate = gate or Open()
         self._api_key = api_key
         self._transport = transport
-        self._breaker = transport.breaker(address.rest, self.allowing)
+        self.breaker = transport.breaker(address.rest, self.allowing)
         self.deadline = deadline
         self._chance = chance
         self.failures = SlowFailures()
@@ -134,17 +148,13 @@ class Calls:
         """Close every connection."""
         await self._transport.aclose()
 
-    @property
-    def outage(self) -> Outage | None:
-        return self._breaker.outage
-
     def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         return self._transport.probing(nursery)
 
     def too_late(self, question: Question, seconds: float) -> DeadlineExceeded:
         error = DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
         if seconds >= self.deadline:
-            self._breaker.silent(seconds, error)
+            self.breaker.silent(seconds, error)
             self.failures.remember(question.key, error, seconds)
         return error
 
@@ -174,7 +184,7 @@ class Calls:
     async def once(self, question: Question, headers: Mapping[str, str]) -> Reply:
         """Comet's own reply to one try, whatever its status; its owner closes it. The key is sent only here."""
         with _naming(question):
-            await self._breaker.admit()  # a call that is not made is not counted
+            await self.breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
         reply = await self._asked(question, headers)
         if reply.status != TOO_MANY:

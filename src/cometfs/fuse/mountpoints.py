@@ -164,6 +164,8 @@ def _unrefreshed(path: Path, mountpoint: Path, error: OSError) -> str:
         return f"there is no {path}"
     if error.errno in (errno.ENOTCONN, errno.ECONNABORTED):
         return f"the daemon of {mountpoint} is gone: 'cometfs mount {mountpoint}' clears that away and mounts again"
+    if error.errno == errno.ENETUNREACH:
+        return f"{path} is not refreshed: Comet cannot be reached, and what is cached is all there is"
     if error.errno == errno.EROFS:
         return f"{mountpoint} was mounted by an older cometfs: mount it again"
     return f"{path} is not refreshed: {error.strerror}"

@@ -29,7 +29,6 @@ from cometfs.mountstate.invalidate import Invalidation
 from cometfs.mountstate.kernel_view import Shared
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
-from cometfs.mountstate.stale_if_error import StaleIfError
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Content, Listing, Opened, OpenedBody
 from cometfs.vfs.schema import names
@@ -57,7 +56,6 @@ class Operations(ReadOnlyOperations):
         self._revalidator = Revalidator(vfs, self._inodes, limiter)
         self._handles = Handles()
         self.follower = Follower(vfs, self._inodes, self._revalidator, self.invalidator.invalidate_attrs)
-        self._stale = StaleIfError(vfs, self._handles, self._revalidator, limiter)
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self.programs = Programs()
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
@@ -109,7 +107,7 @@ class Operations(ReadOnlyOperations):
             if found is not None:
                 return found
             try:
-                return self._replies.entry(parent, *await self._stale.child(parent, names.decoded(name)))
+                return self._replies.entry(parent, *await self._vfs.listings.child(parent.node, names.decoded(name)))
             except NoSuchEntry as error:
                 return self._replies.absence(parent, name, error.lease)
 
@@ -198,7 +196,7 @@ class Operations(ReadOnlyOperations):
             return found
         directory, program = (place.parent or place).node, self.programs.of(ctx.pid)
         self._vfs.reads(place.node, directory, program)
-        opened = await self._stale.open(place)
+        opened = await self._vfs.files.open(place.node)
         self._vfs.has_opened(place.node, directory, opened, program)
         return self._open_file(place, opened, ctx)
 
@@ -308,7 +306,7 @@ class Operations(ReadOnlyOperations):
     def _provenance(self, inode: InodeT) -> dict[str, str]:
         place = self._inodes.at(inode)
         self._revalidator.is_fresh(place)
-        return self._vfs.provenance(place.node)
+        return self._vfs.provenance(place.node, (directory.node for directory in place.above()))
 
     @at_once
     def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:

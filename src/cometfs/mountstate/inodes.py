@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import cast
 
@@ -107,6 +107,13 @@ class Inode:
     def is_within(self, other: Inode) -> bool:
         """Whether it is `other` or lies below it."""
         return self is other or (self.parent is not None and self.parent.is_within(other))
+
+    def above(self) -> Iterator[Inode]:
+        """The directories that it lies in, nearest first."""
+        parent = self.parent
+        while parent is not None:
+            yield parent
+            parent = parent.parent
 
 
 class Inodes:

@@ -39,7 +39,7 @@ class Invalidation:
 
         Handles that are open keep their bytes; the next open gets new ones.
         """
-        scope = await self._vfs.refresh(inode.node, [directory.node for directory in _above(inode)])
+        scope = await self._vfs.refresh(inode.node, [directory.node for directory in inode.above()])
         parted = [_entry(one) for one in self._handles.inodes() if scope.reaches(one.node) and self._part(one)]
         reached: dict[int, Inode] = {}
         await _in_turns(_reached(inode, scope), lambda one: reached.setdefault(one.number, one))
@@ -64,12 +64,6 @@ class Invalidation:
         return True
 
 
-def _above(inode: Inode) -> Iterator[Inode]:
-    while inode.parent is not None:
-        inode = inode.parent
-        yield inode
-
-
 async def _in_turns(items: Iterable[T], do: Callable[[T], object]) -> None:
     """Does it with each; others get their turn meanwhile, for a mount may know hundreds of thousands."""
     for count, item in enumerate(items, 1):
@@ -84,7 +78,7 @@ def _reached(inode: Inode, scope: Scope) -> Iterator[Inode]:
     if isinstance(inode.node.entry, Dir):
         yield inode
         yield from _below(inode, others=True)
-    owner, *over = [one for one in (inode, *_above(inode)) if _is_whole(one)]
+    owner, *over = [one for one in (inode, *inode.above()) if _is_whole(one)]
     yield from _below(owner, others=False)
     if inode.node.at.experiment is not None and over:
         # A project may have shown links by the thousand, which most of what an experiment has leaves as they are.

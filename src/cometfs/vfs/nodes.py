@@ -41,11 +41,13 @@ class Listing:
     """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made, `unlisted`
     what is there only when it is named.
 
-    `at`: the place of the directory, as it was known then; `until`: the moment, on trio's clock, until which it holds.
+    `at`: the place of the directory, as it was known then; `until`: the moment, on trio's clock, until which it holds;
+    `stale`: whether it is the last one, for want of another: what is not in it may be there by now.
     """
 
     at: Context
     until: float
+    stale: bool = False
     nodes: dict[str, Node] = field(default_factory=dict)
     unlisted: dict[str, Node] = field(default_factory=dict)
     folders: dict[str, Listing] = field(default_factory=dict)
@@ -224,7 +226,7 @@ def insert(listing: Listing, path: names.Path, node: Node, entry: Dir, at: Conte
     """Puts `node` at `path`, making the folders on the way."""
     for depth, part in enumerate(path[:-1], 1):
         if part not in listing.folders:
-            listing.folders[part] = Listing(at, listing.until)
+            listing.folders[part] = Listing(at, listing.until, listing.stale)
             listing.nodes[part] = Node(part, entry, at, path[:depth])
         listing = listing.folders[part]
     listing.nodes.setdefault(path[-1], node)

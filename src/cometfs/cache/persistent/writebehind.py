@@ -6,6 +6,7 @@ Not here: the file (index.py), and for how long answers hold (lease.py).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 from sqlite3 import Connection
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 
 FLUSH = 0.5
 """Seconds that an answer waits for others to be written with it: a transaction costs more than a row."""
+
+PASSING = 30.0
+"""Seconds: an answer that holds for less waits for so long, because another will take its place. It is written at all
+for the time when Comet is away."""
 
 QUEUE = 64 << 20
 """Bytes that may wait to be written; what does not fit is not kept. It is only a cache."""
@@ -53,7 +58,8 @@ class _Pending(NamedTuple):
 class WriteBehind:
     """The answers of one account on disk, for one mount.
 
-    `_due` is what the file does not have yet; None: to be dropped. `_bytes` is what waits there.
+    `_due` is what the file does not have yet; None: to be dropped. `_bytes` is what waits there. `_later` has the names
+    of those that need not be written before a moment on trio's clock.
     """
 
     def __init__(self, index: Index, evictor: Evictor, blobs: BlobStore, wall: Callable[[], float] = time.time) -> None:
@@ -64,6 +70,7 @@ class WriteBehind:
         self._wall = wall
         self._due: dict[str, Answer | None] = {}
         self._bytes = 0
+        self._later: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._touched: set[str] = set()
         self._wake = trio.Event()
@@ -82,7 +89,10 @@ class WriteBehind:
             due = self._due[name]
             kept = None if due is None else Kept(*due[1:])
             return kept if kept is not None and kept.holds(self._wall()) else None
-        kept = self._index.view.answer(name)
+        return self._touched_if(name, self._index.view.answer(name))
+
+    def _touched_if(self, name: str, kept: Kept | None) -> Kept | None:
+        """An answer, of which it is noted that it is used; what is not used goes first when there is no room."""
         if kept is not None and abs(self._wall() - self._used.get(name, 0.0)) > USED_EVERY:
             self._touch(name)
         return kept
@@ -100,7 +110,7 @@ class WriteBehind:
         if name is None:
             return None
         if name not in self._due:
-            return self._index.view.last(name)
+            return self._touched_if(name, self._index.view.last(name))
         due = self._due[name]
         return None if due is None else Kept(*due[1:])
 
@@ -112,6 +122,10 @@ class WriteBehind:
         answer = Answer(name, value, arrived, expires)
         # Where it does not fit, what the file has goes nevertheless: it is older than what was just answered.
         self._put(name, answer if self._bytes + answer.size <= QUEUE else None)
+        if expires - arrived < PASSING:
+            self._later.setdefault(name, trio.current_time() + PASSING)
+        else:
+            self._later.pop(name, None)
 
     def forget(self, key: Hashable) -> None:
         """Drops an answer."""
@@ -159,20 +173,22 @@ class WriteBehind:
         """Writes what is due until it is cancelled, and then once more."""
         try:
             while True:
-                await self._wake.wait()
+                with trio.move_on_at(min(self._later.values(), default=math.inf)):
+                    await self._wake.wait()
                 self._wake = trio.Event()
                 await trio.sleep(FLUSH)
                 await self._flush()
         finally:
             # Another process may hold the file for longer than the end of a mount may take.
             with trio.CancelScope(shield=True), trio.move_on_after(LAST):
+                self._later.clear()
                 await self._flush(abandon=True)
 
     async def _flush(self, *, abandon: bool = False) -> None:
         due: dict[str, Answer | None] = {}
         try:
             await self._drop()
-            due = dict(self._due)  # as it is now: more may have been dropped while that was
+            due = self._ripe()  # as it is now: more may have been dropped while that was
             written = await trio.to_thread.run_sync(self._write, self._changes(due), abandon_on_cancel=abandon)
         except Exception:  # a bug in the cache must not end the mount
             log.exception("the cache could not be written")
@@ -180,6 +196,12 @@ class WriteBehind:
         if written.view is not None:
             self._index.view.take(written.view)
         self._forget_due(due, keep_drops=not written.done)
+
+    def _ripe(self) -> dict[str, Answer | None]:
+        """What is due and need not wait any longer."""
+        now = trio.current_time()
+        self._later = {name: until for name, until in self._later.items() if until > now and self._due.get(name)}
+        return {name: answer for name, answer in self._due.items() if name not in self._later}
 
     def _changes(self, due: dict[str, Answer | None]) -> Changes:
         used, self._touched = list(self._touched), set()

@@ -77,7 +77,8 @@ class Breaker:
         self._begun = self._counted = 0
         """Calls that were begun; those that had when the last failure was counted."""
         self._failures = 0
-        self._heard = -math.inf
+        self.heard_at = -math.inf
+        """When it last answered, on trio's clock."""
         self._since: float | None = None
         self._due: float | None = None
         """When the next probe is made."""
@@ -114,7 +115,7 @@ class Breaker:
 
     def heard(self) -> None:
         """The host has answered."""
-        self._heard = trio.current_time()
+        self.heard_at = trio.current_time()
         self._failures, self._probes = 0, 0
         if self._since is not None:
             log.info("%s answers again, after %.0f s", self.host, time.time() - self._since)
@@ -140,7 +141,7 @@ class Breaker:
 
     def silent(self, seconds: float, error: CometFSError) -> None:
         """A call had no answer for so long, and was given up."""
-        if self._due is None and self._heard <= trio.current_time() - seconds:
+        if self._due is None and self.heard_at <= trio.current_time() - seconds:
             self._error = str(error)
             self._doubt()
 

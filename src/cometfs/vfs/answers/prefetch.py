@@ -250,7 +250,7 @@ class Prefetcher:
         assert source.batch is not None
         # Another batch may have taken some of them since they were chosen.
         places = [at for at in places if self._is_missing(source, at)]
-        if not places or not self._is_trusted(source, line):
+        if not places or not self._is_trusted(source, line) or self._answers.store.connectivity.away:
             return
         left: list[Context] = []
         # No await between the look above and here: two batches never ask for the same experiment.

@@ -20,9 +20,10 @@ from cometfs.cache.downloads.parted import PartedBodies
 from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
+from cometfs.cache.values import Freshness
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
+from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Stale, Unreachable, Withheld
 from cometfs.lease import PARTIAL, SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
@@ -162,7 +163,7 @@ class AnswerResolver:
             with self.doubts.settled(at) if source is experiment.METADATA else nullcontext():
                 return self._not_less(source, at, await source.ask(asking, at))
 
-        return await self.store.get(key, load, lambda: asking.lease, lasting=source.kept and _lasts(at))
+        return await self.store.get(key, load, asking.freshness, lasting=source.kept)
 
     def _not_less(self, source: Source, at: Context, answer: Any) -> Any:
         """The answer, with what the last one had and it lacks: what is only added to was asked for of a server that is
@@ -216,11 +217,10 @@ class AnswerResolver:
         """What a source is asked with that no reader waits for."""
         return _Question(self, Lease(math.inf))
 
-    def fill(self, source: Source, at: Context, answer: Any, lease: Lease | None = None) -> CacheEntry:
+    def fill(self, source: Source, at: Context, answer: Any, freshness: Freshness | None = None) -> CacheEntry:
         """Keeps an answer that came with another."""
-        holds = source.lease(at) if lease is None else lease
         whole = self._not_less(source, at, answer)
-        return self.store.keep(source.key(at), whole, holds, lasting=source.kept and _lasts(at))
+        return self.store.keep(source.key(at), whole, freshness or source.lease(at), lasting=source.kept)
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for its next reader."""
@@ -273,11 +273,21 @@ class AnswerResolver:
 
     async def _open_parts(self, stream: Stream, at: Context) -> OpenedBody | None:
         """A big body, open; None where it only comes as a whole."""
+        version = stream.version_key(at)
+        known = self.store.recall(version)
+        try:
+            return await self._open_version(stream, at, None if known is None else known.value)
+        except Unreachable:
+            last = self.store.stale(version) if known is None else None
+            if last is None:
+                raise
+            return await self._open_version(stream, at, last.value)
+
+    async def _open_version(self, stream: Stream, at: Context, etag: str | None) -> OpenedBody | None:
+        """The same; `etag`: the version, None where it must be asked for."""
         size, key, version = stream.size(at), stream.key(at), stream.version_key(at)
         if self.parted is None or stream.parts is None or size is None or key in self._misjudged:
             return None
-        known = self.store.recall(version)
-        etag = None if known is None else known.value
         ask = parts_validated(stream.parts(self.api, at), Expected.of(stream, at))
         body = self.parted.open(key, size, etag, partial(stream.block_key, at), ask)
         body.superseded = partial(self._superseded, key, version)
@@ -328,18 +338,19 @@ class AnswerResolver:
         await self.relist(stream, at)
 
 
-def _lasts(at: Context) -> bool:
-    """Whether an answer may outlive the process: not of what may be running, which has no version."""
-    return at.experiment is None or bool(at.version)
-
-
 class _Question:
     """What one question is asked with: an answer that is made of others holds no longer than any of them."""
 
     def __init__(self, answers: AnswerResolver, lease: Lease) -> None:
         self._answers = answers
-        self.lease = lease
+        self._lease = lease
         """Seconds for which the answer holds, as far as is known."""
+        self._age = 0.0
+        self._stale = False
+
+    def freshness(self) -> Freshness:
+        """That of the answer, as far as is known."""
+        return Freshness(self._lease, self._age, self._stale)
 
     @property
     def api(self) -> API:
@@ -353,7 +364,7 @@ class _Question:
     ) -> dict[Place, Any]:
         found = await self._answers.together(source, places, failed)
         if failed:
-            self.lease = Lease(min(self.lease, PARTIAL))
+            self._lease = Lease(min(self._lease, PARTIAL))
         return found
 
     async def status(self) -> Row:
@@ -368,7 +379,8 @@ class _Question:
 
     def fill(self, source: Source, at: Context, answer: Any) -> None:
         # What is made of another answer holds no longer than that.
-        self._answers.fill(source, at, answer, Lease(min(source.lease(at), self.lease)))
+        fresh = self.freshness()
+        self._answers.fill(source, at, answer, fresh._replace(lease=Lease(min(source.lease(at), fresh.lease))))
 
     def recall(self, source: Source, at: Context) -> Any:
         held = self._answers.store.recall(source.key(at))
@@ -378,7 +390,10 @@ class _Question:
         self._made_of(self._answers.fill(source, at, answer))
 
     def _made_of(self, held: CacheEntry) -> Any:
-        self.lease = Lease(min(self.lease, self._answers.store.remaining(held)))
+        store = self._answers.store
+        self._lease = Lease(min(self._lease, store.remaining(held)))
+        self._age = max(self._age, store.age(held))
+        self._stale = self._stale or held.stale
         return held.value
 
     def wants_all(self, source: Source, at: Context) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.cache.memory import Recent
+from cometfs.errors import Unreachable
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.scope import Question, Scope, questions_of
 from cometfs.vfs.engine.sizes import Sizes
@@ -47,8 +48,10 @@ class AnswerInvalidation:
         """Drops it, so that its next reader asks Comet; makes no call itself.
 
         `above`: the directories that the node lies in, nearest first. What is open stays as it is; what is returned
-        tells of which files that is old now.
+        tells of which files that is old now. Raises Unreachable while Comet is away: nothing would take its place.
         """
+        if self._store.connectivity.away:
+            raise Unreachable("what is cached stays, because Comet cannot be asked for anything newer")
         scope = self.scope(node, above)
         if METADATA.name in scope.names and node.at.experiment is not None:
             self._answers.doubts.add(node.at)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import trio
 
 from cometfs.cache.memory import CacheEntry
-from cometfs.errors import NoSuchEntry, NotADirectory
+from cometfs.errors import NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import ACCOUNT, LISTING, Lease
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
@@ -124,7 +124,8 @@ class Listings:
         omitted, left = self._omitted.of(entry, at)
         left = min([left, *(self._store.remaining(held) for held in answers if held is not None)])
         lease = Lease(min(entry.lease(at), left))
-        listing = Listing(at, trio.current_time() + lease)
+        stale = any(held.stale for held in answers if held is not None)
+        listing = Listing(at, trio.current_time() + lease, stale)
         for child in fixed:
             if child.name not in omitted:
                 listed = isinstance(child, Link) or child.listed
@@ -137,6 +138,8 @@ class Listings:
 
 def _named(node: Node, name: str, listing: Listing, lease: float) -> tuple[Node, float]:
     found = listing.nodes.get(name) or listing.unlisted.get(name)
+    if found is None and listing.stale:
+        raise Unreachable(f"whether {node.name or '/'} has an entry {name!r} by now cannot be asked")
     if found is None:
         # Of what ended long ago a listing holds for hours; a program that waits for a name finds it after a minute.
         raise NoSuchEntry(f"{node.name or '/'} has no entry {name!r}", min(lease, LISTING))

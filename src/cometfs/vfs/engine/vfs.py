@@ -8,6 +8,8 @@ that go in and out (nodes.py), inodes and errnos (fuse/).
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,7 +25,7 @@ from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.engine.walk_prefetch import WalkPrefetch
 from cometfs.vfs.nodes import Attributes, Node, Opened, OpenedBody
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Stream, for_eaches_of
 from cometfs.vfs.schema.markdown import words
 from cometfs.vfs.sources import provenance
 from cometfs.vfs.writeback.policy import WritePolicy
@@ -46,15 +48,17 @@ class Vfs:
         rw: bool = False,
         live: Lease = RUNNING,
         gauges: Gauges | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`rw`: whether what is declared writable is so; `live`: how long answers about an experiment hold that may be
-        running; `gauges`: what `.cometfs/status.json` shows, to which a face adds its own."""
+        running; `gauges`: what `.cometfs/status.json` shows, to which a face adds its own; `wall`: seconds since
+        1970."""
         self.gauges: Gauges = {} if gauges is None else gauges
         self._answers = answers
         self._store = answers.store
         self.error_log = answers.error_log
         """What `.cometfs/errors.log` shows."""
-        self._sizes = Sizes(answers, words(tree))
+        self._sizes = Sizes(answers, words(tree), wall)
         at = Context(answers.api.root, 0.0, live=live)
         self.root = Node("", tree, replace(at, modified_ms=self._sizes.born_ms(at)))
         self.writing = WritePolicy(answers, rw=rw)
@@ -130,17 +134,36 @@ class Vfs:
         if isinstance(opened, OpenedBody):
             self._walk_prefetch.waited(node, directory, opened, program)
 
-    def provenance(self, node: Node) -> dict[str, str]:
-        """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call."""
-        found = provenance.of_place(node.at)
-        entry = node.entry
-        if not isinstance(entry, File):
-            return found
-        if isinstance(entry.source, Stream):
-            body = self._answers.bodies.peek(entry.source.key(node.at))
-            return found | provenance.of_file(entry, None if body is None else body.age)
-        held = self._answers.peek(entry.source, node.at) if entry.source else None
-        return found | provenance.of_file(entry, None if held is None else self._store.age(held))
+    def provenance(self, node: Node, above: Iterable[Node] = ()) -> dict[str, str]:
+        """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call. `above`: the
+        directories that it lies in, nearest first: what is declared is as old as their listings."""
+        entry, found = node.entry, provenance.of_place(node.at)
+        found |= provenance.of_file(entry) if isinstance(entry, File) else {}
+        if isinstance(entry, File) and isinstance(entry.source, Source):
+            return found | self._age(node, [entry.source])
+        listed: Iterator[dict[str, str]] = (self._age(one, _listed_by(one)) for one in (node, *above))
+        return found | next(filter(None, listed), {}) | self._age_of_body(node)
+
+    def _age(self, node: Node, sources: Iterable[Source]) -> dict[str, str]:
+        """The age of the oldest of those answers, and whether one is stale; empty where none is at hand."""
+        # While Comet is away, what is on disk is shown whatever its lease.
+        recall = self._store.recall if self._store.connectivity.away else self._store.peek
+        held = [one for one in (recall(source.key(node.at)) for source in sources) if one is not None]
+        if not held:
+            return {}
+        return provenance.of_answers(node.entry, max(map(self._store.age, held)), stale=any(one.stale for one in held))
+
+    def _age_of_body(self, node: Node) -> dict[str, str]:
+        """The same of a body: it is never changed, but may not be listed any more."""
+        source = node.entry.source if isinstance(node.entry, File) else None
+        body = self._answers.bodies.peek(source.key(node.at)) if isinstance(source, Stream) else None
+        return {} if body is None else {"cached": "true", "age_s": f"{body.age:.0f}"}
+
+
+def _listed_by(node: Node) -> list[Source]:
+    """What a directory's listing is made of."""
+    eaches = for_eaches_of(node.entry) if isinstance(node.entry, Dir) else []
+    return [each.source for each in eaches if each.source is not None]
 
 
 def _target(node: Node, entry: Link, known: Any) -> str:

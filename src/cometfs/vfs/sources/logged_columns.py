@@ -144,7 +144,7 @@ async def tags_of(
 
 
 async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[str]) -> dict[Place, list[str]] | None:
-    """The same, of one query for each tag; kept for those that have ended. None where queries fail."""
+    """The same, of one query for each tag. None where queries fail."""
     found: dict[str, list[str]] = {key(at): [] for at in places}
     project = of_project(places[0])
 
@@ -160,6 +160,5 @@ async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[s
         for held in filter(found.__contains__, held_by):
             found[held].append(word)
     for at in places:
-        if at.version:
-            asker.fill(TAG_NAMES, at, found[key(at)])
+        asker.fill(TAG_NAMES, at, found[key(at)])
     return {at.key: found[key(at)] for at in places}

@@ -10,7 +10,7 @@ from typing import Any
 
 from cometfs.comet.address import page
 from cometfs.comet.api import API
-from cometfs.vfs.schema.declaration import Context, File
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link
 
 
 def of_place(at: Context) -> dict[str, str]:
@@ -29,12 +29,17 @@ def of_place(at: Context) -> dict[str, str]:
 _OF_ASSETS = (("asset_id", "assetId"), ("asset_type", "type"), ("step", "step"), ("context", "runContext"))
 
 
-def of_file(entry: File, age: float | None) -> dict[str, str]:
-    """Which answer it is made of, whether that is at hand, and its age in seconds."""
+def of_file(entry: File) -> dict[str, str]:
+    """Which answer it is made of, where none is at hand."""
     if entry.source is None:
         return {"source": "the listing of its directory", "cached": "true"}
-    found = {"source": entry.source.name, "cached": "false" if age is None else "true"}
-    return found if age is None else found | {"age_s": f"{age:.0f}"}
+    return {"source": entry.source.name, "cached": "false"}
+
+
+def of_answers(entry: File | Dir | Link, age: float, *, stale: bool) -> dict[str, str]:
+    """How old in seconds is what is shown, and whether it may not be so any more because Comet could not be asked."""
+    found = {"age_s": f"{age:.0f}", "stale": "true" if stale else "false"}
+    return found | {"cached": "true"} if isinstance(entry, File) else found
 
 
 def page_of(at: Context) -> str:
