@@ -20,6 +20,7 @@ import trio
 from cometfs.cache.persistent.account_lock import AccountLock
 from cometfs.comet.api import API
 from cometfs.comet.missing import KnownGate, read_missing
+from cometfs.compat.glibc_malloc import give_back
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
@@ -183,6 +184,7 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
         await nursery.start(partial(session.serve, vfs, settings.mountpoint, source=source, deadline=settings.deadline))
         ready()
         notify_systemd("READY=1")
+        give_back()
 
 
 async def _check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:
