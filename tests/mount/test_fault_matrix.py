@@ -26,8 +26,9 @@ SCENARIOS = {case.project: case for case in scenarios()}
 BOUND = 200 << 20
 """Bytes of memory that a daemon takes at most, whatever is sent: an answer of 64 MiB is one of those."""
 
-CALLS = 8
-"""Requests for the same thing until a program has its error: four tries, for a listing some of its first page, too."""
+CALLS = 12
+"""Requests for the same thing until a program has its error: four tries, for a listing two of its first page, too; each
+is made twice where it went over a connection that was used before and breaks."""
 
 LAZY = 8
 """Descriptors of a database that is opened when it is first needed."""
