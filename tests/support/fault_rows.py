@@ -2,8 +2,9 @@
 
 A fault meets every request of one kind about one experiment or project. The errno that is expected is what the manual
 promises (semantics.md): EREMOTEIO for a server that fails, ENETUNREACH for no network, ETIMEDOUT for silence, EPROTO
-for an answer that is not Comet's, EFBIG for one that is too big. Not here: faults of a whole server (fault_scenarios.py),
-and how a row is run (fault_matrix.py).
+for an answer that is not Comet's, EFBIG for one that is too big.
+
+Not here: faults of a whole server (fault_scenarios.py), and how a row is run (fault_matrix.py).
 """
 
 from __future__ import annotations
