@@ -3,7 +3,10 @@
 A fault meets every request of one kind about one experiment or project. The errno that is expected is what the manual
 promises (semantics.md): EREMOTEIO for a server that fails, ENETUNREACH for no network, ETIMEDOUT for silence, EPROTO
 for an answer that is not Comet's, EFBIG for one that is too big.
+<<<<<<< HEAD
 
+=======
+>>>>>>> b111c4d (Fit a line of the table of faults)
 Not here: faults of a whole server (fault_scenarios.py), and how a row is run (fault_matrix.py).
 """
 
