@@ -3,10 +3,7 @@
 A fault meets every request of one kind about one experiment or project. The errno that is expected is what the manual
 promises (semantics.md): EREMOTEIO for a server that fails, ENETUNREACH for no network, ETIMEDOUT for silence, EPROTO
 for an answer that is not Comet's, EFBIG for one that is too big.
-<<<<<<< HEAD
 
-=======
->>>>>>> b111c4d (Fit a line of the table of faults)
 Not here: faults of a whole server (fault_scenarios.py), and how a row is run (fault_matrix.py).
 """
 
@@ -77,9 +74,10 @@ def _passing() -> Iterator[Row]:
         ("503 twice", instead(COMET, 503)),
         ("502 twice, with a page", instead(PAGE, 502, *HTML)),
     ):
-        # A body that breaks is given up: its readers may have seen a part of it.
+        # A small asset is asked for twice: it may have cost a call.
         places = "listing file" if name.startswith("cut") else ""
         yield from _at("passing", name, kinds.at_first(2, fault), RIGHT, "", places)
+    yield from _at("passing", "cut once", kinds.at_first(1, kinds.after_headers(kinds.closed)), RIGHT, "", "asset")
 
 
 def _connections() -> Iterator[Row]:

@@ -6,7 +6,7 @@ import copy
 import gc
 import weakref
 from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from cometfs.cache.memory import FEW, SWEEP, CacheEntry, Memory
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.cache.values import with_items_of
-from cometfs.errors import NotFound, Unreachable
+from cometfs.errors import NotFound, Stale, Unreachable
 from cometfs.lease import MISSING, Lease
 
 
@@ -307,6 +307,42 @@ async def test_a_broken_download_is_an_error_and_never_a_short_read(bodies: Bodi
     whole = Download(b"hello world", size=11)
     whole.let_all()
     assert await (await bodies.open("k", whole.begin)).read(0, 11) == b"hello world"
+
+
+BIG = bytes(range(256)) * 4096
+
+
+@pytest.mark.parametrize("content", [b"hello world", BIG], ids=["in memory", "in a file"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_download_that_breaks_once_is_whole(bodies: Bodies, content: bytes, known: bool) -> None:
+    """Its readers notice nothing; what breaks again is an error."""
+    size = len(content) if known else None
+    cut = Download(content[:5], content[5:7], size=size, error=Unreachable("cut"))
+    begun = iter([cut, Download(content[:6], content[6:], size=size)])
+
+    def begin() -> AbstractAsyncContextManager[Download]:
+        source = next(begun)
+        source.let_all()
+        return source.begin()
+
+    body = await bodies.open("k", begin)
+    assert await body.read(0, len(content)) == content
+    assert (body.complete, body.size) == (True, len(content))
+
+
+@pytest.mark.parametrize("size", [11, len(BIG)])
+async def test_a_download_that_breaks_never_mixes_two_versions(bodies: Bodies, size: int) -> None:
+    cut = Download(b"hello ", size=size, error=Unreachable("cut"))
+    begun = iter([cut, Download(b"hallo world".ljust(size), size=size)])
+
+    def begin() -> AbstractAsyncContextManager[Download]:
+        source = next(begun)
+        source.let_all()
+        return source.begin()
+
+    body = await bodies.open("k", begin)
+    with pytest.raises(Stale):
+        await body.read(0, size)
 
 
 async def test_a_big_download_that_nobody_waits_for_is_given_up(bodies: Bodies) -> None:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import trio
 
+from cometfs.cache.downloads.again import Again
 from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums, Whole
@@ -110,9 +111,7 @@ class Body:
                 return found
             self._begin_again()
         await self._until(lambda: self.arrived >= end)
-        if self._small is not None:
-            return self._part(offset, end)
-        return os.pread(self._opened().fileno(), end - offset, offset) if end > offset else b""
+        return self._come(offset, end) if end > offset else b""
 
     def read_nowait(self, offset: int, length: int) -> bytes | None:
         """The same, where it is in memory."""
@@ -132,12 +131,21 @@ class Body:
 
     async def gather(self, stream: ByteStream) -> None:
         """Takes in a small body, in memory."""
-        self._small = bytearray()
+        self._small = bytearray() if self._small is None else self._small
         async with ended(aiter(stream)) as chunks:
             async for chunk in chunks:
                 self._small += chunk
                 self._count(chunk)
                 self._advance()
+
+    def again(self, stream: ByteStream) -> ByteStream:
+        """What is missing of it, from a stream that begins at the front; for one that has broken."""
+        return Again(stream, self._written, self._come) if self._written else stream
+
+    def _come(self, offset: int, end: int) -> bytes:
+        if self._small is not None:
+            return self._part(offset, end)
+        return os.pread(self._opened().fileno(), end - offset, offset)
 
     async def append(self, piece: Piece) -> None:
         """Adds what came next. Raises OutOfSpace and OutOfFiles."""

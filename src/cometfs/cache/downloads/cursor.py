@@ -79,6 +79,8 @@ class Cursors:
 
 
 def _next_window(cursor: Cursor, *, waited: bool) -> int:
-    if cursor.window:
-        return min(WIDEST, cursor.window * 2) if waited else cursor.window
-    return FIRST if cursor.end - cursor.begun > SURE else 0
+    """Never more than was read: of a table's column a program may want no more than it has."""
+    read = cursor.end - cursor.begun
+    if not cursor.window:
+        return FIRST if read > SURE else 0
+    return min(WIDEST, cursor.window * 2, max(FIRST, read)) if waited else cursor.window

@@ -18,13 +18,16 @@ from cometfs.cache.downloads.pump import Begin, pour
 from cometfs.cache.downloads.pump import ByteStream as ByteStream  # what `Begin` gives, for callers that make one
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BlobStore
-from cometfs.errors import Unreachable
+from cometfs.errors import DeadlineExceeded, ServerFailed, Unreachable
 
 IDLE = 256
 """Bodies that are kept without a reader, at most: each holds a file descriptor."""
 
 TOGETHER = 32
 """Bodies that get their places on disk together, at most: each has a file open meanwhile."""
+
+TRIES = 2
+"""Streams that are begun for one body before its readers get the error of a broken connection."""
 
 NEARLY_DONE = 8 << 20
 """A download with no more than this many bytes to go is finished even without a reader ..."""
@@ -136,12 +139,7 @@ class Bodies:
     async def _fetch(self, key: Hashable, body: Body, begin: Begin) -> None:
         with body.fetch:
             try:
-                async with begin() as stream:
-                    body.settle(stream.size)
-                    if stream.size is not None and stream.size <= SMALL:
-                        await body.gather(stream)
-                    else:
-                        await pour(stream, body.append)
+                await _arrive(body, begin)
                 body.end()
                 if self._blobs is not None:
                     await self._lay(self._blobs, key, body)
@@ -212,6 +210,25 @@ class Bodies:
         if self._light.get(key) is body:
             del self._light[key]
             self._light_bytes -= body.arrived
+
+
+async def _arrive(body: Body, begin: Begin) -> None:
+    """Takes in a body, also over a second connection where the first one breaks: each may be a call."""
+    for left in reversed(range(TRIES)):
+        begun = False
+        try:
+            async with begin() as stream:
+                body.settle(stream.size)
+                begun = True
+                if stream.size is not None and stream.size <= SMALL:
+                    await body.gather(body.again(stream))
+                else:
+                    await pour(body.again(stream), body.append)
+            return
+        except Unreachable as error:
+            # What does not even begin was asked for several times already.
+            if not (begun and left) or isinstance(error, ServerFailed | DeadlineExceeded):
+                raise
 
 
 def _ends_soon(body: Body) -> bool:
