@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from cometfs.cache.downloads.downloads import SMALL, Bodies
+from cometfs.comet.http.breaker import FAILURES
 from cometfs.comet.http.transport import Transport
 from cometfs.errors import OutOfFiles, OutOfSpace, no_place
 
@@ -65,8 +66,11 @@ async def test_a_connection_without_a_descriptor_is_no_missing_network() -> None
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     transport = Transport()
-    with no_more_files(), pytest.raises(OutOfFiles, match="too many files open"):
-        await transport.send("GET", f"http://127.0.0.1:{port}/")
+    with no_more_files():
+        for _ in range(FAILURES + 1):
+            with pytest.raises(OutOfFiles, match="too many files open"):
+                await transport.send("GET", f"http://127.0.0.1:{port}/")
+    assert transport.breaker(f"http://127.0.0.1:{port}/").outage is None
     await listener.aclose()
     await transport.aclose()
 

@@ -287,6 +287,8 @@ class Transport:
             with _translating(breaker.host):
                 request = _request(method, url, headers=headers, params=query or None, content=body)
                 response = await self._wire.handle_async_request(request)
+        except NoDescriptor:
+            raise  # that says nothing of the host
         except Transient as error:
             breaker.failed(call, trio.current_time() - began, error)
             raise
