@@ -208,6 +208,18 @@ async def test_a_first_call_without_an_answer_keeps_nobody_for_long(autojump_clo
     assert trio.current_time() == pytest.approx(15.0, abs=0.1)
 
 
+async def test_a_call_that_its_own_pause_keeps_back_is_no_first_one(autojump_clock: trio.testing.MockClock) -> None:
+    """After a pause of everything, others would wait for an answer that never comes."""
+    pauses = Pauses()
+    pauses.begin("a", 60.0)
+    assert pauses.begin("b", 10.0), "everything pauses"
+    await trio.sleep(10.0)
+    with pytest.raises(Throttled):
+        await pauses.passed("a")
+    await pauses.passed("b")
+    assert trio.current_time() == pytest.approx(10.0, abs=0.1)
+
+
 @pytest.mark.logs("counted for this mount alone")
 async def test_without_a_database_the_calls_are_counted_alone(tmp_path: Path) -> None:
     """A warning once; nobody waits."""

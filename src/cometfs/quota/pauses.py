@@ -56,21 +56,27 @@ class Pauses:
     async def passed(self, endpoint: str) -> None:
         """Returns when a call may go out. Raises Throttled during a pause."""
         for name in (EVERYTHING, endpoint) if self._pauses else ():
-            while (pause := self._pauses.get(name)) is not None and not _is_first(pause, endpoint):
+            while (pause := self._ended(name, endpoint)) is not None and not _is_first(pause):
                 with trio.move_on_at(pause.tried + HOLD):
                     await pause.ended.wait()
+
+    def _ended(self, name: str, endpoint: str) -> _Pause | None:
+        """The pause of that name. Raises Throttled while any lasts that keeps the call back: it is no first call after
+        another one then, for which all others would wait."""
+        pauses = {one: self._pauses[one] for one in (EVERYTHING, endpoint) if one in self._pauses}
+        left = max((pause.until for pause in pauses.values()), default=0.0) - trio.current_time()
+        if left > 0:
+            raise Throttled(f"Comet asked for a pause: {endpoint} may be called again in {left:.0f} s", left)
+        return pauses.get(name)
 
     def _end(self, name: str) -> None:
         if (pause := self._pauses.pop(name, None)) is not None:
             pause.ended.set()
 
 
-def _is_first(pause: _Pause, endpoint: str) -> bool:
-    """Whether a call is the first one after the pause. Raises Throttled where that lasts."""
+def _is_first(pause: _Pause) -> bool:
+    """Whether a call is the first one after the pause."""
     now = trio.current_time()
-    left = pause.until - now
-    if left > 0:
-        raise Throttled(f"Comet asked for a pause: {endpoint} may be called again in {left:.0f} s", left)
     if now < pause.tried + HOLD:
         return False
     pause.tried = now
