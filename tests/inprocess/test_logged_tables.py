@@ -227,7 +227,6 @@ async def test_pieces_of_a_histogram_are_one_table(tmp_path: Path) -> None:
         assert wire.asked.count(BODY) == 5
 
 
-@pytest.mark.logs("Comet cannot be reached")
 async def test_a_piece_that_cannot_be_fetched_is_no_empty_row(tmp_path: Path) -> None:
     """The file is an error then: a table that lacks a step because of the network would be kept as the whole one."""
     body = json.dumps(histogram(1)).encode()

@@ -211,7 +211,6 @@ async def test_a_rejected_key_and_a_429_are_what_they_are(
     assert wire.asked == [GET_ALL]
 
 
-@pytest.mark.logs("Comet cannot be reached")
 async def test_a_network_that_is_away_is_not_remembered(vfs: Vfs, wire: Differing) -> None:
     """No call worked, so nothing is known of one of them."""
     folder = f"{PROJECT}/mlp-baseline/metrics"
