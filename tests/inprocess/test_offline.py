@@ -208,6 +208,25 @@ async def test_a_server_that_fails_costs_what_fails(
     assert kept.provenance(await at(kept, f"{BASELINE}/others.json"))["stale"] == "false"
 
 
+@LOST
+async def test_a_refresh_waits_for_comet(kept: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock) -> None:
+    """While it is away nothing is forgotten; when it is back, a refresh itself finds that out."""
+    before = await read(kept, f"{BASELINE}/tags.txt")
+    node, *above = [await at(kept, BASELINE), await at(kept, PROJECT)]
+    await trio.sleep(2 * 3600)
+    wire.failing = True
+    assert await read(kept, f"{BASELINE}/tags.txt") == before
+    with pytest.raises(Unreachable, match="what is cached stays"):
+        await kept.refresh(node, above)
+    assert await read(kept, f"{BASELINE}/tags.txt") == before
+    await trio.sleep(3600)
+    wire.failing = False
+    wire.asked.clear()
+    await kept.refresh(node, above)
+    assert await read(kept, f"{BASELINE}/tags.txt") == before
+    assert "experiment/tags" in wire.asked
+
+
 async def test_offline_asks_nothing(tmp_path: Path, wire: Wire) -> None:
     """Whatever has run out, and whatever is not there."""
     async with mounted(wire, tmp_path) as vfs:

@@ -51,6 +51,8 @@ class AnswerInvalidation:
         tells of which files that is old now. Raises Unreachable while Comet is away: nothing would take its place.
         """
         if self._store.connectivity.away:
+            await self._store.connectivity.look()  # it may be the first that a user does when Comet is back
+        if self._store.connectivity.away:
             raise Unreachable("what is cached stays, because Comet cannot be asked for anything newer")
         scope = self.scope(node, above)
         if METADATA.name in scope.names and node.at.experiment is not None:
