@@ -25,7 +25,7 @@ from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
 from cometfs.daemon import claim, notify_systemd
-from cometfs.errors import CometFSError, KeyRejected, NotFound, SetupError, Throttled, Unreachable
+from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import mountpoints, session
 from cometfs.lease import Lease
@@ -203,6 +203,8 @@ async def _check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:
         raise SetupError(f"{error}: check --workspace, and that this key may see it") from error
     except trio.TooSlowError as error:
         raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
+    except ServerFailed as error:
+        raise SetupError(f"{root} is in trouble: try again in a while ({error})") from error
     except Unreachable as error:
         if api.connectivity.offline:
             raise SetupError(f"nothing of {root} is in the cache: mount it once without --offline") from error

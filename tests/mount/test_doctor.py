@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.comet_switches import switched_comet
-from tests.support.faulty_comet import Faults
+from tests.support.faulty_comet import Answer, Faults, faulty_comet
 from tests.support.processes import Comet, running_mount
 from tests.support.subprocesses import Said, Stage
 
@@ -159,3 +159,15 @@ def test_a_rejected_key_and_a_server_that_is_away_are_sentences(doctor: Doctor, 
     assert said.status == 1
     assert said.complaint.startswith(f"cometfs: cannot reach Comet at {before.url}: check the network and --url (")
     assert not (tmp_path / "cometfs-doctor.json").exists()
+
+
+def test_a_server_in_trouble_is_no_missing_network(doctor: Doctor, comet: Comet, tmp_path: Path) -> None:
+    """Nor for a mount that starts."""
+    (tmp_path / "mnt").mkdir()
+    with faulty_comet(comet) as (before, faults):
+        faults.answers["/api/rest/v2/"] = Answer(503)
+        said = doctor(before.url, "--account", "--yes")
+        mounted = Stage(tmp_path).run("mount", tmp_path / "mnt", "--url", before.url, COMET_API_KEY=KEY)
+    for one in (said, mounted):
+        assert one.status == 1
+        assert one.complaint.startswith(f"cometfs: {before.url} is in trouble: try again in a while ("), one.complaint
