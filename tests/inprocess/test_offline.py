@@ -142,7 +142,7 @@ async def test_it_becomes_current_by_itself(kept: Vfs, wire: Wire, autojump_cloc
 async def test_silence_is_an_outage(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first reader waits, the others at most for the probe that it causes."""
+    """The first reader waits for it and for the probe that it causes, the others for nothing."""
     monkeypatch.setattr(store, "SILENCE", SILENCE)
     listed = await names(vfs, PROJECT)
     await expired()
@@ -152,9 +152,7 @@ async def test_silence_is_an_outage(
 
     monkeypatch.setattr(wire, "handle_async_request", stall)
     began = trio.current_time()
-    assert await names(vfs, PROJECT) == listed
-    assert trio.current_time() - began == pytest.approx(SILENCE)
-    for _ in range(30):
+    for _ in range(31):
         assert await names(vfs, PROJECT) == listed
     assert trio.current_time() - began <= SILENCE + PROBE
 

@@ -211,7 +211,6 @@ async def test_another_size_in_the_listing_is_another_body(
         mock_clock.jump(FINISHED)
 
 
-@pytest.mark.logs("Comet cannot be reached")
 async def test_a_lost_network_is_an_error_and_not_an_absence(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
