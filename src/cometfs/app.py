@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -187,29 +187,29 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
         give_back()
 
 
+REFUSALS: Mapping[type[Exception], str] = {
+    KeyRejected: "{root} does not accept the API key: check COMET_API_KEY or --api-key-file",
+    NotFound: "{error}: check --workspace, and that this key may see it",
+    trio.TooSlowError: f"{{root}} did not answer within {START:g} s: check the network and --url",
+    ServerFailed: "{root} is in trouble: try again in a while ({error})",
+    Unreachable: "cannot reach Comet at {root}: check the network and --url ({error})",
+    Throttled: "{root} wants no calls now: mount again in a minute ({error})",
+    CometFSError: "{root} does not answer as Comet does: check --url ({error})",
+}
+"""Why a mount does not start; the first one that fits."""
+
+
 async def _check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:
     """Asks what the root will be asked first, so that a wrong key or address fails now and not at the first `ls`.
     Without network, what the cache has will do."""
-    root = api.root
     try:
         with trio.fail_after(START):
             shown = (await vfs.listings.children(vfs.root))[0].nodes
             for node in shown.values() if workspaces else ():
                 if node.at.workspace:
                     await vfs.listings.children(node)
-    except KeyRejected as error:
-        raise SetupError(f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file") from error
-    except NotFound as error:
-        raise SetupError(f"{error}: check --workspace, and that this key may see it") from error
-    except trio.TooSlowError as error:
-        raise SetupError(f"{root} did not answer within {START:g} s: check the network and --url") from error
-    except ServerFailed as error:
-        raise SetupError(f"{root} is in trouble: try again in a while ({error})") from error
-    except Unreachable as error:
-        if api.connectivity.offline:
-            raise SetupError(f"nothing of {root} is in the cache: mount it once without --offline") from error
-        raise SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})") from error
-    except Throttled as error:
-        raise SetupError(f"{root} wants no calls now: mount again in a minute ({error})") from error
-    except CometFSError as error:
-        raise SetupError(f"{root} does not answer as Comet does: check --url ({error})") from error
+    except tuple(REFUSALS) as error:
+        if api.connectivity.offline and isinstance(error, Unreachable):
+            raise SetupError(f"nothing of {api.root} is in the cache: mount it once without --offline") from error
+        why = next(sentence for kind, sentence in REFUSALS.items() if isinstance(error, kind))
+        raise SetupError(why.format(root=api.root, error=error)) from error

@@ -115,6 +115,6 @@ def test_the_name_of_a_program_forges_no_line_of_the_status(capsys: pytest.Captu
     calls = {"used": 1, "left": 1, "rate": 1, "full_in_s": 1, "shut_for_s": 0}
     calls |= {"by_command": {"x\n  calls  0": 1}, "by_endpoint": {"workspaces": 1}}  # type: ignore[dict-item]
     sizes = dict.fromkeys(("bytes", "answers", "answer_bytes", "bodies", "body_bytes"), 0)
-    told = {"calls": calls, "cache": sizes, "server": "http://s", "version": "1"}
+    told = {"calls": calls, "cache": sizes, "server": "http://s", "version": "1", "network": {"state": "online"}}
     console.print_lines(*status_lines("/m", told))
     assert "x\\n  calls  0" in capsys.readouterr().out
