@@ -15,7 +15,7 @@ from cometfs.cache.store import STALE
 from cometfs.comet.http.breaker import FIRST, PROBE
 from cometfs.connectivity import SILENCE
 from cometfs.errors import NoSuchEntry, NotAllowed, NotFound, Unreachable, Unsupported
-from cometfs.lease import ACCOUNT, LISTING
+from cometfs.lease import ACCOUNT, LISTING, Lease
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Dir, File
@@ -223,6 +223,27 @@ async def test_a_refresh_waits_for_comet(kept: Vfs, wire: Wire, autojump_clock: 
     await kept.refresh(node, above)
     assert await read(kept, f"{BASELINE}/tags.txt") == before
     assert "experiment/tags" in wire.asked
+
+
+@pytest.mark.parametrize(
+    ("offline", "later"),
+    [pytest.param(False, WEEK, marks=LOST), (True, WEEK), pytest.param(False, 10.0, marks=LOST)],
+    ids=["away", "--offline", "not known to be away"],
+)
+async def test_an_asset_that_came_in_parts_reads_again(
+    offline: bool, later: float, tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the version that its blocks are of was to be asked for again by now."""
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.BIG", 1)
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.SEALED", Lease(1.0))
+    asset = f"{FOREST}/assets/importances.csv"
+    async with mounted(wire, tmp_path) as vfs:
+        before = await read(vfs, asset)
+        assert vfs._answers.parted is not None
+        assert vfs._answers.parted._blocks._held, "it came as one stream"
+    wire.failing = True
+    async with mounted(wire, tmp_path, offline=offline, wall=lambda: time.time() + later) as vfs:
+        assert await read(vfs, asset) == before
 
 
 async def test_offline_asks_nothing(tmp_path: Path, wire: Wire) -> None:
