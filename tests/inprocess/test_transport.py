@@ -256,6 +256,22 @@ async def test_closing_closes_every_lane() -> None:
     assert road.open == 0
 
 
+async def test_a_connection_that_cannot_be_closed_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else there would be none left, one day."""
+    road = Road(2)
+
+    async def broken(_wire: Wire) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OSError("the peer has gone")
+
+    held = await road.send("http://a/")
+    await road.lanes.aclose()
+    monkeypatch.setattr(Wire, "aclose", broken)
+    with pytest.raises(OSError, match="gone"):
+        await held.aclose()
+    assert road.lanes._free.value == 2
+
+
 # -- sockets -----------------------------------------------------------------------------------------------------------
 
 

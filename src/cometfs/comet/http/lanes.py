@@ -103,7 +103,8 @@ class Lanes(httpx.AsyncBaseTransport):
         return response
 
     async def _answered(self, request: httpx.Request, origin: str) -> tuple[Lane, httpx.Response]:
-        """The answer, and the lane that it is on. What a used connection loses is asked again over a new one."""
+        """The answer, and the lane that it is on. What a used connection loses is asked again over a new one, and may
+        arrive twice: all requests are to read, but for the store, which is written as a whole and read back."""
         lane = await self._take(origin)
         if lane.used == -math.inf:
             return lane, await _sent(lane, request)
@@ -161,12 +162,14 @@ class Lanes(httpx.AsyncBaseTransport):
         return lane
 
     async def _give_back(self, lane: Lane) -> None:
-        if self._closed or has_leftover(lane.wire):
-            await _discard(lane)
-        else:
-            lane.used = _now()
-            self._idle.append(lane)
-        self._free.release()
+        try:
+            if self._closed or has_leftover(lane.wire):
+                await _discard(lane)
+            else:
+                lane.used = _now()
+                self._idle.append(lane)
+        finally:
+            self._free.release()
 
     async def aclose(self) -> None:
         self._closed = True
