@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -98,6 +99,8 @@ async def test_listings_lookups_and_files_agree_while_comet_is_away(
     await trio.sleep(2 * 3600)
     wire.failing = True
     assert await names(kept, PROJECT) == listed
+    (line,) = kept.error_log.lines()
+    assert "what was answered before is shown as it was" in line
     wire.asked.clear()
     assert await read(kept, f"{BASELINE}/params.json") == params
     assert await read(kept, f"{BASELINE}/tags.txt") == tags
@@ -243,6 +246,25 @@ async def test_an_asset_that_came_in_parts_reads_again(
         assert vfs._answers.parted._blocks._held, "it came as one stream"
     wire.failing = True
     async with mounted(wire, tmp_path, offline=offline, wall=lambda: time.time() + later) as vfs:
+        assert await read(vfs, asset) == before
+
+
+async def test_so_it_does_where_comet_wants_no_calls(
+    tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 429 is no answer, either."""
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.BIG", 1)
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.SEALED", Lease(1.0))
+    asset = f"{FOREST}/assets/importances.csv"
+    async with mounted(wire, tmp_path) as vfs:
+        before = await read(vfs, asset)
+
+    async def too_many(_request: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        return httpx.Response(429, headers={"Retry-After": "600"})
+
+    monkeypatch.setattr(wire, "handle_async_request", too_many)
+    async with mounted(wire, tmp_path, wall=lambda: time.time() + 10) as vfs:
         assert await read(vfs, asset) == before
 
 

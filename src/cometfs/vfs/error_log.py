@@ -25,7 +25,7 @@ LONGEST = 1000
 """Characters of a column: a path may be longer, and a sentence may quote a server."""
 
 
-SOURCES = ("cometfs.comet", "cometfs.vfs")
+SOURCES = ("cometfs.comet", "cometfs.connectivity", "cometfs.vfs")
 """The loggers of which warnings have a line: others warn of failed requests, or of what is no matter of Comet's."""
 
 NO_ERRNO = "-"

@@ -23,7 +23,7 @@ from cometfs.cache.store import Store
 from cometfs.cache.values import Freshness
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Stale, Unreachable, Withheld
+from cometfs.errors import NO_ANSWER, NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
 from cometfs.lease import PARTIAL, SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
@@ -108,7 +108,7 @@ class AnswerResolver:
         self.api = api
         self.status = status
         self.error_log = ErrorLog()
-        """Of requests to the mount; what finds that Comet is away adds to them, too."""
+        """Of requests to the mount, and what answers lack; that old ones are shown has a line, too."""
         self.store = store
         self.bodies = bodies
         self.parted = parted
@@ -277,8 +277,8 @@ class AnswerResolver:
         known = self.store.recall(version)
         try:
             return await self._open_version(stream, at, None if known is None else known.value)
-        except Unreachable:
-            last = self.store.stale(version) if known is None else None
+        except NO_ANSWER as error:
+            last = None if known is not None or isinstance(error, Withheld) else self.store.stale(version)
             if last is None:
                 raise
             return await self._open_version(stream, at, last.value)
