@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from cometfs.caller import CALLER, Caller
 from cometfs.comet.api import API
+from cometfs.comet.http.failures import MOST
 from cometfs.comet.http.transport import Transport
 from cometfs.errors import DeadlineExceeded, Unreachable
 
@@ -36,8 +37,8 @@ class Comet:
             await trio.sleep_forever()
         return httpx.Response(200, json=NAMES if endpoint == "workspaces" else {"projects": []})
 
-    def api(self) -> API:
-        return API("key", "http://comet", deadline=DEADLINE, transport=Transport(httpx.MockTransport(self)))
+    def api(self, deadline: float = DEADLINE) -> API:
+        return API("key", "http://comet", deadline=deadline, transport=Transport(httpx.MockTransport(self)))
 
 
 async def projects(api: API, pid: int, workspace: str = "a") -> None:
@@ -68,6 +69,17 @@ async def test_a_program_that_asks_again_is_answered_anew(autojump_clock: MockCl
         await projects(api, 1)
         await projects(api, 2, "b")
     assert comet.asked == ["projects"] * 3
+
+
+async def test_a_patient_mount_remembers_it_no_longer(autojump_clock: MockClock) -> None:
+    """By --deadline 600 it would be shown a minute after the server is well again."""
+    comet = Comet()
+    async with comet.api(20 * DEADLINE) as api:
+        with pytest.raises(DeadlineExceeded):
+            await projects(api, 1)
+        comet.stalled = False
+        await trio.sleep(MOST)
+        await projects(api, 2)
 
 
 async def test_a_failure_is_not_remembered_for_long(autojump_clock: MockClock) -> None:

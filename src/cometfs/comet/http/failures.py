@@ -23,6 +23,9 @@ LONG = 3.0
 PART = 0.1
 """Of the time that it took: for so long it is remembered. What queues is there at once, what comes later is not it."""
 
+MOST = 5.0
+"""Seconds, whatever it took: by then the server may be well."""
+
 
 @dataclass
 class _Failure:
@@ -52,7 +55,7 @@ class SlowFailures:
         """It took so long."""
         self._drop_past()
         if seconds >= LONG:
-            until = trio.current_time() + seconds * PART
+            until = trio.current_time() + min(MOST, seconds * PART)
             self._lately[question] = _Failure(error, until, {CALLER.get().pid})
 
     def _drop_past(self) -> None:
