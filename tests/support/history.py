@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,13 +22,35 @@ KEPT = 60.0
 T = TypeVar("T")
 
 
+@dataclass
+class _Timing:
+    """By what clock eras are dated, and for how many seconds those that are over are remembered."""
+
+    clock: Callable[[], float] = time.monotonic
+    kept: float = KEPT
+
+
+_timing = _Timing()
+
+
+@contextmanager
+def timed_by(clock: Callable[[], float]) -> Iterator[None]:
+    """Histories are dated by another clock while the block runs, and forget nothing."""
+    before = _timing.clock, _timing.kept
+    _timing.clock, _timing.kept = clock, math.inf
+    try:
+        yield
+    finally:
+        _timing.clock, _timing.kept = before
+
+
 class Wrong(AssertionError):
     """Somebody saw what was never true."""
 
 
 @dataclass(slots=True)
 class Era(Generic[T]):
-    """For how long something was true, on the monotonic clock of this machine."""
+    """For how long something was true, on the monotonic clock of this machine or that of a test."""
 
     value: T
     since: float
@@ -38,18 +61,18 @@ class History(Generic[T]):
     """What was true one after the other. For one writer and many readers in other threads."""
 
     def __init__(self, value: T) -> None:
-        self._eras = [Era(value, time.monotonic())]
+        self._eras = [Era(value, _timing.clock())]
 
     def begin(self, value: T) -> None:
         """It may be so from now on."""
-        self._eras = [*self._eras, Era(value, time.monotonic())]
+        self._eras = [*self._eras, Era(value, _timing.clock())]
 
     def settle(self) -> None:
         """Only the last is true any more."""
-        now = time.monotonic()
+        now = _timing.clock()
         for era in self._eras[:-1]:
             era.until = min(era.until, now)
-        self._eras = [*(era for era in self._eras[:-1] if era.until > now - KEPT), self._eras[-1]]
+        self._eras = [*(era for era in self._eras[:-1] if era.until > now - _timing.kept), self._eras[-1]]
 
     def within(self, since: float, until: float = math.inf) -> list[T]:
         """All that was true at some time between these."""
