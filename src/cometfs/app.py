@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,25 +17,18 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from cometfs.cache.persistent.account_lock import AccountLock
-from cometfs.comet.api import API
-from cometfs.comet.missing import KnownGate, read_missing
+from cometfs.account import check, open_account
 from cometfs.compat.glibc_malloc import give_back
-from cometfs.composition import Cache, open_budget, open_vfs
+from cometfs.composition import Cache
 from cometfs.config import MountSettings
-from cometfs.connectivity import Connectivity
 from cometfs.daemon import claim, notify_systemd
-from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable
+from cometfs.errors import SetupError
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import mountpoints, session
-from cometfs.lease import Lease
 from cometfs.lifetime import until_signal
 from cometfs.vfs.engine.vfs import Vfs
 
 log = logging.getLogger(__name__)
-
-START = 20.0
-"""Seconds that the server may take for its first answer."""
 
 SAMPLE_KEY = "demo"
 """The demo's key: the embedded Comet takes any."""
@@ -97,33 +90,11 @@ async def _mount(settings: MountSettings, ready: Callable[[str], None]) -> None:
 
 
 async def _mount_cached(settings: MountSettings, cache: Cache, ready: Callable[[str], None]) -> None:
-    connectivity = Connectivity(offline=settings.offline)
-    missing = read_missing(cache.folder)
-    async with (
-        until_signal(),
-        open_budget(cache.folder, settings.rate) as budget,
-        API(
-            api_key=settings.api_key,
-            url=settings.url,
-            deadline=settings.deadline,
-            gate=KnownGate(budget, missing),
-            network=settings.network,
-            alone=AccountLock(cache.folder).held,
-            connectivity=connectivity,
-        ) as api,
-        open_vfs(
-            api,
-            settings.workspaces,
-            rw=settings.rw,
-            live=Lease(settings.live_interval),
-            cache=cache,
-            budget=budget,
-        ) as vfs,
-    ):
-        await _check(vfs, api, settings.workspaces)
+    async with until_signal(), open_account(settings, cache) as (vfs, api):
+        await check(vfs, api, settings.workspaces)
         # The place was free when this began; asking Comet may have taken a while.
         mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
-        await _serve(vfs, settings, api.root, lambda: ready(connectivity.sentence))
+        await _serve(vfs, settings, api.root, lambda: ready(api.connectivity.sentence))
 
 
 async def demo(
@@ -185,31 +156,3 @@ async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable
         ready()
         notify_systemd("READY=1")
         give_back()
-
-
-REFUSALS: Mapping[type[Exception], str] = {
-    KeyRejected: "{root} does not accept the API key: check COMET_API_KEY or --api-key-file",
-    NotFound: "{error}: check --workspace, and that this key may see it",
-    trio.TooSlowError: f"{{root}} did not answer within {START:g} s: check the network and --url",
-    ServerFailed: "{root} is in trouble: try again in a while ({error})",
-    Unreachable: "cannot reach Comet at {root}: check the network and --url ({error})",
-    Throttled: "{root} wants no calls now: mount again in a minute ({error})",
-    CometFSError: "{root} does not answer as Comet does: check --url ({error})",
-}
-"""Why a mount does not start; the first one that fits."""
-
-
-async def _check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:
-    """Asks what the root will be asked first, so that a wrong key or address fails now and not at the first `ls`.
-    Without network, what the cache has will do."""
-    try:
-        with trio.fail_after(START):
-            shown = (await vfs.listings.children(vfs.root))[0].nodes
-            for node in shown.values() if workspaces else ():
-                if node.at.workspace:
-                    await vfs.listings.children(node)
-    except tuple(REFUSALS) as error:
-        if api.connectivity.offline and isinstance(error, Unreachable):
-            raise SetupError(f"nothing of {api.root} is in the cache: mount it once without --offline") from error
-        why = next(sentence for kind, sentence in REFUSALS.items() if isinstance(error, kind))
-        raise SetupError(why.format(root=api.root, error=error)) from error

@@ -9,7 +9,7 @@ that go in and out (nodes.py), inodes and errnos (fuse/).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -133,6 +133,13 @@ class Vfs:
         """A program has opened a file that was not at hand."""
         if isinstance(opened, OpenedBody):
             self._walk_prefetch.waited(node, directory, opened, program)
+
+    async def gather(
+        self, experiments: Sequence[Node], wanted: Callable[[Node, str], bool], *, bodies: bool = True
+    ) -> None:
+        """Fetches experiments of one project for a program that will read them whole, as far as names in them are
+        wanted; `bodies`: and their small bodies."""
+        await self._walk_prefetch.gather(experiments, wanted, bodies=bodies)
 
     def provenance(self, node: Node, above: Iterable[Node] = ()) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call. `above`: the

@@ -9,8 +9,8 @@ directory, whatever it belongs to (sweeps.py), and sizes alone (size_prefetch.py
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import NamedTuple, cast
 
 import trio
 
@@ -99,6 +99,15 @@ class WalkPrefetch:
         if opened.body.is_new:
             self._cold[program, project_id(directory.at)] = True
             self._sweeps.waited(node, directory, program)
+
+    async def gather(self, experiments: Sequence[Node], wanted: Callable[[Node, str], bool], *, bodies: bool) -> None:
+        """Returns when all is answered that is wanted of experiments of one project, their small bodies included."""
+        errands = [_Errand(node.at, cast(Dir, node.entry), _wanted_of(node, wanted, bodies)) for node in experiments]
+        for at in {project_id(one.at): of_project(one.at) for one in errands}.values():
+            for source in (SHEETS, SPREADS):
+                self._answers.ahead.observations.expect_all(source, at)
+        async with trio.open_nursery() as nursery:
+            await self._fetch(errands, nursery)
 
     def _follow(self, at: Context, entry: Dir, program: int) -> None:
         """Asks for what is to come of an experiment, and of the next ones."""
@@ -228,6 +237,15 @@ def _everything(entry: Dir) -> Usage:
     shown = [child for child in fixed_of(entry) if isinstance(child, File | Dir) and child.listed]
     files = frozenset(child for child in shown if isinstance(child, File))
     return Usage(files, frozenset(child for child in shown if isinstance(child, Dir)))
+
+
+def _wanted_of(node: Node, wanted: Callable[[Node, str], bool], bodies: bool) -> Usage:
+    everything = _everything(cast(Dir, node.entry))
+    files, listed = (
+        frozenset(one for one in some if wanted(node, cast(File | Dir, one).name))
+        for some in (everything.files, everything.listed)
+    )
+    return Usage(files, listed, listed if bodies else frozenset())
 
 
 def _read(errand: _Errand) -> list[Dir]:
