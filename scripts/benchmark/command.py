@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import archives, drawing, formats, huge, listing, moving, peers, places, reading, small
+from benchmark import archives, drawing, exporting, formats, huge, listing, moving, peers, places, reading, small
 from benchmark.figures import Row
 from benchmark.stage import LATENCY, Stage, open_stage, say
 from benchmark.table import asked, machine, table, walls
@@ -31,6 +31,7 @@ WORKLOADS: dict[str, Callable[[Stage], list[Row]]] = {
     "csv": reading.table,
     "copy": moving.copy,
     "copy-old-server": moving.copy_old_server,
+    "export": exporting.export,
     "grep-whole": places.grep_whole,
     "big": moving.big,
     "small-assets": small.copied,

@@ -46,10 +46,11 @@ async def test_an_experiment_has_the_bytes_of_the_mount(vfs: Vfs, tmp_path: Path
     assert result.bytes == sum((tmp_path / path).stat().st_size for path in files(tmp_path))
 
 
-async def test_a_project_has_its_experiments_and_links(vfs: Vfs, tmp_path: Path) -> None:
-    """A view is a link, and its target is there; no asset is asked for twice."""
+async def test_a_project_has_its_experiments_and_links(vfs: Vfs, wire: Wire, tmp_path: Path) -> None:
+    """A view is a link, and its target is there. After a few experiments what can be is asked for together."""
     result = await export(vfs, "vision-lab/digits", tmp_path)
     assert result.left_out == []
+    assert Counter(wire.asked)["experiment/parameters"] < 5
     assert (tmp_path / "views/latest").is_symlink()
     assert (tmp_path / "views/latest/metadata.json").exists()
     assert set(await names(vfs, "vision-lab/digits")) <= {path.name for path in tmp_path.iterdir()}

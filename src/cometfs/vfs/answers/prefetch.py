@@ -166,6 +166,12 @@ class Prefetcher:
         if _trust_key(source, line) in self._trusted or len(self._sample(source, line)) >= SAMPLE:
             await self._batched(source, line, list(places[: self._most(line, source.batch)]))
 
+    def record_single(self, source: Source, at: Context) -> None:
+        """An experiment was asked by itself: a batch can be verified by its answer."""
+        line = self._siblings.of(at) if has_siblings(at) else None
+        if line is not None and source.batch is not None:
+            line.asked.setdefault(source.batch.name, deque(maxlen=2 * SAMPLE)).append(at)
+
     async def ask(self, source: Source, at: Context) -> None:
         """Asks a question that a reader waits for: where it fails, the reader's own tells why."""
         try:

@@ -20,7 +20,7 @@ from cometfs.vfs.answers.body_windows import Room
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.readahead import Readahead
 from cometfs.vfs.answers.resolver import AnswerResolver
-from cometfs.vfs.answers.walks import Usage, Walks
+from cometfs.vfs.answers.walks import SEVERAL, Usage, Walks
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.engine.sweeps import Sweeps
 from cometfs.vfs.nodes import Node, OpenedBody
@@ -108,6 +108,9 @@ class WalkPrefetch:
                 self._answers.ahead.observations.expect_all(source, at)
         async with trio.open_nursery() as nursery:
             await self._fetch(errands, nursery)
+        for errand in errands[:SEVERAL]:
+            for source in set(_questions(errand.entry, errand.usage)):
+                self._prefetcher.record_single(source, errand.at)
 
     def _follow(self, at: Context, entry: Dir, program: int) -> None:
         """Asks for what is to come of an experiment, and of the next ones."""
