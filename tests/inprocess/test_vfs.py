@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -13,7 +13,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition import MEMORY, open_vfs
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.vfs import nodes
@@ -245,6 +245,19 @@ async def test_what_was_listed_stays(vfs: Vfs, autojump_clock: trio.testing.Mock
     assert await names(vfs, "tabular/Diabetes progression/ridge") == before
 
 
+async def test_what_was_listed_stays_however_much_is_read_meanwhile(vfs: Vfs) -> None:
+    """Under load: large answers push everything out of memory, between the `readdir` and the lookups of `grep -r`."""
+    path = "tabular/Diabetes progression/ridge"
+    before = await names(vfs, path)
+    for number in range(2):
+        vfs._store.keep(Key.observed("a large answer", (number,)), None, LISTING, MEMORY)
+    ridge = await at(vfs, path)
+    assert vfs.listings.peek(ridge) is None
+    (report,) = [one for one in cast(Dir, ridge.entry).entries if isinstance(one, File) and one.name == "report.html"]
+    assert (await vfs.attributes(Node("report.html", report, ridge.at))).size == 0  # another program has read it
+    assert await names(vfs, path) == before
+
+
 async def test_what_a_run_has_nothing_of_is_looked_for_again_when_that_answer_has_run_out(
     vfs: Vfs, wire: Wire, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -254,7 +267,7 @@ async def test_what_a_run_has_nothing_of_is_looked_for_again_when_that_answer_ha
     directory = await at(vfs, BASELINE)
     assert await read(vfs, f"{BASELINE}/output.txt") == b""
     vfs._store.drop(vfs.listings._key(directory))  # as if nobody had listed it before
-    vfs._store.drop(Key.empty_entries(directory.entry, directory.at.key))
+    vfs.listings.omitted.drop_all(lambda _key: True)
     await trio.sleep(RUNNING - 1)
     assert "output.txt" not in await names(vfs, BASELINE)
     wire.edits["experiment/output"] = lambda answer: answer.update(output="a line\n")

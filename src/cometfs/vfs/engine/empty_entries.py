@@ -8,11 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from cometfs.cache.memory import Recent, Which
 from cometfs.vfs.answers.resolver import AnswerResolver
-from cometfs.vfs.engine.sizes import REMEMBERED
 from cometfs.vfs.keys import Key
-from cometfs.vfs.nodes import NODE_BYTES
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Source, fixed_of, for_eaches_of
+
+DIRECTORIES = 50_000
+"""Of which it is remembered what was left out; some 250 bytes each."""
+
+ALIKE = 1_000
+"""Sets of names that are kept once for all directories that leave out the same."""
 
 
 class EmptyEntries:
@@ -21,6 +26,14 @@ class EmptyEntries:
     def __init__(self, answers: AnswerResolver) -> None:
         self._answers = answers
         self._store = answers.store
+        # Not in the store: large answers push out what is there, between a listing and the look at what is in it.
+        self._before: Recent[Key, frozenset[str]] = Recent(DIRECTORIES)
+        self._alike: Recent[frozenset[str], frozenset[str]] = Recent(ALIKE)
+
+    def drop_all(self, which: Which) -> None:
+        """Forgets what was left out of those: the next listing may leave out more than the last one."""
+        for key in list(filter(which, self._before)):
+            del self._before[key]
 
     def of(self, entry: Dir, at: Context) -> tuple[frozenset[str], float]:
         """The names that a listing made now leaves out, and the seconds for which the answers hold that say so: what a
@@ -30,10 +43,10 @@ class EmptyEntries:
         make `diff -r` complain of the copy that `cp -r` just made.
         """
         key = Key.empty_entries(entry, at.key)
-        before = self._store.peek(key)
+        before = self._before.get(key)
         nothing = {child.name: left for child in fixed_of(entry) if (left := self._left_of_nothing(child, at))}
-        omitted = frozenset(nothing if before is None else nothing.keys() & before.value)
-        self._store.keep(key, omitted, REMEMBERED, NODE_BYTES)
+        omitted = frozenset(nothing if before is None else nothing.keys() & before)
+        self._before[key] = self._alike.setdefault(omitted, omitted)
         return omitted, min([nothing[name] for name in omitted], default=math.inf)
 
     def _left_of_nothing(self, entry: File | Dir | Link, at: Context) -> float:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from cometfs.cache.memory import Recent
 from cometfs.errors import Unreachable
 from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.empty_entries import EmptyEntries
 from cometfs.vfs.engine.scope import Question, Scope, questions_of
 from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.keys import Key, Place
@@ -32,10 +33,11 @@ that nothing is: what lies below it then goes with its lease."""
 class AnswerInvalidation:
     """Drops what is known at a node and below it."""
 
-    def __init__(self, answers: AnswerResolver, sizes: Sizes, tree: Dir) -> None:
+    def __init__(self, answers: AnswerResolver, sizes: Sizes, omitted: EmptyEntries, tree: Dir) -> None:
         self._answers = answers
         self._store = answers.store
         self._sizes = sizes
+        self._omitted = omitted
         self._made_of: dict[Question, set[Question]] = {}
         """By question, those that are made of its answers."""
         for question in _closure(questions_of(tree), _of):
@@ -63,6 +65,7 @@ class AnswerInvalidation:
         if self._answers.parted is not None:
             self._answers.parted.drop_all(scope)
         await self._answers.drop_all(scope, scope.firsts)
+        self._omitted.drop_all(scope)
         return scope
 
     async def relist(self, stream: Stream, at: Context) -> None:
@@ -70,6 +73,7 @@ class AnswerInvalidation:
         place = stream.listed_at(at)
         scope = self._asking(set(stream.listed_by), frozenset({place[:1]}), place, None)
         await self._answers.drop_all(scope, scope.firsts)
+        self._omitted.drop_all(scope)
 
     def scope(self, node: Node, above: Sequence[Node]) -> Scope:
         """What is meant by a node."""

@@ -41,7 +41,7 @@ class Listings:
         self._answers = answers
         self._store = answers.store
         self._writing = writing
-        self._omitted = EmptyEntries(answers)
+        self.omitted = EmptyEntries(answers)
 
     async def children(self, node: Node) -> tuple[Listing, float]:
         """The complete listing of a directory and the seconds for which it holds.
@@ -121,7 +121,7 @@ class Listings:
         self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None], built: Sequence[list[Built]]
     ) -> CacheEntry:
         at, fixed = node.at, fixed_of(entry)
-        omitted, left = self._omitted.of(entry, at)
+        omitted, left = self.omitted.of(entry, at)
         left = min([left, *(self._store.remaining(held) for held in answers if held is not None)])
         lease = Lease(min(entry.lease(at), left))
         stale = any(held.stale for held in answers if held is not None)

@@ -68,7 +68,7 @@ class Vfs:
         )
         self._walk_prefetch = WalkPrefetch(answers, prefetcher, self.listings)
         self.files = Files(answers, self._sizes, self.writing)
-        self.refresh = AnswerInvalidation(answers, self._sizes, tree)
+        self.refresh = AnswerInvalidation(answers, self._sizes, self.listings.omitted, tree)
         answers.relist = self.refresh.relist
 
     def glance(self, node: Node) -> Attributes:
