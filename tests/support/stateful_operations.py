@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.support.stateful_model import ENDPOINTS, FAULTS, Op
+from tests.support.stateful_model import Op
+from tests.support.stateful_world import ENDPOINTS, FAULTS
 
 _SEEDS = st.integers(0, 999)
 
