@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,12 @@ def running_mount(
 ) -> Iterator[Mounted]:
     """`cometfs mount --foreground` at `folder`/mnt, ready, until the block ends; nothing stays mounted."""
     mountpoint = folder / "mnt"
-    mountpoint.mkdir(exist_ok=True)
+    with suppress(FileExistsError):  # a dead mount, too, is there
+        mountpoint.mkdir()
     log = folder / "mount.log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, ExitStack() as stack:
         address = str(folder / "notify")
+        Path(address).unlink(missing_ok=True)  # of a mount that was killed
         ready.bind(address)
         ready.settimeout(PATIENCE)
         own = {"COMET_API_KEY": "test-key", "NOTIFY_SOCKET": address, "XDG_CACHE_HOME": str(folder / "cache")}
@@ -123,7 +125,7 @@ def running_mount(
             yield mounted
         finally:
             _end(mounted)
-            Path(address).unlink()
+            Path(address).unlink(missing_ok=True)
 
 
 def _await_ready(ready: socket.socket, mounted: Mounted) -> None:

@@ -34,6 +34,8 @@ TESTS = {
     "mount/test_secrets": "an API key, looked for in processes, mounts, logs, caches, reports, tracebacks, pages",
     "mount/test_torture": "readers, kills and full disks",
     "mount/test_model": "random changes against a reference model",
+    "inprocess/test_stateful_model": "random changes, faults, kills and cache drops against a model; `scripts/soak`",
+    "mount/test_killed": "a daemon that is killed under 32 readers, or has little memory",
     "mount/test_big_assets": "assets of gigabytes, in parts: cut, silent, changed, killed",
     "mount/test_storages": "object stores that fail",
     "inprocess/test_server_bounds": "slow, silent, vanished and greedy clients of the embedded Comet",
