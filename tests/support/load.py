@@ -42,6 +42,9 @@ MOUNTED = ("--rate", "1000000000")
 FLAT = 1.3
 """What the memory of the last third of the time may be of that of the third before it."""
 
+FILLED = 60
+"""Looks at the memory before that says anything: until then the cache fills."""
+
 
 @dataclass
 class Done:
@@ -136,7 +139,7 @@ def _experiments(mounted: Mounted) -> list[Path]:
     """Their directories."""
     return [
         Path(entry.path)
-        for project in mounted.path.glob("[!.]*/*")
+        for project in mounted.path.glob("[!.]*/[!.]*")
         if project.is_dir()
         for entry in os.scandir(project)
         if entry.is_dir(follow_symlinks=False) and entry.name not in FIXED
@@ -206,7 +209,11 @@ def _grown(memory: Sequence[int]) -> list[str]:
     """Whether the last third of the time held more than the third before it."""
     third = len(memory) // 3
     before, after = max(memory[third : 2 * third], default=0), max(memory[2 * third :], default=0)
-    return [f"memory grows: {before / 1e6:.0f} MB, then {after / 1e6:.0f}"] if third and after > FLAT * before else []
+    return (
+        [f"memory grows: {before / 1e6:.0f} MB, then {after / 1e6:.0f}"]
+        if len(memory) > FILLED and after > FLAT * before
+        else []
+    )
 
 
 def _table(

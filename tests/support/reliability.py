@@ -35,6 +35,7 @@ TESTS = {
     "mount/test_torture": "readers, kills and full disks",
     "mount/test_model": "random changes against a reference model",
     "inprocess/test_stateful_model": "random changes, faults, kills and cache drops against a model; `scripts/soak`",
+    "mount/test_load": "programs at a time, of which `scripts/soak --load` runs 64",
     "mount/test_killed": "a daemon that is killed under 32 readers, or has little memory",
     "mount/test_big_assets": "assets of gigabytes, in parts: cut, silent, changed, killed",
     "mount/test_storages": "object stores that fail",
