@@ -16,8 +16,8 @@ from tests.support.stateful_model import Op, play
 from tests.support.stateful_operations import runs
 
 
-@settings(max_examples=6)
-@given(runs(25))
+@settings(max_examples=4)
+@given(runs(20))
 def test_all_that_is_read_is_allowed(operations: list[Op]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         play(Path(folder), operations)

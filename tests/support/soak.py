@@ -16,7 +16,7 @@ from tests.support import load
 from tests.support.stateful_model import Op, play
 from tests.support.stateful_operations import runs
 
-LONG = 120
+LONG = 60
 """Operations of a run at most."""
 
 AT_ONCE = 20
