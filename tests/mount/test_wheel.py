@@ -17,20 +17,9 @@ import pytest
 
 from tests.support.processes import PATIENCE, is_mounted
 from tests.support.subprocesses import Stage, await_that, clean_up
+from tests.support.wheels import ROOT, build, run
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = {"mount", "umount", "refresh", "status", "serve", "demo", "help", "cache", "cache-info", "cache-clear"}
-
-
-def build(source: Path, folder: Path) -> Path:
-    """A wheel as pip makes it, with what is installed here instead of the network."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
-    done = subprocess.run(
-        [*pip, "--no-build-isolation", "--no-index", "--wheel-dir", folder, source], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +39,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = run(place / "bin/python", "-c", "import cometfs; print(cometfs.__file__)")
     assert Path(where.strip()).is_relative_to(place)
     return place
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def names(wheel: Path) -> list[str]:

@@ -44,11 +44,12 @@ def test_every_dependency_is_locked_with_hashes(name: str) -> None:
 
 
 def test_every_dependency_is_in_its_lock() -> None:
-    """Those of the package, and those of the groups."""
+    """Those of the package and its extra, and those of the groups."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    whole = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["fuse"]]
     wanted = {
-        "requirements.lock": project["project"]["dependencies"],
-        "requirements-dev.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]],
+        "requirements.lock": whole,
+        "requirements-dev.lock": [*whole, *project["dependency-groups"]["dev"]],
         "requirements-build.lock": project["dependency-groups"]["build"],
     }
     for name, dependencies in wanted.items():

@@ -79,8 +79,10 @@ def mount(
 
     `cometfs help mount` has more: the address of the server, the store, a systemd service.
     """
-    from cometfs import app, config, daemon, exposure, folders, lifetime
     from cometfs.fuse import mountpoints
+
+    mountpoints.require_fuse()  # before what cannot be imported without it
+    from cometfs import app, config, daemon, exposure, folders, lifetime
 
     settings = config.mount_settings(
         mountpoint,

@@ -111,8 +111,10 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     """
     from rich.console import Console
 
-    from cometfs import app, lifetime, tour
     from cometfs.fuse import mountpoints
+
+    mountpoints.require_fuse()  # before what cannot be imported without it
+    from cometfs import app, lifetime, tour
     from cometfs.fuse.mountinfo import resolve
     from cometfs.server import sample_directory
 

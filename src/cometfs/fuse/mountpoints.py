@@ -1,7 +1,7 @@
 """A mount from outside: what stands in its way, which are ours, asking them again, unmounting.
 
-No daemon is needed for it, so neither pyfuse3 nor an event loop is loaded: `cometfs umount` does not wait for them. Not
-here: mounting and answering (session.py).
+No daemon is needed for it, so neither pyfuse3 nor an event loop is loaded, but by what is about to mount: `cometfs
+umount` does not wait for them, and works without them. Not here: mounting and answering (session.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+from cometfs import installing
 from cometfs.errors import SetupError
 from cometfs.fuse import unmounting
 from cometfs.fuse.mountinfo import is_dead, mount_at, mounts, resolve
@@ -24,6 +25,12 @@ from cometfs.fuse.occupants import Occupant, occupants
 
 def require_fuse() -> None:
     """Raises SetupError where this machine cannot mount at all."""
+    try:
+        import pyfuse3  # noqa: F401
+    except ModuleNotFoundError:
+        raise SetupError(f"mounting needs the extra cometfs[fuse]: {installing.remedy()}") from None
+    except ImportError as error:
+        raise SetupError(f"pyfuse3 cannot be loaded ({error}): {installing.remedy()}") from error
     if not Path("/dev/fuse").exists():
         raise SetupError("/dev/fuse is missing: load the fuse kernel module, or give the container the device")
     if shutil.which("fusermount3") is None:
