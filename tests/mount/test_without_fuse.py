@@ -60,7 +60,7 @@ def used(env: Path, stage: Stage, *command: str | Path) -> subprocess.CompletedP
 
 def serve_and_read(env: Path, stage: Stage) -> list[str]:
     """The projects of a workspace, by the SDK, at `cometfs serve`; both are of the environment."""
-    command = [env / "bin/cometfs", "serve"]
+    command: list[str | Path] = [env / "bin/cometfs", "serve"]
     environ = {**stage.environ, "PATH": str(env / "bin")}
     with subprocess.Popen(command, cwd=stage.home, env=environ, stdout=subprocess.PIPE, text=True) as server:
         try:

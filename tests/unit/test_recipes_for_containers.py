@@ -67,7 +67,8 @@ def services() -> dict[str, Any]:
     (text,) = blocks("yaml")
     found: dict[str, Any] = yaml.safe_load(text)
     assert set(found) == {"services", "volumes"}
-    return found["services"]
+    listed: dict[str, Any] = found["services"]
+    return listed
 
 
 def test_the_sidecar_shares_its_mount() -> None:
