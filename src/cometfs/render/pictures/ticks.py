@@ -41,7 +41,11 @@ def linear(low: float, high: float, most: int, *, whole: bool = False) -> list[T
     digit, power = nice((high - low) / (most - 1))
     if whole and power < 0:
         digit, power = 1, 0
-    numbers = [Decimal(count * digit).scaleb(power) for count in _multiples(low, high, float(f"{digit}e{power}"))]
+    counts = _multiples(low, high, float(f"{digit}e{power}"))
+    if not counts and power > 0:  # a step wider than the axis may miss it
+        digit, power = (digit // 2, power) if digit > 1 else (5, power - 1)
+        counts = _multiples(low, high, float(f"{digit}e{power}"))
+    numbers = [Decimal(count * digit).scaleb(power) for count in counts]
     return [Tick(float(number), label) for number, label in zip(numbers, _labels(numbers, power), strict=True)]
 
 
