@@ -307,10 +307,13 @@ def test_export_makes_the_same_tree(tmp_path: Path, tmp_path_factory: pytest.Tem
         (tmp_path / "real").mkdir()
         cometx(tmp_path / "real", comet.url, "download", DIGITS)
         theirs = len(comet.requests())
+        # It may lose these: in an order that changes it takes them out of an answer that it asks for once only.
+        cometx(tmp_path / "real", comet.url, "download", DIGITS, "requirements")
+        begun = len(comet.requests())
         command = [sys.executable, "-m", "cometfs", "export", DIGITS, "ours", "--layout", "cometx"]
         environ = {**surroundings(tmp_path, comet.url), "XDG_CACHE_HOME": str(tmp_path / "cache")}
         subprocess.run(command, cwd=tmp_path, env=environ, check=True, timeout=PATIENCE)
-        assert len(comet.requests()) - theirs < theirs
+        assert len(comet.requests()) - begun < theirs
     real, ours = (
         {str(path.relative_to(top)): path for path in sorted(top.rglob("*")) if path.is_file()}
         for top in (tmp_path / "real", tmp_path / "ours")
