@@ -55,7 +55,7 @@ def wire() -> Wire:
 
 @pytest.mark.parametrize(
     ("budget", "most", "left"),
-    [(composition.MEMORY, BYTES + 115, 210), (64 << 10, BYTES, 25)],
+    [(composition.MEMORY, BYTES + 115, 210), (64 << 10, BYTES, 35)],
     ids=["cached", "not cached"],
 )
 async def test_an_inode_costs_no_more_than_stated_and_nothing_once_forgotten(

@@ -149,23 +149,43 @@ def test_a_mount_that_must_not_call_gives_the_reason(tmp_path: Path, proxy: tupl
         pass
 
 
+DEADLINE = 40
+"""Seconds."""
+
+
 def test_a_queued_reader_can_be_killed(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
-    """At once, while the one before it waits for a silent server."""
+    """Long before the deadline, while the one before it waits for a silent server.
+
+    On a machine that is busy the reader before it may be faster: the kernel lets either of them look up next.
+    """
     comet, between = proxy
-    with running_mount(tmp_path, comet, "--deadline", "120") as mounted:
-        assert mounted.path.joinpath("tabular").is_dir()
-        between.declare("silence", everything, silence)
-        first = cat(mounted / FOREST / "params.json")
-        await_that(lambda: between.met("silence") > 0, "nothing is asked")
-        second = cat(mounted / FOREST / "params.json")
-        await_that(lambda: _state(second.pid) == "D", "the second reader does not wait")
-        began = time.monotonic()
-        second.send_signal(signal.SIGKILL)
-        second.communicate(timeout=PATIENCE)
-        assert time.monotonic() - began < 40
-        assert first.poll() is None
-        between.clear("silence")
-        assert first.communicate(timeout=PATIENCE)[0].startswith(b"{")
+    for number in range(3):
+        (place := tmp_path / str(number)).mkdir()
+        with running_mount(place, comet, "--deadline", str(DEADLINE)) as mounted:
+            assert mounted.path.joinpath("tabular").is_dir()
+            if _killed(mounted / FOREST / "params.json", between) < DEADLINE / 2:
+                return
+    pytest.fail("each waited for the reader before it")
+
+
+def _killed(path: Path, between: FaultProxy) -> float:
+    """How many seconds it took a queued reader to die. The one before it reads on."""
+    between.declare("silence", everything, silence)
+    first = cat(path)
+    await_that(lambda: between.met("silence") > 0, "nothing is asked")
+    second = cat(path)
+    await_that(lambda: _state(second.pid) == "D", "the second reader does not wait")
+    began = time.monotonic()
+    second.send_signal(signal.SIGKILL)
+    second.communicate(timeout=PATIENCE)
+    took = time.monotonic() - began
+    reads_on = first.poll() is None
+    between.clear("silence")
+    found = first.communicate(timeout=PATIENCE)[0]
+    if took < DEADLINE / 2:
+        assert reads_on
+        assert found.startswith(b"{")
+    return took
 
 
 def _state(pid: int) -> str:
