@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import math
 import random
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -377,6 +377,25 @@ async def test_connections_that_bring_little_are_not_made_in_a_row(
         assert await body.read(0, 4 * MIB) == server.body[: 4 * MIB]
     assert trio.current_time() > 50
     assert [backoff(poor) for poor in (0, 1, 2, 50)] == [0, 0.1, 0.2, 1]
+
+
+@pytest.mark.logs("bug in writing blocks to the cache")
+async def test_a_bug_in_writing_a_block_reaches_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor the loads of others; what comes next is kept."""
+    server, lay, broken = Server(content(40 * MIB)), BlobStore.lay, iter([True])
+
+    def laid(blobs: BlobStore, blocks: Mapping[Hashable, bytes]) -> bool:
+        if next(broken, False):
+            raise RuntimeError("a bug")
+        return lay(blobs, blocks)
+
+    monkeypatch.setattr(BlobStore, "lay", laid)
+    async with opened(server, tmp_path) as body:
+        with trio.fail_after(60):
+            assert b"".join([await body.read(place, MIB) for place in range(0, body.size, MIB)]) == server.body
+            asked = len(server.asked)
+            await body.read(30 * MIB, MIB)
+    assert len(server.asked) == asked
 
 
 @pytest.mark.logs("The cache has no room for what is read of big files")

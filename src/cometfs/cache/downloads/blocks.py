@@ -77,7 +77,13 @@ class Blocks:
         """Has those of the blocks in memory soon that are on disk, by one trip to a thread."""
         wanted = [key for key in keys if key not in self._loading and self.peek(key) is None]
         if wanted:
-            self._loads.start_soon(self._from_disk, wanted, self._begin_loading(wanted))
+            self._loads.start_soon(self._ahead, wanted, self._begin_loading(wanted))
+
+    async def _ahead(self, keys: Sequence[Hashable], loaded: trio.Event) -> None:
+        try:
+            await self._from_disk(keys, loaded)
+        except Exception:  # nothing waits for this task; a reader that comes tries it itself
+            log.exception("bug in loading blocks from the cache")
 
     def _begin_loading(self, keys: Sequence[Hashable]) -> trio.Event:
         loaded = trio.Event()
@@ -117,18 +123,23 @@ class Blocks:
     async def _write(self) -> None:
         """Writes all that is due, also when the mount ends: what has come stays. Where the disk has no room, readers go
         on without."""
-        with trio.CancelScope(shield=True):
-            while self._due:
-                await self._write_due()
-        self._writes = False
+        try:
+            with trio.CancelScope(shield=True):
+                while self._due:
+                    await self._write_due()
+        finally:
+            self._writes = False
 
     async def _write_due(self) -> None:
         due, self._due = self._due, {}
         self._being_written = due
         self._written.set()
         self._written = trio.Event()
+        refused = False
         try:
             refused = not await trio.to_thread.run_sync(self._lay, due)
+        except Exception:  # nothing waits for this task: the nursery of all loads lives on
+            log.exception("bug in writing blocks to the cache")
         finally:
             self._being_written = {}
         if refused and not self._refused:
