@@ -42,13 +42,15 @@ def test_a_file_system_that_refuses_gets_plain_reads_and_writes(
     assert read_back(tmp_path / "block") == BYTES[:5000]
 
 
+@pytest.mark.parametrize("taken", [4096, 5120, 7680])
 def test_a_write_that_the_disk_takes_only_in_part_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
+    """Also where that part is longer than the block, which is padded to a unit of the disk."""
     whole = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: whole(fd, data[:4096], offset))
-    direct.write_new(tmp_path / "block", BYTES[:9000])
-    assert (tmp_path / "block").read_bytes() == BYTES[:9000]
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: whole(fd, data[:taken], offset))
+    direct.write_new(tmp_path / "block", BYTES[:5000])
+    assert (tmp_path / "block").read_bytes() == BYTES[:5000]
 
 
 def test_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

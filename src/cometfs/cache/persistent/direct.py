@@ -41,6 +41,7 @@ def write_new(path: Path, block: bytes) -> None:
         if not (_directly(descriptor) and _written(descriptor, block)):
             _plainly(descriptor)
             write_all(descriptor, [block], 0)
+        os.ftruncate(descriptor, len(block))
     finally:
         os.close(descriptor)
 
@@ -73,7 +74,6 @@ def _written(descriptor: int, block: bytes) -> bool:
                 return False
         except OSError:  # a full disk says so again
             return False
-    os.ftruncate(descriptor, len(block))
     return True
 
 
