@@ -12,6 +12,7 @@ import pytest
 from tests.support.live_runs import ALIVE, LIVE, Run
 from tests.support.processes import Comet, Mounted, running_comet, running_mount
 from tests.support.spawning import guard_interpreter_lock
+from tests.support.subprocesses import Stage, clean_up
 
 
 def pytest_configure() -> None:
@@ -82,3 +83,12 @@ def run(runs: Iterator[Run], live: Mounted) -> Run:
     """A run that `live` shows, of which nothing was logged yet."""
     assert live
     return next(runs)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """For commands as a user types them, at `mnt`; what is mounted there then is unmounted."""
+    found = Stage(tmp_path)
+    (tmp_path / "mnt").mkdir(exist_ok=True)
+    yield found
+    clean_up(found, tmp_path / "mnt")

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import Comet, running_mount
-from tests.support.subprocesses import Said, Stage, clean_up
+from tests.support.subprocesses import Said, Stage
 
 CONFIG = "[comet]\napi_key = right-key\n"
 ENV = "COMET_API_KEY=right-key\n"
 
 PLACES = {".comet.config": CONFIG, ".env": ENV, "key": "right-key\n"}
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
-    (tmp_path / "mnt").mkdir()
-    yield found
-    clean_up(found, tmp_path / "mnt")
 
 
 def written(stage: Stage, name: str, mode: int) -> tuple[str | Path, ...]:

@@ -14,17 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import COMETFS, PATIENCE, Comet, Mounted, is_mounted, running_mount
-from tests.support.subprocesses import Said, Stage, await_that, clean_up, mounts_at
+from tests.support.subprocesses import Said, Stage, await_that, mounts_at
 
 SECRET = "sekret-4711-of-the-key"
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
-    (tmp_path / "mnt").mkdir(exist_ok=True)
-    yield found
-    clean_up(found, tmp_path / "mnt")
 
 
 @pytest.fixture

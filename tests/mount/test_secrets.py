@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +19,7 @@ import pytest
 from tests.support.other_users import UID, needs_root
 from tests.support.processes import PATIENCE, Comet, is_mounted, running_comet
 from tests.support.spawning import inside
-from tests.support.subprocesses import Said, Stage, await_that, clean_up
+from tests.support.subprocesses import Said, Stage, await_that
 
 CANARY = "c4na7y+" + "Qz9" * 12 + "/k3y"
 ROOT = Path(__file__).parents[2]
@@ -69,14 +69,6 @@ WAYS: dict[str, Callable[[Path], Given]] = {
 @pytest.fixture(params=WAYS)
 def given(request: pytest.FixtureRequest, stage: Stage) -> Given:
     return WAYS[request.param](stage.home)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
-    (tmp_path / "mnt").mkdir()
-    yield found
-    clean_up(found, tmp_path / "mnt")
 
 
 def assert_absent(where: str, content: bytes | str) -> None:

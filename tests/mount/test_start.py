@@ -9,21 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import PATIENCE, Comet, is_mounted, running_comet, running_mount
-from tests.support.subprocesses import Said, Stage, clean_up, mounts_at
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
-    (tmp_path / "mnt").mkdir()
-    yield found
-    clean_up(found, tmp_path / "mnt")
+from tests.support.subprocesses import Said, Stage, mounts_at
 
 
 def assert_refused(said: Said, *words: str) -> None:

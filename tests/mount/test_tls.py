@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,9 @@ from cometfs.comet.network import UNCHECKED_WARNING
 from tests.support.certificates import Authority
 from tests.support.faulty_comet import faulty_comet
 from tests.support.processes import Comet
-from tests.support.subprocesses import Said, Stage, clean_up
+from tests.support.subprocesses import Said, Stage
 
 KEY = {"COMET_API_KEY": "test-key"}
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
-    (tmp_path / "mnt").mkdir()
-    yield found
-    clean_up(found, tmp_path / "mnt")
 
 
 @pytest.fixture
