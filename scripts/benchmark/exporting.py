@@ -9,8 +9,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from benchmark import archives, peers, truth
+from benchmark import archives, truth
 from benchmark.figures import Figures, Peer, Row, Runs, at_most, calls, timed
+from benchmark.moving import beside_cometx
 from benchmark.processes import COMETFS, BenchError, Server
 from benchmark.stage import PROJECT, Stage
 
@@ -29,7 +30,7 @@ def export(stage: Stage) -> list[Row]:
         with stage.scratch() as folder:
             cometx.append(_exported(server, folder, folder, "--layout", "cometx"))
             truth.same_assets(stage, folder / PROJECT)
-        _download(stage, server, peer)
+        beside_cometx(stage, server, peer)
     name, reach = f"`cometfs export` of {archives.RUNS} whole experiments", "fewer calls, 1/5 of the time"
     return [
         Row(name, "cold", plain, reach, _met(plain, peer), [peer]),
@@ -54,13 +55,3 @@ def _exported(server: Server, home: Path, target: Path, *options: str) -> Figure
 
     server.settle()
     return timed(run, server)
-
-
-def _download(stage: Stage, server: Server, peer: Peer) -> None:
-    if not peers.has_cometx(stage.work):
-        peer.missing = peers.NOT_INSTALLED
-        return
-    with stage.scratch() as folder:
-        server.settle()
-        peer.runs.append(timed(lambda: peers.cometx_download(stage.work, server, PROJECT, folder), server))
-        truth.same_assets(stage, folder / PROJECT)

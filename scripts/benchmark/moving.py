@@ -50,10 +50,11 @@ def _copied(stage: Stage, server: Server) -> tuple[States, Peer]:
             truth.same_assets(stage, target)
             shutil.rmtree(target)
 
-        return stage.states(server, action, check=check, beside=lambda: _cometx(stage, server, peer)), peer
+        return stage.states(server, action, check=check, beside=lambda: beside_cometx(stage, server, peer)), peer
 
 
-def _cometx(stage: Stage, server: Server, peer: Peer) -> None:
+def beside_cometx(stage: Stage, server: Server, peer: Peer) -> None:
+    """The same project by `cometx download`, into a row's peer."""
     if not peers.has_cometx(stage.work):
         peer.missing = peers.NOT_INSTALLED
         return
