@@ -21,7 +21,8 @@ from tests.support.processes import PATIENCE, Comet, is_mounted, running_comet
 from tests.support.spawning import inside
 from tests.support.subprocesses import Said, Stage, await_that
 
-CANARY = "c4na7y+" + "Qz9" * 12 + "/k3y"
+CANARY = "c4na7y+" + "Qz9" * 11 + os.environ.get("PYTEST_XDIST_WORKER", "gw") + "/k3y"
+"""Of this process: what the tests of another one give to their programs is in the list of processes, too."""
 ROOT = Path(__file__).parents[2]
 
 SPELLINGS = {
