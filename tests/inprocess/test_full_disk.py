@@ -16,23 +16,11 @@ import httpx
 import pytest
 
 from tests.support.processes import PATIENCE, running_comet
+from tests.support.small_disks import small_disk
 
 BALLAST = 600_000
 
 REST = "/api/rest/v2/"
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    disk = folder / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "cometfs-test", str(disk)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no test of a full disk: this user may not mount one")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def printed(text: str) -> dict[str, Any]:

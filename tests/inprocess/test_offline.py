@@ -228,18 +228,23 @@ async def test_a_refresh_waits_for_comet(kept: Vfs, wire: Wire, autojump_clock: 
     assert "experiment/tags" in wire.asked
 
 
+@pytest.fixture
+def asset(monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that comes in parts, as big ones do; what its version is holds for a second."""
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.BIG", 1)
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.SEALED", Lease(1.0))
+    return f"{FOREST}/assets/importances.csv"
+
+
 @pytest.mark.parametrize(
     ("offline", "later"),
     [pytest.param(False, WEEK, marks=LOST), (True, WEEK), pytest.param(False, 10.0, marks=LOST)],
     ids=["away", "--offline", "not known to be away"],
 )
 async def test_an_asset_that_came_in_parts_reads_again(
-    offline: bool, later: float, tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    offline: bool, later: float, tmp_path: Path, wire: Wire, asset: str
 ) -> None:
     """Also where the version that its blocks are of was to be asked for again by now."""
-    monkeypatch.setattr("cometfs.vfs.answers.resolver.BIG", 1)
-    monkeypatch.setattr("cometfs.vfs.answers.resolver.SEALED", Lease(1.0))
-    asset = f"{FOREST}/assets/importances.csv"
     async with mounted(wire, tmp_path) as vfs:
         before = await read(vfs, asset)
         assert vfs._answers.parted is not None
@@ -250,12 +255,9 @@ async def test_an_asset_that_came_in_parts_reads_again(
 
 
 async def test_so_it_does_where_comet_wants_no_calls(
-    tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, wire: Wire, asset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 429 is no answer, either."""
-    monkeypatch.setattr("cometfs.vfs.answers.resolver.BIG", 1)
-    monkeypatch.setattr("cometfs.vfs.answers.resolver.SEALED", Lease(1.0))
-    asset = f"{FOREST}/assets/importances.csv"
     async with mounted(wire, tmp_path) as vfs:
         before = await read(vfs, asset)
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.mount.test_cache import BASELINE, PROJECT, cache_of, everything
 from tests.support.processes import COMETFS, PATIENCE, Comet, Mounted, running_comet, running_mount
+from tests.support.small_disks import small_disk
 
 
 @pytest.fixture
@@ -120,20 +121,6 @@ def test_a_cache_that_is_deleted_under_a_mount_is_begun_anew(tmp_path: Path, com
         everything(mounted, f"{PROJECT}/mlp-wide-76e61c8b")
         assert mounted.log.read_text() == ""
     assert told(tmp_path)["answers"] > 0
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own; skips where this user may not mount one."""
-    disk = folder / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "cometfs-test", str(disk)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no test of a full disk: this user may not mount one")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_a_disk_that_is_full_costs_only_what_would_be_kept(tmp_path: Path, comet: Comet) -> None:
