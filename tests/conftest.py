@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     pass_on_no_dispositions()
     # Hundreds of processes import the package: compiled by each of them, the suite takes half as long again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["COMETFS_CONFIG"] = os.devnull  # not that of the user of this machine
     config.addinivalue_line("markers", "logs(*parts): warnings that this test expects, by a part of their text")
     config.addinivalue_line("markers", "promise(name): holds the promise of that name in manual/semantics.md")
     config.option.loadscopereorder = False  # pytest-xdist's own order is by the number of tests in a file

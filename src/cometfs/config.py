@@ -6,11 +6,10 @@ there are for logs and caches (folders.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cometfs.comet.network import Network
 from cometfs.comet.settings import Settings, find_settings
@@ -19,15 +18,8 @@ from cometfs.folders import cache_path
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand
 from cometfs.lease import RUNNING
-
-RATE = 15_000
-"""Calls an hour that Comet documents for a key."""
-
-CACHE_SIZE = "10G"
-"""What is kept on disk unless an option says otherwise."""
-
-DEADLINE = 30.0
-"""Seconds that a program waits at most for one answer of the mount."""
+from cometfs.options.sources import HeldKey
+from cometfs.options.table import CACHE_SIZE, DEADLINE, RATE
 
 
 @dataclass(frozen=True)
@@ -44,8 +36,8 @@ class MountSettings:
     """Whether the store can be written to; everything else is only read in any case."""
     cache_dir: Path | None = None
     """Where what was fetched is kept; None: where the platform keeps such things."""
-    cache_size: int = 10**10
-    """Bytes of it at most; `CACHE_SIZE`."""
+    cache_size: int = CACHE_SIZE
+    """Bytes of it at most."""
     rate: int = RATE
     """Calls an hour."""
     live_interval: float = RUNNING
@@ -59,6 +51,7 @@ class MountSettings:
     """Whether it asks nothing, and shows what the cache has."""
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
+    log_level: str = "warning"
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -88,44 +81,47 @@ def mount_settings(
     *,
     url: str | None = None,
     api_key_file: Path | None = None,
+    api_key: HeldKey | None = None,
+    profile: str | None = None,
     workspaces: Sequence[str] = (),
-    deadline: float = DEADLINE,
-    rw: bool = False,
     cache_dir: Path | None = None,
-    cache_size: str = CACHE_SIZE,
-    rate: int = RATE,
-    live_interval: float = RUNNING,
-    allow_non_empty: bool = False,
-    offline: bool = False,
-    foreground: bool = False,
+    **others: Any,
 ) -> MountSettings:
-    """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing."""
-    found = credentials(url, api_key_file)
+    """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing.
+
+    `others`: those that are fields of MountSettings as they come.
+    """
+    found = credentials(url, api_key_file, api_key, profile)
     return MountSettings(
         resolve(mountpoint),
         found.api_key,
         found.url,
         tuple(workspaces),
-        deadline,
-        rw,
-        cache_path(cache_dir) if cache_dir else None,  # a daemon has another working directory
-        size_in_bytes(cache_size),
-        rate,
-        live_interval,
-        found.network,
-        found.key_files,
-        allow_non_empty,
-        offline,
-        foreground,
+        cache_dir=cache_path(cache_dir) if cache_dir else None,  # a daemon has another working directory
+        network=found.network,
+        key_files=found.key_files,
+        **others,
     )
 
 
-def credentials(url: str | None, api_key_file: Path | None) -> Settings:
-    """Key and address from options, else from where Comet's own clients look. Raises SetupError where there is none."""
-    if api_key_file is None:
+def credentials(
+    url: str | None = None,
+    api_key_file: Path | None = None,
+    api_key: HeldKey | None = None,
+    profile: str | None = None,
+) -> Settings:
+    """Key and address from options, else from where Comet's own clients look. Raises SetupError where there is none.
+
+    The key of a profile does not go to an address that the environment happens to have.
+    """
+    if api_key_file is not None:  # by a flag where a file holds a key, too
+        key, file = key_in(api_key_file), api_key_file.expanduser()
+    elif api_key is not None:
+        key, file = api_key
+    else:
         return find_settings(None, url)
-    found = find_settings(key_in(api_key_file), url)
-    return replace(found, key_files=(api_key_file.expanduser(), *found.key_files))
+    found = find_settings(key, url, address_elsewhere=profile is None)
+    return replace(found, key_files=(file, *found.key_files))
 
 
 def key_in(path: Path) -> str:
@@ -138,24 +134,3 @@ def key_in(path: Path) -> str:
     if not key:
         raise SetupError(f"{path} holds no API key: it is empty")
     return key
-
-
-_UNITS = {
-    "": 1,
-    "K": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "KI": 1 << 10,
-    "MI": 1 << 20,
-    "GI": 1 << 30,
-    "TI": 1 << 40,
-}
-
-
-def size_in_bytes(text: str) -> int:
-    """Bytes from "500M", "10 GB", "2GiB", "1e9". Raises SetupError."""
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
-    if found is None:
-        raise SetupError(f"{text!r} is no size: write it as 500M, 10G or 2GiB")
-    return int(float(found[1]) * _UNITS[(found[2] or "").upper()])

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cometfs import console
-from cometfs.cli.group import CACHE_DIR, main, plain_errors
+from cometfs.cli.group import main, plain_errors
+from cometfs.options.sources import configured
+from cometfs.options.table import CACHE_DIR
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.cache.persistent.inspection import Contents, Findings
@@ -24,7 +26,7 @@ def cache() -> None:
 
 
 @cache.command("info")
-@CACHE_DIR
+@configured(CACHE_DIR)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @plain_errors
 def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
@@ -69,7 +71,7 @@ def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | 
 
 
 @cache.command("clear")
-@CACHE_DIR
+@configured(CACHE_DIR)
 @click.option("--url", metavar="URL", help="Clear only what came from this server.")
 @plain_errors
 def clear_cache(cache_dir: Path | None, url: str | None) -> None:
@@ -88,7 +90,7 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
 
 
 @cache.command("verify")
-@CACHE_DIR
+@configured(CACHE_DIR)
 @plain_errors
 def verify_cache(cache_dir: Path | None) -> None:
     """Read the whole cache and set damaged entries aside.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cometfs import console
-from cometfs.cli.group import API_KEY_FILE, CACHE_DIR, URL, main, plain_errors, warn
+from cometfs.cli.group import main, plain_errors, warn
+from cometfs.options.sources import configured
+from cometfs.options.table import ACCOUNT, CACHE_DIR
 
 
 @main.command()
 @click.option("--account", is_flag=True, help="Ask the account: at most 60 calls, none of which writes anything.")
 @click.option("--yes", is_flag=True, help="Do not ask whether to go on, for scripts.")
-@URL
-@API_KEY_FILE
+@configured(*ACCOUNT, CACHE_DIR)
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -23,11 +25,8 @@ from cometfs.cli.group import API_KEY_FILE, CACHE_DIR, URL, main, plain_errors, 
     metavar="FILE",
     help="File for what came, without names, keys, links and values.",
 )
-@CACHE_DIR
 @plain_errors
-def doctor(
-    account: bool, yes: bool, url: str | None, api_key_file: Path | None, report: Path, cache_dir: Path | None
-) -> None:
+def doctor(account: bool, yes: bool, report: Path, cache_dir: Path | None, **options: Any) -> None:
     """Check key, address and FUSE; with --account, whether the server answers as a mount expects.
 
     With --account, every question of a mount is asked once or twice: of the smallest and of the largest project. What
@@ -38,7 +37,7 @@ def doctor(
     from cometfs.doctor import machine
     from cometfs.doctor.asking import CALLS
 
-    found = config.credentials(url, api_key_file)
+    found = config.credentials(**options)
     warn(exposure.of_mount(found.url, found.key_files, found.network))
     console.print_lines(*machine.lines(found.url))
     if not account:

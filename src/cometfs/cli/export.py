@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from cometfs import console
-from cometfs.cli.group import API_KEY_FILE, CACHE_DIR, PLACE, URL, main, plain_errors
+from cometfs.cli.group import main, plain_errors
+from cometfs.options.kinds import PLACE
+from cometfs.options.sources import configured
+from cometfs.options.table import ACCOUNT, CACHE_DIR
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.config import MountSettings
@@ -38,9 +41,7 @@ PLAIN = 10.0
     help="The files of the mount, or those that `cometx download` makes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-@URL
-@API_KEY_FILE
-@CACHE_DIR
+@configured(*ACCOUNT, CACHE_DIR)
 @plain_errors
 def export(
     source: str,
@@ -49,9 +50,7 @@ def export(
     exclude: tuple[str, ...],
     layout: Literal["mount", "cometx"],
     as_json: bool,
-    url: str | None,
-    api_key_file: Path | None,
-    cache_dir: Path | None,
+    **options: Any,
 ) -> None:
     """Write what a mount shows at SRC to plain files in DIR.
 
@@ -66,9 +65,7 @@ def export(
     from cometfs.export.globs import Selection
 
     def account(workspaces: tuple[str, ...]) -> MountSettings:
-        return config.mount_settings(
-            target, url=url, api_key_file=api_key_file, workspaces=workspaces, cache_dir=cache_dir
-        )
+        return config.mount_settings(target, workspaces=workspaces, **options)
 
     try:
         selection = Selection(include, exclude)

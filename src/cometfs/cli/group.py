@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
@@ -17,42 +15,6 @@ from cometfs._version import __version__
 from cometfs.errors import CometFSError, SetupError
 
 P = ParamSpec("P")
-
-
-class _Path(click.Path):
-    """A path that is only parsed. click would stat it, and a mount whose daemon is dead or stopped answers with an
-    error or never.
-    """
-
-    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if not os.fspath(value):
-            self.fail("an empty path names nothing", param, ctx)
-        return Path(value)
-
-
-PLACE = _Path()
-
-ALLOW_NON_EMPTY = click.option(
-    "--allow-non-empty",
-    is_flag=True,
-    help="Mount over a directory that holds files. They are hidden until the mount ends.",
-)
-
-URL = click.option("--url", metavar="URL", help="Address of an on-premise Comet.")
-
-API_KEY_FILE = click.option(
-    "--api-key-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File that holds the API key and nothing else.",
-)
-
-CACHE_DIR = click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Directory of the cache. Default: $XDG_CACHE_HOME/cometfs, else ~/.cache/cometfs.",
-)
 
 
 def plain_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -75,6 +37,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except CometFSError as error:  # of a configuration file, which is read with the options
+            console.print_error(error)
+            sys.exit(1)
         except UnicodeEncodeError as error:
             if error.encoding.replace("_", "-") != sys.getfilesystemencoding().replace("_", "-"):
                 raise

@@ -9,7 +9,10 @@ from typing import Literal
 import click
 
 from cometfs import console
-from cometfs.cli.group import ALLOW_NON_EMPTY, API_KEY_FILE, PLACE, main, plain_errors, warn
+from cometfs.cli.group import main, plain_errors, warn
+from cometfs.options.kinds import PLACE
+from cometfs.options.sources import option
+from cometfs.options.table import ALLOW_NON_EMPTY, API_KEY_FILE
 
 
 @main.command()
@@ -26,7 +29,7 @@ from cometfs.cli.group import ALLOW_NON_EMPTY, API_KEY_FILE, PLACE, main, plain_
     metavar="KEY",
     help="Accept only this key. Default: any that is not empty. Other users see it in `ps`: prefer --api-key-file.",
 )
-@API_KEY_FILE
+@option(API_KEY_FILE)
 @click.option(
     "--host",
     "hosts",
@@ -102,7 +105,7 @@ def _greeting(url: str, api_key: str | None) -> tuple[str, ...]:
 
 @main.command()
 @click.argument("mountpoint", required=False, type=PLACE)
-@ALLOW_NON_EMPTY
+@option(ALLOW_NON_EMPTY)
 @plain_errors
 def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     """Mount a sample, without an account or a network.

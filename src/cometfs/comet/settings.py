@@ -49,8 +49,11 @@ def find_settings(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     home: Path | None = None,
+    address_elsewhere: bool = True,
 ) -> Settings:
     """The settings in force; `environ`, `cwd` and `home` are this process's unless given.
+
+    `address_elsewhere`: whether an address is looked for there, too, where none is given.
 
     Raises SetupError: no key anywhere, a key that cannot be one, a file that cannot be read.
     """
@@ -66,7 +69,8 @@ def find_settings(
             " as a line api_key=... below a line [comet]"
         )
     carried = _address_in(_sendable(key))
-    address = _tidy(url) or surroundings.find("COMET_URL_OVERRIDE") or carried or DEFAULT_URL
+    configured = surroundings.find("COMET_URL_OVERRIDE") if address_elsewhere and not _tidy(url) else None
+    address = _tidy(url) or configured or carried or DEFAULT_URL
     return Settings(key, address, tuple(surroundings.key_files), surroundings.network())
 
 

@@ -17,7 +17,6 @@ from cometfs.comet.http.transport import Transport
 from cometfs.comet.missing import write_missing
 from cometfs.comet.network import Network
 from cometfs.composition import open_budget
-from cometfs.config import RATE
 from cometfs.doctor.asking import DEADLINE, Asker
 from cometfs.doctor.findings import Finding, unusable
 from cometfs.doctor.report_file import report
@@ -26,6 +25,7 @@ from cometfs.doctor.table import lines
 from cometfs.errors import CometFSError, KeyRejected, ServerFailed, SetupError, Unreachable
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.lifetime import until_signal
+from cometfs.options.table import RATE
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Which value of the configuration files is in force, and click's parameters, which take it where no flag and no
+variable of the environment has another.
+
+In rising order: the machine's file, the user's file, the profile of the one and of the other, COMETFS_* in the
+environment, flags. Not here: what Comet's own clients look for (comet/settings.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from cometfs.errors import SetupError
+from cometfs.options.files import File, Found, Values, nearest, read_files
+from cometfs.options.kinds import FLAG, NAMES
+from cometfs.options.table import Option
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CONTEXT = "cometfs.options"
+"""Under which name a context of click's has what the files say."""
+
+_HIDDEN = {"api_key": "COMET_API_KEY", "api_key_file": "COMET_API_KEY", "url": "COMET_URL_OVERRIDE"}
+"""Variables of Comet's own, which go before what a file says for all mounts, though not before a named profile."""
+
+_EITHER = {"api_key": "api_key_file", "api_key_file": "api_key"}
+
+
+class HeldKey(NamedTuple):
+    """An API key that is written in a configuration file."""
+
+    key: str
+    file: Path
+
+    def __repr__(self) -> str:
+        return f"HeldKey({self.file})"
+
+
+def in_force(profile: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Found]:
+    """What the files say for a mount with this profile, by key. Raises SetupError."""
+    files = read_files()
+    found: dict[str, Found] = {}
+    for layer in [*(file.values for file in files), *_layers(profile, files)]:
+        for key in layer:
+            found.pop(_EITHER.get(key, ""), None)
+        found |= layer
+    return {key: one for key, one in found.items() if one.profile or not environ.get(_HIDDEN.get(key, ""), "").strip()}
+
+
+def _layers(profile: str | None, files: list[File]) -> list[Values]:
+    if profile is None:
+        return []
+    layers = [file.profiles[profile] for file in files if profile in file.profiles]
+    if not layers:
+        known = profiles(files)
+        remedy = nearest(profile, known) if known else ": there are none; 'cometfs config --edit' writes one"
+        raise SetupError(f"there is no profile {profile!r}{remedy}")
+    return layers
+
+
+def profiles(files: list[File]) -> list[str]:
+    """The names of all profiles."""
+    return list(dict.fromkeys(name for file in files for name in file.profiles))
+
+
+def configured(*options: Option) -> Callable[[Command], Command]:
+    """Adds options to a command, and --profile, which files, environment and command line have together."""
+
+    def add(command: Command) -> Command:
+        for declared in reversed(options):
+            command = _parameter(declared)(command)
+        return _PROFILE(command)
+
+    return add
+
+
+class _Configured:
+    """A parameter that a file may give a value to."""
+
+
+class _ConfiguredOption(_Configured, click.Option):
+    pass
+
+
+class _ConfiguredArgument(_Configured, click.Argument):
+    pass
+
+
+def option(declared: Option, cls: type[click.Option] = click.Option) -> Callable[[Command], Command]:
+    """Adds an option to a command that takes it from the command line alone."""
+    return click.option(
+        declared.flags,
+        declared.name,
+        cls=cls,
+        type=declared.kind.parsed,
+        default=declared.default,
+        show_default=declared.default is not None and declared.kind not in (FLAG, NAMES),
+        multiple=declared.kind is NAMES,
+        metavar=declared.metavar,
+        help=declared.help,
+        envvar=declared.variable if cls is _ConfiguredOption else None,
+    )
+
+
+def _parameter(declared: Option) -> Callable[[Command], Command]:
+    if not declared.on_command_line:
+        return _from_files(declared.name)
+    if declared.is_argument:
+        kind = declared.kind.parsed
+        return click.argument(declared.name, cls=_ConfiguredArgument, type=kind, envvar=declared.variable)
+    return option(declared, _ConfiguredOption)
+
+
+def _from_files(name: str) -> Callable[[Command], Command]:
+    """Hands a command what only files may say."""
+
+    def add(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            found = click.get_current_context().meta[CONTEXT].get(name)
+            return command(*args, **kwargs, **{name: found and _given(name, found)})
+
+        return wrapped  # type: ignore[return-value]  # the same but for an argument, which click does not give
+
+    return add
+
+
+def _load(ctx: click.Context, _param: click.Parameter, profile: str | None) -> str | None:
+    """Gives the values of the files to those parameters of a command that may have them."""
+    if ctx.resilient_parsing:  # the shell completes a line: a damaged file is no matter then
+        return profile
+    found = in_force(profile)
+    ctx.meta[CONTEXT] = found
+    wanted = {param.name for param in ctx.command.params if isinstance(param, _Configured)}
+    ctx.default_map = {key: _given(key, one) for key, one in found.items() if key in wanted}
+    return profile
+
+
+def _given(key: str, found: Found) -> Any:
+    return HeldKey(found.value, found.file) if key == "api_key" else found.value
+
+
+_PROFILE = click.option(
+    "--profile",
+    metavar="NAME",
+    envvar="COMETFS_PROFILE",
+    is_eager=True,
+    callback=_load,
+    help="Profile of the configuration to use: see `cometfs help config`.",
+)
