@@ -6,11 +6,12 @@ there are for logs and caches (folders.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from cometfs.comet.address import parse_address
 from cometfs.comet.network import Network
 from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
@@ -18,8 +19,12 @@ from cometfs.folders import cache_path
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand
 from cometfs.lease import RUNNING
+from cometfs.options.listing import InForce
 from cometfs.options.sources import HeldKey
 from cometfs.options.table import CACHE_SIZE, DEADLINE, RATE
+
+HIDDEN = "(hidden)"
+"""What stands for an API key where it would be shown."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,41 @@ def credentials(
     if api_key_file is not None:  # by a flag where a file holds a key, too
         key, file = key_in(api_key_file), api_key_file.expanduser()
     elif api_key is not None:
-        key, file = api_key
+        key, file = api_key.key, api_key.file
     else:
         return find_settings(None, url)
     found = find_settings(key, url, address_elsewhere=profile is None)
     return replace(found, key_files=(file, *found.key_files))
+
+
+class AccountPlaces(NamedTuple):
+    """Where key and address are from."""
+
+    rows: dict[str, tuple[str | None, str]]
+    """What is shown of each, which is nothing of the key, and its place."""
+    key_files: tuple[Path, ...] = ()
+
+
+def account_places(found: Mapping[str, InForce], profile: str | None) -> AccountPlaces:
+    """Key and address of a mount with these options, and their places."""
+    url, file, held = (found[name] for name in ("url", "api_key_file", "api_key"))
+    try:
+        account = credentials(url.value, file.value, held.value, profile)
+    except SetupError as error:
+        return AccountPlaces({"api_key": (None, str(error)), "url": _shown_address(url.value, url.place)})
+    key_place = account.key_from or (str(file.value) if file.value else held.place)
+    address = _shown_address(account.url, account.url_from or url.place)
+    return AccountPlaces({"api_key": (HIDDEN, key_place), "url": address}, account.key_files)
+
+
+def _shown_address(url: str | None, place: str) -> tuple[str | None, str]:
+    """An address and its place; of one that is none, which may hold a password, what is wrong with it."""
+    try:
+        if url is not None:
+            parse_address(url)
+    except SetupError as error:
+        return None, f"{place}: {error}"
+    return url, place
 
 
 def key_in(path: Path) -> str:

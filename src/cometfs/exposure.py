@@ -16,16 +16,31 @@ from urllib.parse import urlsplit
 
 from cometfs.comet.address import parse_address
 from cometfs.comet.network import UNCHECKED_WARNING, Network
+from cometfs.options.files import places
 
 
 def of_mount(url: str, key_files: Iterable[Path], network: Network) -> list[str]:
     """Of a mount of the Comet at `url`, with a key from one of `key_files`. Raises SetupError for no address."""
     unchecked = [] if network.checks else [UNCHECKED_WARNING]
-    return [*map(_of_file, filter(is_open, dict.fromkeys(key_files))), *_of_address(url), *unchecked]
+    return [*of_key_files(key_files), *of_configuration(), *_of_address(url), *unchecked]
+
+
+def of_key_files(paths: Iterable[Path]) -> list[str]:
+    """Of files with an API key in them."""
+    return [*map(_of_file, filter(is_open, dict.fromkeys(paths)))]
 
 
 def _of_file(path: Path) -> str:
     return f"{path} holds an API key and is open to others: chmod 600 {shlex.quote(str(path))}"
+
+
+def of_configuration() -> list[str]:
+    """Of configuration files: they name the server that gets the key."""
+    return [
+        f"{path} names where an API key goes and can be changed by others: chmod go-w {shlex.quote(str(path))}"
+        for path in places()
+        if _mode(path) & (stat.S_IWGRP | stat.S_IWOTH)
+    ]
 
 
 def _of_address(url: str) -> list[str]:
@@ -46,10 +61,15 @@ def of_server(bind: str, api_key: str | None, key_file: Path | None = None) -> l
 
 def is_open(path: Path) -> bool:
     """Whether others may do anything with a file."""
+    return bool(_mode(path) & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _mode(path: Path) -> int:
+    """The permissions of a file; none of what is no file, or cannot be seen."""
     with suppress(OSError):
         mode = path.stat().st_mode
-        return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-    return False
+        return stat.S_IMODE(mode) if stat.S_ISREG(mode) else 0
+    return 0
 
 
 def is_reachable(bind: str) -> bool:

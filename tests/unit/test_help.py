@@ -140,14 +140,22 @@ def test_every_error_of_a_command_and_every_warning_is_explained() -> None:
     assert missing == []
 
 
-def test_every_warning_of_what_is_too_open_is_explained(tmp_path: Path) -> None:
+def test_every_warning_of_what_is_too_open_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also there, whole: a row shows the words of each, with capitals for what differs."""
-    key = tmp_path / "key"
+    key, configuration = tmp_path / "key", tmp_path / "config.toml"
+    configuration.touch()
+    configuration.chmod(0o620)
+    monkeypatch.setenv("COMETFS_CONFIG", str(configuration))
     key.write_text("k")
     key.chmod(0o644)
     of_mount = exposure.of_mount("http://192.0.2.1/clientlib/", [key], Network(checks=False))
     said = " ".join([*of_mount, *exposure.of_server("0.0.0.0:80", None)])
-    for shown, word in ((str(key), "FILE"), ("192.0.2.1", "HOST"), ("0.0.0.0:80", "HOST:PORT")):
+    for shown, word in (
+        (str(key), "FILE"),
+        (str(configuration), "FILE"),
+        ("192.0.2.1", "HOST"),
+        ("0.0.0.0:80", "HOST:PORT"),
+    ):
         said = said.replace(shown, word)
     rows = re.findall(r"^\| `warning: (.*?)` \|", (MANUAL / "troubleshooting.md").read_text(), re.MULTILINE)
     assert said == " ".join(rows)

@@ -36,12 +36,14 @@ def mount(mountpoint: Path, **options: Any) -> None:
 
     mountpoints.require_fuse()  # before what cannot be imported without it
     from cometfs import app, config, daemon, exposure, folders, lifetime
+    from cometfs.options.listing import misspelt
 
     settings = config.mount_settings(mountpoint, **options)
     mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)
     console.log_to_stderr(settings.log_level)
     quiet = settings.log_level == "error"
-    warnings = [] if quiet else exposure.of_mount(settings.url, settings.key_files, settings.network)
+    exposed = exposure.of_mount(settings.url, settings.key_files, settings.network)
+    warnings = [] if quiet else [*misspelt(), *exposed]
     warn(warnings)
     if settings.foreground:
         lifetime.run(app.mount, settings, note)

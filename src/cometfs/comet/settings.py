@@ -40,6 +40,10 @@ class Settings:
     key_files: tuple[Path, ...] = field(default=(), compare=False)
     """Files with a key in them that were read; the key may be from elsewhere."""
     network: Network = field(default_factory=Network, compare=False)
+    key_from: str = field(default="", compare=False)
+    """The variable or the file that the key is from; empty: it was given."""
+    url_from: str = field(default="", compare=False)
+    """The same of the address."""
 
 
 def find_settings(
@@ -62,16 +66,23 @@ def find_settings(
         cwd or Path(),
         home or home_directory(),
     )
-    key = _tidy(api_key) or surroundings.find("COMET_API_KEY")
+    key, key_from = _given(api_key) or surroundings.find("COMET_API_KEY")
     if not key:
         raise SetupError(
             "No Comet API key was found: set COMET_API_KEY, or write it to ~/.comet.config"
             " as a line api_key=... below a line [comet]"
         )
     carried = _address_in(_sendable(key))
-    configured = surroundings.find("COMET_URL_OVERRIDE") if address_elsewhere and not _tidy(url) else None
-    address = _tidy(url) or configured or carried or DEFAULT_URL
-    return Settings(key, address, tuple(surroundings.key_files), surroundings.network())
+    address, url_from = _given(url) or (surroundings.find("COMET_URL_OVERRIDE") if address_elsewhere else (None, ""))
+    if not address:
+        address, url_from = (carried, "the API key") if carried else (DEFAULT_URL, "default")
+    return Settings(key, address, tuple(surroundings.key_files), surroundings.network(), key_from, url_from)
+
+
+def _given(value: str | None) -> tuple[str, str] | None:
+    """A value that needs not be looked for, as one that was found."""
+    tidy = _tidy(value)
+    return (tidy, "") if tidy else None
 
 
 class _Surroundings:
@@ -80,15 +91,15 @@ class _Surroundings:
     def __init__(self, environ: Mapping[str, str], cwd: Path, home: Path | None) -> None:
         self._environ, self._cwd, self._home = environ, cwd, home
         self.key_files: list[Path] = []
-        self._sources: list[Mapping[str, str]] = []
+        self._sources: list[tuple[str, Mapping[str, str]]] = []
         self._coming = self._all()
 
-    def find(self, name: str) -> str | None:
-        """The first value of `name`, by its name in the environment, that is not empty."""
-        for source in self._known():
+    def find(self, name: str) -> tuple[str | None, str]:
+        """The first value of `name`, by its name in the environment, that is not empty; and the file that has it."""
+        for file, source in self._known():
             if found := _tidy(source.get(name)):
-                return found
-        return None
+                return found, file or name
+        return None, ""
 
     def network(self) -> Network:
         """From every source: a file that was not needed so far may be damaged."""
@@ -96,27 +107,27 @@ class _Surroundings:
 
     def _find_in_sound_ones(self, name: str) -> str | None:
         try:
-            return self.find(name)
+            return self.find(name)[0]
         except SetupError:
             return None
 
-    def _known(self) -> Iterator[Mapping[str, str]]:
+    def _known(self) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield from self._sources
         for source in self._coming:
             self._sources.append(source)
             yield source
 
-    def _all(self) -> Iterator[Mapping[str, str]]:
-        yield self._environ
+    def _all(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        yield "", self._environ
         env = self._cwd / ".env"
         yield self._noted(env, _parsed_env(_text(env) or ""))
         for path in self._files():
             yield self._noted(path, _parsed_ini(path, _text(path) or ""))
 
-    def _noted(self, path: Path, source: Mapping[str, str]) -> Mapping[str, str]:
+    def _noted(self, path: Path, source: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         if _tidy(source.get("COMET_API_KEY")):
             self.key_files.append(path.absolute())
-        return source
+        return str(path.absolute()), source
 
     def _files(self) -> Iterator[Path]:
         named = _tidy(self._environ.get("COMET_CONFIG")) or _tidy(self._environ.get("COMET_INI"))

@@ -6,7 +6,7 @@ Not here: which value is in force where several places have one (sources.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cometfs.errors import SetupError
 from cometfs.home import expand, home
 from cometfs.options.kinds import NAMES, PATH
 from cometfs.options.table import MOUNT, Option
+from cometfs.options.template import template
 
 SYSTEM = Path("/etc/cometfs/config.toml")
 """For all users of a machine."""
@@ -71,10 +72,14 @@ def user_file() -> Path | None:
     return found / ".config/cometfs/config.toml" if found else None
 
 
+def places() -> list[Path]:
+    """The machine's file and the user's, there or not."""
+    return [path for path in (SYSTEM, user_file()) if path]
+
+
 def read_files() -> list[File]:
-    """The machine's and the user's, as far as they are there. Raises SetupError."""
-    paths = (SYSTEM, user_file())
-    return [parse(path, text) for path in paths if path and (text := _text(path)) is not None]
+    """Those that are there. Raises SetupError."""
+    return [parse(path, text) for path in places() if (text := _text(path)) is not None]
 
 
 def _text(path: Path) -> str | None:
@@ -86,6 +91,33 @@ def _text(path: Path) -> str | None:
             return None
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SetupError(f"cannot read the configuration {path}: {reason}") from error
+
+
+def profiles(files: Iterable[File]) -> list[str]:
+    """The names of all profiles."""
+    return list(dict.fromkeys(name for file in files for name in file.profiles))
+
+
+def own_file() -> Path:
+    """The user's file; made, for that user alone, where there is none. Raises SetupError."""
+    path = user_file()
+    if path is None:
+        raise SetupError("no place for a configuration file: set HOME or COMETFS_CONFIG")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(template())
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise SetupError(f"cannot write the configuration {path}: {error.strerror}") from error
+    return path
+
+
+def holds_key(path: Path) -> bool:
+    """Whether a file has an API key in it. Raises SetupError where it is not valid."""
+    file = parse(path, _text(path) or "")
+    return any("api_key" in values for values in (file.values, *file.profiles.values()))
 
 
 def parse(path: Path, text: str) -> File:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from cometfs.errors import SetupError
-from cometfs.options.files import File, Found, Values, nearest, read_files
+from cometfs.options.files import File, Found, Values, nearest, profiles, read_files
 from cometfs.options.kinds import FLAG, NAMES
 from cometfs.options.table import Option
 
@@ -31,14 +33,12 @@ _HIDDEN = {"api_key": "COMET_API_KEY", "api_key_file": "COMET_API_KEY", "url": "
 _EITHER = {"api_key": "api_key_file", "api_key_file": "api_key"}
 
 
-class HeldKey(NamedTuple):
+@dataclass(frozen=True)
+class HeldKey:
     """An API key that is written in a configuration file."""
 
-    key: str
+    key: str = field(repr=False)
     file: Path
-
-    def __repr__(self) -> str:
-        return f"HeldKey({self.file})"
 
 
 def in_force(profile: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Found]:
@@ -63,11 +63,6 @@ def _layers(profile: str | None, files: list[File]) -> list[Values]:
     return layers
 
 
-def profiles(files: list[File]) -> list[str]:
-    """The names of all profiles."""
-    return list(dict.fromkeys(name for file in files for name in file.profiles))
-
-
 def configured(*options: Option) -> Callable[[Command], Command]:
     """Adds options to a command, and --profile, which files, environment and command line have together."""
 
@@ -79,8 +74,16 @@ def configured(*options: Option) -> Callable[[Command], Command]:
     return add
 
 
-class _Configured:
-    """A parameter that a file may give a value to."""
+class _Configured(click.Parameter):
+    """A parameter that a file may give a value to. An error of a variable names the variable."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().process_value(ctx, value)
+        except click.BadParameter as error:
+            if self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+                error.param_hint = f"{self.envvar}"
+            raise
 
 
 class _ConfiguredOption(_Configured, click.Option):
@@ -122,8 +125,7 @@ def _from_files(name: str) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         @functools.wraps(command)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            found = click.get_current_context().meta[CONTEXT].get(name)
-            return command(*args, **kwargs, **{name: found and _given(name, found)})
+            return command(*args, **kwargs, **{name: in_files(click.get_current_context(), name)})
 
         return wrapped  # type: ignore[return-value]  # the same but for an argument, which click does not give
 
@@ -139,6 +141,12 @@ def _load(ctx: click.Context, _param: click.Parameter, profile: str | None) -> s
     wanted = {param.name for param in ctx.command.params if isinstance(param, _Configured)}
     ctx.default_map = {key: _given(key, one) for key, one in found.items() if key in wanted}
     return profile
+
+
+def in_files(ctx: click.Context, key: str) -> Any:
+    """What the files say of an option; None: nothing."""
+    found = ctx.meta[CONTEXT].get(key)
+    return found and _given(key, found)
 
 
 def _given(key: str, found: Found) -> Any:

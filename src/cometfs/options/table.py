@@ -54,14 +54,14 @@ class Option:
         return f"{flag}/--no-{flag[2:]}" if self.kind is FLAG else flag
 
 
-MOUNTPOINT = Option("mountpoint", PATH, is_argument=True)
+MOUNTPOINT = Option("mountpoint", PATH, "Where to mount.", metavar="DIR", is_argument=True)
 
 API_KEY_FILE = Option("api_key_file", PATH, "File that holds the API key and nothing else.", metavar="FILE")
 
 ACCOUNT = (
     Option("url", TEXT, "Address of an on-premise Comet.", metavar="URL"),
     API_KEY_FILE,
-    Option("api_key", TEXT, on_command_line=False),
+    Option("api_key", TEXT, "The API key itself, in the place of its file.", metavar="KEY", on_command_line=False),
 )
 """What names an account."""
 
