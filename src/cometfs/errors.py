@@ -9,7 +9,7 @@ raises those down to `AnswerTooLarge`, `Conflict` for its store, and `SetupError
         print(error)  # Comet has no workspace 'acme' (projects answered 404: ...)
 
 Every layer raises these and nothing foreign: ``comet/http/transport`` turns errors of httpx into them,
-``fuse/errnos`` turns them into errnos.
+``errnos`` turns them into errnos.
 
     CometFSError
     ├── NotFound              Comet has no such thing

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cometfs import API, errors
-from cometfs.fuse.errnos import ERRNOS
+from cometfs.errnos import ERRNOS
 from cometfs.vfs.layout import tree
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Source, Stream
 from cometfs.vfs.schema.markdown import markdown, words

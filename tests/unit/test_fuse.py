@@ -19,7 +19,7 @@ import trio.testing
 
 from cometfs import errors, lease
 from cometfs.comet.http.retries import InTrouble, Transient
-from cometfs.fuse.errnos import errno_of
+from cometfs.errnos import errno_of
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import is_sizeless, shows_no_size
 from cometfs.fuse.replies import Replies

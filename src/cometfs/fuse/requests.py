@@ -24,7 +24,7 @@ from cometfs.errors import (
     ReadOnly,
     Superseded,
 )
-from cometfs.fuse.errnos import errno_of
+from cometfs.errnos import errno_of
 from cometfs.mountstate.limits import RequestLimiter
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Excep
     """The errno of an error, for pyfuse3; its sentence goes into both logs."""
     if isinstance(error, pyfuse3.FUSEError):
         return error
-    number = errno_of(error, request)
+    number = _errno_in(request, error)
     sentence = str(error)
     if not isinstance(error, CometFSError):
         log.error("bug in %s", request, exc_info=error)
@@ -129,6 +129,12 @@ def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Excep
     if not isinstance(error, QUIET):
         _note(face, request, args, errno.errorcode[number], sentence)
     return pyfuse3.FUSEError(number)
+
+
+def _errno_in(request: str, error: Exception) -> int:
+    found = errno_of(error)
+    # The C library takes ENOENT there for the end of the list: programs would see an empty directory.
+    return errno.ESTALE if (request, found) == ("readdir", errno.ENOENT) else found
 
 
 def _note(face: HasLimiter, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:

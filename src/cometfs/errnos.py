@@ -1,4 +1,7 @@
-"""The one table from our errors to the errno that a program sees. Not here: raising and catching (requests.py)."""
+"""The one table from our errors to the errno that a program sees, whichever face it looks at.
+
+Not here: what the kernel makes of them (fuse/requests.py).
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,6 @@ BUG = errno.EIO
 """For an exception that is not one of ours: the one request fails, the mount goes on."""
 
 
-def errno_of(error: Exception, request: str = "") -> int:
-    """The errno for an exception, looked up along its class's bases; `request`: the handler in which it was raised."""
-    found = next((ERRNOS[base] for base in type(error).__mro__ if base in ERRNOS), BUG)
-    # The C library takes ENOENT there for the end of the list: programs would see an empty directory.
-    return errno.ESTALE if (request, found) == ("readdir", errno.ENOENT) else found
+def errno_of(error: Exception) -> int:
+    """The errno for an exception, looked up along its class's bases."""
+    return next((ERRNOS[base] for base in type(error).__mro__ if base in ERRNOS), BUG)
