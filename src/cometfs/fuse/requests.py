@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import pyfuse3
 
 from cometfs.caller import CALLER, Caller
+from cometfs.errnos import errno_of
 from cometfs.errors import (
     CometFSError,
     Exists,
@@ -24,7 +25,6 @@ from cometfs.errors import (
     ReadOnly,
     Superseded,
 )
-from cometfs.errnos import errno_of
 from cometfs.mountstate.limits import RequestLimiter
 
 log = logging.getLogger(__name__)
