@@ -5,9 +5,11 @@ Not here: mounting it, and ending it by a signal (app.py).
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,15 +33,21 @@ from cometfs.connectivity import Connectivity
 from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
+from cometfs.traffic import Waiting
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.error_log import with_warnings
 from cometfs.vfs.keys import owner_of
 from cometfs.vfs.layout import tree
+from cometfs.vfs.schema.declaration import Context
+from cometfs.vfs.sources.experiment import WORKSPACES
 
 MEMORY = 128 << 20
 """Bytes of answers and rendered files that are kept in memory."""
+
+SHOWN = 20
+"""Requests on their way, and errors, that the status shows at most."""
 
 SPOOL = 1 << 30
 """Bytes of downloaded assets that are kept for the next reader."""
@@ -104,7 +112,8 @@ async def open_vfs(
                 flights, connectivity = Flights(loads), api.connectivity
                 gauges["loads"] = flights.count
                 store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind, wall, connectivity)
-                answers = AnswerResolver(api, store, bodies, parted, partial(_status, api, budget, index, gauges))
+                answers = AnswerResolver(api, store, bodies, parted)
+                answers.status = _Status(api, answers, workspaces, budget, index, gauges, wall()).now
                 answers.ahead = prefetcher = Prefetcher(answers, loads, partial(_may_prefetch, connectivity, budget))
                 ending.enter_context(with_warnings(answers.error_log))
                 yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges, wall=wall)
@@ -129,13 +138,46 @@ def _may_prefetch(connectivity: Connectivity, budget: Budget | None, urgency: Ur
     return not connectivity.away and (budget is None or budget.spare(urgency))
 
 
-async def _status(api: API, budget: Budget | None, index: Index | None, gauges: Gauges) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Status:
     """What `.cometfs/status.json` shows."""
-    return {
-        "version": __version__,
-        "server": api.root,
-        "network": api.connectivity.as_object(),
-        "calls": (await budget.status()).as_object() if budget else None,
-        "cache": (await trio.to_thread.run_sync(index.totals)).as_object() if index else None,
-        "gauges": {name: gauge() for name, gauge in sorted(gauges.items())},
-    }
+
+    api: API
+    answers: AnswerResolver
+    named: Sequence[str]
+    budget: Budget | None
+    index: Index | None
+    gauges: Gauges
+    since: float
+
+    async def now(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "server": self.api.root,
+            "workspaces": self._workspaces(),
+            "pid": os.getpid(),
+            "since": round(self.since, 3),
+            "network": self.api.connectivity.as_object(),
+            "calls": (await self.budget.status()).as_object() if self.budget else None,
+            "reads": {where: self.answers.lookups[where] for where in ("memory", "disk", "asked")},
+            "fetching": [_on_its_way(one) for one in self.api.traffic.waiting()[:SHOWN]],
+            "received_bytes": self.api.traffic.bytes,
+            "cache": await self._cache(),
+            "gauges": {name: gauge() for name, gauge in sorted(self.gauges.items())},
+            "errors": self.answers.error_log.lines()[-SHOWN:],
+        }
+
+    def _workspaces(self) -> list[str]:
+        """Those at the root, as far as that is known."""
+        held = self.answers.peek(WORKSPACES, Context(self.api.root, 0.0))
+        return list(self.named or (held and held.value) or ())
+
+    async def _cache(self) -> dict[str, Any] | None:
+        if self.index is None:
+            return None
+        totals = await trio.to_thread.run_sync(self.index.totals)
+        return totals.as_object() | {"folder": str(self.index.folder)}
+
+
+def _on_its_way(request: Waiting) -> dict[str, Any]:
+    return {"what": request.what, "for_s": round(request.seconds, 1), "bytes": request.bytes}

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +40,73 @@ def print_error(error: Exception) -> None:
 
 def print_json(value: Any, indent: int | None = None) -> None:
     """Prints JSON, in ASCII: programs read it, and terminals bear it."""
-    click.echo(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"))
+    click.echo(as_json(value, indent))
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """The same as text."""
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows below their headings: in colours on a terminal, as plain text elsewhere."""
+    cells = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if not sys.stdout.isatty():
+        print_lines(*lines)
+        return
+    from rich.text import Text
+
+    terminal = _terminal()
+    terminal.print(Text(lines[0], "bold"), soft_wrap=True)
+    for line in lines[1:]:
+        terminal.print(Text(line), soft_wrap=True)
+
+
+def print_report(*lines: str) -> None:
+    """Prints lines of which the first is a heading: in colours on a terminal, as plain text elsewhere."""
+    if sys.stdout.isatty():
+        _terminal().print(_report(lines), soft_wrap=True)
+    else:
+        print_lines(*lines)
+
+
+def watch(look: Callable[[], Iterable[str]], seconds: float, *, plain: bool = False) -> None:
+    """Shows a report anew every so many seconds, until Ctrl-C: in place on a terminal, one after the other elsewhere
+    and where it is `plain`."""
+    if plain or not sys.stdout.isatty():
+        while True:
+            print_lines(*look())
+            sys.stdout.flush()
+            time.sleep(seconds)
+    from rich.live import Live
+
+    with Live(_report(look()), console=_terminal(), auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            time.sleep(seconds)
+            live.update(_report(look()), refresh=True)
+
+
+def _report(lines: Iterable[str]) -> Any:
+    from rich.highlighter import ReprHighlighter
+    from rich.text import Text
+
+    found, numbers = Text(), ReprHighlighter()
+    for line in lines:
+        # What does not begin with a blank is a heading.
+        shown = Text(printable(line) + "\n", "" if line.startswith(" ") else "bold")
+        if line.startswith(" "):
+            numbers.highlight(shown)
+        found.append_text(shown)
+    found.right_crop(1)
+    return found
+
+
+def _terminal() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def require_yes(question: str, given: bool) -> None:

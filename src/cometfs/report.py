@@ -1,21 +1,30 @@
-"""What `cometfs status` prints, from a mount's `.cometfs/status.json`. A pure function of values."""
+"""What `cometfs status` and `cometfs list` print, from what mounts say of themselves. Pure functions of values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from cometfs.overview import Seen
 from cometfs.times import spoken
 
 SHOWN = 8
 """Endpoints and programs that are named; the rest is added up."""
+
+LAST = 5
+"""Errors that are shown."""
+
+NAMED = 3
+"""Workspaces that are named in a list of mounts."""
 
 
 def status_lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
     """A few lines for a terminal."""
     calls, cache = status["calls"], status["cache"]
     yield f"{mountpoint}: {status['server']}, cometfs {status['version']}"
+    if "pid" in status:  # one of an older version does not say
+        yield f"  process  pid {status['pid']}, since {_moment(status['since'])}, {_memory(status['gauges'])} of memory"
     yield f"  network  {_network(status['network'])}"
     yield (
         f"  calls  {calls['used']:,} in the last hour, {calls['left']:,} left of {calls['rate']:,.0f}; "
@@ -29,6 +38,9 @@ def status_lines(mountpoint: str, status: Mapping[str, Any]) -> Iterator[str]:
         f"  cache  {cache['bytes'] / 1e6:,.1f} MB: {cache['answers']:,} answers "
         f"({cache['answer_bytes'] / 1e6:,.1f} MB), {cache['bodies']:,} bodies ({cache['body_bytes'] / 1e6:,.1f} MB)"
     )
+    yield from _reads(status.get("reads", {}))
+    yield from _fetching(status.get("fetching", []))
+    yield from _errors(status.get("errors", []))
 
 
 def _network(network: Mapping[str, Any]) -> str:
@@ -38,8 +50,62 @@ def _network(network: Mapping[str, Any]) -> str:
     state = "not asked (--offline)" if network["state"] == "offline" else f"Comet is away: {network['error']}"
     oldest = network["oldest_s"]
     shown = "" if oldest is None else f"; what is shown is up to {spoken(oldest)} old"
-    since = datetime.fromtimestamp(network["since"]).strftime("%Y-%m-%d %H:%M")  # for a person here
-    return f"{state}, since {since} ({spoken(network['for_s'])}){shown}"
+    return f"{state}, since {_moment(network['since'])} ({spoken(network['for_s'])}){shown}"
+
+
+def _moment(since: float) -> str:
+    return datetime.fromtimestamp(since).strftime("%Y-%m-%d %H:%M")  # for a person here
+
+
+def _memory(gauges: Mapping[str, int]) -> str:
+    return f"{gauges['resident_bytes'] / 1e6:,.0f} MB"
+
+
+def _reads(reads: Mapping[str, int]) -> Iterator[str]:
+    total = sum(reads.values())
+    if total:
+        parts = (f"{reads[where] / total:.0%} from {word}" for where, word in READS.items())
+        yield f"  reads  {total:,}: {', '.join(parts)}"
+
+
+READS = {"memory": "memory", "disk": "disk", "asked": "Comet"}
+"""Where answers and bodies came from that programs wanted, as the status and as a sentence call it."""
+
+
+def _fetching(requests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for number, one in enumerate(requests[:SHOWN]):
+        came = f", {one['bytes'] / 1e6:,.1f} MB so far" if one["bytes"] else ""
+        yield f"  {'' if number else 'fetching':<12}{one['what']}: for {one['for_s']:g} s{came}"
+
+
+def _errors(lines: Sequence[str]) -> Iterator[str]:
+    for number, line in enumerate(lines[-LAST:]):
+        when, errno, pid, program, path, sentence = line.split("\t")
+        by = "" if pid == "0" else f"{program} ({pid}) "
+        yield f"  {'' if number else 'last errors':<12}{when} {errno} {by}{path}: {sentence}"
+
+
+def mount_rows(found: Iterable[Seen]) -> list[tuple[str, ...]]:
+    """What `cometfs list` prints, below `MOUNT_COLUMNS`."""
+    return [_mount_row(seen) for seen in found]
+
+
+MOUNT_COLUMNS = ("MOUNTPOINT", "STATE", "SERVER", "WORKSPACES", "SINCE", "PID")
+
+
+def _mount_row(seen: Seen) -> tuple[str, ...]:
+    says = seen.says or {}
+    state = seen.state if seen.state != "mounted" else str(says["network"]["state"])
+    workspaces = ", ".join(says.get("workspaces", [])[:NAMED])
+    since = _moment(says["since"]) if "since" in says else ""
+    return (str(seen.mountpoint), state, seen.server, workspaces or "-", since or "-", str(says.get("pid", "-")))
+
+
+def mount_object(seen: Seen) -> dict[str, Any]:
+    """The same for JSON."""
+    says = seen.says or {}
+    known = {name: says.get(name) for name in ("version", "workspaces", "since", "pid", "network")}
+    return {"mountpoint": str(seen.mountpoint), "state": seen.state, "server": seen.server, **known}
 
 
 def _table(title: str, counts: Mapping[str, int]) -> Iterator[str]:

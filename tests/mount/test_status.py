@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.faulty_comet import faulty_comet
+from tests.support.faulty_comet import Answer, faulty_comet
 from tests.support.processes import COMETFS, Comet, Mounted, running_comet, running_mount
 from tests.support.subprocesses import await_that
 
@@ -86,6 +88,69 @@ def test_the_command_tells_of_a_mount_and_of_all(tmp_path: Path, comet: Comet) -
     gone = subprocess.run([*COMETFS, "status", str(mounted.path)], check=False, capture_output=True, text=True)
     assert gone.returncode == 1
     assert gone.stderr.startswith("cometfs: ")
+
+
+def test_a_list_has_every_mount_with_its_account_and_its_state(tmp_path: Path, comet: Comet) -> None:
+    """One that answers, one that is stopped, one whose daemon was killed; for people and for programs."""
+    folders = [tmp_path / name for name in ("fine", "stopped", "killed")]
+    with ExitStack() as stack:
+        for folder in folders:
+            folder.mkdir()
+        fine, stopped, killed = (stack.enter_context(running_mount(folder, comet)) for folder in folders)
+        os.listdir(fine.path)  # noqa: PTH208
+        killed.stop(signal.SIGKILL)
+        stopped.process.send_signal(signal.SIGSTOP)
+        try:
+            printed = command("list")
+            told = [json.loads(line) for line in command("list", "--json").splitlines()]
+        finally:
+            stopped.process.send_signal(signal.SIGCONT)
+    rows = {line.split()[0]: line for line in printed.splitlines()[1:]}
+    assert printed.split()[:6] == ["MOUNTPOINT", "STATE", "SERVER", "WORKSPACES", "SINCE", "PID"]
+    assert [rows[str(one.path)].split()[1] for one in (fine, stopped, killed)] == ["online", "silent", "dead"]
+    assert "tabular, vision-lab" in rows[str(fine.path)]
+    found = {one["mountpoint"]: one for one in told}
+    assert found[str(fine.path)]["pid"] == fine.process.pid
+    assert abs(found[str(fine.path)]["since"] - time.time()) < 3600
+    assert [found[str(one.path)]["state"] for one in (fine, stopped, killed)] == ["mounted", "silent", "dead"]
+    assert {one["server"] for one in told} == {comet.url}
+
+
+def command(*words: str) -> str:
+    done = subprocess.run([*COMETFS, *words], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_status_shows_what_is_on_its_way_hit_rates_and_errors(tmp_path: Path, comet: Comet) -> None:
+    """A request that stalls, until it is over; what failed; where what was read came from."""
+    with faulty_comet(comet) as (before, faults), running_mount(tmp_path, before) as mounted:
+        path = mounted.path / BASELINE
+        for _ in range(2):
+            (path / "params.json").read_bytes()
+        read = status(mounted)["reads"]
+        assert read["asked"] >= 1
+        faults.answers["experiment/graph"] = Answer(403)
+        subprocess.run(["cat", str(path / "graph.txt")], check=False, capture_output=True)
+        faults.stall("experiment/output")
+        with subprocess.Popen(["cat", str(path / "output.txt")], stderr=subprocess.DEVNULL) as waiting:
+            faults.await_arrivals("experiment/output")
+            await_that(lambda: status(mounted)["fetching"] != [], "not shown")  # a status holds for a moment
+            found = status(mounted)
+            shown = command("status", str(mounted.path))
+            watching = [*COMETFS, "status", str(mounted.path), "--watch", "--interval", "0.1", "--json"]
+            with subprocess.Popen(watching, stdout=subprocess.PIPE, text=True) as watch:
+                assert watch.stdout is not None
+                twice = [json.loads(watch.stdout.readline()) for _ in range(2)]
+                watch.send_signal(signal.SIGINT)
+                assert watch.wait() == 0
+            waiting.kill()
+        faults.release()
+        await_that(lambda: status(mounted)["fetching"] == [], "still on its way")
+    assert [one["what"].split()[0] for one in found["fetching"]] == ["experiment/output"]
+    assert "fetching experiment/output for experiment" in " ".join(shown.split())
+    assert "last errors" in shown
+    assert "graph.txt" in found["errors"][-1]
+    assert [one["pid"] for one in twice] == [mounted.process.pid] * 2
 
 
 def test_a_used_up_account_is_an_error_and_what_is_known_is_not(tmp_path: Path, comet: Comet) -> None:

@@ -1,4 +1,4 @@
-"""`mount`, `umount`, `refresh` and `status`: the life of a mount. The work is done in `app` and `fuse/mountpoints`."""
+"""`mount`, `umount` and `refresh`: the life of a mount. The work is done in `app` and `fuse/mountpoints`."""
 
 from __future__ import annotations
 
@@ -103,31 +103,3 @@ def refresh(paths: tuple[Path, ...]) -> None:
             failed.append(path)
     if failed:
         sys.exit(1)
-
-
-@main.command()
-@click.argument("mountpoint", required=False, type=PLACE)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per mount, as in .cometfs/status.json.")
-@plain_errors
-def status(mountpoint: Path | None, as_json: bool) -> None:
-    """Show the calls used and left, by program and by endpoint.
-
-    Without MOUNTPOINT, every mount is shown.
-    """
-    from cometfs import report
-    from cometfs.fuse import mountpoints
-    from cometfs.fuse.mountinfo import resolve
-    from cometfs.vfs.layout import STATUS
-
-    for place in [resolve(mountpoint)] if mountpoint else mountpoints.our_mounts():
-        try:
-            found = mountpoints.status(place, STATUS)
-        except CometFSError as error:
-            if mountpoint is not None:
-                raise
-            console.print_error(error)  # it may be another user's; the others answer
-            continue
-        if as_json:
-            console.print_json({"mountpoint": str(place), **found})
-        else:
-            console.print_lines(*report.status_lines(str(place), found))

@@ -35,6 +35,7 @@ from cometfs.comet.store_api import StoreAPI
 from cometfs.comet.workspace_api import WorkspaceAPI
 from cometfs.connectivity import Connectivity
 from cometfs.errors import NotFound
+from cometfs.traffic import Traffic
 
 __all__ = ["API", "AssetStream"]
 
@@ -63,6 +64,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
     - `network`: certificates to trust, and a header for a firewall (`cometfs.comet.network.Network`); by default from
       where Comet's own clients take them
     - `connectivity`: knows afterwards whether Comet answers; with ``Connectivity(offline=True)`` nothing is sent
+    - `traffic`: counts what is on its way (`cometfs.traffic.Traffic`)
 
     Raises SetupError if there is no API key, or one that cannot be a key.
 
@@ -97,6 +99,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         alone: Alone = nullcontext,
         network: Network | None = None,
         connectivity: Connectivity | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         settings = find_settings(api_key, url)
         network = network or _warned(settings.network)
@@ -109,6 +112,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
             deadline=deadline,
             gate=Closed() if self._connectivity.offline else gate,
             allowing=network.headers,
+            traffic=traffic,
         )
         self._connectivity.watch(self._calls.breaker)
         self._downloads = Downloads(self._calls)
@@ -170,6 +174,18 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
         SDK: none
         """
         return self._connectivity
+
+    @property
+    def traffic(self) -> Traffic:
+        """What is on its way, and how many calls were made. An attribute: it asks nothing.
+
+            >>> api.traffic.waiting()
+            []
+
+        Endpoint: none
+        SDK: none
+        """
+        return self._calls.traffic
 
     def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         """Probes a server that does not answer in `nursery` while the block lasts; else the calls themselves do.

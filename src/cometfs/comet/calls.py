@@ -38,6 +38,7 @@ from cometfs.errors import (
     Unreachable,
     Withheld,
 )
+from cometfs.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +108,12 @@ class Calls:
         chance: Callable[[], float] = random.random,
         gate: Gate | None = None,
         allowing: Mapping[str, str] | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """`deadline` in seconds; `gate`: asked before every try of a call; `allowing`: headers that let a
-        call through to Comet."""
+        call through to Comet; `traffic`: counts what is on its way."""
         self.address = address
+        self.traffic = traffic or Traffic()
         self.allowing = allowing or {}
         self._gate = gate or Open()
         self._api_key = api_key
@@ -186,6 +189,7 @@ class Calls:
         with _naming(question):
             await self.breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
+        self.traffic.calls[question.endpoint] += 1
         reply = await self._asked(question, headers)
         if reply.status != TOO_MANY:
             self._gate.answered(question.endpoint)
@@ -203,8 +207,15 @@ class Calls:
         return self.address.rest + question.endpoint
 
     async def sent(self, question: Question, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Reply:
-        with _naming(question):
-            return await self._transport.send(method, url, headers=headers, **rest)
+        request = self.traffic.begin(question.endpoint, str(question))
+        try:
+            with _naming(question):
+                reply = await self._transport.send(method, url, headers=headers, **rest)
+        except BaseException:
+            request.end()
+            raise
+        reply.request = request
+        return reply
 
     async def _replied(self, question: Question) -> Reply:
         """The reply, when it is an answer."""

@@ -31,6 +31,10 @@ class Mount:
 
     path: Path
     type: str
+    source: str = ""
+    """What is mounted: of ours the address of the server."""
+    user: int | None = None
+    """By which user, where the file system says so: FUSE does."""
 
     @property
     def ours(self) -> bool:
@@ -44,7 +48,9 @@ def mounts() -> list[Mount]:
         before, _, after = line.partition(b" - ")
         # Blanks and backslashes in a path stand there as octal escapes.
         path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal.group(1), 8)]), before.split()[4])
-        result.append(Mount(Path(os.fsdecode(path)), os.fsdecode(after.split()[0])))
+        kind, source, options = (os.fsdecode(word) for word in after.split(b" ")[:3])
+        user = re.search(r"(?:^|,)user_id=(\d+)", options)
+        result.append(Mount(Path(os.fsdecode(path)), kind, source, int(user[1]) if user else None))
     return result
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -19,7 +20,7 @@ from typing import Any
 from cometfs import installing
 from cometfs.errors import SetupError
 from cometfs.fuse import unmounting
-from cometfs.fuse.mountinfo import is_dead, mount_at, mounts, resolve
+from cometfs.fuse.mountinfo import PATIENCE, is_dead, mount_at, mounts, resolve
 from cometfs.fuse.occupants import Occupant, occupants
 
 
@@ -143,11 +144,27 @@ def status(mountpoint: Path, file: PurePath) -> dict[str, Any]:
     """What a mount reports in `file`, a path inside it. Raises SetupError where no mount of ours answers."""
     if mountpoint not in our_mounts():
         raise SetupError(f"{mountpoint} is no mount of cometfs")
-    try:
-        found: dict[str, Any] = json.loads((mountpoint / file).read_bytes())
-        return found
-    except OSError as error:
-        raise SetupError(f"{mountpoint} does not answer: {error.strerror}") from error
+    return asked(mountpoint, file)
+
+
+def asked(mountpoint: Path, file: PurePath) -> dict[str, Any]:
+    """What a mount of ours reports in `file`. Raises SetupError where it does not, within `PATIENCE` seconds."""
+    answers: list[dict[str, Any] | OSError] = []
+
+    def ask() -> None:
+        try:
+            answers.append(json.loads((mountpoint / file).read_bytes()))
+        except OSError as error:
+            answers.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    if not answers:
+        raise SetupError(f"{mountpoint} does not answer: its daemon is stopped or very busy")
+    if isinstance(answers[0], OSError):
+        raise SetupError(f"{mountpoint} does not answer: {answers[0].strerror}") from answers[0]
+    return answers[0]
 
 
 def refresh(path: Path) -> None:

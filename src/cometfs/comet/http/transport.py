@@ -29,6 +29,7 @@ from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable, lacks_descriptor
 from cometfs.numbers import whole_of
+from cometfs.traffic import Request
 
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""
@@ -111,6 +112,8 @@ class Reply:
         self._straight = straight(self.headers, response.extensions)
         self._decoder: Decoder | None = None
         self._ended = self._inside = False
+        self.request: Request | None = None
+        """Counts its bytes, and is ended with it."""
 
     async def read(self, most: int, large: int = 0, room: Callable[[], Awaitable[None]] | None = None) -> bytes:
         """The whole body. Raises AnswerTooLarge for more than `most` bytes, as soon as that is known.
@@ -171,6 +174,8 @@ class Reply:
             self._ended = True
             raise
         self._ended = part is None
+        if part and self.request:
+            self.request.came(len(part))
         return part
 
     async def _generated(self) -> bytes | None:
@@ -202,6 +207,8 @@ class Reply:
 
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body has not been read to its end."""
+        if self.request:
+            self.request.end()
         with trio.CancelScope(shield=True), trio.move_on_after(CLOSING), _translating(self._host):
             try:
                 if self._straight is not None:

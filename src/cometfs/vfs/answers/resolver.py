@@ -25,7 +25,7 @@ from cometfs.caller import CALLER
 from cometfs.comet.api import API
 from cometfs.errors import NO_ANSWER, NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
 from cometfs.lease import PARTIAL, SEALED, Lease
-from cometfs.vfs.answers.observations import Observations
+from cometfs.vfs.answers.observations import Lookups, Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated
 from cometfs.vfs.appended import continued
@@ -107,6 +107,7 @@ class AnswerResolver:
         itself."""
         self.api = api
         self.status = status
+        self.lookups = Lookups()
         self.error_log = ErrorLog()
         """Of requests to the mount, and what answers lack; that old ones are shown has a line, too."""
         self.store = store
@@ -130,7 +131,10 @@ class AnswerResolver:
         held = self.wanted_nowait(source, at)
         if held is not None:
             return held
-        self.ahead.record_access(source, at, waited=self.store.recall(source.key(at)) is None)
+        kept = self.store.recall(source.key(at)) is not None
+        if source.kept:  # all else is made of what is
+            self.lookups.record(here=False, kept=kept)
+        self.ahead.record_access(source, at, waited=not kept)
         return await self.ask(source, at)
 
     def wanted_nowait(self, source: Source, at: Context) -> CacheEntry | None:
@@ -138,6 +142,7 @@ class AnswerResolver:
         held = self.peek(source, at)
         if held is None or held.error is not None:
             return None
+        self.lookups["memory"] += 1
         # A second read of one answer says nothing new: it was at hand the first time, and what is ahead was fetched.
         if not held.read:
             self.ahead.record_access(source, at, waited=False)
@@ -241,7 +246,9 @@ class AnswerResolver:
 
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what it wants next may be fetched ahead."""
-        self._record_namesake(at, waited=not self.has(stream, at))
+        kept = self.has(stream, at)
+        self.lookups.record(here=self.bodies.peek(stream.key(at)) is not None, kept=kept)
+        self._record_namesake(at, waited=not kept)
         return await self.open_body(stream, at)
 
     def wanted_body_nowait(self, stream: Stream, at: Context) -> OpenedBody | None:
@@ -250,6 +257,7 @@ class AnswerResolver:
         body = self.bodies.open_nowait(key)
         if body is None:
             return None
+        self.lookups["memory"] += 1
         # A second read says nothing new, see `wanted_nowait`.
         if body.opens == FIRST_READ:
             self._record_namesake(at, waited=False)

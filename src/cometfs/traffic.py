@@ -1,0 +1,75 @@
+"""What goes over the wire to Comet and its storages: what is on its way now, and what has come so far.
+
+Counts alone: no I/O. Not here: how many calls the account has left (quota/).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Waiting(NamedTuple):
+    """A request that is on its way, or whose body is."""
+
+    what: str
+    seconds: float
+    bytes: int
+    """Of its body, so far."""
+
+
+class Request:
+    """One request, from when it is sent until its body has come. To be ended once."""
+
+    __slots__ = ("_traffic", "began", "bytes", "endpoint", "what")
+
+    def __init__(self, traffic: Traffic, endpoint: str, what: str, began: float) -> None:
+        self._traffic = traffic
+        self.endpoint = endpoint
+        self.what = what
+        self.began = began
+        self.bytes = 0
+
+    def came(self, count: int) -> None:
+        """So many bytes of its body."""
+        self.bytes += count
+        self._traffic.bytes += count
+        self._traffic.bytes_by_endpoint[self.endpoint] += count
+
+    def end(self) -> None:
+        """All of it has come, or nothing more will. A second time changes nothing."""
+        self._traffic.end(self)
+
+
+class Traffic:
+    """Of one process with one Comet. `bytes` are those of bodies as they come, compressed where they are."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._open: dict[int, Request] = {}
+        self.bytes = 0
+        self.requests = 0
+        self.seconds = 0.0
+        """All requests together took so long, those that were abreast each by itself."""
+        self.calls: Counter[str] = Counter()
+        """By endpoint; what a storage is asked is no call of Comet's."""
+        self.bytes_by_endpoint: Counter[str] = Counter()
+
+    def begin(self, endpoint: str, what: str) -> Request:
+        """`what`: the question in a sentence, without the key."""
+        request = Request(self, endpoint, what, self._clock())
+        self._open[id(request)] = request
+        return request
+
+    def end(self, request: Request) -> None:
+        if self._open.pop(id(request), None) is not None:
+            self.requests += 1
+            self.seconds += self._clock() - request.began
+
+    def waiting(self) -> list[Waiting]:
+        """What is on its way, the longest first."""
+        now = self._clock()
+        found = [Waiting(one.what, now - one.began, one.bytes) for one in self._open.values()]
+        return sorted(found, key=lambda one: -one.seconds)
