@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from cometfs import console
-from cometfs.cli.group import PLACE, main, plain_errors
+from cometfs.cli.group import main, plain_errors
 from cometfs.errors import CometFSError
+from cometfs.options.kinds import PLACE
 
 
 @main.command("list")
