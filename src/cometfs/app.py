@@ -152,7 +152,8 @@ def _writing_to(folder: Path) -> Iterator[None]:
 
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(session.serve, vfs, settings.mountpoint, source=source, deadline=settings.deadline))
+        serve = partial(session.serve, source=source, deadline=settings.deadline, access=settings.access)
+        await nursery.start(serve, vfs, settings.mountpoint)
         ready()
         notify_systemd("READY=1")
         give_back()

@@ -16,6 +16,7 @@ from cometfs.comet.network import Network
 from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
 from cometfs.folders import cache_path
+from cometfs.fuse.access import Access, Owner
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand
 from cometfs.lease import RUNNING
@@ -57,6 +58,20 @@ class MountSettings:
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
     log_level: str = "warning"
+    allow_other: bool = False
+    """Whether other users of this machine may look at the mount, as far as modes allow."""
+    allow_root: bool = False
+    """The same of root alone."""
+    uid: int | None = None
+    """The user that all belongs to; None: that of this process."""
+    gid: int | None = None
+    umask: int = 0o022
+
+    @property
+    def access(self) -> Access:
+        """What the kernel is to know of users."""
+        owner = Owner(self.uid, self.gid, self.umask, private=self.allow_root)
+        return Access("allow_other" if self.allow_other else "allow_root" if self.allow_root else None, owner)
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key
@@ -96,6 +111,8 @@ def mount_settings(
 
     `others`: those that are fields of MountSettings as they come.
     """
+    if others.get("allow_other") and others.get("allow_root"):
+        raise SetupError("--allow-other lets root in, too: give it or --allow-root")
     found = credentials(url, api_key_file, api_key, profile)
     return MountSettings(
         resolve(mountpoint),

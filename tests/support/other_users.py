@@ -81,6 +81,47 @@ class Stranger:
         return path
 
 
+def as_user(uid: int, gid: int) -> list[str]:
+    """What to write before a command that another user is to run."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+
+
+_CONFIGURED = """
+mount --bind "$FUSE_CONF" /etc/fuse.conf
+as_root() { "$@"; }
+as_other() { setpriv --reuid=54321 --regid=54321 --clear-groups "$@"; }
+cometfs() { setpriv --reuid=UID --regid=UID --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search \
+    COMETFS "$@"; }
+"""
+"""What a script of `unprivileged` begins with. Python may lie in root's home, and is read all the same."""
+
+
+def unprivileged(stage: Stage, place: Path, script: str, *, fuse_conf: str) -> Said:
+    """A shell script in `place`, in a mount namespace of its own with this /etc/fuse.conf: `cometfs` is run by a user
+    with a passwd entry and a mountpoint `m`, `as_root` and `as_other` are others."""
+    (place / "m").mkdir(exist_ok=True)
+    for path in (place, place / "m"):
+        os.chown(path, UID, UID)
+    (stage.home / "passwd").write_text(f"{Path('/etc/passwd').read_text()}stranger:x:{UID}:{UID}::{place}:/bin/sh\n")
+    (stage.home / "fuse.conf").write_text(fuse_conf)
+    (stage.home / "dev").mkdir(exist_ok=True)
+    files = {"PASSWD": "passwd", "FUSE_CONF": "fuse.conf", "DEVICE": "dev"}
+    environ = {**stage.environ, **{name: str(stage.home / file) for name, file in files.items()}}
+    environ |= {"MODE": "666", "HOME": str(place), "COMET_API_KEY": "k"}
+    begin = _CONFIGURED.replace("UID", str(UID)).replace("COMETFS", " ".join(COMETFS))
+    ended = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", _DEVICE, "sh", "sh", "-c", begin + script],
+        cwd=place,
+        env={name: value for name, value in environ.items() if not name.startswith("XDG_")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Said(ended.returncode, ended.stdout, ended.stderr)
+
+
 def stranger_on(stage: Stage, home: str | None) -> Iterator[Stranger]:
     """One whose directory goes in the end."""
     found = Stranger(stage, home)

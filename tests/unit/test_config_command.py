@@ -62,6 +62,7 @@ def test_each_value_is_shown_with_its_place(own: Path) -> None:
     assert options["rw"] == {"value": True, "from": f"{own}:1"}
     assert options["url"] == {"value": "http://h", "from": f"{own}:4"}
     assert options["api_key"] == {"value": "(hidden)", "from": f"{own}:5"}
+    assert options["umask"] == {"value": "022", "from": "default"}
     assert options["deadline"] == {"value": 30.0, "from": "default"}
     lines = run("--profile", "work", COMETFS_RATE="7").output.splitlines()
     columns = {name: rest for name, *rest in (re.split("  +", line) for line in lines)}

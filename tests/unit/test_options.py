@@ -90,7 +90,8 @@ def test_every_option_can_be_in_a_file_and_in_the_environment(places: Path, monk
     words |= {"text": ("t", '"t"', "t"), "size": ("2GiB", '"2GiB"', 2 << 30), "number": ("7", "7", 7)}
     words["level"] = ("debug", '"debug"', "debug")
     kinds = {"rate": "number", "live_interval": "number", "deadline": "number", "log_level": "level", "url": "text"}
-    kinds |= {"workspaces": "names", "cache_size": "size"}
+    kinds |= {"workspaces": "names", "cache_size": "size", "uid": "user", "gid": "user", "umask": "umask"}
+    words |= {"user": ("daemon", '"daemon"', 1), "umask": ("027", '"027"', 0o27)}
     for option in MOUNT:
         kind = kinds.get(option.name, "flag" if option.default is False else "path")
         variable, written, value = words[kind]
@@ -111,6 +112,24 @@ def test_what_is_true_in_a_file_can_be_made_false(places: Path, monkeypatch: pyt
     monkeypatch.setenv("COMETFS_OFFLINE", "no")
     options = given("/m", "--no-rw")
     assert (options["rw"], options["offline"]) == (False, False)
+
+
+def test_users_and_groups_are_given_by_name_or_number(places: Path) -> None:
+    """Numbers need no entry on this machine; a name that has none is an error where it is used: files travel."""
+    options = given("/m", "--uid", "daemon", "--gid", "54321", "--umask", "27")
+    assert (options["uid"], options["gid"], options["umask"]) == (1, 54321, 0o27)
+    path = write(places, '[profiles.there]\ngid = "staff-there"\n[profiles.all]\nuid = -1')
+    assert given("/m")["gid"] is None
+    with pytest.raises(click.BadParameter) as caught:
+        given("/m", "--profile", "there")
+    assert caught.value.format_message() == (
+        f"Invalid value for {path}:2: there is no group 'staff-there' on this machine"
+    )
+    with pytest.raises(click.BadParameter, match="-1 is the number of no user"):
+        given("/m", "--profile", "all")
+    write(places, 'uid = 54321\ngid = "daemon"')
+    options = given("/m")
+    assert (options["uid"], options["gid"], options["umask"]) == (54321, 1, 0o22)
 
 
 def test_a_profile_may_name_its_mountpoint(places: Path) -> None:
@@ -150,6 +169,9 @@ WRONG = {
     'cache_size = "big"': "2: cache_size: 'big' is no size: write it as 500M, 10G or 2GiB",
     'log_level = "loud"': "2: log_level: 'loud' is not one of 'debug', 'info', 'warning', 'error'.",
     'api_key = "hunter2"\napi_key_file = "f"': "2: api_key and api_key_file both name the key: keep one of them",
+    "umask = 22": '2: umask is octal digits in quotes, like "022"',
+    'umask = "888"': "2: umask: '888' is no umask: write it in octal digits, like 022",
+    'umask = "1777"': "2: umask: '1777' is no umask",
     "rate = ": " is no TOML: Invalid value (at line 2, column 8)",
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -34,7 +33,7 @@ def show_config(profile: str | None, as_json: bool, edit: bool) -> None:
 
     found = listing(profile)
     account = config.account_places(found, profile)
-    rows = {name: (one.value, one.place) for name, one in found.items()} | account.rows
+    rows = {name: (one.option.kind.written(one.value), one.place) for name, one in found.items()} | account.rows
     warn([*misspelt(), *exposure.of_key_files(account.key_files), *exposure.of_configuration()])
     if as_json:
         _print_json(profile, rows)
@@ -45,7 +44,7 @@ def show_config(profile: str | None, as_json: bool, edit: bool) -> None:
 def _print_json(profile: str | None, rows: Mapping[str, tuple[Any, str]]) -> None:
     from cometfs.options import files
 
-    options = {name: {"value": _plain(value), "from": place} for name, (value, place) in rows.items()}
+    options = {name: {"value": value, "from": place} for name, (value, place) in rows.items()}
     read = files.read_files()
     console.print_json(
         {
@@ -61,10 +60,6 @@ def _print_json(profile: str | None, rows: Mapping[str, tuple[Any, str]]) -> Non
 def _print_rows(rows: list[tuple[str, str, str]]) -> None:
     name_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     console.print_lines(*(f"{name:<{name_width}}  {value:<{value_width}}  {place}" for name, value, place in rows))
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _shown(value: Any) -> str:

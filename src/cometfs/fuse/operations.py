@@ -16,6 +16,7 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
+from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.failing import subject
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import Programs, wants_size
@@ -47,7 +48,7 @@ class Operations(ReadOnlyOperations):
     all is at hand; the handler waits for what is not, and goes on as the other does.
     """
 
-    def __init__(self, vfs: Vfs, limiter: RequestLimiter) -> None:
+    def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
         super().__init__()
         self.limiter = limiter
         self._vfs = vfs
@@ -58,7 +59,7 @@ class Operations(ReadOnlyOperations):
         self.follower = Follower(vfs, self._inodes, self._revalidator, self.invalidator.invalidate_attrs)
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self.programs = Programs()
-        self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator)
+        self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator, owner)
         vfs.gauges |= {
             "open_files": self._handles.count,
             "open_directories": self._handles.count_dirs,

@@ -3,7 +3,7 @@
 The kernel passes on no mask of the attributes that are wanted, so a size that costs calls would be fetched for
 `ls --color`, which only looks for the permission to execute, and follows links for that. While a program waits, /proc
 tells the arguments of its system call to those that may trace it; where it does not, the command line tells enough of
-some programs.
+some programs. Where the kernel itself decides by modes, it asks for them at every open(2), too.
 """
 
 from __future__ import annotations
@@ -125,10 +125,29 @@ def _is(pid: int, number: str, inode: int, name: bytes) -> bool:
     return f"ino:\t{inode}" in lines
 
 
-_NUMBERS = {"x86_64": 332, "aarch64": 291, "riscv64": 291, "loongarch64": 291, "ppc64le": 383, "s390x": 379}
-"""The number of statx(2)."""
+class _Calls(NamedTuple):
+    """Numbers of system calls."""
 
-_STATX = _NUMBERS.get(platform.machine())
+    statx: int
+    modes: frozenset[int]
+    """Those for which the kernel wants to know whether the file may be opened or run, which takes no size."""
+
+
+def _calls(statx: int, *modes: int) -> _Calls:
+    return _Calls(statx, frozenset({*modes, 437, 439}))  # openat2 and faccessat2 have these everywhere
+
+
+_GENERIC = _calls(291, 56, 48, 221, 281)
+"""openat, faccessat, execve, execveat; below with open and access, which newer machines do not have."""
+
+_CALLS = {
+    "x86_64": _calls(332, 257, 269, 59, 322, 2, 21),
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "loongarch64": _GENERIC,
+    "ppc64le": _calls(383, 286, 298, 11, 362, 5, 33),
+    "s390x": _calls(379, 288, 300, 11, 354, 5, 33),
+}.get(platform.machine())
 
 _SIZED = 0x40 | 0x80 | 0x200 | 0x400
 """STATX_MTIME, STATX_CTIME, STATX_SIZE, STATX_BLOCKS: what is known with the bytes only."""
@@ -140,11 +159,14 @@ def wants_size(thread: int) -> bool:
 
 
 def _masks_size(thread: int) -> bool:
-    if _STATX is None or not thread:
+    if _CALLS is None or not thread:
         return True
     try:
         call = Path(f"/proc/{thread}/syscall").read_text("ascii").split()
     except OSError:
         return True  # of another user, or on a system that forbids tracing (kernel.yama.ptrace_scope)
     # The number, then the arguments: directory, path, flags, mask.
-    return len(call) < 5 or call[0] != str(_STATX) or bool(int(call[4], 16) & _SIZED)
+    if len(call) < 5 or not call[0].isdecimal():
+        return True
+    number = int(call[0])
+    return number not in _CALLS.modes and (number != _CALLS.statx or bool(int(call[4], 16) & _SIZED))

@@ -6,14 +6,12 @@ Size, lease and whether the kernel's pages are right come from one snapshot, and
 
 from __future__ import annotations
 
-import os
-import stat
-
 import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken
 
 from cometfs.errors import Superseded
+from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
@@ -40,23 +38,27 @@ PAGE = 4096
 BEST_READ = 128 << 10
 """st_blksize: what the kernel reads at once anyway."""
 
-_MODES = {"dir": stat.S_IFDIR | 0o755, "file": stat.S_IFREG | 0o644, "link": stat.S_IFLNK | 0o777}
-"""With w, for copies: without it, only root could remove a copied directory or overwrite a copied file. A write
-is refused when it is tried, and `access` says so before."""
-
 
 class Replies:
     """Makes replies of what the tree says, and takes note of what the kernel knows then."""
 
     def __init__(
-        self, vfs: Vfs, inodes: Inodes, handles: Handles, follower: Follower, invalidator: KernelInvalidator
+        self,
+        vfs: Vfs,
+        inodes: Inodes,
+        handles: Handles,
+        follower: Follower,
+        invalidator: KernelInvalidator,
+        owner: Owner = MOUNTING,
     ) -> None:
         self._vfs = vfs
         self._inodes = inodes
         self._handles = handles
         self._follower = follower
         self._invalidator = invalidator
-        self._owner = (os.getuid(), os.getgid())
+        self._owner = owner.ids
+        self._modes = owner.modes
+        self._top = owner.top
 
     def entry(self, parent: Inode, node: Node, lease: float) -> EntryAttributes:
         """A child of a directory, which the kernel refers to once more from then on."""
@@ -160,7 +162,9 @@ class Replies:
         opened = None if shared is None else shared.opened
         size = opened.size if opened is not None else seen.size
         reply.st_ino = inode.number
-        reply.st_mode = _MODES[seen.kind]
+        reply.st_mode = self._modes[seen.kind]
+        if inode.parent is None:
+            reply.st_uid, reply.st_mode = self._top
         reply.st_mtime_ns = reply.st_ctime_ns = reply.st_atime_ns = int(seen.modified_ms * 1_000_000)
         # A size that is not known yet is asked for again when it is next wanted.
         least = 0.0 if opened is None else GROWING if opened.grows else OPEN

@@ -19,6 +19,7 @@ import trio
 
 from cometfs.compat.pyfuse3_wait import descriptors, looking_first
 from cometfs.errors import SetupError
+from cometfs.fuse.access import Access
 from cometfs.fuse.mountinfo import SUBTYPE
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
@@ -59,6 +60,8 @@ def _remark(reason: str) -> str:
     """What fusermount3's own words do not tell, where that is known."""
     if "could not determine username" in reason:
         return " (it mounts only for users that have an entry in /etc/passwd, and this one has none)"
+    if "user_allow_other" in reason:
+        return " (root adds that line to it: echo user_allow_other | sudo tee -a /etc/fuse.conf)"
     if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text("utf-8", "replace"):
         return " (no_new_privs is set here, and so fusermount3 has no privileges to mount)"
     return ""
@@ -70,20 +73,20 @@ async def serve(
     *,
     source: str,
     deadline: float,
+    access: Access,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Mounts `vfs` at `mountpoint` and answers until it is unmounted or cancelled; leaves nothing mounted.
 
-    `source` is what `df` and `mount` show; `deadline`: seconds that a request may take. Reports started when the mount
-    answers. Raises SetupError where the kernel refuses the mount.
+    `source` is what `df` and `mount` show; `deadline`: seconds that a request may take; `access`: which users may look.
+    Reports started when the mount answers. Raises SetupError where the kernel refuses the mount.
     """
     logging.getLogger("pyfuse3").addFilter(_worth_saying)
     limit_files()
     limiter = RequestLimiter(deadline, ROOM)
-    operations = WritableOperations(vfs, limiter) if vfs.writing.rw else Operations(vfs, limiter)
-    # Without default_permissions: it makes the kernel ask for attributes, so for sizes, before every look at a file.
-    # And not "ro": the kernel itself would refuse `touch`, which drops what is cached.
-    options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"}
+    operations = (WritableOperations if vfs.writing.rw else Operations)(vfs, limiter, access.owner)
+    # Not "ro": the kernel itself would refuse `touch`, which drops what is cached.
+    options = {"nosuid", "nodev", f"subtype={SUBTYPE}", f"fsname={source}"} | access.options
     others = descriptors()
     _init(operations, mountpoint, options)
     try:

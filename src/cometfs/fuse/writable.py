@@ -15,6 +15,7 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
 from cometfs.errors import TooBig
+from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.procfs import still_holds
 from cometfs.fuse.readonly import is_touch, writes
@@ -32,8 +33,8 @@ NOREPLACE = 1
 class WritableOperations(Operations):
     """What the kernel asks of a mounted tree a part of which is writable."""
 
-    def __init__(self, vfs: Vfs, limiter: RequestLimiter) -> None:
-        super().__init__(vfs, limiter)
+    def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
+        super().__init__(vfs, limiter, owner)
         self._writing = vfs.writing
         self._writers: dict[int, tuple[Inode, int]] = {}
         """The file and the process that opened it, by handle, of those that were opened to write."""

@@ -166,7 +166,7 @@ def _value(option: Option, value: Any, place: str, file: Path) -> Any:
     if not _fits(option, value):
         raise SetupError(f"{place}: {option.name} is {option.kind.word}")
     try:
-        for one in value if option.kind is NAMES else [value]:
+        for one in () if option.kind.of_machine else value if option.kind is NAMES else (value,):
             option.kind.parsed.convert(one, None, None)
     except click.BadParameter as error:
         raise SetupError(f"{place}: {option.name}: {error.message}") from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +27,14 @@ class Kind(NamedTuple):
     parsed: click.ParamType[Any]
     in_files: tuple[type, ...]
     word: str
+    of_machine: bool = False
+    """Whether a value is right on one machine and wrong on another: then it is checked when it is used."""
+
+    def written(self, value: Any) -> Any:
+        """A value as a file would have it."""
+        if isinstance(value, Path):
+            return str(value)
+        return f"{value:03o}" if self is UMASK and value is not None else value
 
 
 class _Path(click.Path):
@@ -63,6 +74,46 @@ class _Size(_IntegerType):
             self.fail(str(error), param, ctx)
 
 
+class _Id(_IntegerType):
+    """A user or a group, by number or by name."""
+
+    def __init__(self, name: str, of_name: Callable[[str], int]) -> None:
+        self.name = name
+        self._of_name = of_name
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            found = value if isinstance(value, int) else int(value) if value.isdecimal() else self._of_name(value)
+        except KeyError:
+            self.fail(f"there is no {self.name} {value!r} on this machine", param, ctx)
+        if not 0 <= found <= _LARGEST_ID:
+            self.fail(f"{value} is the number of no {self.name}", param, ctx)
+        return found
+
+
+_LARGEST_ID = 2**32 - 2
+"""The next one stands for no user in system calls."""
+
+
+class _Umask(_IntegerType):
+    name = "umask"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch("(0o)?[0-7]{1,4}", value) or int(value, 8) > 0o777:
+            self.fail(f"{value!r} is no umask: write it in octal digits, like 022", param, ctx)
+        return int(value, 8)
+
+
+def _user(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _group(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
 _UNITS = {
     "": 1,
     "K": 10**3,
@@ -91,6 +142,9 @@ TEXT = Kind(click.STRING, (str,), "a text")
 PATH = Kind(PLACE, (str,), "a path")
 NAMES = Kind(_Name(), (list,), "a list of names")
 SIZE = Kind(_Size(), (str, int), "a size like 500M")
+USER = Kind(_Id("user", _user), (str, int), "the name or the number of a user", of_machine=True)
+GROUP = Kind(_Id("group", _group), (str, int), "the name or the number of a group", of_machine=True)
+UMASK = Kind(_Umask(), (str,), 'octal digits in quotes, like "022"')
 
 
 def whole(least: int) -> Kind:

@@ -75,14 +75,17 @@ def configured(*options: Option) -> Callable[[Command], Command]:
 
 
 class _Configured(click.Parameter):
-    """A parameter that a file may give a value to. An error of a variable names the variable."""
+    """A parameter that a file may give a value to. An error names the variable or the line that has it."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         try:
             return super().process_value(ctx, value)
         except click.BadParameter as error:
-            if self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            source = ctx.get_parameter_source(self.name or "")
+            if source is ParameterSource.ENVIRONMENT:
                 error.param_hint = f"{self.envvar}"
+            elif source is ParameterSource.DEFAULT_MAP:
+                error.param_hint = ctx.meta[CONTEXT][self.name].place
             raise
 
 

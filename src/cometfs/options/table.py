@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.lease import RUNNING
-from cometfs.options.kinds import FLAG, NAMES, PATH, SIZE, TEXT, Kind, one_of, seconds, whole
+from cometfs.options.kinds import (
+    FLAG,
+    GROUP,
+    NAMES,
+    PATH,
+    SIZE,
+    TEXT,
+    UMASK,
+    USER,
+    Kind,
+    one_of,
+    seconds,
+    whole,
+)
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""
@@ -20,6 +33,9 @@ CACHE_SIZE = 10**10
 
 DEADLINE = 30.0
 """Seconds that a program waits at most for one answer of the mount."""
+
+UMASK_DEFAULT = "022"
+"""With w for the owner, for copies: see fuse/replies.py."""
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -102,6 +118,13 @@ MOUNT = (
         "How long a read waits at most.",
         default=DEADLINE,
         metavar="SECONDS",
+    ),
+    Option("allow_other", FLAG, "Let other users of this machine in, as far as modes allow.", default=False),
+    Option("allow_root", FLAG, "Let root in, and no other user.", default=False),
+    Option("uid", USER, "User that files belong to, by name or number. Default: you.", metavar="USER"),
+    Option("gid", GROUP, "Group that files belong to, by name or number. Default: yours.", metavar="GROUP"),
+    Option(
+        "umask", UMASK, "Permissions that files and directories lack, in octal.", default=UMASK_DEFAULT, metavar="MASK"
     ),
     Option("log_level", one_of(*LEVELS), "Log this level and above.", default="warning"),
 )
