@@ -16,10 +16,10 @@ from cometfs.comet.network import Network
 from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
 from cometfs.folders import cache_path
-from cometfs.fuse.access import Access, Owner
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand
 from cometfs.lease import RUNNING
+from cometfs.mountstate.access import Access, Owner
 from cometfs.options.listing import InForce
 from cometfs.options.sources import HeldKey
 from cometfs.options.table import CACHE_SIZE, DEADLINE, RATE

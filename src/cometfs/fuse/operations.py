@@ -16,13 +16,13 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
 from cometfs.errors import NoSuchEntry
-from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.failing import subject
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import Programs, wants_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
+from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes

@@ -11,8 +11,8 @@ import trio
 from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken
 
 from cometfs.errors import Superseded
-from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.notify import KernelInvalidator
+from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes

@@ -19,11 +19,11 @@ import trio
 
 from cometfs.compat.pyfuse3_wait import descriptors, looking_first
 from cometfs.errors import SetupError
-from cometfs.fuse.access import Access
 from cometfs.fuse.mountinfo import SUBTYPE
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.writable import WritableOperations
+from cometfs.mountstate.access import Access
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.printable import printable
 from cometfs.vfs.engine.vfs import Vfs

@@ -15,11 +15,11 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
 from cometfs.errors import TooBig
-from cometfs.fuse.access import MOUNTING, Owner
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.procfs import still_holds
 from cometfs.fuse.readonly import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
+from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs

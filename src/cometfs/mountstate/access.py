@@ -1,6 +1,6 @@
 """Which users may look at a mount, and what they may do there: the kernel decides it by owners and modes.
 
-Not here: what no user may do, for Comet does not offer it (readonly.py).
+Not here: what no user may do, for Comet does not offer it (fuse/readonly.py).
 """
 
 from __future__ import annotations
@@ -60,5 +60,5 @@ class Access:
     @property
     def options(self) -> set[str]:
         """Of the mount. Where others are let in, the kernel asks for the mode before every look at a file whose
-        attributes it does not know: that must cost no size (procfs.py). So it does not where there are none."""
+        attributes it does not know: that must cost no size (fuse/procfs.py). So it does not where there are none."""
         return set() if self.allow is None else {self.allow, "default_permissions"}
