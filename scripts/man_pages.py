@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 ENVIRONMENT = {
+    "COMETFS_PROFILE": "The profile of the configuration to use.",
+    "COMETFS_CONFIG": "A configuration file in the place of ~/.config/cometfs/config.toml.",
+    "COMETFS_*": "Every option of cometfs mount, as in COMETFS_CACHE_SIZE: `cometfs help config`.",
     "COMET_API_KEY": "The API key.",
     "COMET_URL_OVERRIDE": "The address of an on-premise Comet.",
     "COMET_CONFIG": "A configuration file of Comet to read before the others.",
@@ -30,6 +33,7 @@ ENVIRONMENT = {
 }
 
 FILES = {
+    "~/.config/cometfs/config.toml": "Options and profiles; /etc/cometfs/config.toml has those of all users.",
     "~/.comet.config": "Comet's own configuration: a line api_key=... below a line [comet].",
     "~/.cache/cometfs/": "The cache on disk.",
     "~/.local/state/cometfs/log/": "A log for each mountpoint.",

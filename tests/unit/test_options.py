@@ -106,6 +106,24 @@ def test_every_option_can_be_in_a_file_and_in_the_environment(places: Path, monk
             assert given(*arguments)[option.name] == value
 
 
+def test_names_in_the_environment_may_have_blanks_around_them(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the last may have a comma behind it."""
+    monkeypatch.setenv("COMETFS_WORKSPACES", " a, b c ,")
+    assert given("/m")["workspaces"] == ("a", "b c")
+
+
+def test_names_of_profiles_are_completed(places: Path) -> None:
+    """None where the file is damaged: a shell shows no sentence there."""
+    write(places, "[profiles.work]\n[profiles.world]\n[profiles.home]")
+    for name in ("mount", "config"):
+        command = main.commands[name]
+        (profile,) = (param for param in command.params if param.name == "profile")
+        found = profile.shell_complete(click.Context(command), "wo")
+        assert [item.value for item in found] == ["work", "world"]
+    write(places, "nonsense")
+    assert profile.shell_complete(click.Context(command), "wo") == []
+
+
 def test_what_is_true_in_a_file_can_be_made_false(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a flag and by the environment."""
     write(places, "rw = true\noffline = true")
@@ -172,6 +190,9 @@ WRONG = {
     "umask = 22": '2: umask is octal digits in quotes, like "022"',
     'umask = "888"': "2: umask: '888' is no umask: write it in octal digits, like 022",
     'umask = "1777"': "2: umask: '1777' is no umask",
+    'api_key = ""': "2: api_key is empty: leave the line out",
+    'url = " "': "2: url is empty: leave the line out",
+    'cache_dir = ""': "2: cache_dir is empty: leave the line out",
     "rate = ": " is no TOML: Invalid value (at line 2, column 8)",
 }
 

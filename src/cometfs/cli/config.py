@@ -12,10 +12,11 @@ import click
 from cometfs import console
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import SetupError
+from cometfs.options.sources import PROFILE
 
 
 @main.command("config")
-@click.option("--profile", metavar="NAME", envvar="COMETFS_PROFILE", help="Show what is in force with this profile.")
+@PROFILE()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--edit", is_flag=True, help="Edit your configuration file with $VISUAL or $EDITOR, and check it.")
 @plain_errors

@@ -165,6 +165,8 @@ def _value(option: Option, value: Any, place: str, file: Path) -> Any:
     """As click takes it: a path that is relative is meant from the file's directory. Raises SetupError."""
     if not _fits(option, value):
         raise SetupError(f"{place}: {option.name} is {option.kind.word}")
+    if isinstance(value, str) and not value.strip():
+        raise SetupError(f"{place}: {option.name} is empty: leave the line out")
     try:
         for one in () if option.kind.of_machine else value if option.kind is NAMES else (value,):
             option.kind.parsed.convert(one, None, None)

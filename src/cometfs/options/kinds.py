@@ -51,7 +51,8 @@ class _Path(click.Path):
 class _Name(click.types.StringParamType):
     """One of several, which a variable of the environment separates by commas."""
 
-    envvar_list_splitter = ","
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return [name for part in rv.split(",") if (name := part.strip())]
 
 
 class _Seconds(click.FloatRange):

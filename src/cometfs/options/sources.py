@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,7 +70,7 @@ def configured(*options: Option) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for declared in reversed(options):
             command = _parameter(declared)(command)
-        return _PROFILE(command)
+        return PROFILE(is_eager=True, callback=_load)(command)
 
     return add
 
@@ -156,11 +157,19 @@ def _given(key: str, found: Found) -> Any:
     return HeldKey(found.value, found.file) if key == "api_key" else found.value
 
 
-_PROFILE = click.option(
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of profiles that begin so; none where a file is damaged: the command itself says why."""
+    with suppress(SetupError):
+        return [name for name in profiles(read_files()) if name.startswith(incomplete)]
+    return []
+
+
+PROFILE = functools.partial(
+    click.option,
     "--profile",
     metavar="NAME",
     envvar="COMETFS_PROFILE",
-    is_eager=True,
-    callback=_load,
+    shell_complete=_complete,
     help="Profile of the configuration to use: see `cometfs help config`.",
 )
+"""Adds --profile to a command."""
