@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import trio
 
+from cometfs import statusline
 from cometfs.account import check, open_account
 from cometfs.compat.glibc_malloc import give_back
 from cometfs.composition import Cache
@@ -151,9 +152,12 @@ def _writing_to(folder: Path) -> Iterator[None]:
 
 
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
-    async with trio.open_nursery() as nursery:
-        serve = partial(session.serve, source=source, deadline=settings.deadline, access=settings.access)
-        await nursery.start(serve, vfs, settings.mountpoint)
-        ready()
-        notify_systemd("READY=1")
-        give_back()
+    async with trio.open_nursery() as telling:
+        async with trio.open_nursery() as serving:
+            serve = partial(session.serve, source=source, deadline=settings.deadline, access=settings.access)
+            await serving.start(serve, vfs, settings.mountpoint)
+            ready()
+            notify_systemd("READY=1")
+            telling.start_soon(statusline.keep, vfs.status)
+            give_back()
+        telling.cancel_scope.cancel()

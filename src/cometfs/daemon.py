@@ -22,6 +22,9 @@ _READY = b"\0ready"
 
 _STDERR = 2
 
+MANAGER_PATIENCE = 1.0
+"""Seconds that the service manager may take to make room for a message."""
+
 log = logging.getLogger(__name__)
 
 
@@ -136,15 +139,25 @@ def _lock(descriptor: int, mountpoint: Path) -> None:
         log.info("%s takes no lock, and so keeps no second mount away: %s", mountpoint, error)
 
 
-def notify_systemd(state: str) -> None:
-    """Sends `state` ("READY=1", "STOPPING=1") to the service manager that started this process, if one did."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
+def notify_systemd(state: str, *, may_be_lost: bool = False) -> None:
+    """Sends `state` ("READY=1", "STATUS=...") to the service manager that started this process, if one did.
+
+    `may_be_lost`: where the manager is behind with reading, it is not waited for.
+    """
+    address = manager_address()
     if not address:
         return
-    # "@" stands for the NUL byte of Linux's abstract addresses.
-    address = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.settimeout(0 if may_be_lost else MANAGER_PATIENCE)
         try:
-            sock.sendto(state.encode(), address)
+            sock.sendto(state.encode("utf-8", "replace"), address)
         except OSError as error:
-            log.warning("cannot tell systemd %r: %s", state, error)
+            if not may_be_lost:
+                log.warning("cannot tell systemd %r: %s", state, error)
+
+
+def manager_address() -> str:
+    """The socket of the service manager; empty where none wants to hear of this process."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    # "@" stands for the NUL byte of Linux's abstract addresses.
+    return "\0" + address[1:] if address.startswith("@") else address

@@ -164,7 +164,7 @@ def test_umount_under_load_unmounts(cold: Mounted, load: list[subprocess.Popen[b
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
 def test_service_manager_is_told_of_readiness_and_of_the_end(abstract: bool, stage: Stage, comet: Comet) -> None:
-    """READY=1 once the mount answers, STOPPING=1 before it ends, on a socket of either kind."""
+    """READY=1 once the mount answers, the calls left, STOPPING=1 before it ends, on a socket of either kind."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         address = f"\0cometfs-test-{os.getpid()}" if abstract else str(stage.home / "socket")
         manager.bind(address)
@@ -173,6 +173,8 @@ def test_service_manager_is_told_of_readiness_and_of_the_end(abstract: bool, sta
         command = [*COMETFS, "mount", "--foreground", str(stage.home / "mnt"), "--url", comet.url]
         with subprocess.Popen(command, env=environ) as process:
             assert "READY=1" in _told(manager, "READY=1")
+            line = rf"STATUS={re.escape(comet.url)}: online; 1[45],\d{{3}} calls left of 15,000 an hour"
+            assert re.fullmatch(line, manager.recv(4096).decode())
             assert {path.name for path in (stage.home / "mnt").iterdir()} >= {"tabular", "vision-lab"}
             process.terminate()
             assert "READY=1" not in _told(manager, "STOPPING=1")

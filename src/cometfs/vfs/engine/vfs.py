@@ -9,7 +9,7 @@ that go in and out (nodes.py), inodes and errnos (fuse/).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -70,6 +70,10 @@ class Vfs:
         self.files = Files(answers, self._sizes, self.writing)
         self.refresh = AnswerInvalidation(answers, self._sizes, self.listings.omitted, tree)
         answers.relist = self.refresh.relist
+
+    async def status(self) -> Mapping[str, Any]:
+        """What `.cometfs/status.json` shows."""
+        return await self._answers.status()
 
     def glance(self, node: Node) -> Attributes:
         """The attributes as far as they are known without a call."""
