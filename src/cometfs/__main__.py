@@ -1,5 +1,5 @@
 """`python -m cometfs` is `cometfs`."""
 
-from cometfs.cli import main
+from cometfs.cli.mount_helper import run
 
-main(prog_name="cometfs")
+run()

@@ -6,6 +6,7 @@ there are for logs and caches (folders.py).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from cometfs.mountstate.access import Access, Owner
 from cometfs.options.listing import InForce
 from cometfs.options.sources import HeldKey
 from cometfs.options.table import CACHE_SIZE, DEADLINE, RATE
+
+CREDENTIAL = "comet-api-key"
+"""The name of the key that systemd hands to a service."""
 
 HIDDEN = "(hidden)"
 """What stands for an API key where it would be shown."""
@@ -136,6 +140,7 @@ def credentials(
 
     The key of a profile does not go to an address that the environment happens to have.
     """
+    api_key_file = handed_over() or api_key_file
     if api_key_file is not None:  # by a flag where a file holds a key, too
         key, file = key_in(api_key_file), api_key_file.expanduser()
     elif api_key is not None:
@@ -174,6 +179,13 @@ def _shown_address(url: str | None, place: str) -> tuple[str | None, str]:
     except SetupError as error:
         return None, f"{place}: {error}"
     return url, place
+
+
+def handed_over() -> Path | None:
+    """The file with the key that systemd gives to a service alone (LoadCredential=comet-api-key:FILE), if it does."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    found = Path(folder, CREDENTIAL)
+    return found if folder and found.exists() else None
 
 
 def key_in(path: Path) -> str:

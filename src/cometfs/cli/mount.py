@@ -30,7 +30,7 @@ def mount(mountpoint: Path, **options: Any) -> None:
     from ~/.config/cometfs/config.toml, else from ./.env, else from a configuration file of Comet: the one that
     COMET_CONFIG names, ./.comet.config, or ~/.comet.config.
 
-    `cometfs help mount` has more: the address of the server, the store, a systemd service.
+    `cometfs help mount` has more: the address of the server, the store; `cometfs help service` mounts at login.
     """
     from cometfs.fuse import mountpoints
 
@@ -68,8 +68,9 @@ def note(sentence: str) -> None:
 
 @main.command()
 @click.argument("mountpoint", type=PLACE)
+@click.option("--dead", is_flag=True, help="Only clear away a mount whose daemon is gone, if there is one.")
 @plain_errors
-def umount(mountpoint: Path) -> None:
+def umount(mountpoint: Path, dead: bool) -> None:
     """Unmount MOUNTPOINT, also while it is in use.
 
     If processes still use the mount, the command names them. The daemon ends when they have closed their files.
@@ -78,6 +79,9 @@ def umount(mountpoint: Path) -> None:
     from cometfs.fuse.mountinfo import resolve
 
     place = resolve(mountpoint)
+    if dead:
+        mountpoints.clear(place)
+        return
     os.chdir("/")  # `umount .` is itself no use of the mount
     found = mountpoints.unmount(place)
     if found is not None:

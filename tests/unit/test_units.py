@@ -1,0 +1,124 @@
+"""Units as text: systemd's own checker has nothing to say about any of them. And what `-o` of mount(8) becomes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cometfs.cli import main
+from cometfs.cli.mount_helper import known
+from cometfs.errors import SetupError
+from cometfs.units import fstab
+from cometfs.units.systemd import Service, templates
+
+ODD = 'my "50%" $HOME\\lab'
+COMMAND = ("/usr/bin/env", "cometfs")
+
+
+def verify(folder: Path, units: Mapping[str, str], *, system: bool) -> str:
+    """What systemd-analyze says about units; a template is looked at by an instance of it."""
+    paths = [folder / name.replace("@.", "@work.") for name in units]
+    for path, text in zip(paths, units.values(), strict=True):
+        path.write_text(text)
+    command = ["systemd-analyze", *([] if system else ["--user"]), "--man=no", "verify", *map(str, paths)]
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "HOME": str(folder)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    return f"{done.returncode} {done.stdout}{done.stderr}"
+
+
+def service(profile: str | None, *, system: bool = False, automount: bool = False) -> Service:
+    place = Path("/srv/comet" if profile is None else f"/srv/comet-{profile}")
+    return Service(profile, place, COMMAND, system, automount, None if automount else place / "key")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed here")
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
+    """Neither about the templates of a wheel, nor about what is written for a profile, whatever it is called."""
+    for name, text in templates().items():
+        kind, _, unit = name.partition("/")
+        assert verify(tmp_path, {unit: text}, system=kind == "system") == "0 "
+    for profile in (None, "work", ODD):
+        assert verify(tmp_path, service(profile).units(), system=False) == "0 "
+        assert verify(tmp_path, service(profile, system=True).units(), system=True) == "0 "
+        assert verify(tmp_path, service(profile, system=True, automount=True).units(), system=True) == "0 "
+
+
+@pytest.mark.skipif(not shutil.which("systemd-escape"), reason="systemd-escape is not installed here")
+@pytest.mark.parametrize("profile", ["work", "my-work", ODD, ".hidden", "été 2026"])
+def test_names_of_units_are_escaped_as_systemd_does(profile: str) -> None:
+    place = f"/srv/comet-{profile}"
+    escaped = subprocess.run(["systemd-escape", "--path", place], check=True, capture_output=True, text=True)
+    assert service(profile, system=True, automount=True).name == f"{escaped.stdout.strip()}.automount"
+
+
+def test_print_writes_nothing(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
+    done = CliRunner().invoke(main, ["service", "install", "work", "--print", "--mountpoint", "/srv/w"], env=environ)
+    assert done.exit_code == 0, done.output
+    assert f"# {tmp_path}/.config/systemd/user/cometfs@work.service\n" in done.output
+    assert " mount --foreground --profile work /srv/w\n" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_mount_become_flags() -> None:
+    """What mount(8) and systemd act on is left to them; a comma in quotes, or behind a backslash, separates nothing."""
+    texts = [
+        'rw,noexec,nosuid,nodev,_netdev,user,x-systemd.automount,nofail,comment=a b,rate=100,workspace="a,b"',
+        r"workspace=c\,d,live-interval=2,offline,nonempty,writable,setuid=alice",
+    ]
+    flags = [
+        *("--profile", "work", "--rate", "100", "--workspace", "a,b", "--workspace", "c,d"),
+        *("--live-interval", "2", "--offline", "--allow-non-empty", "--rw"),
+    ]
+    assert fstab.call("work", texts, known()) == (flags, "alice")
+
+
+def test_every_flag_of_mount_is_an_option() -> None:
+    """Those that come later, too; but for the ones that make no sense behind mount(8)."""
+    flags = {name for parameter in main.commands["mount"].params for name in parameter.opts if name[:2] == "--"}
+    options = {f"--{name.replace('_', '-')}" for name in known()}
+    assert flags - options == {"--foreground"}
+    for name, takes_value in known().items():
+        written = "writable" if name == "rw" else name
+        found = fstab.call("none", [f"{written}=1" if takes_value else written], known()).flags
+        assert found[0] == f"--{name.replace('_', '-')}"
+
+
+@pytest.mark.parametrize(
+    ("source", "flags"),
+    [
+        ("comet", []),
+        ("none", []),
+        ("work", ["--profile", "work"]),
+        ("/home/me/work", ["--profile", "work"]),  # where the current directory has a file of that name
+        ("https://comet.example.com/", ["--url", "https://comet.example.com/"]),
+    ],
+)
+def test_the_source_is_a_profile_or_an_address(source: str, flags: list[str]) -> None:
+    assert fstab.call(source, [], known()).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("ofline", "there is no mount option 'ofline': do you mean 'offline'?"),
+        ("_netdv", "there is no mount option '_netdv': do you mean '_netdev'?"),
+        ("qqqqqqq", "there is no mount option 'qqqqqqq': 'cometfs help service' lists them"),
+        ("foreground", "there is no mount option 'foreground': 'cometfs help service' lists them"),
+        ("rate", "the mount option 'rate' needs a value: rate=VALUE"),
+        ("offline=1", "the mount option 'offline' takes no value: write it alone"),
+        ("remount,ro", "a mount of cometfs cannot change its options: unmount it, then mount it again"),
+        ("ro,writable", "the options 'ro' and 'writable' contradict each other: keep one of them"),
+    ],
+)
+def test_what_is_no_option_is_a_sentence(option: str, sentence: str) -> None:
+    """With the nearest known one, where one is near."""
+    with pytest.raises(SetupError) as raised:
+        fstab.call("work", [option], known())
+    assert str(raised.value) == sentence
