@@ -58,12 +58,28 @@ def test_names_of_units_are_escaped_as_systemd_does(profile: str) -> None:
 
 
 def test_print_writes_nothing(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
-    done = CliRunner().invoke(main, ["service", "install", "work", "--print", "--mountpoint", "/srv/w"], env=environ)
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "COMETFS_CONFIG": None}
+    config = tmp_path / ".config/cometfs/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[profiles.work]\nmountpoint = "/srv/w"\napi_key_file = "/etc/key"\n')
+    done = CliRunner().invoke(main, ["service", "install", "work", "--print"], env=environ)
     assert done.exit_code == 0, done.output
     assert f"# {tmp_path}/.config/systemd/user/cometfs@work.service\n" in done.output
     assert " mount --foreground --profile work /srv/w\n" in done.output
-    assert list(tmp_path.iterdir()) == []
+    assert "LoadCredential=comet-api-key:/etc/key\n" in done.output
+    assert list(config.parent.parent.iterdir()) == [config.parent]
+
+
+def test_an_unknown_profile_is_a_sentence(tmp_path: Path) -> None:
+    """Before anything is written; a service of the machine does not see what is in a user's file."""
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "COMETFS_CONFIG": None}
+    (tmp_path / ".config/cometfs").mkdir(parents=True)
+    (tmp_path / ".config/cometfs/config.toml").write_text("[profiles.work]\n")
+    done = CliRunner().invoke(main, ["service", "install", "wrok"], env=environ)
+    assert (done.exit_code, done.stderr) == (1, "cometfs: there is no profile 'wrok': do you mean 'work'?\n")
+    done = CliRunner().invoke(main, ["service", "install", "work", "--system"], env=environ)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("cometfs: there is no profile 'work' in /etc/cometfs/config.toml: ")
 
 
 def test_options_of_mount_become_flags() -> None:
@@ -84,6 +100,7 @@ def test_every_flag_of_mount_is_an_option() -> None:
     flags = {name for parameter in main.commands["mount"].params for name in parameter.opts if name[:2] == "--"}
     options = {f"--{name.replace('_', '-')}" for name in known()}
     assert flags - options == {"--foreground"}
+    assert known()["no_offline"] is False
     for name, takes_value in known().items():
         written = "writable" if name == "rw" else name
         found = fstab.call("none", [f"{written}=1" if takes_value else written], known()).flags

@@ -76,8 +76,9 @@ def _parsed(words: Sequence[str]) -> tuple[str, list[str], bool, str | None]:
 def known() -> Mapping[str, bool]:
     """The flags of `cometfs mount` that are mount options, and whether each takes a value."""
     options = [parameter for parameter in mount.params if isinstance(parameter, click.Option)]
-    named = {name[2:].replace("-", "_"): not one.is_flag for one in options for name in one.opts if name[:2] == "--"}
-    return {name: takes for name, takes in named.items() if name not in _WITHOUT}
+    names = ((name, one) for one in options for name in (*one.opts, *one.secondary_opts) if name.startswith("--"))
+    named = {name[2:].replace("-", "_"): not one.is_flag for name, one in names}
+    return {name: takes for name, takes in named.items() if name.removeprefix("no_") not in _WITHOUT}
 
 
 def become(user: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cometfs import console
-from cometfs.cli.group import PLACE, main, plain_errors
+from cometfs.cli.group import main, plain_errors
+from cometfs.options.kinds import PLACE
 
 if TYPE_CHECKING:
     from cometfs.units.systemd import Service
@@ -81,16 +82,37 @@ def _service(
         raise SetupError("only the system's service manager can make automounts: give --system")
     if automount and api_key_file is not None:
         raise SetupError("an automount gets no credential: name the key's file in /etc/cometfs/config.toml")
+    said = _configured(profile, system=system)
     parent = Path("/srv") if system else Path("~")
     default = parent / ("comet" if profile is None else f"comet-{profile}")
+    key_file = api_key_file or said.get("api_key_file")
     return Service(
         profile,
-        resolve(mountpoint or default),
+        resolve(mountpoint or said.get("mountpoint") or default),
         installing.command(),
         system,
         automount,
-        None if api_key_file is None else resolve(api_key_file),
+        None if key_file is None or automount else resolve(key_file),
     )
+
+
+def _configured(profile: str | None, *, system: bool) -> dict[str, Path]:
+    """The mountpoint and the key's file that a service will find in files. Raises SetupError."""
+    from cometfs.errors import SetupError
+    from cometfs.options import files, sources
+
+    machine = [one for one in files.read_files() if one.path == files.SYSTEM]
+    if system and profile not in (None, *files.profiles(machine)):
+        raise SetupError(
+            f"there is no profile {profile!r} in {files.SYSTEM}: a service of the machine reads no other file"
+        )
+    found = sources.in_force(profile, environ={})
+    names = ("mountpoint", "api_key_file")
+    return {
+        name: Path(found[name].value)
+        for name in names
+        if name in found and (not system or found[name].file == files.SYSTEM)
+    }
 
 
 @service.command()
