@@ -74,11 +74,12 @@ def _become_daemon(main: Callable[[Callable[[str], None]], None], writer: int, l
     """Never returns into the caller's stack: what the parent would do next is not the daemon's."""
     status = 1
     try:
-        os.setsid()
         _redirect(log_file)
         os.chdir("/")
 
         def ready(note: str) -> None:
+            # Not before: an automount lets the process group through that mounts, and keeps all others waiting.
+            os.setsid()
             os.write(writer, _READY + note.encode("utf-8", "surrogateescape"))
             os.close(writer)
 

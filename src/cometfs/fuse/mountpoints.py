@@ -23,6 +23,9 @@ from cometfs.fuse import unmounting
 from cometfs.fuse.mountinfo import PATIENCE, is_dead, mount_at, mounts, resolve
 from cometfs.fuse.occupants import Occupant, occupants
 
+AUTOMOUNT = "autofs"
+"""What systemd mounts where the first look is to mount something."""
+
 
 def require_fuse() -> None:
     """Raises SetupError where this machine cannot mount at all."""
@@ -45,6 +48,8 @@ def prepare(mountpoint: Path, *, allow_non_empty: bool = False) -> None:
     """
     require_fuse()
     mount = mount_at(mountpoint)
+    if mount is not None and mount.type == AUTOMOUNT:
+        mount = None  # it waits for this one
     if mount is not None and is_dead(mountpoint):
         if not mount.ours:
             raise SetupError(f"{mountpoint} is a dead mount of another program: unmount it first (fusermount3 -u -z)")
