@@ -1,25 +1,16 @@
-"""Man pages from the help of the commands, cometfs(1) and one for each: every wheel has them in share/man/man1.
+"""Man pages from the help of the commands, cometfs(1) and one for each, and mount.cometfs(8).
 
-hatchling runs it when it builds a wheel (`tool.hatch.build.targets.wheel.hooks.custom` in pyproject.toml), from a
-checkout or an sdist. `.venv/bin/python scripts/man_pages.py DIR` writes them to look at: `man -l DIR/cometfs.1`.
+Not here: what puts them into a wheel (wheel_files.py).
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-from hatchling.builders.config import BuilderConfig
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import click
-
-SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 ENVIRONMENT = {
     "COMETFS_PROFILE": "The profile of the configuration to use.",
@@ -48,35 +39,15 @@ STATUSES = {
 }
 
 
-class ManPages(BuildHookInterface[BuilderConfig]):
-    """Adds the pages to a wheel."""
-
-    PLUGIN_NAME = "custom"
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        self._folder = TemporaryDirectory()
-        for page in write(Path(self._folder.name)):
-            build_data["shared_data"][str(page)] = f"share/man/man1/{page.name}"
-
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        self._folder.cleanup()
-
-
-def write(folder: Path) -> list[Path]:
-    """Every page as a file in `folder`."""
-    # The package that is built, not one that happens to be installed.
-    sys.path.insert(0, str(SOURCE))
+def pages() -> Iterator[tuple[str, str]]:
+    """Every page, with its path below share/."""
     import click
 
     from cometfs.cli import main
 
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
     for context in contexts(click.Context(main, info_name="cometfs", **main.context_settings)):
-        path = folder / f"{name(context)}.1"
-        path.write_text(page(context), encoding="utf-8")
-        written.append(path)
-    return written
+        yield f"man/man1/{name(context)}.1", page(context)
+    yield "man/man8/mount.cometfs.8", helper_page(click.Context(main.commands["mount"], info_name="mount"))
 
 
 def contexts(context: click.Context) -> Iterator[click.Context]:
@@ -115,6 +86,30 @@ def page(context: click.Context) -> str:
         *(general() if context.parent is None else ()),
         ".SH SEE ALSO",
         ", ".join(rf"\fB{escaped(other)}\fR(1)" for other in related(context)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def helper_page(mount: click.Context) -> str:
+    """That of the helper of mount(8)."""
+    from cometfs import __version__
+    from cometfs.cli import mount_helper
+
+    flags = {written.split()[0].rstrip(","): meaning for written, meaning in options(mount).items()}
+    known = {f"--{name.replace('_', '-')}": name for name in mount_helper.known() if name != "rw"}
+    rows = {known[flag]: meaning for flag, meaning in flags.items() if flag in known}
+    lines = [
+        f'.TH MOUNT.COMETFS 8 "" "cometfs {__version__}" "cometfs"',
+        ".SH NAME",
+        r"mount.cometfs \- mount a Comet account by mount(8) and fstab(5)",
+        ".SH SYNOPSIS",
+        r"\fBmount \-t fuse.cometfs\fR PROFILE DIRECTORY [\fB\-o\fR OPTIONS]",
+        ".SH DESCRIPTION",
+        text(mount_helper.MANUAL),
+        *section("OPTIONS", rows | mount_helper.MORE),
+        *section("EXIT STATUS", {"0": "Success.", "1": "A wrong option.", "32": "The mount failed."}),
+        ".SH SEE ALSO",
+        r"\fBcometfs\-mount\fR(1), \fBmount\fR(8), \fBfstab\fR(5)",
     ]
     return "\n".join(lines) + "\n"
 
@@ -164,8 +159,3 @@ def text(prose: str) -> str:
 def escaped(plain: str) -> str:
     safe = plain.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{safe}" if safe.startswith((".", "'")) else safe
-
-
-if __name__ == "__main__":
-    for made in write(Path(sys.argv[1])):
-        print(made)

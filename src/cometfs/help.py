@@ -1,6 +1,6 @@
 """The manual that `cometfs help` shows: pages in Markdown, one per topic, in `manual/`.
 
-Not here: `--help` of the commands (cli/) and man pages, which are made of it (scripts/man_pages.py).
+Not here: `--help` of the commands (cli/) and man pages, which are made of it (scripts/wheel_files.py).
 """
 
 from __future__ import annotations

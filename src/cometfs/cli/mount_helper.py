@@ -27,6 +27,19 @@ _LETTERS = {"-s", "-n", "-v"}
 _WITHOUT = {"foreground", "help"}
 """Flags of `cometfs mount` that are no mount options: a helper returns."""
 
+MANUAL = (
+    "The account of a profile is mounted, of the Comet at an address (https://...), or with `comet` the one that is"
+    " configured for all mounts. Options are the flags of cometfs-mount(1), with `_` for `-`; those that mount(8) and"
+    " systemd act on are left to them. Any other is refused. `cometfs help service` has more."
+)
+"""The man page of this program."""
+
+MORE = {
+    "writable": "As `--rw`: each line has the word `rw` by mount(8) itself.",
+    "setuid=USER": "Mount as that user, with the configuration and the cache of that user.",
+}
+"""Options that are no flags."""
+
 
 def run() -> None:
     """The program `cometfs`."""
