@@ -9,6 +9,7 @@ import errno
 from collections.abc import Mapping
 
 from cometfs import errors
+from cometfs.errors import CometFSError
 
 ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.CometFSError: errno.EIO,
@@ -52,3 +53,13 @@ BUG = errno.EIO
 def errno_of(error: Exception) -> int:
     """The errno for an exception, looked up along its class's bases."""
     return next((ERRNOS[base] for base in type(error).__mro__ if base in ERRNOS), BUG)
+
+
+class NoAnswer(OSError):
+    """ETIMEDOUT. Python's own class for that is one that libraries take for their own time-outs, without its words."""
+
+
+def as_oserror(error: CometFSError, path: str | None = None) -> OSError:
+    """What a program in Python gets: the errno, and the sentence in `strerror`."""
+    number = errno_of(error)
+    return (NoAnswer if number == errno.ETIMEDOUT else OSError)(number, str(error), path)

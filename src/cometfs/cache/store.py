@@ -60,6 +60,9 @@ class PersistentStore(Protocol):
     def forget(self, key: Hashable) -> None:
         """Drops it."""
 
+    async def settle(self) -> None:
+        """Returns when what it took is where other processes find it, if the disk allows."""
+
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows. `among`:
         one of these stands in each of those keys."""
@@ -162,6 +165,11 @@ class Store:
         self._flights.drop_all(which)
         if self._persistent is not None:
             await self._persistent.drop_all(which, among)
+
+    async def settle(self) -> None:
+        """Returns when other processes find on disk what is kept there."""
+        if self._persistent is not None:
+            await self._persistent.settle()
 
     def last(self, key: Hashable) -> Any:
         """The last value under `key`, even if it holds no more; None where there is none."""

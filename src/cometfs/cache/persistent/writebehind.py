@@ -74,6 +74,7 @@ class WriteBehind:
         self._used: dict[str, float] = {}
         self._touched: set[str] = set()
         self._wake = trio.Event()
+        self._flushing = trio.Lock()
         index.view.changed = blobs.changed = self.wake
 
     def wake(self) -> None:
@@ -184,7 +185,19 @@ class WriteBehind:
                 self._later.clear()
                 await self._flush(abandon=True)
 
+    async def settle(self) -> None:
+        """Writes what is due now, without waiting for more: another process is about to look for it. Gives up soon, for
+        it is only a cache."""
+        if self._due:
+            self._later.clear()
+            with trio.move_on_after(LAST):
+                await self._flush(abandon=True)
+
     async def _flush(self, *, abandon: bool = False) -> None:
+        async with self._flushing:
+            await self._flush_alone(abandon=abandon)
+
+    async def _flush_alone(self, *, abandon: bool) -> None:
         due: dict[str, Answer | None] = {}
         try:
             await self._drop()

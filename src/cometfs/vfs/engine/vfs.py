@@ -17,6 +17,7 @@ from cometfs.gauges import Gauges
 from cometfs.lease import LISTING, RUNNING, Lease
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.concurrent import ConcurrentReads
 from cometfs.vfs.engine.files import Files
 from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings
@@ -68,6 +69,8 @@ class Vfs:
         )
         self._walk_prefetch = WalkPrefetch(answers, prefetcher, self.listings)
         self.files = Files(answers, self._sizes, self.writing)
+        self.concurrent = ConcurrentReads(answers)
+        """For a face whose program has many tasks."""
         self.refresh = AnswerInvalidation(answers, self._sizes, self.listings.omitted, tree)
         answers.relist = self.refresh.relist
 
@@ -144,6 +147,10 @@ class Vfs:
         """Fetches experiments of one project for a program that will read them whole, as far as names in them are
         wanted; `bodies`: and their small bodies."""
         await self._walk_prefetch.gather(experiments, wanted, bodies=bodies)
+
+    async def settle(self) -> None:
+        """Returns when other processes find on disk what was fetched so far."""
+        await self._store.settle()
 
     def provenance(self, node: Node, above: Iterable[Node] = ()) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call. `above`: the

@@ -29,6 +29,14 @@ def of_place(at: Context) -> dict[str, str]:
 _OF_ASSETS = (("asset_id", "assetId"), ("asset_type", "type"), ("step", "step"), ("context", "runContext"))
 
 
+def created_ms(at: Context) -> float | None:
+    """When an experiment began, or an asset came, in milliseconds since 1970; None where Comet does not tell."""
+    if isinstance(at.item, Mapping) and "assetId" in at.item:
+        return at.modified_ms
+    began: float | None = at.experiment["startTimeMillis"] if at.experiment else None
+    return began
+
+
 def of_file(entry: File) -> dict[str, str]:
     """Which answer it is made of, where none is at hand."""
     if entry.source is None:

@@ -1,0 +1,244 @@
+"""The tree in the words of fsspec. What fsspec makes of them (bulk downloads, walks, caches of blocks) is its own.
+
+Not here: what paths mean (tree.py), and open files (files.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.utils import glob_translate, stringify_path
+
+from cometfs.config import DEADLINE, MountSettings, mount_settings
+from cometfs.errnos import as_oserror
+from cometfs.errors import CometFSError, ReadOnly, Unsupported
+from cometfs.fsspec import portal, tree
+from cometfs.fsspec.files import CometFile, CometStream, save
+from cometfs.fsspec.tree import Found, Tree, on_tree
+from cometfs.lease import RUNNING
+
+T = TypeVar("T")
+
+SETTLE = 5.0
+"""Seconds that a copy for another process waits at most for what this one has to write."""
+
+OWN = frozenset({"asynchronous", "loop", "batch_size", "use_listings_cache", "listings_expiry_time", "max_paths"})
+"""Options of fsspec itself."""
+
+TYPES = {"dir": "directory", "file": "file", "link": "link"}
+
+
+class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no types
+    """A Comet account as `comet://WORKSPACE/PROJECT/EXPERIMENT/...`: what `cometfs mount` shows, without FUSE.
+
+    Options: `url`, `api_key_file`, `cache_dir`, `deadline`, `live_interval`, each as of `cometfs mount`. `server` is
+    `url` under a name that `fsspec.url_to_fs` has not taken for itself. A key is found where `cometfs mount` finds it,
+    by each process for itself: it is no option, and travels with no copy.
+    """
+
+    protocol = "comet"
+    blocksize = 1 << 20
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        server: str | None = None,
+        api_key_file: str | os.PathLike[str] | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        deadline: float = DEADLINE,
+        live_interval: float = RUNNING,
+        **options: Any,
+    ) -> None:
+        if "api_key" in options:
+            raise TypeError("a key is no option of comet://, for options are logged and pickled: name an api_key_file")
+        if unknown := options.keys() - OWN:
+            raise TypeError(f"comet:// has no option {', '.join(sorted(unknown))}")
+        super().__init__(**options)
+        self._pid: int
+        self._account: MountSettings | None = None
+        self._options: dict[str, Any] = {
+            "url": url or server,
+            "api_key_file": Path(api_key_file) if api_key_file else None,
+            "cache_dir": Path(cache_dir) if cache_dir else None,
+            "deadline": float(deadline),
+            "live_interval": float(live_interval),
+        }
+
+    def __reduce__(self) -> Any:
+        """Its options. What was fetched is on disk before a copy looks for it in another process."""
+        began = portal.current()
+        if began is not None and self._account is not None and self._account in began.accounts:
+            with suppress(TookTooLong, OSError, portal.Ended):
+                began.submit(on_tree(self._account, Tree.settle)).result(SETTLE)
+        return super().__reduce__()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        if self._pid != os.getpid():  # a child's own
+            self._pid, self._loop = os.getpid(), None if self.asynchronous else get_loop()
+        return self._loop
+
+    @property
+    def fsid(self) -> str:
+        """Another one for another server."""
+        return f"comet-{hashlib.sha256(self._settings().url.encode()).hexdigest()[:16]}"
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        stripped = super()._strip_protocol(path)
+        return stripped if isinstance(stripped, list) else stripped.lstrip("/")
+
+    def _settings(self) -> MountSettings:
+        """Found when something is first asked. Raises SetupError."""
+        if self._account is None:
+            self._account = mount_settings(Path("/"), **self._options)
+        return self._account
+
+    async def ask(self, path: str, work: Callable[[Tree], Awaitable[T]]) -> T:
+        """What `work` returns of the tree. Raises OSError, with the errno of the mount and the sentence."""
+        try:
+            return await portal.ask(on_tree(self._settings(), work))
+        except CometFSError as error:
+            raise as_oserror(error, path) from error
+
+    def wait(self, path: str, work: Callable[[Tree], Awaitable[T]]) -> T:
+        """The same, for a plain thread."""
+        try:
+            return portal.wait(on_tree(self._settings(), work))
+        except CometFSError as error:
+            raise as_oserror(error, path) from error
+
+    async def _info(self, path: str, **_kwargs: Any) -> dict[str, Any]:
+        place = self._strip_protocol(path)
+        return _as_info(await self.ask(path, lambda account: account.stat(place)))
+
+    async def _look(self, path: str) -> str | None:
+        """The type of what stands there, without its size; None where nothing does."""
+        place = self._strip_protocol(path)
+        try:
+            return TYPES[(await self.ask(path, lambda account: account.look(place))).kind]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    async def _exists(self, path: str, **_kwargs: Any) -> bool:
+        return await self._look(path) is not None
+
+    async def _isdir(self, path: str) -> bool:
+        return await self._look(path) == "directory"
+
+    async def _isfile(self, path: str) -> bool:
+        return await self._look(path) == "file"
+
+    async def _ls(self, path: str, detail: bool = True, **_kwargs: Any) -> list[Any]:
+        place = self._strip_protocol(path)
+        found: list[Found] = await self.ask(path, lambda account: account.entries(place))
+        return [_as_info(one) if detail else one.path for one in found]
+
+    async def _glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
+        place = self._strip_protocol(path)
+        if maxdepth is not None or "**" in place or not set(place) & set("*?["):
+            return await super()._glob(path, maxdepth=maxdepth, **kwargs)
+        parts = tree.literal_or_pattern(place.split("/"), glob_translate)
+        found: list[Found] = await self.ask(path, lambda account: account.glob(parts))
+        only_directories = stringify_path(path).endswith("/")
+        infos = {one.path: _as_info(one) for one in sorted(found) if not only_directories or one.kind == "dir"}
+        return infos if kwargs.get("detail") else list(infos)
+
+    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_kwargs: Any) -> bytes:
+        place = self._strip_protocol(path)
+        return await self.ask(path, lambda account: account.cat(place, start, end))
+
+    async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_kwargs: Any) -> None:
+        place = self._strip_protocol(rpath)
+        kind = await self._look(rpath)
+        link = await self.ask(rpath, lambda account: account.look(place, follow=False))
+        if kind != "directory":
+            await save(self, place, lpath, callback)
+        else:
+            _make(Path(lpath), link.target)
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any) -> CometFile:
+        if mode != "rb":
+            self._refuse(path)
+        kwargs.pop("autocommit", None)
+        return CometFile(self, self._strip_protocol(path), block_size, **kwargs)
+
+    async def open_async(self, path: str, mode: str = "rb", **kwargs: Any) -> CometStream:
+        if mode != "rb":
+            self._refuse(path)
+        return await CometStream.of(self, self._strip_protocol(path), **kwargs)
+
+    def created(self, path: str) -> datetime:
+        """When an experiment began, or an asset came; refused for what Comet does not tell that of."""
+        place = self._strip_protocol(path)
+        created_ms = self.wait(path, lambda account: account.created_ms(place))
+        if created_ms is None:
+            raise as_oserror(Unsupported(f"Comet does not tell when {path} was created"), path)
+        return datetime.fromtimestamp(created_ms / 1000, UTC)
+
+    def modified(self, path: str) -> datetime:
+        place = self._strip_protocol(path)
+        found = self.wait(path, lambda account: account.look(place))
+        return datetime.fromtimestamp(found.modified_ms / 1000, UTC)
+
+    def ukey(self, path: str) -> str:
+        """The same as long as the file is: in each process, and without a look at its bytes."""
+        place = self._strip_protocol(path)
+        return hashlib.sha256(self.wait(path, lambda account: account.identity(place)).encode()).hexdigest()
+
+    def checksum(self, path: str) -> int:
+        return int(self.ukey(path), 16)
+
+    def sign(self, path: str, expiration: int = 100, **_kwargs: Any) -> NoReturn:  # noqa: ARG002
+        raise as_oserror(
+            Unsupported("comet:// signs no links: Comet gives its bodies only to a key; read the file, or `get` it"),
+            path,
+        )
+
+    def _refuse(self, path: str) -> NoReturn:
+        raise as_oserror(ReadOnly("comet:// is only read: log to Comet with comet_ml"), path)
+
+    async def _refuse_task(self, path: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+        self._refuse(str(path))
+
+    async def _refuse_second(self, _path: Any, path: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+        self._refuse(str(path))
+
+    _pipe_file = _rm = _rm_file = _mkdir = _makedirs = _refuse_task
+    _put_file = _cp_file = _mv_file = _refuse_second
+
+    def touch(self, path: str, truncate: bool = True, **_kwargs: Any) -> NoReturn:  # noqa: ARG002
+        self._refuse(path)
+
+    def rmdir(self, path: str) -> NoReturn:
+        self._refuse(path)
+
+
+def _make(directory: Path, target: str | None) -> None:
+    """A directory, or a link to one, as `cp -r` of a mount makes it."""
+    if target is None:
+        directory.mkdir(parents=True, exist_ok=True)
+    elif not os.path.lexists(directory):
+        directory.symlink_to(target)
+
+
+def _as_info(found: Found) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "name": found.path,
+        "size": found.size,
+        "type": TYPES[found.kind],
+        "mtime": found.modified_ms / 1000,
+        "islink": found.kind == "link" or found.target is not None,
+    }
+    return info | {"destination": found.target} if found.target is not None else info

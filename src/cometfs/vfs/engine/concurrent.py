@@ -1,0 +1,129 @@
+"""Files that several tasks of one program want at the same time, such as all that match a pattern.
+
+What one call answers for many experiments is asked so: the first task asks for its own, and those that come while it
+waits are asked for together. A program that reads one file after the other is recognised elsewhere (answers/
+prefetch.py). Not here: what a batch is, and when it is trusted (answers/prefetch.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import trio
+
+from cometfs.caller import PROGRESS
+from cometfs.errors import CometFSError
+from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.keys import Place
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import Context, Dir, File, Source, for_eaches_of
+from cometfs.vfs.sources.experiment import of_experiment
+from cometfs.vfs.sources.parameters import of_project
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FEW = 4
+"""Places that are asked by themselves: a batch is worth its sample from one more on."""
+
+
+class _Wanted(NamedTuple):
+    """A question that is asked for many places in one call."""
+
+    source: Source
+    at: Context
+
+    @property
+    def family(self) -> Hashable:
+        return (self.source.name, of_project(self.at).key)
+
+
+@dataclass
+class _Queue:
+    """Tasks that want the same of experiments of one project. A place is in `places` iff a task waits for it that no
+    call was made for."""
+
+    turn: trio.Lock = field(default_factory=trio.Lock)
+    places: dict[Place, Context] = field(default_factory=dict)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    """What prolongs the deadline of each that waits."""
+
+
+class ConcurrentReads:
+    """A queue is in `_queues` iff a task is in it."""
+
+    def __init__(self, answers: AnswerResolver) -> None:
+        self._answers = answers
+        self._queues: dict[Hashable, _Queue] = {}
+
+    async def read(self, node: Node, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` returns, which needs the answer behind a file. Raises what that raises."""
+        wanted = self._wanted(node)
+        if wanted is None:
+            return await read()
+        with self._queued(wanted) as queue:
+            async with queue.turn:
+                if wanted.at.key in queue.places and len(queue.places) <= FEW:
+                    del queue.places[wanted.at.key]
+                    return await read()
+                if wanted.at.key in queue.places:
+                    places = list(queue.places.values())
+                    queue.places.clear()
+                    await self._together(wanted.source, places)
+        return await read()
+
+    async def list(self, directories: Sequence[Node]) -> None:
+        """Has at hand afterwards what one call tells of what is in many directories."""
+        families: dict[Hashable, list[_Wanted]] = {}
+        for node in directories:
+            for each in for_eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
+                if each.source is not None and each.source.batch is not None and node.at.experiment is not None:
+                    wanted = _Wanted(each.source, node.at)
+                    families.setdefault(wanted.family, []).append(wanted)
+        for family in families.values():
+            await self._together(family[0].source, list({one.at.key: one.at for one in family}.values()))
+
+    def _wanted(self, node: Node) -> _Wanted | None:
+        """What a batch may bring, of a file that is not at hand."""
+        source = node.entry.source if isinstance(node.entry, File) else None
+        if not isinstance(source, Source) or node.at.experiment is None:
+            return None
+        if self._answers.store.recall(source.key(node.at)) is not None:
+            return None
+        if source.batch is not None:
+            return _Wanted(source, node.at)
+        return _Wanted(source.brought_by, of_experiment(node.at)) if source.brought_by is not None else None
+
+    @contextmanager
+    def _queued(self, wanted: _Wanted) -> Iterator[_Queue]:
+        queue = self._queues.setdefault(wanted.family, _Queue())
+        queue.places[wanted.at.key] = wanted.at
+        queue.waiting.append(prolong := PROGRESS.get())
+        try:
+            yield queue
+        finally:
+            queue.waiting.remove(prolong)
+            queue.places.pop(wanted.at.key, None)
+            if not queue.waiting:
+                self._queues.pop(wanted.family, None)
+
+    async def _together(self, source: Source, places: Sequence[Context]) -> None:
+        queue = self._queues.get(_Wanted(source, places[0]).family)
+        waiting = [PROGRESS.get()] if queue is None else queue.waiting
+
+        def progress() -> None:
+            for prolong in waiting:
+                prolong()
+
+        before = PROGRESS.set(progress)
+        try:
+            await self._answers.ahead.together(source, places)
+        except CometFSError as error:
+            log.debug("not asked together: %s", error)  # each asks by itself then, and says what is wrong
+        finally:
+            PROGRESS.reset(before)
