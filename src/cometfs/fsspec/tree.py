@@ -83,7 +83,7 @@ class Tree:
             if part == "..":
                 above = above[:-1] or above
             elif part not in ("", "."):
-                node, _ = await self._vfs.listings.child(above[-1], part)
+                node = await self._child(above[-1], part)
                 if isinstance(node.entry, Link) and (follow or any(left)):
                     links += 1
                     if links > LINKS:
@@ -92,6 +92,17 @@ class Tree:
                 else:
                     above.append(node)
         return Place(above[-1], above[-2] if len(above) > 1 else above[-1])
+
+    async def _child(self, directory: Node, name: str) -> Node:
+        """An entry. One that turned out to be empty since it was listed is there for what names it: no kernel remembers
+        here that it was."""
+        try:
+            return (await self._vfs.listings.child(directory, name))[0]
+        except NoSuchEntry:
+            listing = self._vfs.listings.peek(directory)
+            if listing is None or name not in listing.omitted:
+                raise
+            return listing.omitted[name]
 
     def _found(self, path: str, node: Node) -> Found:
         """What is known without a call."""

@@ -39,7 +39,7 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The children of a directory in a fixed order; `folders` holds what lies below those that a "/" made, `unlisted`
-    what is there only when it is named.
+    what is there only when it is named, `omitted` what is known to be empty.
 
     `at`: the place of the directory, as it was known then; `until`: the moment, on trio's clock, until which it holds;
     `stale`: whether it is the last one, for want of another: what is not in it may be there by now.
@@ -50,6 +50,7 @@ class Listing:
     stale: bool = False
     nodes: dict[str, Node] = field(default_factory=dict)
     unlisted: dict[str, Node] = field(default_factory=dict)
+    omitted: dict[str, Node] = field(default_factory=dict)
     folders: dict[str, Listing] = field(default_factory=dict)
 
 

@@ -127,9 +127,9 @@ class Listings:
         stale = any(held.stale for held in answers if held is not None)
         listing = Listing(at, trio.current_time() + lease, stale)
         for child in fixed:
-            if child.name not in omitted:
-                listed = isinstance(child, Link) or child.listed
-                (listing.nodes if listed else listing.unlisted)[child.name] = Node(child.name, child, at)
+            listed = isinstance(child, Link) or child.listed
+            shown = listing.omitted if child.name in omitted else listing.nodes if listed else listing.unlisted
+            shown[child.name] = Node(child.name, child, at)
         for path, built_node in itertools.chain(*built):
             insert(listing, path, built_node, entry, at)
         weight = NODE_BYTES * (1 + sum(map(len, built))) + _FIXED_BYTES * len(fixed)
