@@ -37,8 +37,11 @@ REFUSALS: Mapping[type[Exception], str] = {
 
 
 @asynccontextmanager
-async def open_account(settings: MountSettings, cache: Cache) -> AsyncIterator[tuple[Vfs, API]]:
-    """The tree of an account and what asks its server. Its calls are counted with those of its mounts."""
+async def open_account(
+    settings: MountSettings, cache: Cache, *, singles: bool = True
+) -> AsyncIterator[tuple[Vfs, API]]:
+    """The tree of an account and what asks its server. Its calls are counted with those of its mounts; `singles`: see
+    `open_vfs`."""
     connectivity = Connectivity(offline=settings.offline)
     missing = read_missing(cache.folder)
     async with (
@@ -59,6 +62,7 @@ async def open_account(settings: MountSettings, cache: Cache) -> AsyncIterator[t
             live=Lease(settings.live_interval),
             cache=cache,
             budget=budget,
+            singles=singles,
         ) as vfs,
     ):
         yield vfs, api

@@ -69,6 +69,7 @@ async def open_vfs(
     live: Lease = RUNNING,
     cache: Cache | None = None,
     budget: Budget | None = None,
+    singles: bool = True,
     wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[Vfs]:
     """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
@@ -79,6 +80,8 @@ async def open_vfs(
     - `live`: how long answers hold about an experiment that may be running (5 s)
     - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
     - `budget`: the calls of `api`, from `open_budget`; None does not count them
+    - `singles`: whether questions are asked ahead of a reader that one call for many does not answer, too: that saves
+      time and no calls, and several processes that share a cache would all ask them
     - `wall`: the clock by which what lasts is dated, in seconds since 1970
 
     Nothing is asked of Comet until something is looked at:
@@ -114,7 +117,9 @@ async def open_vfs(
                 store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind, wall, connectivity)
                 answers = AnswerResolver(api, store, bodies, parted)
                 answers.status = _Status(api, answers, workspaces, budget, index, gauges, wall()).now
-                answers.ahead = prefetcher = Prefetcher(answers, loads, partial(_may_prefetch, connectivity, budget))
+                answers.ahead = prefetcher = Prefetcher(
+                    answers, loads, partial(_may_prefetch, connectivity, budget), singles=singles
+                )
                 ending.enter_context(with_warnings(answers.error_log))
                 yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges, wall=wall)
             finally:

@@ -19,13 +19,13 @@ from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import glob_translate, stringify_path
 
-from cometfs.config import DEADLINE, MountSettings, mount_settings
+from cometfs.config import MountSettings
 from cometfs.errnos import as_oserror
 from cometfs.errors import CometFSError, ReadOnly, Unsupported
 from cometfs.fsspec import portal, tree
 from cometfs.fsspec.files import CometFile, CometStream, save
+from cometfs.fsspec.settings import GIVEN, settings_of
 from cometfs.fsspec.tree import Found, Tree, on_tree
-from cometfs.lease import RUNNING
 
 T = TypeVar("T")
 
@@ -41,39 +41,25 @@ TYPES = {"dir": "directory", "file": "file", "link": "link"}
 class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no types
     """A Comet account as `comet://WORKSPACE/PROJECT/EXPERIMENT/...`: what `cometfs mount` shows, without FUSE.
 
-    Options: `url`, `api_key_file`, `cache_dir`, `deadline`, `live_interval`, each as of `cometfs mount`. `server` is
-    `url` under a name that `fsspec.url_to_fs` has not taken for itself. A key is found where `cometfs mount` finds it,
-    by each process for itself: it is no option, and travels with no copy.
+    Options: `url`, `profile`, `api_key_file`, `cache_dir`, `deadline`, `live_interval`, each as of `cometfs mount`.
+    `server` is `url` under a name that `fsspec.url_to_fs` has not taken for itself. A key is found where `cometfs
+    mount` finds it, by each process for itself: it is no option, and travels with no copy.
     """
 
     protocol = "comet"
     blocksize = 1 << 20
 
-    def __init__(
-        self,
-        *,
-        url: str | None = None,
-        server: str | None = None,
-        api_key_file: str | os.PathLike[str] | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        deadline: float = DEADLINE,
-        live_interval: float = RUNNING,
-        **options: Any,
-    ) -> None:
+    def __init__(self, **options: Any) -> None:
         if "api_key" in options:
             raise TypeError("a key is no option of comet://, for options are logged and pickled: name an api_key_file")
-        if unknown := options.keys() - OWN:
+        if unknown := options.keys() - OWN - GIVEN - {"server"}:
             raise TypeError(f"comet:// has no option {', '.join(sorted(unknown))}")
+        self._account: MountSettings | None = None
+        self._given = {name: options.pop(name) for name in GIVEN & options.keys()}
+        if server := options.pop("server", None):
+            self._given["url"] = server
         super().__init__(**options)
         self._pid: int
-        self._account: MountSettings | None = None
-        self._options: dict[str, Any] = {
-            "url": url or server,
-            "api_key_file": Path(api_key_file) if api_key_file else None,
-            "cache_dir": Path(cache_dir) if cache_dir else None,
-            "deadline": float(deadline),
-            "live_interval": float(live_interval),
-        }
 
     def __reduce__(self) -> Any:
         """Its options. What was fetched is on disk before a copy looks for it in another process."""
@@ -102,7 +88,7 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
     def _settings(self) -> MountSettings:
         """Found when something is first asked. Raises SetupError."""
         if self._account is None:
-            self._account = mount_settings(Path("/"), **self._options)
+            self._account = settings_of(self._given)
         return self._account
 
     async def ask(self, path: str, work: Callable[[Tree], Awaitable[T]]) -> T:
@@ -158,6 +144,17 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_kwargs: Any) -> bytes:
         place = self._strip_protocol(path)
         return await self.ask(path, lambda account: account.cat(place, start, end))
+
+    async def _cat(self, path: Any, recursive: bool = False, **kwargs: Any) -> Any:
+        if isinstance(path, list) or recursive or set(path) & set("*?["):
+            paths = await self._expand_path(path, recursive=recursive)
+            await self.ask("", lambda account: account.gather(paths))
+        return await super()._cat(path, recursive=recursive, **kwargs)
+
+    async def _cat_ranges(self, paths: list[str], *args: Any, **kwargs: Any) -> Any:
+        places = [self._strip_protocol(path) for path in paths]
+        await self.ask("", lambda account: account.gather(places))
+        return await super()._cat_ranges(paths, *args, **kwargs)
 
     async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_kwargs: Any) -> None:
         place = self._strip_protocol(rpath)

@@ -10,6 +10,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import trio
@@ -24,7 +25,7 @@ from cometfs.fsspec.portal import Portal
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Kind, Node, Opened
-from cometfs.vfs.schema.declaration import Dir, File, Link
+from cometfs.vfs.schema.declaration import Dir, Link, Row
 from cometfs.vfs.sources import provenance
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,6 @@ class Tree:
     def __init__(self, vfs: Vfs, deadline: float) -> None:
         self._vfs = vfs
         self.limiter = RequestLimiter(deadline, ROOM)
-        self._program = os.getpid()
 
     async def _place(self, path: str, *, follow: bool = True) -> Place:
         """`follow`: also a link at the end, as those on the way."""
@@ -140,8 +140,6 @@ class Tree:
         if not isinstance(node.entry, Dir):
             return [self._found(path, node)]
         listing, _ = await self._vfs.listings.children(node)
-        self._vfs.listed(node, len(listing.nodes), self._program)
-        self._vfs.closed(node)
         return [self._found(f"{path}/{name}".lstrip("/"), one) for name, one in listing.nodes.items()]
 
     async def glob(self, parts: Sequence[str | re.Pattern[str]]) -> list[Found]:
@@ -169,10 +167,7 @@ class Tree:
     async def open(self, path: str) -> Handle:
         """To be closed in this thread."""
         place = await self._place(path)
-        if isinstance(place.node.entry, File):
-            self._vfs.reads(place.node, place.directory, self._program)
         opened = await self._vfs.concurrent.read(place.node, lambda: self._vfs.files.open(place.node))
-        self._vfs.has_opened(place.node, place.directory, opened, self._program)
         return Handle(opened, self._found(path, place.node)._replace(size=opened.size))
 
     async def cat(self, path: str, start: int | None, end: int | None) -> bytes:
@@ -183,6 +178,29 @@ class Tree:
             return await read(opened, first, max(0, last - first))
         finally:
             opened.close()
+
+    async def gather(self, paths: Sequence[str]) -> None:
+        """Has at hand afterwards what one call answers for many files. What is wrong with one of them its reader
+        gets."""
+        found = []
+        for path in paths:
+            with suppress(CometFSError):
+                found.append((await self._place(path)).node)
+        await self._vfs.concurrent.gather(found)
+
+    async def logged_by(self, project: str, metric: str) -> list[Row]:
+        """The experiments of a project that have logged a metric: rows of its listing."""
+        return list(await self._vfs.concurrent.logged_by(await self._project(project), metric))
+
+    async def metric(self, project: str, rows: Sequence[Row], metric: str) -> dict[str, bytes]:
+        """By experiment, the points of a metric as its files show them."""
+        return await self._vfs.concurrent.metric(await self._project(project), rows, metric)
+
+    async def _project(self, path: str) -> Node:
+        node = (await self._place(path)).node
+        if node.at.project is None:
+            raise NotFound(f"{path or '/'} is no project: name WORKSPACE/PROJECT")
+        return node
 
     async def settle(self) -> None:
         """Returns when other processes find on disk what was fetched so far."""
@@ -236,7 +254,7 @@ async def _hold(portal: Portal, settings: MountSettings, opening: _Opening) -> N
     try:
         caches = cache_directory(settings.cache_dir)
         with account_in_use(caches, settings.url, settings.api_key) as (folder, keep):
-            async with open_account(settings, Cache(folder, settings.cache_size)) as (vfs, _api):
+            async with open_account(settings, Cache(folder, settings.cache_size), singles=False) as (vfs, _api):
                 opening.keep = keep
                 opening.tree = Tree(vfs, settings.deadline)
                 opening.ready.set()

@@ -60,10 +60,14 @@ REMEMBERED = 4096
 class Prefetcher:
     """Fetches ahead. A batch is in `_batches`, under each experiment that it asks for, iff it has not ended."""
 
-    def __init__(self, answers: AnswerResolver, loads: trio.Nursery, spare: Callable[[Urgency], bool]) -> None:
+    def __init__(
+        self, answers: AnswerResolver, loads: trio.Nursery, spare: Callable[[Urgency], bool], *, singles: bool = True
+    ) -> None:
+        """`singles`: whether single questions are asked ahead, too."""
         self._answers = answers
         self._loads = loads
         self._spare = spare
+        self._singles = singles
         self._policy = Readahead()
         self._siblings = SiblingsByProject(answers.store)
         self.observations = Observations()
@@ -234,7 +238,7 @@ class Prefetcher:
         # Reading again what is at hand must not pay for tasks that have nothing to do.
         if asked and batched:
             self.start(self._batched, source, line, asked)
-        elif asked:
+        elif asked and self._singles:
             self.start(self.abreast.all, [(source, at) for at in asked])
 
     def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:

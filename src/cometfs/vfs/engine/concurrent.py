@@ -8,7 +8,7 @@ prefetch.py). Not here: what a batch is, and when it is trusted (answers/prefetc
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -20,8 +20,9 @@ from cometfs.errors import CometFSError
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.keys import Place
 from cometfs.vfs.nodes import Node
-from cometfs.vfs.schema.declaration import Context, Dir, File, Source, for_eaches_of
-from cometfs.vfs.sources.experiment import of_experiment
+from cometfs.vfs.schema.declaration import Context, Dir, File, Resolver, Row, Source, for_eaches_of
+from cometfs.vfs.sources import experiment, one_metric
+from cometfs.vfs.sources.metrics import METRIC
 from cometfs.vfs.sources.parameters import of_project
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ FEW = 4
 """Places that are asked by themselves: a batch is worth its sample from one more on."""
 
 
+OF_MANY: Mapping[Source, Callable[[Resolver, Sequence[Context]], Awaitable[object]]] = {METRIC: one_metric.sheets}
+"""What has a call of its own where it is wanted of many experiments, and nothing else of them."""
+
+
 class _Wanted(NamedTuple):
     """A question that is asked for many places in one call."""
 
@@ -40,7 +45,7 @@ class _Wanted(NamedTuple):
 
     @property
     def family(self) -> Hashable:
-        return (self.source.name, of_project(self.at).key)
+        return (self.source.name, of_project(self.at).key, *self.at.key[1:])
 
 
 @dataclass
@@ -79,25 +84,43 @@ class ConcurrentReads:
 
     async def list(self, directories: Sequence[Node]) -> None:
         """Has at hand afterwards what one call tells of what is in many directories."""
+        eaches = [
+            (each.source, node.at)
+            for node in directories
+            if isinstance(node.entry, Dir) and node.at.experiment is not None
+            for each in for_eaches_of(node.entry)
+        ]
+        await self._all(_Wanted(source, at) for source, at in eaches if source is not None and source.batch is not None)
+
+    async def logged_by(self, project: Node, metric: str) -> Sequence[Row]:
+        """The experiments of a project that have logged a metric."""
+        return await one_metric.logged_by(self._answers.asker(), of_project(project.at), metric)
+
+    async def metric(self, project: Node, rows: Sequence[Row], metric: str) -> dict[str, bytes]:
+        """The points of a metric as its files show them, by experiment, of those rows of a project."""
+        places = [experiment.at_metric(experiment.at_experiment(of_project(project.at), row), metric) for row in rows]
+        return await one_metric.sheets(self._answers.asker(), places)
+
+    async def gather(self, files: Sequence[Node]) -> None:
+        """Has at hand afterwards what one call answers for many of those files."""
+        await self._all(filter(None, map(self._wanted, files)))
+
+    async def _all(self, wanted: Iterable[_Wanted]) -> None:
         families: dict[Hashable, list[_Wanted]] = {}
-        for node in directories:
-            for each in for_eaches_of(node.entry) if isinstance(node.entry, Dir) else ():
-                if each.source is not None and each.source.batch is not None and node.at.experiment is not None:
-                    wanted = _Wanted(each.source, node.at)
-                    families.setdefault(wanted.family, []).append(wanted)
+        for one in wanted:
+            families.setdefault(one.family, []).append(one)
         for family in families.values():
             await self._together(family[0].source, list({one.at.key: one.at for one in family}.values()))
 
     def _wanted(self, node: Node) -> _Wanted | None:
-        """What a batch may bring, of a file that is not at hand."""
+        """What a call for many may bring, of a file that is not at hand."""
         source = node.entry.source if isinstance(node.entry, File) else None
         if not isinstance(source, Source) or node.at.experiment is None:
             return None
-        if self._answers.store.recall(source.key(node.at)) is not None:
+        asked_together = source.batch is not None or source in OF_MANY
+        if not asked_together or self._answers.store.recall(source.key(node.at)) is not None:
             return None
-        if source.batch is not None:
-            return _Wanted(source, node.at)
-        return _Wanted(source.brought_by, of_experiment(node.at)) if source.brought_by is not None else None
+        return _Wanted(source, node.at)
 
     @contextmanager
     def _queued(self, wanted: _Wanted) -> Iterator[_Queue]:
@@ -122,7 +145,10 @@ class ConcurrentReads:
 
         before = PROGRESS.set(progress)
         try:
-            await self._answers.ahead.together(source, places)
+            if source in OF_MANY:
+                await OF_MANY[source](self._answers.asker(), places)
+            else:
+                await self._answers.ahead.together(source, places)
         except CometFSError as error:
             log.debug("not asked together: %s", error)  # each asks by itself then, and says what is wrong
         finally:

@@ -161,7 +161,7 @@ async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
     if len(names) <= 1 or not at.version or row["archived"]:
         return {}
     charted = await chart_calls.ask(asker, project, [at], names, parsed_of)
-    parsed = await _believed(asker, [(at, one) for one in charted.values()])
+    parsed = await believed(asker, [(at, one) for one in charted.values()])
     sheets = parsed[key(at)].sheets if parsed else {}
     for name, sheet in sheets.items():
         asker.fill(METRIC, experiment.at_metric(at, name), sheet)
@@ -181,7 +181,7 @@ async def _extents(asker: Resolver, at: Context) -> dict[str, list[Any]]:
     return {name: [found.last, found.low, found.high] for name, found in parsed.items()}
 
 
-async def _believed(asker: Resolver, parsed: Sequence[tuple[Context, Parsed]]) -> dict[str, Parsed]:
+async def believed(asker: Resolver, parsed: Sequence[tuple[Context, Parsed]]) -> dict[str, Parsed]:
     """What a batch says, by experiment, as far as it is believed (chart_calls.py)."""
 
     async def agrees(one: Charted) -> bool:
@@ -205,7 +205,7 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
     if not names:
         return []
     parsed = await chart_calls.ask(asker, of_project(places[0]), places, names, parsed_of)
-    parsed = await _believed(asker, [(at, parsed[key(at)]) for at in places if key(at) in parsed])
+    parsed = await believed(asker, [(at, parsed[key(at)]) for at in places if key(at) in parsed])
     found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and is_light(parsed[key(at)])}
     first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
     return [answer for at, one in found.values() for answer in _found(at, one, first)]
