@@ -59,6 +59,7 @@ async def open_account(
             api,
             settings.workspaces,
             rw=settings.rw,
+            allow_delete=settings.allow_delete,
             live=Lease(settings.live_interval),
             cache=cache,
             budget=budget,

@@ -66,6 +66,7 @@ async def open_vfs(
     workspaces: Sequence[str] = (),
     *,
     rw: bool = False,
+    allow_delete: bool = False,
     live: Lease = RUNNING,
     cache: Cache | None = None,
     budget: Budget | None = None,
@@ -76,7 +77,8 @@ async def open_vfs(
 
     - `api`: an open `API`; it stays open when the block ends
     - `workspaces`: names of those at the root; by default all that the API key can see
-    - `rw`: whether the files of Comet's key-value store are writable
+    - `rw`: whether what can be changed at Comet is writable: the key-value store, tags, others, names, places
+    - `allow_delete`: whether experiments can be removed then; they are archived, and can be restored
     - `live`: how long answers hold about an experiment that may be running (5 s)
     - `cache`: the directory and the bytes for answers and assets that last; None keeps them until the block ends
     - `budget`: the calls of `api`, from `open_budget`; None does not count them
@@ -121,7 +123,16 @@ async def open_vfs(
                     answers, loads, partial(_may_prefetch, connectivity, budget), singles=singles
                 )
                 ending.enter_context(with_warnings(answers.error_log))
-                yield Vfs(answers, prefetcher, tree(workspaces), rw=rw, live=live, gauges=gauges, wall=wall)
+                yield Vfs(
+                    answers,
+                    prefetcher,
+                    tree(workspaces),
+                    rw=rw,
+                    allow_delete=allow_delete,
+                    live=live,
+                    gauges=gauges,
+                    wall=wall,
+                )
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()

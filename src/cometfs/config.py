@@ -43,7 +43,9 @@ class MountSettings:
     """Show just these; empty: all that the key can see."""
     deadline: float = DEADLINE
     rw: bool = False
-    """Whether the store can be written to; everything else is only read in any case."""
+    """Whether what can be changed at Comet is writable."""
+    allow_delete: bool = False
+    """Whether experiments can be removed then, into the archive."""
     cache_dir: Path | None = None
     """Where what was fetched is kept; None: where the platform keeps such things."""
     cache_size: int = CACHE_SIZE

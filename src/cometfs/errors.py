@@ -29,10 +29,12 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     ├── IsADirectory          a directory where a file was wanted
     ├── ReadOnly              a write to what only shows what Comet has
     ├── NotPermitted          what a directory for values cannot hold: directories, links, devices
+    │   └── Refused           a change that Comet cannot make, or that this mount does not make
     ├── Exists                a name that must be new is taken
-    ├── BadName               a name that no key has
+    ├── BadName               a name that would be shown as another one
     ├── BadText               a value that is no text
-    ├── Conflict              what was stored is undone by others each time
+    ├── BadEdit               an edited file that means nothing any more
+    ├── Conflict              what was written is not there when it is read back
     ├── TooBig                a value bigger than any the store can hold, a chart with too many points
     ├── OutOfSpace            this machine has no room for what must be kept
     ├── OutOfFiles            this process has no file descriptor left
@@ -129,20 +131,28 @@ class NotPermitted(CometFSError):
     """Something was to be made in a writable directory that it cannot hold: a directory, a link, a device."""
 
 
+class Refused(NotPermitted):
+    """A change that Comet cannot make, or that this mount was not allowed to make."""
+
+
 class Exists(CometFSError):
     """There is an entry already of a name that must be new."""
 
 
 class BadName(CometFSError):
-    """A file was to be made under a name that no key of the store is shown under."""
+    """Something was to get a name under which nothing is ever shown."""
 
 
 class BadText(CometFSError):
     """A value to store is not UTF-8."""
 
 
+class BadEdit(CometFSError):
+    """An edited file cannot be understood any more."""
+
+
 class Conflict(CometFSError):
-    """What was written to the store is not there when it is read back, after several tries: others replace it."""
+    """What was written is not there when it is read back, after several tries: others replace it."""
 
 
 class TooBig(CometFSError):

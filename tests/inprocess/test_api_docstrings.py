@@ -8,6 +8,7 @@ import functools
 import inspect
 import io
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,14 @@ import cometfs
 from cometfs import API
 from cometfs.comet.answers import predicates
 from cometfs.comet.http.transport import Transport
+from cometfs.comet.writes.change_api import ChangeAPI
 from cometfs.composition import open_vfs
 from cometfs.errors import NotFound
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app
+from cometfs.server.storage.journal import Journal
+from cometfs.server.storage.lock import lock
 
 SDK = (Path(__file__).parents[1] / "recorded/sdk-methods.txt").read_text().split()
 PUBLIC = [name for name in dir(API) if not name.startswith("_")]
@@ -61,11 +65,20 @@ def endpoints(name: str) -> set[tuple[str, str]]:
     }
 
 
+def changeable(folder: Path) -> Any:
+    """The embedded Comet with a copy of the sample that can be changed."""
+    for archive in sample_directory().glob("*.zip"):
+        shutil.copy(archive, folder)
+    index = open_directory(folder)
+    return make_app(index, journal=Journal(index, lock(folder)))
+
+
 class Wire(httpx.AsyncBaseTransport):
     """The embedded Comet with the sample; `lacking` endpoints are not there. Keeps what was asked."""
 
-    def __init__(self, lacking: tuple[str, ...] = ()) -> None:
-        self._app = httpx.ASGITransport(make_app(sample()))
+    def __init__(self, lacking: tuple[str, ...] = (), writable: Path | None = None) -> None:
+        """`writable`: where a copy of the sample is kept that can be changed."""
+        self._app = httpx.ASGITransport(make_app(sample()) if writable is None else changeable(writable))
         self._lacking = lacking
         self.asked: set[tuple[str, str]] = set()
 
@@ -114,9 +127,9 @@ async def shown(source: str, names: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-async def test_examples_are_true_and_endpoints_are_those_asked(name: str) -> None:
+async def test_examples_are_true_and_endpoints_are_those_asked(name: str, tmp_path: Path) -> None:
     """Of the sample; and what only older servers are asked is asked where the newer endpoints are missing."""
-    wire, older = Wire(), Wire(lacking=OLDER)
+    wire, older = Wire(writable=tmp_path if hasattr(ChangeAPI, name) else None), Wire(lacking=OLDER)
     if name.startswith("get_"):  # they read what the example of `store` stored
         await run_examples(docstring("store"), wire)
         wire.asked.clear()
@@ -169,9 +182,9 @@ def unknown(name: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if "Raises NotFound" in docstring(name)])
-async def test_what_is_said_not_to_be_found_is_not_found(name: str) -> None:
+async def test_what_is_said_not_to_be_found_is_not_found(name: str, tmp_path: Path) -> None:
     """All arguments that must be given are names of nothing."""
-    async with Wire().api() as api:
+    async with Wire(writable=tmp_path if hasattr(ChangeAPI, name) else None).api() as api:
         called = api.experiment_asset if name == "stream_asset" else getattr(api, name)  # that reads what it streams
         with pytest.raises(NotFound):
             await called(*(["nothing"] if name == "get" else unknown(name)))

@@ -59,7 +59,7 @@ async def test_names_in_a_directory_that_is_locked_end_when_it_is_free(
     autojump_clock.autojump_threshold = 0.1
     with kernel.notices.looking_up(7), kernel.notices.looking_up(7):
         began = trio.current_time()
-        await kernel.notices.expire([(7, b"a"), (8, b"b")], [], 1)
+        await kernel.notices.expire([(7, b"a"), (8, b"b")], [], {1})
         assert trio.current_time() - began == pytest.approx(PATIENCE)
         assert await kernel.told(1) == [(8, b"b")]
         assert kernel.is_silent()
@@ -79,7 +79,7 @@ async def test_a_notice_that_is_kept_waiting_writes_to_no_other_file_after_the_e
     except BlockingIOError:
         os.set_blocking(kernel.writer, filled)
     with trio.move_on_after(0.2):
-        await kernel.notices.expire([(7, b"a")] * 5, [], 1)
+        await kernel.notices.expire([(7, b"a")] * 5, [], {1})
     kernel.notices.close()
     other = kernel.writer
     with (tmp_path / "cache.sqlite").open("wb") as file:

@@ -30,7 +30,8 @@ def mount(mountpoint: Path, **options: Any) -> None:
     from ~/.config/cometfs/config.toml, else from ./.env, else from a configuration file of Comet: the one that
     COMET_CONFIG names, ./.comet.config, or ~/.comet.config.
 
-    `cometfs help mount` has more: the address of the server, the store; `cometfs help service` mounts at login.
+    `cometfs help mount` has more: the address of the server, other users; `cometfs help writing`: `--rw`;
+    `cometfs help service` mounts at login.
     """
     from cometfs.fuse import mountpoints
 

@@ -1,8 +1,8 @@
 """Comet's JavaScript SDK in Python: an async class, one method for each of its methods, by the same name in snake_case.
 
 Here are the account, its workspaces, its projects and what is in them. Not here: what is asked about an experiment
-(`experiment_api`, `metric_api`, `asset_api`), the store (`store_api`), artifacts, registered models and queries
-(`workspace_api`); HTTP (`transport`), retries and deadlines (`calls`), forms of answers (`models`).
+(`experiment_api`, `metric_api`, `asset_api`), the store and changes (`writes`), artifacts, registered models and
+queries (`workspace_api`); HTTP (`transport`), retries and deadlines (`calls`), forms of answers (`models`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from cometfs.comet.metric_api import MetricAPI
 from cometfs.comet.network import UNCHECKED_WARNING, Network
 from cometfs.comet.question import Question
 from cometfs.comet.settings import find_settings
-from cometfs.comet.store_api import StoreAPI
 from cometfs.comet.workspace_api import WorkspaceAPI
+from cometfs.comet.writes.change_api import ChangeAPI
+from cometfs.comet.writes.store_api import StoreAPI
 from cometfs.connectivity import Connectivity
 from cometfs.errors import NotFound
 from cometfs.traffic import Traffic
@@ -47,7 +48,7 @@ DEADLINE = 60.0
 """Seconds that a call may take, its retries included."""
 
 
-class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI):
+class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI, ChangeAPI):
     """A Comet account: every method of Comet's JavaScript SDK, in snake_case and async, and some that the SDK lacks.
 
         async with API() as api:

@@ -14,7 +14,7 @@ import os
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
@@ -112,18 +112,18 @@ class KernelInvalidator:
         """Every name is looked up when it is next wanted; False where the kernel cannot do that."""
         return self._all_at_once and _tell(self.descriptor, ALL_END)
 
-    async def expire(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
+    async def expire(self, entries: Sequence[Entry], directories: Iterable[int], held: Collection[int]) -> None:
         """The names are looked up when they are next wanted, and so are those that are absent from `directories`.
 
-        `held`: a directory that the kernel keeps locked until its request is answered; one by one, the names in it end
-        only then.
+        `held`: directories that the kernel keeps locked until its request is answered; one by one, the names in them
+        end only then.
         """
         if entries and self.expire_all():
             return
         absent = [(number, name) for number in directories for name in self._absent.pop(number, ())]
         self._count -= len(absent)
         every = [*absent, *entries]
-        now, later = [one for one in every if one[0] != held], [one for one in every if one[0] == held]
+        now, later = [one for one in every if one[0] not in held], [one for one in every if one[0] in held]
         with trio.move_on_after(PATIENCE):
             while any(number in self._locked for number, _ in now):
                 await self._freed.park()

@@ -23,6 +23,7 @@ from cometfs.errors import (
     NoSuchEntry,
     NotPermitted,
     ReadOnly,
+    Refused,
     Superseded,
 )
 from cometfs.mountstate.limits import RequestLimiter
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 
 
 QUIET = (NoSuchEntry, Gone, Interrupted, Exists, NotPermitted, ReadOnly, Superseded)
-"""Errors that go to the program and not into the log: the request was for what cannot be, and nothing is wrong."""
+"""Errors that go to the program and not into the log: the request was for what cannot be, and nothing is wrong. Not so
+a refusal whose reason no errno tells."""
 
 
 P = ParamSpec("P")
@@ -124,9 +126,9 @@ def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Excep
     if not isinstance(error, CometFSError):
         log.error("bug in %s", request, exc_info=error)
         sentence = f"bug in {request}: {type(error).__name__}; the log has its traceback"
-    elif not isinstance(error, QUIET):
+    elif not _is_quiet(error):
         log.warning("%s: %s", request, error)
-    if not isinstance(error, QUIET):
+    if not _is_quiet(error):
         _note(face, request, args, errno.errorcode[number], sentence)
     return pyfuse3.FUSEError(number)
 
@@ -135,6 +137,10 @@ def _errno_in(request: str, error: Exception) -> int:
     found = errno_of(error)
     # The C library takes ENOENT there for the end of the list: programs would see an empty directory.
     return errno.ESTALE if (request, found) == ("readdir", errno.ENOENT) else found
+
+
+def _is_quiet(error: Exception) -> bool:
+    return isinstance(error, QUIET) and not isinstance(error, Refused)
 
 
 def _note(face: HasLimiter, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:

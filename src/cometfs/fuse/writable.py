@@ -1,6 +1,6 @@
 """The handlers of a mount made with `--rw`: those of every mount, and the ones that write.
 
-What the kernel writes it knows itself. Not here: what may be written (vfs/writeback/policy.py), and when a dirty file
+What the kernel writes it knows itself. Not here: what may be changed (vfs/changes/changes.py), and when a dirty file
 is stored (vfs/writeback/dirty_file.py)."""
 
 # ruff: noqa: ARG002  # pyfuse3 decides what a handler is given
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import NoReturn, cast
 
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
-from cometfs.errors import TooBig
+from cometfs.errors import TooBig, Unreachable
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.procfs import still_holds
 from cometfs.fuse.readonly import is_touch, writes
@@ -22,8 +23,12 @@ from cometfs.fuse.requests import at_once, handler
 from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.limits import RequestLimiter
+from cometfs.vfs.changes.changes import Changes
+from cometfs.vfs.changes.editing import edit_of
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.nodes import Content
 from cometfs.vfs.schema import names
+from cometfs.vfs.schema.declaration import Dir
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 NOREPLACE = 1
@@ -35,16 +40,20 @@ class WritableOperations(Operations):
 
     def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
         super().__init__(vfs, limiter, owner)
-        self._writing = vfs.writing
+        self._changes = Changes(vfs)
         self._writers: dict[int, tuple[Inode, int]] = {}
         """The file and the process that opened it, by handle, of those that were opened to write."""
 
     @handler
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
-        place = self._inodes.at(inode)
+        place, program = self._inodes.at(inode), self.programs.of(ctx.pid)
         if writes(flags):
-            self._writing.check(place.node)
-        reply = await super().open(inode, os.O_RDONLY, ctx)
+            self._changes.check_file(place.node)
+        if writes(flags) and edit_of(place.node) is not None:
+            reply = await self._open_edited(await self._place(inode), program, ctx)
+        else:
+            reply = await super().open(inode, os.O_RDONLY, ctx)
+            self._note_given(place, reply.fh, program)
         if writes(flags):
             self._writers[reply.fh] = (place, ctx.pid)
             if flags & os.O_TRUNC:
@@ -53,12 +62,29 @@ class WritableOperations(Operations):
             self.invalidator.invalidate_attrs(place.number)
         return reply
 
+    async def _open_edited(self, place: Inode, program: int, ctx: RequestContext) -> FileInfo:
+        shared = place.shared
+        if shared is not None and isinstance(shared.opened, DirtyFile):
+            return self._open_file(place, shared.opened, ctx)
+        edited = await self._changes.open(place.node, program)
+        try:
+            return self._open_file(place, edited, ctx)
+        except BaseException:
+            edited.close()
+            raise
+
+    def _note_given(self, place: Inode, handle: int, program: int) -> None:
+        opened = self._handles.file(handle)
+        if edit_of(place.node) is not None and isinstance(opened, Content | DirtyFile):
+            self._changes.editor.gives(place.node, program, bytes(opened.part(0, opened.size)))
+
     @handler
     async def create(
         self, parent_inode: InodeT, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         parent = self._inodes.at(parent_inode)
-        node, dirty_file = await self._writing.create(parent.node, names.decoded(name), new=bool(flags & os.O_EXCL))
+        program, new = self.programs.of(ctx.pid), bool(flags & os.O_EXCL)
+        node, dirty_file = await self._changes.create(parent.node, names.decoded(name), program, new=new)
         inode = self._inodes.child(parent, node)
         self._inodes.remember(inode)
         handle, _ = self._handles.share(inode, dirty_file)
@@ -118,16 +144,34 @@ class WritableOperations(Operations):
         if is_touch(attr, fields):
             return await super().setattr(inode, attr, fields, fh, ctx)
         place = self._inodes.at(inode)
-        self._writing.check(place.node)
+        self._changes.check_file(place.node)
         if fields.update_size:
-            await self._resize(place, fh, attr.st_size)
+            await self._resize(place, fh, attr.st_size, self.programs.of(ctx.pid))
         return self._replies.attributes(place)
 
     @handler
     async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
-        parent = self._inodes.at(parent_inode)
-        await self._writing.remove(parent.node, names.decoded(name))
+        parent, program = self._inodes.at(parent_inode), self.programs.of(ctx.pid)
+        removing = self._is_removing(parent, program)
+        await self._changes.remove(parent.node, names.decoded(name), program, removing=removing)
         self._inodes.part(parent, names.decoded(name))
+
+    @handler
+    async def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        parent, program = self._inodes.at(parent_inode), self.programs.of(ctx.pid)
+        removing = self._is_removing(parent, program)
+        whole = await self._changes.remove_directory(parent.node, names.decoded(name), program, removing=removing)
+        self._inodes.part(parent, names.decoded(name))
+        if whole:
+            await self._refresh.relisted([parent])
+
+    def _is_removing(self, inside: Inode, program: int) -> bool:
+        """Whether a program that takes something away in an experiment has a directory of it open, as one has that
+        takes away all of it: `rm -r`, `find -delete`, shutil.rmtree."""
+        return any(
+            self.programs.of(opened.pid) == program and opened.inode.node.at.key[:1] == inside.node.at.key[:1]
+            for opened in self._handles.dirs()
+        )
 
     @handler
     async def rename(
@@ -140,19 +184,22 @@ class WritableOperations(Operations):
         ctx: RequestContext,
     ) -> None:
         old, new = self._inodes.at(parent_inode_old), self._inodes.at(parent_inode_new)
-        self._writing.check(old.node)
+        self._changes.check(old.node)
         if flags & ~NOREPLACE:
             raise pyfuse3.FUSEError(errno.EINVAL)
         name, new_name = names.decoded(name_old), names.decoded(name_new)
-        moved = await self._writing.rename(old.node, name, new.node, new_name, new=bool(flags & NOREPLACE))
+        program, alone = self.programs.of(ctx.pid), bool(flags & NOREPLACE)
+        moved = await self._changes.rename(old.node, name, new.node, new_name, program, new=alone)
+        if moved is None:
+            self._inodes.part(old, name)
+            await self._refreshed((new.children or {}).get(new_name))
+            return
         self._inodes.move(old, name, new, moved)
+        if moved.at.experiment is not None and isinstance(moved.entry, Dir):
+            await self._refresh.relisted([old, new])
 
     @at_once
     def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
-        self._refuse(parent_inode)
-
-    @at_once
-    def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         self._refuse(parent_inode)
 
     @at_once
@@ -176,27 +223,40 @@ class WritableOperations(Operations):
         self._refuse_attribute(inode)
 
     def _check_writable(self, inode: InodeT) -> None:
-        self._writing.check(self._inodes.at(inode).node)
+        self._changes.check(self._inodes.at(inode).node)
 
     async def _store(self, inode: Inode, dirty_file: DirtyFile) -> None:
         try:
             await dirty_file.save()
+            if edit_of(inode.node) is not None:
+                await self._refreshed(inode)
         finally:
             self.invalidator.invalidate_attrs(inode.number)
 
-    async def _resize(self, place: Inode, fh: FileHandleT | None, size: int) -> None:
+    async def _refreshed(self, inode: Inode | None) -> None:
+        """What is made of an edited file is asked for again."""
+        if inode is None:
+            return
+        with suppress(Unreachable):  # gone since: what is cached is shown until Comet is back
+            await self._refresh(inode)
+            above = list(inode.above())
+            if await self._changes.relist(inode.node, [one.node for one in above]):
+                await self._refresh.relisted(above[1:2])
+
+    async def _resize(self, place: Inode, fh: FileHandleT | None, size: int, program: int) -> None:
         shared = place.shared
         opened = self._dirty_file(fh) if fh in self._writers else shared and shared.opened
         if isinstance(opened, DirtyFile) and any(inode is place for inode, _ in self._writers.values()):
             opened.resize(size)
         else:
-            await self._writing.resize(place.node, size)
+            await self._changes.resize(place.node, size, program)
+            await self._refreshed(place)
 
     def _dirty_file(self, handle: int) -> DirtyFile:
         return cast(DirtyFile, self._handles.file(handle))
 
     def _refuse(self, parent: InodeT) -> NoReturn:
-        self._writing.refuse(self._inodes.at(parent).node)
+        self._changes.refuse(self._inodes.at(parent).node)
 
     def _refuse_attribute(self, inode: InodeT) -> NoReturn:
         self._check_writable(inode)

@@ -140,6 +140,10 @@ class Handles:
         except KeyError:
             raise Stale(f"directory handle {handle} is not open") from None
 
+    def dirs(self) -> list[OpenDir]:
+        """All listings that are open."""
+        return list(self._dirs.values())
+
     def list_dir(self, handle: int, nodes: list[Node], until: float) -> OpenDir:
         """Fixes what is in it, once: one that was listed meanwhile keeps its list."""
         opened = self.dir(handle)

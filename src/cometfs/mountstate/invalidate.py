@@ -5,7 +5,7 @@ Not here: what the tree knows there (vfs/engine/invalidation.py), and how the ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import trio
@@ -18,6 +18,7 @@ from cometfs.vfs.engine.scope import Scope
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir, File
+from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 T = TypeVar("T")
 
@@ -50,11 +51,24 @@ class Invalidation:
         ended = isinstance(inode.node.entry, Dir) and self._invalidator.expire_all()
         await _in_turns([inode.number] if ended else {inode.number, *reached}, self._invalidator.invalidate_attrs)
         if not ended:
-            await self._invalidator.expire([*parted, *_entries(inode)], reached, inode.number)
+            await self._invalidator.expire([*parted, *_entries(inode)], reached, {inode.number})
+
+    async def relisted(self, directories: Sequence[Inode]) -> None:
+        """The same for names in projects after a change in `directories`, which the kernel keeps locked until its
+        request is answered: what the tree knew of them has been dropped."""
+        projects = {project.number: project for project in map(_project, directories)}
+        reached = [one for project in projects.values() for one in _listed_in(project)]
+        for one in reached:
+            one.doubt()
+        ended = self._invalidator.expire_all()
+        await _in_turns({one.number for one in reached}, self._invalidator.invalidate_attrs)
+        if not ended:
+            entries = [_entry(one) for one in reached if one.parent is not None]
+            await self._invalidator.expire(entries, projects, {one.number for one in directories})
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all handles of one share what was opened first."""
-        if inode.parent is None or self._vfs.writing.buffer(inode.node) is not None:
+        if inode.parent is None or self._vfs.writing.owns(inode.node) or _is_written(inode):
             return False
         shared = inode.shared
         if shared is not None and shared.goes_on:
@@ -70,6 +84,26 @@ async def _in_turns(items: Iterable[T], do: Callable[[T], object]) -> None:
         do(item)
         if count % AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()
+
+
+def _is_written(inode: Inode) -> bool:
+    """Whether what is open is a file that is being written, which all handles share."""
+    return inode.shared is not None and isinstance(inode.shared.opened, DirtyFile)
+
+
+def _project(directory: Inode) -> Inode:
+    """The project in which a directory stands, or which it is."""
+    return next((one for one in (directory, *directory.above()) if _is_whole(one)), directory)
+
+
+def _listed_in(project: Inode) -> Iterator[Inode]:
+    """A project with all below it but what is in its experiments."""
+    left = [project]
+    while left:
+        one = left.pop()
+        yield one
+        if one.node.at.experiment is None:
+            left += _children(one)
 
 
 def _reached(inode: Inode, scope: Scope) -> Iterator[Inode]:

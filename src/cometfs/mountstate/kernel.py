@@ -5,7 +5,7 @@ Not here: how the kernel is notified (fuse/notify.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 Entry = tuple[int, bytes]
@@ -28,6 +28,6 @@ class Invalidator(Protocol):
     def expire_all(self) -> bool:
         """Every name; False where the kernel cannot do that at once."""
 
-    async def expire(self, entries: Sequence[Entry], directories: Iterable[int], held: int) -> None:
-        """These names, and the absent names of these directories. `held`: a directory that stays locked until the
+    async def expire(self, entries: Sequence[Entry], directories: Iterable[int], held: Collection[int]) -> None:
+        """These names, and the absent names of these directories. `held`: directories that stay locked until the
         current request is answered."""

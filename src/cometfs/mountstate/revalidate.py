@@ -104,7 +104,7 @@ class Revalidator:
 
     def _is_declared(self, inode: Inode, parent: Inode) -> bool:
         """Whether it stands for no row of a listing: as long as its directory stands, so does it."""
-        node = inode.node if self._vfs.writing.buffer(inode.node) is not None else declared(parent.node, inode.node)
+        node = inode.node if self._vfs.writing.owns(inode.node) else declared(parent.node, inode.node)
         if node is None:
             return False
         self._inodes.restand(inode, node, parent.until)

@@ -99,7 +99,8 @@ MOUNT = (
     Option(
         "workspaces", NAMES, "Show only this workspace. Repeatable.", default=(), metavar="NAME", flag="--workspace"
     ),
-    Option("rw", FLAG, "Make the key-value store (.cometfs/store) writable.", default=False),
+    Option("rw", FLAG, "Let names, tags, others, the archive and the key-value store be changed.", default=False),
+    Option("allow_delete", FLAG, "With --rw: let `rm -r` of an experiment put it into the archive.", default=False),
     CACHE_DIR,
     Option("cache_size", SIZE, "Maximum size of the cache on disk, like 500M.", default="10G", metavar="SIZE"),
     Option("rate", whole(1), "Maximum calls an hour.", default=RATE, metavar="CALLS"),

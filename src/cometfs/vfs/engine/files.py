@@ -46,7 +46,7 @@ class Files:
         found = self.open_nowait(node) or self.body_nowait(node)
         if found is not None:
             return found
-        if self._writing.buffer(node) is not None:
+        if self._writing.owns(node):
             return await self._writing.open(node)
         entry = cast(File, node.entry)
         if isinstance(entry.source, Stream):
@@ -60,7 +60,7 @@ class Files:
         entry = node.entry
         if not isinstance(entry, File):
             raise IsADirectory(f"{node.name or '/'} is a directory")
-        if isinstance(entry.source, Stream) or self._writing.buffer(node) is not None:
+        if isinstance(entry.source, Stream) or self._writing.owns(node):
             return None
         if entry.source is None:
             return Content(entry.render(node.at))

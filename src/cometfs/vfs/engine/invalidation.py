@@ -19,7 +19,7 @@ from cometfs.vfs.engine.sizes import Sizes
 from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Link, Row, Source, Stream, for_eaches_of
-from cometfs.vfs.sources.experiment import METADATA
+from cometfs.vfs.sources.experiment import ARCHIVED, EXPERIMENTS, METADATA, OTHERS, PROJECT, PROJECTS
 from cometfs.vfs.sources.metrics import LOGGED_BY
 from cometfs.vfs.sources.parameters import COLUMNS
 
@@ -60,7 +60,19 @@ class AnswerInvalidation:
         if METADATA.name in scope.names and node.at.experiment is not None:
             self._answers.doubts.add(node.at)
         self._remember(scope, [node, *above])
-        scope = replace(scope, spared=self._sizes.doubt(node.at, scope.firsts, scope.means))
+        return await self._drop(scope, node.at)
+
+    async def relisted(self, experiment: Node, directories: Sequence[Node]) -> None:
+        """Drops what tells where an experiment is and how it is called: the listings of the projects of
+        `directories`, in which it was and is, what workspaces tell of them, and what is made of all that."""
+        places = {experiment.at.key[:1], *((directory.at.workspace,) for directory in directories)}
+        owners = frozenset(places | {directory.at.key[:1] for directory in directories})
+        asking = self._asking({EXPERIMENTS, ARCHIVED, METADATA, OTHERS, PROJECT, PROJECTS}, owners, None, None)
+        self._remember(asking, directories)
+        await self._drop(asking, experiment.at)
+
+    async def _drop(self, scope: Scope, at: Context) -> Scope:
+        scope = replace(scope, spared=self._sizes.doubt(at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
         if self._answers.parted is not None:
             self._answers.parted.drop_all(scope)

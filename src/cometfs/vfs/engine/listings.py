@@ -81,6 +81,9 @@ class Listings:
     def child_nowait(self, node: Node, name: str) -> tuple[Node, float] | None:
         """What `child` returns or raises, where that takes no call."""
         # In a folder that a "/" made users' names are as they are: it is listed already.
+        temporary = self._writing.scratch.find(node, name)
+        if temporary is not None:
+            return temporary, 0.0
         if isinstance(node.entry, Dir) and not node.within and node.entry.refuses(name):
             raise NoSuchEntry(f"nothing here is ever called {name!r}", ACCOUNT)
         found = self.children_nowait(node)
@@ -128,7 +131,8 @@ class Listings:
         listing = Listing(at, trio.current_time() + lease, stale)
         for child in fixed:
             listed = isinstance(child, Link) or child.listed
-            shown = listing.omitted if child.name in omitted else listing.nodes if listed else listing.unlisted
+            left_out = child.name in omitted and not self._writing.edits(child)
+            shown = listing.omitted if left_out else listing.nodes if listed else listing.unlisted
             shown[child.name] = Node(child.name, child, at)
         for path, built_node in itertools.chain(*built):
             insert(listing, path, built_node, entry, at)

@@ -30,6 +30,7 @@ from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Str
 from cometfs.vfs.schema.markdown import words
 from cometfs.vfs.sources import provenance
 from cometfs.vfs.writeback.policy import WritePolicy
+from cometfs.vfs.writeback.scratch import ENTRY as SCRATCH
 
 LINK_BYTES = 4095
 """The size that `lstat` shows of a link that must be asked for where it points to: fixed, as in /proc. It is that of
@@ -47,22 +48,25 @@ class Vfs:
         tree: Dir,
         *,
         rw: bool = False,
+        allow_delete: bool = False,
         live: Lease = RUNNING,
         gauges: Gauges | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`rw`: whether what is declared writable is so; `live`: how long answers about an experiment hold that may be
-        running; `gauges`: what `.cometfs/status.json` shows, to which a face adds its own; `wall`: seconds since
-        1970."""
+        """`rw`: whether what is declared writable is so; `allow_delete`: and experiments can be removed; `live`: how
+        long answers about an experiment hold that may be running; `gauges`: what `.cometfs/status.json` shows, to which
+        a face adds its own; `wall`: seconds since 1970."""
         self.gauges: Gauges = {} if gauges is None else gauges
         self._answers = answers
+        self.api = answers.api
+        """With which changes are sent."""
         self._store = answers.store
         self.error_log = answers.error_log
         """What `.cometfs/errors.log` shows."""
         self._sizes = Sizes(answers, words(tree), wall)
         at = Context(answers.api.root, 0.0, live=live)
         self.root = Node("", tree, replace(at, modified_ms=self._sizes.born_ms(at)))
-        self.writing = WritePolicy(answers, rw=rw)
+        self.writing = WritePolicy(answers, rw=rw, deletes=allow_delete)
         self.listings = Listings(answers, prefetcher, self.writing)
         self._size_prefetch = SizePrefetch(
             answers.store, prefetcher, self.listings, lambda node: self.glance(node).size is None
@@ -89,6 +93,8 @@ class Vfs:
             now = buffer.latest(node.at.item)
             modified_ms = now.modified_ms or self._sizes.modified_ms(cast(File, entry), node.at, now.value)
             return Attributes("file", len(now.value), modified_ms, 0.0)
+        if entry is SCRATCH:
+            return Attributes("file", self.writing.scratch.size(node), node.at.modified_ms, 0.0)
         if isinstance(entry, Link):
             size = LINK_BYTES if entry.source else len(names.encoded(_target(node, entry, node.at)))
             return Attributes("link", size, node.at.modified_ms, LISTING)

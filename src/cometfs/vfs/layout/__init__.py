@@ -26,6 +26,7 @@ from cometfs.vfs.layout.rendering import (
 from cometfs.vfs.layout.versioned import versions_of
 from cometfs.vfs.layout.views import VIEWS, metric_words
 from cometfs.vfs.schema import names
+from cometfs.vfs.schema.changes import Movable
 from cometfs.vfs.schema.declaration import Dir, File, ForEach, Link, Source
 from cometfs.vfs.sources import experiment, kv_store, parameters, project_tables, versioned
 from cometfs.vfs.sources.experiment import account_lease, listing_lease
@@ -47,21 +48,21 @@ CHART_SVG = File("", project_tables.CHART, chart_svg, "the same as a picture", s
 # -- Projects and above ------------------------------------------------------------------------------------------------
 
 
-def _experiments(source: Source, label: str) -> ForEach:
-    return ForEach(source, experiment.directories, experiment.at_experiment, always(EXPERIMENT), label, (EXPERIMENT,))
+def _experiments(source: Source, label: str, *, archived: bool) -> ForEach:
+    return ForEach(
+        source,
+        experiment.directories,
+        experiment.at_experiment,
+        always(EXPERIMENT),
+        label,
+        () if archived else (EXPERIMENT,),
+        movable=Movable(archived),
+    )
 
 
 ARCHIVED = Dir(
     "archived",
-    (
-        ForEach(
-            experiment.ARCHIVED,
-            experiment.directories,
-            experiment.at_experiment,
-            always(EXPERIMENT),
-            "<experiment>, in the same shape",
-        ),
-    ),
+    (_experiments(experiment.ARCHIVED, "<experiment>, in the same shape", archived=True),),
     listing_lease,
     means_it=True,
 )
@@ -156,7 +157,7 @@ PROJECT = Dir(
         ),
         VIEWS,
         ARCHIVED,
-        _experiments(experiment.EXPERIMENTS, "<experiment>"),
+        _experiments(experiment.EXPERIMENTS, "<experiment>", archived=False),
     ),
     listing_lease,
     "a project",

@@ -28,7 +28,7 @@ from cometfs.vfs.layout.rendering import (
 )
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row
-from cometfs.vfs.sources import experiment, logged_tables, metrics, parameters, versioned
+from cometfs.vfs.sources import edits, experiment, logged_tables, metrics, parameters, versioned
 from cometfs.vfs.sources.experiment import experiment_lease
 from cometfs.vfs.sources.provenance import page_of
 
@@ -108,7 +108,14 @@ EXPERIMENT = Dir(
             sdk=("experiment_metadata", "experiment_name"),
         ),
         File("url.txt", None, url_text, "its page at Comet", sdk=("experiment_url",)),
-        File("tags.txt", parameters.TAGS, text.sorted_lines, "one tag a line", sdk=("experiment_tags",)),
+        File(
+            "tags.txt",
+            parameters.TAGS,
+            text.sorted_lines,
+            "one tag a line; with `--rw` a file to edit",
+            sdk=("experiment_tags",),
+            edit=edits.TAGS,
+        ),
         File("code.py", experiment.CODE, text.text, "the script that created it", sdk=("experiment_code",)),
         File("output.txt", experiment.OUTPUT, text.text, "stdout and stderr", grows=True, sdk=("experiment_output",)),
         File("report.html", experiment.HTML, text.text, "the logged HTML", sdk=("experiment_html",)),
@@ -137,7 +144,12 @@ EXPERIMENT = Dir(
             sdk=("experiment_parameters",),
         ),
         File(
-            "others.json", experiment.OTHERS, objects.named_values, "other -> value, sorted", sdk=("experiment_other",)
+            "others.json",
+            experiment.OTHERS,
+            objects.named_values,
+            "other -> value, sorted; with `--rw` a file to edit",
+            sdk=("experiment_other",),
+            edit=edits.OTHERS,
         ),
         File(
             "metrics.json",

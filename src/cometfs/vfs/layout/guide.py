@@ -20,7 +20,7 @@ Comet allows an API key about 15,000 calls an hour. Everything here is fetched w
 - `grep -r` over N experiments costs some 10 calls for each, and 1 for each asset: name the files instead,
   as in `grep lr */params.json`.
 - `<experiment>/.api/` (Comet's own answers, whole) is there when it is named and in no listing: `ls A/.api`.
-- Nothing here can be broken: only `.cometfs/store/` is ever writable, in a mount made with `--rw`.
+- Nothing here can be broken: a mount is only read, unless it was made with `--rw`. What was logged never changes.
 - An error is an errno, never an empty file: 0 bytes of a text mean that Comet has none. No JSON file is empty."""
 
 _COMMANDS = (

@@ -17,6 +17,7 @@ from cometfs.comet.api import API, AssetStream
 from cometfs.errors import CometFSError
 from cometfs.lease import RUNNING, SEALED, Lease
 from cometfs.vfs.keys import Key, Place
+from cometfs.vfs.schema.changes import Edit, Movable
 from cometfs.vfs.schema.names import Path
 from cometfs.vfs.schema.probe_names import is_junk, is_searched
 
@@ -296,6 +297,8 @@ class File:
     """The methods of the SDK whose answers it shows."""
     writer: Writer | None = None
     """How it is written; its item is a `StoredValue` then."""
+    edit: Edit | None = None
+    """What is changed at Comet when it is edited, in a mount that may be written to."""
     made_by: str = ""
     """What else than this code decides its bytes: of another one, what is remembered of them means nothing."""
     listed: bool = True
@@ -341,6 +344,8 @@ class ForEach:
     """Every value of `child`, for that table."""
     rows: Callable[..., Sequence[Any]] = list
     """The rows of the answer (of the `Context` where there is no source) that have a child."""
+    movable: Movable | None = None
+    """Whether the children can be renamed and moved."""
     beside: Source | None = None
     """Another question about the same place, which costs no call: `rows` is given its answer, too, where that is at
     hand."""

@@ -89,8 +89,12 @@ class DirtyFile:
         """All of it."""
         return bytes(self._bytes)
 
-    async def read(self, offset: int, length: int) -> bytes:
+    def part(self, offset: int, length: int) -> bytes:
+        """What `read` returns."""
         return bytes(self._bytes[offset : offset + length])
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return self.part(offset, length)
 
     def write(self, offset: int, chunk: bytes) -> int:
         """Puts `chunk` at `offset`, zeros into a gap before it. Raises TooBig, and from then on always."""

@@ -12,9 +12,11 @@ from typing import NamedTuple, NoReturn
 from cometfs.errors import NotPermitted, ReadOnly
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.nodes import Node, leaf
-from cometfs.vfs.schema.declaration import Context, Dir, Link, StoredValue, StoreSnapshot, Writer, for_eaches_of
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link, StoredValue, StoreSnapshot, Writer, for_eaches_of
 from cometfs.vfs.writeback.buffer import WritebackBuffer
 from cometfs.vfs.writeback.dirty_file import DirtyFile
+from cometfs.vfs.writeback.scratch import ENTRY as SCRATCH
+from cometfs.vfs.writeback.scratch import ScratchFiles
 
 
 class _Place(NamedTuple):
@@ -26,11 +28,14 @@ class WritePolicy:
     """The writable part of a tree, which has none in a mount that is only read. Whatever is asked elsewhere raises
     ReadOnly."""
 
-    def __init__(self, answers: AnswerResolver, *, rw: bool) -> None:
+    def __init__(self, answers: AnswerResolver, *, rw: bool, deletes: bool = False) -> None:
         self.rw = rw
         """Whether what is declared writable is so."""
+        self.deletes = deletes
+        """Whether what Comet can restore may be removed."""
         self._answers = answers
         self._buffers: dict[Writer, WritebackBuffer] = {}
+        self.scratch = ScratchFiles()
 
     def buffer(self, node: Node) -> WritebackBuffer | None:
         """The writing in a writable directory, of itself or one of its files; None for what is only read."""
@@ -42,9 +47,17 @@ class WritePolicy:
             self._buffers[writer] = WritebackBuffer(writer, self._answers.api, lambda: store.drop(key))
         return self._buffers[writer]
 
+    def edits(self, entry: File | Dir | Link) -> bool:
+        """Whether it can be edited, and so is there even where Comet has nothing."""
+        return self.rw and isinstance(entry, File) and entry.edit is not None
+
+    def owns(self, node: Node) -> bool:
+        """Whether `node` stands as long as this says so: it is in no answer of Comet's."""
+        return node.entry is SCRATCH or self.buffer(node) is not None
+
     def check(self, node: Node) -> None:
-        """Raises ReadOnly unless `node` is a writable directory or a file of one."""
-        if self.buffer(node) is None:
+        """Raises ReadOnly unless `node` is a writable directory, a file of one, or a temporary one."""
+        if not self.owns(node):
             raise ReadOnly(f"{node.name or '/'} only shows what Comet has")
 
     def refuse(self, directory: Node) -> NoReturn:
@@ -54,6 +67,8 @@ class WritePolicy:
 
     async def open(self, node: Node) -> DirtyFile:
         """A file, to be closed once. Raises NoSuchEntry."""
+        if node.entry is SCRATCH:
+            return self.scratch.open(node)
         place = await self._place(node)
         return place.buffer.open(node.at.item.key, place.answered)
 
