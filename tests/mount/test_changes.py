@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cometfs.server import sample_directory
-from tests.support.processes import PATIENCE, Comet, Mounted, running_comet, running_mount
-from tests.support.spawning import inside
-
-WORKSPACE, PROJECT, OTHER = "lab", "changing", "elsewhere"
-
-
-class Experiments:
-    """Experiments of two projects of a Comet, made and looked at over the wire."""
-
-    def __init__(self, comet: Comet) -> None:
-        self.comet = comet
-        for project in (PROJECT, OTHER):
-            self.ask("write/project/create", {"workspaceName": WORKSPACE, "projectName": project})
-
-    def ask(self, endpoint: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": "any", "Content-Type": "application/json"}
-        asked = urllib.request.Request(f"{self.comet.url}/api/rest/v2/{endpoint}", data, headers)
-        with urllib.request.urlopen(asked, timeout=PATIENCE) as reply:
-            return json.load(reply)
-
-    def make(self, name: str, *tags: str, project: str = PROJECT, **others: str) -> str:
-        made = {"workspaceName": WORKSPACE, "projectName": project, "experimentName": name}
-        key: str = self.ask("write/experiment/create", made)["experimentKey"]
-        self.tag(key, *tags)
-        for other, value in others.items():
-            self.ask("write/experiment/log-other", {"experimentKey": key, "key": other, "value": value})
-        return key
-
-    def tag(self, key: str, *tags: str) -> None:
-        self.ask("write/experiment/tags", {"experimentKey": key, "addedTags": list(tags)})
-
-    def place(self, key: str) -> tuple[str, str, bool]:
-        """Name, project, and whether it is archived."""
-        row = self.ask(f"experiment/metadata?experimentKey={key}")
-        return row["experimentName"], row["projectName"], row["archived"]
-
-    def tags(self, key: str) -> list[str]:
-        return sorted(self.ask(f"experiment/tags?experimentKey={key}")["tags"])
-
-    def others(self, key: str) -> dict[str, str]:
-        rows = self.ask(f"experiment/log-other?experimentKey={key}")["values"]
-        return {row["name"]: row["valueCurrent"] for row in rows}
-
-
-def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(inside(folder, "bash", "-c", command), capture_output=True, text=True, timeout=PATIENCE)
-
-
-def errors_of(mounted: Mounted) -> list[str]:
-    """The sentences of `.cometfs/errors.log`."""
-    return [line.split("\t")[-1] for line in (mounted / ".cometfs/errors.log").read_text().splitlines()]
+from tests.support.changed_experiments import (
+    OTHER,
+    PROJECT,
+    WORKSPACE,
+    Experiments,
+    changing_comet,
+    errors_of,
+    sh,
+)
+from tests.support.processes import Comet, Mounted, running_mount
 
 
 @pytest.fixture(scope="module")
 def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
-    folder = tmp_path_factory.mktemp("changing")
-    archives = folder / "archives"
-    archives.mkdir()
-    shutil.copy(next(sample_directory().glob("*.zip")), archives)
-    with running_comet(folder, archives=archives) as running:
+    with changing_comet(tmp_path_factory.mktemp("changing")) as running:
         yield running
 
 
@@ -146,3 +95,296 @@ def test_tags_are_edited_as_lines(
     assert (folder / "tags.txt").stat().st_size == len((folder / "tags.txt").read_bytes())
     assert sorted(path.name for path in folder.iterdir()) == listed
     assert rw.log.read_text() == ""
+
+
+MOVES = (
+    ("mv {0} archived/", "{0}", PROJECT, True, "archived/{0}"),
+    ("mv {0} archived/{0}-old", "{0}-old", PROJECT, True, "archived/{0}-old"),
+    ("mv {0} archived/ && mv archived/{0} .", "{0}", PROJECT, False, "{0}"),
+    (f"mv {{0}} ../{OTHER}/", "{0}", OTHER, False, f"../{OTHER}/{{0}}"),
+    (f"mv {{0}} ../{OTHER}/archived/new-{{0}}", "new-{0}", OTHER, True, f"../{OTHER}/archived/new-{{0}}"),
+    ("mv {0} {0}%2Fé", "{0}/é", PROJECT, False, "{0}%2Fé"),
+    ("mv {0} archived && cd archived && mv {0} other-{0}", "other-{0}", PROJECT, True, "archived/other-{0}"),
+    ("mv {0} {0}-1 && mv {0}-1 {0}-2 && mv {0}-2 {0}", "{0}", PROJECT, False, "{0}"),
+    ('python3 -c \'import os; os.replace("{0}", "{0}.x")\'', "{0}.x", PROJECT, False, "{0}.x"),
+)
+
+
+@pytest.mark.parametrize(("number", "move"), list(enumerate(MOVES)))
+def test_experiments_are_moved_as_directories(
+    rw: Mounted, experiments: Experiments, number: int, move: tuple[str, str, str, bool, str]
+) -> None:
+    """Between projects, into the archive and out of it, under the same name or another; found there and not here."""
+    archived = move[3]
+    command, name, project, path = (str(one).format(f"moving-{number}") for one in (*move[:3], move[4]))
+    key = experiments.make(f"moving-{number}", "kept")
+    folder = rw / WORKSPACE / PROJECT
+    for path_to_touch in (rw / WORKSPACE, folder, folder.with_name(OTHER)):
+        path_to_touch.touch()
+    before = (folder / f"moving-{number}").stat().st_ino
+    done = sh(command, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert experiments.place(key) == (name, project, archived)
+    found = folder / path
+    assert (found / "tags.txt").read_text() == "kept\n"
+    assert found.stat().st_ino == before
+    assert json.loads((found / "metadata.json").read_text())["archived"] is archived
+    everywhere = [folder, folder / "archived", folder.with_name(OTHER), folder.with_name(OTHER) / "archived"]
+    shown = [one.resolve() for place in everywhere for one in place.iterdir() if f"moving-{number}" in one.name]
+    assert shown == [found.resolve()]
+
+
+REFUSED = (
+    ("mv {0} taken", "not permitted", "'taken' cannot be its name here: it would be shown as 'taken-"),
+    ("mv -T {0} single", "File exists", None),
+    ("mv {0} single/", "not permitted", "an experiment stands in a project or in its archive, and not in single"),
+    ("mv {0} %41", "not permitted", "'%41' cannot be its name here: it would be shown as 'A'"),
+    ("mv {0} .git", "not permitted", "'.git' cannot be its name here"),
+    ("mv {0} $'\\xff'", "not permitted", "is no UTF-8, which a name is"),
+    ("mv {0} ../moved", "not permitted", "an experiment stands in a project or in its archive, and not in lab"),
+    ("mv views/latest {0}-v", "Read-only", None),
+    ("mv notes.md {0}-v", "Read-only", None),
+    ("mv {0}/tags.txt .", "not permitted", "tags.txt is a part of its experiment"),
+    ("mv {0}/tags.txt {0}/tags.txt.bak", "not permitted", "tags.txt is a part of its experiment"),
+    ("mkdir new", "not permitted", "nothing new can be made in changing"),
+    ("mkdir {0}/new", "not permitted", "nothing new can be made in {0}"),
+    ("echo x > {0}/model.bin", "not permitted", "model.bin cannot be in an experiment"),
+    ("echo x > {0}/params.json", "Read-only", None),
+    ("echo x > {0}/metrics/new.csv", "Read-only", None),
+    ("rm {0}/tags.txt", "not permitted", "experiments are not removed by this mount"),
+    ("rm -r {0}", "not permitted", "experiments are not removed by this mount"),
+    ("rmdir {0}", "not permitted", "experiments are not removed by this mount"),
+    ("rmdir archived", "Read-only", None),
+    ("ln -s x {0}/link", "not permitted", "nothing new can be made in {0}"),
+)
+
+
+@pytest.mark.parametrize(("number", "refusal"), list(enumerate(REFUSED)))
+def test_what_cannot_be_changed_is_refused_with_a_reason(
+    rw: Mounted, project: Path, experiments: Experiments, number: int, refusal: tuple[str, str, str | None]
+) -> None:
+    """An errno for the program, a sentence in errors.log, and nothing is changed."""
+    command, errno, sentence = refusal
+    key = experiments.make(f"refused-{number}", "kept", project=PROJECT)
+    if number == 0:
+        for name in ("taken", "taken", "single"):
+            experiments.make(name)
+    for path in (project, project.parent):
+        path.touch()
+    with experiments.comet.asked() as asked:
+        done = sh(command.format(f"refused-{number}"), project)
+        assert done.returncode != 0
+    assert errno in done.stderr
+    if sentence is not None:
+        assert sentence.format(f"refused-{number}") in errors_of(rw)[-1]
+    assert [endpoint for endpoint in asked if "write" in endpoint] == []
+    assert experiments.place(key) == (f"refused-{number}", PROJECT, False)
+    assert experiments.tags(key) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence", "others"),
+    [
+        ("sed -i 's/\"1\\.50\"/2.50/; s/1\\.50/2.50/' {}", None, {"lr": "2.50", "note": "a"}),
+        ("jq '.new = true | .lr = 7' {} > /tmp/$$; cp /tmp/$$ {}; rm /tmp/$$", None, {"lr": "7", "new": "true"}),
+        ('jq \'.note = "é \\"x\\""\' {} > .{}.tmp && mv .{}.tmp {}', None, {"note": 'é "x"', "lr": "1.50"}),
+        ("jq 'del(.note)' {} > .{}.tmp && mv .{}.tmp {}", "Comet has no way to take an other away ('note')", {}),
+        ("jq '.note = {{}}' {} > .{}.tmp && mv .{}.tmp {}", "'note' is none of them", {}),
+        ("echo '{{' >> {}", "it is no JSON any more", {}),
+        ("echo '[1]' > {}", "it is no JSON object any more", {}),
+        ("printf '\\xff' >> {}", "this is no UTF-8 at byte", {}),
+        ('vim -N -u NONE -es -c \'%s/"a"/"b"/\' -c wq {} < /dev/null', None, {"note": "b", "lr": "1.50"}),
+    ],
+)
+def test_others_are_edited_as_json(
+    rw: Mounted, project: Path, experiments: Experiments, command: str, sentence: str | None, others: dict[str, str]
+) -> None:
+    """Values that are changed and new are sent, and no others; what Comet cannot do is refused, and changes nothing."""
+    key = experiments.make("othered", lr="1.50", note="a")
+    before = experiments.others(key)
+    folder = project / "views/by-key" / key
+    done = sh(command.format(*["others.json"] * 4), folder)
+    assert experiments.others(key) == before | others
+    if sentence is None:
+        assert (done.returncode, done.stderr) == (0, "")
+        shown = json.loads((folder / "others.json").read_text())
+        assert {name: str(value) for name, value in shown.items()}.keys() == (before | others).keys()
+    else:
+        assert sentence in errors_of(rw)[-1]
+        assert json.loads((folder / "others.json").read_text())["note"] == "a"
+
+
+def test_the_other_called_name_is_the_name(rw: Mounted, project: Path, experiments: Experiments) -> None:
+    """The directory is renamed by the edit."""
+    key = experiments.make("by-name")
+    project.touch()
+    done = sh("sed -i s/by-name/by-other/ by-name/others.json && cat by-other/others.json", project)
+    assert '"Name": "by-other"' in done.stdout, done.stderr
+    assert experiments.place(key)[0] == "by-other"
+    assert not (project / "by-name").exists()
+
+
+@pytest.fixture(scope="module")
+def deleting(tmp_path_factory: pytest.TempPathFactory, comet: Comet, experiments: Experiments) -> Iterator[Mounted]:
+    with running_mount(tmp_path_factory.mktemp("deleting"), comet, "--rw", "--allow-delete") as mounted:
+        yield mounted
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm -r {}",
+        "rm -rf {}",
+        "rmdir {}",
+        "find {} -delete",
+        "python3 -c 'import shutil; shutil.rmtree(\"{}\")'",
+    ],
+)
+def test_what_removes_an_experiment_archives_it(deleting: Mounted, experiments: Experiments, command: str) -> None:
+    """With --allow-delete; it is whole in the archive, and comes back from there."""
+    key = experiments.make("removed", "kept")
+    folder = deleting / WORKSPACE / PROJECT
+    for path in (folder.parent, folder):
+        path.touch()
+    done = sh(command.format("removed"), folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert experiments.place(key) == ("removed", PROJECT, True)
+    assert not (folder / "removed").exists()
+    assert sh("mv archived/removed . && cat removed/tags.txt && mv removed removed-too", folder).stdout == "kept\n"
+    assert experiments.place(key) == ("removed-too", PROJECT, False)
+    experiments.ask(f"write/experiment/delete?experimentKey={key}")
+
+
+def test_parts_and_archived_experiments_are_not_removed(deleting: Mounted, experiments: Experiments) -> None:
+    """Comet could not restore them."""
+    key = experiments.make("whole", "kept")
+    folder = deleting / WORKSPACE / PROJECT
+    for path in (folder.parent, folder):
+        path.touch()
+    with experiments.comet.asked() as asked:
+        assert "not permitted" in sh("rm whole/tags.txt", folder).stderr
+        assert "a part of its experiment" in errors_of(deleting)[-1]
+    assert [endpoint for endpoint in asked if "write" in endpoint] == []
+    assert sh("mv whole archived/", folder).stderr == ""
+    assert "not permitted" in sh("rm -r archived/whole", folder).stderr
+    assert "in the archive already" in errors_of(deleting)[-1]
+    assert "not permitted" in sh("rmdir archived/whole", folder).stderr
+    assert experiments.place(key) == ("whole", PROJECT, True)
+
+
+def test_an_interrupted_removal_leaves_all(deleting: Mounted, experiments: Experiments) -> None:
+    """Nothing goes before the directory itself does."""
+    key = experiments.make("interrupted", "kept")
+    folder = deleting / WORKSPACE / PROJECT
+    for path in (folder.parent, folder):
+        path.touch()
+    listed = sorted(path.name for path in (folder / "interrupted").iterdir())
+    remove = "d = os.open('interrupted', 0); [os.unlink('interrupted/' + n) for n in os.listdir(d) if '.' in n]"
+    assert sh(f'python3 -c "import os; {remove}"', folder).stderr == ""
+    assert sorted(path.name for path in (folder / "interrupted").iterdir()) == listed
+    assert (folder / "interrupted/tags.txt").read_text() == "kept\n"
+    assert experiments.place(key) == ("interrupted", PROJECT, False)
+
+
+def test_a_mount_that_is_only_read_changes_nothing(tmp_path: Path, comet: Comet, experiments: Experiments) -> None:
+    """EROFS, and no call."""
+    experiments.make("read")
+    with running_mount(tmp_path, comet) as mounted:
+        folder = mounted / WORKSPACE / PROJECT
+        (folder / "read/tags.txt").read_text()
+        with comet.asked() as asked:
+            for command in (
+                "mv read other",
+                "mv read archived/",
+                "echo a >> read/tags.txt",
+                "rm -r read",
+                "rmdir read",
+            ):
+                assert "Read-only file system" in sh(command, folder).stderr
+        assert [endpoint for endpoint in asked if "write" in endpoint] == []
+
+
+# -- Several at once ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory, comet: Comet, rw: Mounted) -> Iterator[Mounted]:
+    """Another mount of the account, with the same cache."""
+    cache = str(rw.path.parent / "cache")
+    with running_mount(tmp_path_factory.mktemp("second"), comet, "--rw", XDG_CACHE_HOME=cache) as mounted:
+        yield mounted
+
+
+def test_two_mounts_lose_none_of_each_others_changes(rw: Mounted, second: Mounted, experiments: Experiments) -> None:
+    """Each sends what it has changed in the version that it was given; the kernel and the caches show it then."""
+    key = experiments.make("shared", "a", "b", note="1", lr="2")
+    one, other = (mounted / WORKSPACE / PROJECT for mounted in (rw, second))
+    for folder in (one, other):
+        folder.touch()
+        assert (folder / "shared/tags.txt").read_text() == "a\nb\n"
+        assert json.loads((folder / "shared/others.json").read_text())["note"] == 1
+    assert sh("echo one >> shared/tags.txt; sed -i s/1/11/ shared/others.json", one).stderr == ""
+    assert sh("echo other >> shared/tags.txt; sed -i /a/d shared/tags.txt", other).stderr == ""
+    assert sh("sed -i s/2/22/ shared/others.json", other).stderr == ""
+    assert experiments.tags(key) == ["b", "one", "other"]
+    found = experiments.others(key)
+    assert (found["note"], found["lr"]) == ("11", "22")
+    assert (other / "shared/tags.txt").read_text() == "b\none\nother\n"
+    (one / "shared").touch()
+    assert (one / "shared/tags.txt").read_text() == "b\none\nother\n"
+
+
+def test_a_program_that_read_an_old_version_sends_what_it_has_changed(
+    rw: Mounted, project: Path, experiments: Experiments
+) -> None:
+    """As an editor does that has a file in its buffer for a while, and then truncates it or renames another over it."""
+    key = experiments.make("buffered", "a", "b")
+    (rw / WORKSPACE / PROJECT).touch()
+    path = project / "buffered/tags.txt"
+    assert path.read_text() == "a\nb\n"
+    experiments.tag(key, "late")
+    path.touch()
+    assert sh("cat buffered/tags.txt", project).stdout == "a\nb\nlate\n"
+    path.write_text("a\nc\n")  # this process was given a and b alone
+    assert experiments.tags(key) == ["a", "c", "late"]
+    experiments.tag(key, "later")
+    temporary = path.with_name(".tags.txt.new")
+    temporary.write_text("d\n")
+    temporary.rename(path)
+    assert experiments.tags(key) == ["d", "late", "later"]
+
+
+def test_open_readers_keep_their_version(rw: Mounted, project: Path, experiments: Experiments) -> None:
+    """And the next open has the new one; handles of one program that writes see what it writes."""
+    experiments.make("opened", "a")
+    (rw / WORKSPACE / PROJECT).touch()
+    path = project / "opened/tags.txt"
+    with path.open() as reader:
+        with path.open("r+") as writer:
+            writer.seek(0, 2)
+            writer.write("b\n")
+            writer.flush()
+            assert path.read_text() == "a\nb\n"
+        assert path.read_text() == "a\nb\n"
+        assert reader.read() == "a\n"
+
+
+def test_temporary_files_are_nobodys_and_few(rw: Mounted, project: Path, experiments: Experiments) -> None:
+    """In no listing; not sent; so many at most."""
+    key = experiments.make("scratched", "a")
+    (rw / WORKSPACE / PROJECT).touch()
+    folder = project / "scratched"
+    listed = sorted(path.name for path in folder.iterdir())
+    with experiments.comet.asked() as asked:
+        (folder / ".tags.txt.swp").write_text("x")
+        (folder / "tags.txt~").write_text("y" * 5000)
+        assert ((folder / "tags.txt~").stat().st_size, (folder / ".tags.txt.swp").read_text()) == (5000, "x")
+        assert sorted(path.name for path in folder.iterdir()) == listed
+        (folder / "tags.txt~").rename(folder / ".tags.txt.swp")
+        assert (folder / ".tags.txt.swp").stat().st_size == 5000
+        (folder / ".tags.txt.swp").unlink()
+        assert not (folder / ".tags.txt.swp").exists()
+        done = sh("for i in $(seq 80); do exec {fd}> tags.txt.$i || exit 7; done", folder)
+        assert "No space left" in done.stderr
+    assert [endpoint for endpoint in asked if "write" in endpoint] == []
+    assert experiments.tags(key) == ["a"]

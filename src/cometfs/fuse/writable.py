@@ -40,7 +40,7 @@ class WritableOperations(Operations):
 
     def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
         super().__init__(vfs, limiter, owner)
-        self._changes = Changes(vfs)
+        self._changes = Changes(vfs, limiter.deadline)
         self._writers: dict[int, tuple[Inode, int]] = {}
         """The file and the process that opened it, by handle, of those that were opened to write."""
 
@@ -189,10 +189,14 @@ class WritableOperations(Operations):
             raise pyfuse3.FUSEError(errno.EINVAL)
         name, new_name = names.decoded(name_old), names.decoded(name_new)
         program, alone = self.programs.of(ctx.pid), bool(flags & NOREPLACE)
-        moved = await self._changes.rename(old.node, name, new.node, new_name, program, new=alone)
+        edited = (new.children or {}).get(new_name)
+        try:
+            moved = await self._changes.rename(old.node, name, new.node, new_name, program, new=alone)
+        finally:
+            if edited is not None and edit_of(edited.node) is not None:
+                await self._refreshed(edited)
         if moved is None:
             self._inodes.part(old, name)
-            await self._refreshed((new.children or {}).get(new_name))
             return
         self._inodes.move(old, name, new, moved)
         if moved.at.experiment is not None and isinstance(moved.entry, Dir):
@@ -228,9 +232,9 @@ class WritableOperations(Operations):
     async def _store(self, inode: Inode, dirty_file: DirtyFile) -> None:
         try:
             await dirty_file.save()
-            if edit_of(inode.node) is not None:
-                await self._refreshed(inode)
         finally:
+            if edit_of(inode.node) is not None:  # also where it is not known whether a change has arrived
+                await self._refreshed(inode)
             self.invalidator.invalidate_attrs(inode.number)
 
     async def _refreshed(self, inode: Inode | None) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import Enum
 from typing import cast
 
 import trio
 
+from cometfs.cache.memory import Recent
 from cometfs.errors import Stale
 from cometfs.mountstate.kernel_view import KernelView, Shared
 from cometfs.vfs.inode_numbers import probe
@@ -28,6 +29,9 @@ AT_A_TIME = 1000
 """Inodes that are gone through before others get their turn: a millisecond or two where the kernel is notified of
 each."""
 
+
+MOVED = 1000
+"""Moves by programs that are remembered, so that what was moved keeps its number."""
 
 ROOT = 1
 """The number that the kernel gives to the root (FUSE_ROOT_ID)."""
@@ -133,6 +137,8 @@ class Inodes:
         self._by_number: dict[int, Inode] = {self.root.number: self.root}
         self._most = 1
         """As many as `_by_number` has had room for since it was made."""
+        self._moved: Recent[tuple[int, str, Hashable], int] = Recent(MOVED)
+        """The numbers of what was moved by a program, by where it is now: the kernel may forget it and look it up."""
         self._doubted: list[Inode] = []
         self._more_doubted = trio.lowlevel.ParkingLot()
 
@@ -243,11 +249,13 @@ class Inodes:
         self.part(parent, name)
         if inode is not None:
             inode.node, inode.parent = node, new_parent
+            self._moved[new_parent.number, node.name, node.identity] = inode.number
             new_parent.children = {**(new_parent.children or {}), node.name: inode}
 
     def _free(self, parent: Inode, node: Node) -> int:
-        """The first number of a node that no other inode has."""
-        numbers = (probe(parent.number, node, attempt) for attempt in itertools.count())
+        """The first number of a node that no other inode has: the one that it was moved with, or of its hashes."""
+        moved = self._moved.get((parent.number, node.name, node.identity), ROOT) if self._moved else ROOT
+        numbers = itertools.chain([moved], (probe(parent.number, node, attempt) for attempt in itertools.count()))
         return next(number for number in numbers if number > ROOT and number not in self._by_number)
 
     def _drop(self, inode: Inode) -> None:

@@ -12,6 +12,7 @@ from typing import NoReturn
 from cometfs.errors import Exists, NotPermitted, ReadOnly, Refused
 from cometfs.vfs.changes.editing import Editor, edit_of
 from cometfs.vfs.changes.moves import Moves, experiments_of
+from cometfs.vfs.changes.settling import Settling
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.writeback.dirty_file import DirtyFile
@@ -21,13 +22,15 @@ from cometfs.vfs.writeback.scratch import edited_beside, is_temporary
 class Changes:
     """Changes of files and directories. What is asked of anything else raises ReadOnly, or Refused with a reason."""
 
-    def __init__(self, vfs: Vfs, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
+    def __init__(self, vfs: Vfs, deadline: float, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
+        """`deadline`: seconds that a program waits at most."""
+        settling = Settling(vfs.api, deadline)
         self._vfs = vfs
         self._stored = vfs.writing
         self._scratch = vfs.writing.scratch
         self._deletes = vfs.writing.deletes
-        self._moves = Moves(vfs)
-        self.editor = Editor(vfs, now_ms)
+        self._moves = Moves(vfs, settling)
+        self.editor = Editor(vfs, settling, now_ms)
         self._refused: tuple[int, object] = (0, None)
         """The program and the experiment of which a removal was last refused aloud."""
 

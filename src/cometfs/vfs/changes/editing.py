@@ -11,7 +11,7 @@ from typing import cast
 
 from cometfs.cache.memory import Recent
 from cometfs.errors import BadEdit, BadText, Refused
-from cometfs.vfs.changes.settling import make
+from cometfs.vfs.changes.settling import Settling
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.changes import Edit
@@ -31,18 +31,20 @@ def edit_of(node: Node) -> Edit | None:
 class _Edited(DirtyFile):
     """An edited file that is open, which all its handles share."""
 
-    def __init__(self, editor: Editor, node: Node, base: bytes, given: bytes) -> None:
+    def __init__(self, editor: Editor, node: Node, program: int, base: bytes, given: bytes) -> None:
         super().__init__(self, node.name, base)
         self.node = node
         self.now_ms = editor.now_ms
         self._editor = editor
+        self._program = program
         self._before = base
         """What the edited bytes have come from: the difference to it is what is sent."""
         self._given = given
 
     async def put(self, _key: str, value: bytes) -> None:
         await self._editor.send(self.node, self._before, value)
-        self._before = value
+        self._before = self._given = value
+        self._editor.gives(self.node, self._program, value)
 
     def forget(self, _dirty_file: DirtyFile) -> None:
         self._editor.closed(self)
@@ -57,9 +59,10 @@ class _Edited(DirtyFile):
 class Editor:
     """A file is in `_open` iff it has a handle and its name still stands for it."""
 
-    def __init__(self, vfs: Vfs, now_ms: Callable[[], float]) -> None:
+    def __init__(self, vfs: Vfs, settling: Settling, now_ms: Callable[[], float]) -> None:
         self.now_ms = now_ms
         self._vfs = vfs
+        self._settling = settling
         self._open: dict[Hashable, _Edited] = {}
         self._given: Recent[Hashable, bytes] = Recent(READERS)
 
@@ -73,7 +76,7 @@ class Editor:
         if edited is None:
             base = await self._content(node)
             given = self._given.get((node.identity, program), base)
-            edited = self._open.setdefault(node.identity, _Edited(self, node, base, given))
+            edited = self._open.setdefault(node.identity, _Edited(self, node, program, base, given))
         edited.references += 1
         return edited
 
@@ -101,4 +104,4 @@ class Editor:
             changes = edit.changes(key_of(node.at), before, after)
         except (BadEdit, BadText, Refused) as error:
             raise type(error)(f"{node.name}: {error}") from error
-        await make(self._vfs.api, changes)
+        await self._settling.make(changes)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from cometfs.errors import Exists, Refused
-from cometfs.vfs.changes.settling import make
+from cometfs.errors import NO_ANSWER, Exists, Refused
+from cometfs.vfs.changes.settling import Settling
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Listing, Node, build
 from cometfs.vfs.schema import names
@@ -30,8 +30,9 @@ def experiments_of(directory: Node) -> ForEach | None:
 class Moves:
     """Renames, moves, archives and restores."""
 
-    def __init__(self, vfs: Vfs) -> None:
+    def __init__(self, vfs: Vfs, settling: Settling) -> None:
         self._vfs = vfs
+        self._settling = settling
 
     async def experiment(self, directory: Node, name: str) -> Node | None:
         """The experiment of that name; None where the name stands for something else. Raises NoSuchEntry."""
@@ -54,18 +55,22 @@ class Moves:
         if new_name != experiment.name:
             _check_shown(other, each, listing, {**row, "experimentName": name}, new_name)
         changes = _changes(experiment, other, name, archived=each.movable.archived)
-        try:
-            await make(self._vfs.api, changes)
-        finally:
-            await self._vfs.refresh.relisted(experiment, [directory, other])
+        await self._make(changes, experiment, [directory, other])
         return await self._found(experiment, other, new_name, name)
 
     async def archive(self, experiment: Node, directory: Node) -> None:
         """Puts an experiment into the archive of its project."""
+        await self._make([Archived(key_of(experiment.at), archived=True)], experiment, [directory])
+
+    async def _make(self, changes: Sequence[Change], experiment: Node, directories: Sequence[Node]) -> None:
         try:
-            await make(self._vfs.api, [Archived(key_of(experiment.at), archived=True)])
-        finally:
-            await self._vfs.refresh.relisted(experiment, [directory])
+            await self._settling.make(changes)
+        except NO_ANSWER:
+            raise  # while Comet cannot be asked, what is cached is all there is
+        except BaseException:
+            await self._vfs.refresh.relisted(experiment, directories)
+            raise
+        await self._vfs.refresh.relisted(experiment, directories)
 
     async def _found(self, experiment: Node, other: Node, new_name: str, name: str | None) -> Node:
         """The experiment in the listing of now; what it must be where that is late."""

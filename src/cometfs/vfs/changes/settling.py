@@ -18,8 +18,9 @@ from cometfs.vfs.schema.changes import Change
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 8.0
-"""Seconds that Comet may take for one call: a program waits for several, and for a look at what became of one."""
+PART = 4
+"""A call may take this part of what a program waits at most: it waits for several, and for a look at what became of
+one."""
 
 LOOKS = (0.0, 0.3, 1.0, 2.0)
 """Seconds before each look at whether a change is there: a server may be a moment behind its own answers."""
@@ -28,59 +29,64 @@ BACK = 10.0
 """Seconds that taking changes back may take, even where the program that asked for them is being killed."""
 
 
-async def make(api: API, changes: Sequence[Change]) -> None:
-    """Makes all `changes`, in their order. Where one fails, those before it are taken back, and its error is raised."""
-    made: list[Change] = []
-    for change in changes:
+class Settling:
+    """Makes changes with one API. `deadline`: seconds that a program waits at most."""
+
+    def __init__(self, api: API, deadline: float) -> None:
+        self._api = api
+        self._patience = deadline / PART
+
+    async def make(self, changes: Sequence[Change]) -> None:
+        """Makes all `changes`, in their order. Where one fails, those before it are taken back, and its error is
+        raised."""
+        made: list[Change] = []
+        for change in changes:
+            try:
+                await self._settle(change)
+            except BaseException:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + BACK):
+                    await self._take_back(made)
+                raise
+            made.append(change)
+
+    async def _settle(self, change: Change) -> None:
+        """Makes one change, and returns when Comet shows it."""
+        failed: CometFSError | None = None
         try:
-            await settle(api, change)
-        except BaseException:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + BACK):
-                await _take_back(api, made)
+            with patience(self._patience):
+                await change.send(self._api)
+        except Throttled:
             raise
-        made.append(change)
-
-
-async def settle(api: API, change: Change) -> None:
-    """Makes one change, and returns when Comet shows it."""
-    failed: CometFSError | None = None
-    try:
-        with patience(PATIENCE):
-            await change.send(api)
-    except Throttled:
-        raise
-    except NO_ANSWER as error:
-        failed = error
-    if await _came(api, change, failed):
-        return
-    raise failed or Conflict(f"Comet took {change.what}, and does not show it: others change it, too, or it cannot be")
-
-
-async def _came(api: API, change: Change, failed: CometFSError | None) -> bool:
-    """Whether Comet has the change. Raises `failed`, what sending it met, where that cannot be asked."""
-    unknown: CometFSError | None = None
-    for pause in LOOKS:
-        await trio.sleep(pause)
-        try:
-            with patience(PATIENCE):
-                if await change.came(api):
-                    return True
-                unknown = None
         except NO_ANSWER as error:
-            unknown = error
-            if failed is not None:
-                break
-    if unknown is not None and failed is not None:
-        raise type(failed)(f"{failed}; whether Comet has {change.what} cannot be asked now") from unknown
-    return unknown is not None  # Comet took it, and shows nothing now
+            failed = error
+        if await self._came(change, failed):
+            return
+        raise failed or Conflict(f"Comet took {change.what}, and does not show it: others change it, or it cannot be")
 
+    async def _came(self, change: Change, failed: CometFSError | None) -> bool:
+        """Whether Comet has the change. Raises `failed`, what sending it met, where that cannot be asked."""
+        unknown: CometFSError | None = None
+        for pause in LOOKS:
+            await trio.sleep(pause)
+            try:
+                with patience(self._patience):
+                    if await change.came(self._api):
+                        return True
+                unknown = None
+            except NO_ANSWER as error:
+                unknown = error
+                if failed is not None:
+                    raise type(failed)(f"{failed}; whether Comet has {change.what} cannot be asked now") from error
+        return unknown is not None  # Comet took it, and cannot be asked now
 
-async def _take_back(api: API, made: Sequence[Change]) -> None:
-    for change in reversed(made):
-        back = change.back()
-        try:
-            if back is None:
-                raise Conflict("Comet has no way to")
-            await settle(api, back)
-        except CometFSError as error:
-            log.warning("%s stays, although what belongs to it failed: it cannot be taken back: %s", change.what, error)
+    async def _take_back(self, made: Sequence[Change]) -> None:
+        for change in reversed(made):
+            back = change.back()
+            try:
+                if back is None:
+                    raise Conflict("Comet has no way to")
+                await self._settle(back)
+            except CometFSError as error:
+                log.warning(
+                    "%s stays, although what belongs to it failed: it cannot be taken back: %s", change.what, error
+                )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, cast
 
 from cometfs.comet.api import API
@@ -169,9 +170,19 @@ def other_changes(key: str, before: bytes, after: bytes) -> Sequence[Change]:
     changes = [
         Other(key, name, _value(name, value), cast("str | None", old.get(name)))
         for name, value in new.items()
-        if name not in old or old[name] != value
+        if name not in old or not _same(old[name], value)
     ]
     return sorted(changes, key=lambda change: change.before is None)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are: tools spell the numbers anew that they leave as they are, 1.50 as 1.5."""
+    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+        return bool(one == other)
+    try:
+        return Decimal(one) == Decimal(other)
+    except InvalidOperation:
+        return False
 
 
 def _object(content: bytes) -> Mapping[str, Any]:
