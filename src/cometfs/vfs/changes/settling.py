@@ -22,7 +22,7 @@ PART = 4
 """A call may take this part of what a program waits at most: it waits for several, and for a look at what became of
 one."""
 
-LOOKS = (0.0, 0.3, 1.0, 2.0)
+LOOKS = (0.0, 0.3, 1.2)
 """Seconds before each look at whether a change is there: a server may be a moment behind its own answers."""
 
 BACK = 10.0
