@@ -64,6 +64,7 @@ class MountSettings:
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
     log_level: str = "warning"
+    log_format: str = "text"
     allow_other: bool = False
     """Whether other users of this machine may look at the mount, as far as modes allow."""
     allow_root: bool = False

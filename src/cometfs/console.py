@@ -18,11 +18,11 @@ from typing import Any
 
 import click
 
-from cometfs import bounded_log
+from cometfs import bounded_log, logs
 from cometfs.errors import SetupError
 from cometfs.printable import Formatter, printable, printable_lines
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+log = logging.getLogger(__name__)
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
@@ -35,7 +35,19 @@ def print_lines(*lines: str, err: bool = False) -> None:
 
 def print_error(error: Exception) -> None:
     """Prints one of our errors."""
-    print_lines(f"cometfs: {error}", err=True)
+    if _for_programs():
+        log.error("%s", error)
+    else:
+        print_lines(f"cometfs: {error}", err=True)
+
+
+def print_warnings(sentences: Iterable[str]) -> None:
+    """Prints warnings. The command goes on."""
+    for sentence in sentences:
+        if _for_programs():
+            log.warning("%s", sentence)
+        else:
+            print_lines(f"cometfs: warning: {sentence}", err=True)
 
 
 def print_json(value: Any, indent: int | None = None) -> None:
@@ -130,22 +142,38 @@ def show_page(text: str) -> None:
 def log_to_stderr(level: str) -> None:
     """Logs to stderr; the traceback of a bug that ends the program goes there, too."""
     handler = bounded_log.Handler(sys.stderr)
-    handler.setFormatter(Formatter(FORMAT))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # One line a request is what --log-level debug is for.
-    for chatty in ("httpx", "httpcore"):
-        logging.getLogger(chatty).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    handler.setFormatter(logs.formatter("text", journal=False))
+    logging.basicConfig(handlers=[handler], force=True)
+    logs.set_level(level)
     sys.excepthook = _print_bug
+
+
+def log_as(wanted: str, *, journal: bool) -> None:
+    """From now on the lines of the log have that format (`logs.FORMATS`). All else on stderr is for people, so where
+    programs read it, errors and warnings are lines of the log."""
+    for handler in _handlers():
+        handler.setFormatter(logs.formatter(wanted, journal=journal))
+
+
+def _for_programs() -> bool:
+    """Whether programs read stderr."""
+    return any(not isinstance(handler.formatter, Formatter) for handler in _handlers())
+
+
+def _handlers() -> list[bounded_log.Handler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, bounded_log.Handler)]
 
 
 def limit_log(path: Path) -> None:
     """Keeps the log within its bounds where stderr is the file at `path`."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, bounded_log.Handler):
-            handler.full = partial(bounded_log.make_room, path.absolute(), sys.stderr.fileno())
+    for handler in _handlers():
+        handler.full = partial(bounded_log.make_room, path.absolute(), sys.stderr.fileno())
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """As Python prints it, but printable: the message of an exception may be a server's."""
+    if _for_programs():
+        log.critical("a bug ends the program", exc_info=(kind, error, trace))
+        return
     lines = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     click.echo(printable_lines(lines), err=True)

@@ -44,10 +44,11 @@ def open_streams() -> None:
     )
 
 
-def in_background(main: Callable[[Callable[[str], None]], None], log_file: BinaryIO) -> str:
+def in_background(main: Callable[[Callable[[str], None]], None], log_file: BinaryIO | None) -> str:
     """Runs `main(ready)` in a daemon and returns, when it has called `ready`, what it was called with.
 
-    Raises SetupError with the daemon's own sentence if it ends before that. The daemon's stderr goes to `log_file`.
+    Raises SetupError with the daemon's own sentence if it ends before that. The daemon's stderr goes to `log_file`;
+    without one it stays where it is.
     """
     reader, writer = os.pipe()
     if os.fork() == 0:
@@ -57,8 +58,9 @@ def in_background(main: Callable[[Callable[[str], None]], None], log_file: Binar
     with os.fdopen(reader, "rb") as pipe:
         report = pipe.read()
     if not report.startswith(_READY):
+        place = "the journal" if log_file is None else log_file.name
         raise SetupError(
-            report.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {log_file.name!s}"
+            report.decode("utf-8", "surrogateescape") or f"the daemon ended before it was ready: see {place}"
         )
     return report.removeprefix(_READY).decode("utf-8", "surrogateescape")
 
@@ -70,7 +72,7 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def _become_daemon(main: Callable[[Callable[[str], None]], None], writer: int, log_file: BinaryIO) -> NoReturn:
+def _become_daemon(main: Callable[[Callable[[str], None]], None], writer: int, log_file: BinaryIO | None) -> NoReturn:
     """Never returns into the caller's stack: what the parent would do next is not the daemon's."""
     status = 1
     try:
@@ -102,13 +104,15 @@ def _report(writer: int, sentence: str) -> None:
         return  # it was ready already: the parent has ended, and the log has the sentence
 
 
-def _redirect(log_file: BinaryIO) -> None:
+def _redirect(log_file: BinaryIO | None) -> None:
     """Lets go of the terminal: a shell that waits for the end of a pipe must not wait for the daemon."""
     null = os.open(os.devnull, os.O_RDWR)
-    for source, descriptor in ((null, 0), (null, 1), (log_file.fileno(), _STDERR)):
-        os.dup2(source, descriptor)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
     os.close(null)
-    log_file.close()
+    if log_file is not None:
+        os.dup2(log_file.fileno(), _STDERR)
+        log_file.close()
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")  # one log, whatever the locale of a process that writes to it
 

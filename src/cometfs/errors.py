@@ -52,6 +52,9 @@ from __future__ import annotations
 class CometFSError(Exception):
     """Base of all errors that cometfs raises on purpose; ``str()`` is a sentence for a user."""
 
+    endpoint = ""
+    """What Comet was asked, where that is known."""
+
 
 class NotFound(CometFSError):
     """Comet has no such workspace, project, experiment or asset (HTTP 404, and 400 on older servers)."""

@@ -55,6 +55,8 @@ class Traffic:
         """All requests together took so long, those that were abreast each by itself."""
         self.calls: Counter[str] = Counter()
         """By endpoint; what a storage is asked is no call of Comet's."""
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """The same by endpoint and what came of each call: a status, or why none came."""
         self.bytes_by_endpoint: Counter[str] = Counter()
 
     def begin(self, endpoint: str, what: str) -> Request:

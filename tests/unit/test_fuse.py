@@ -387,8 +387,9 @@ class Face:
         self.limiter = RequestLimiter(deadline, room)
         self.failures: list[tuple[Any, ...]] = []
 
-    def failed(self, *failure: Any) -> None:
+    def failed(self, *failure: Any) -> dict[str, Any]:
         self.failures.append(failure)
+        return {}
 
     @handler
     async def fail(self, error: Exception) -> None:

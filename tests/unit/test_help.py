@@ -111,7 +111,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
     code = "\n".join(
         [*re.findall(r"^```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE), *re.findall(r"`(cometfs .*?)`", text)]
     )
-    for command, rest in re.findall(r"^(?:\S*bin/)?cometfs ([a-z]+)(.*)", code, re.MULTILINE):
+    for command, rest in re.findall(r"^(?:\S*bin/)?cometfs ([a-z-]+)(.*)", code, re.MULTILINE):
         assert command in main.commands, command
         known = options(main.commands[command])
         assert set(re.findall(r" (--[a-z-]+)", rest.partition("#")[0])) <= known, (command, rest)

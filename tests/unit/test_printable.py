@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs import console
+from cometfs import console, logs
 from cometfs.printable import Formatter, printable, printable_lines
 from cometfs.report import status_lines
 
@@ -54,7 +54,7 @@ def test_no_later_line_looks_like_the_first(text: str) -> None:
 def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
     logger, written = logging.Logger("foreign"), io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(Formatter(console.FORMAT))
+    handler.setFormatter(Formatter(logs.PLAIN))
     logger.addHandler(handler)
     yield logger, written
     handler.close()

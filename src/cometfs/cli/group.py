@@ -51,7 +51,7 @@ class _Commands(click.Group):
 
 def warn(sentences: list[str]) -> None:
     """Prints warnings to stderr. The command goes on."""
-    console.print_lines(*(f"cometfs: warning: {sentence}" for sentence in sentences), err=True)
+    console.print_warnings(sentences)
 
 
 class _Command(click.Command):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cometfs import console
+from cometfs import console, logs
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import CometFSError
 from cometfs.options.kinds import PLACE
@@ -45,18 +46,23 @@ def mount(mountpoint: Path, **options: Any) -> None:
     quiet = settings.log_level == "error"
     exposed = exposure.of_mount(settings.url, settings.key_files, settings.network)
     warnings = [] if quiet else [*misspelt(), *exposed]
-    warn(warnings)
+    journal = logs.is_journal(sys.stderr.fileno())
     if settings.foreground:
+        console.log_as(settings.log_format, journal=journal)
+        warn(warnings)
         lifetime.run(app.mount, settings, note)
         return
+    warn(warnings)
 
     def in_daemon(ready: Callable[[str], None]) -> None:
-        console.limit_log(log_path)
+        console.log_as(settings.log_format, journal=journal)
+        if log_file is not None:
+            console.limit_log(Path(log_file.name).absolute())
         warn(warnings)  # into its log
         lifetime.run(app.mount, settings, ready)
 
-    with folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
-        log_path = Path(log_file.name).absolute()
+    # What systemd has started writes on to its journal; else the daemon has a file.
+    with nullcontext() if journal else folders.open_log(settings.mountpoint, settings.cache_dir) as log_file:
         note(daemon.in_background(in_daemon, log_file))
     daemon.leave()
 
@@ -108,3 +114,21 @@ def refresh(paths: tuple[Path, ...]) -> None:
             failed.append(path)
     if failed:
         sys.exit(1)
+
+
+@main.command("log-level")
+@click.argument("mountpoint", type=PLACE)
+@click.argument("level", required=False, type=click.Choice(logs.LEVELS))
+@plain_errors
+def log_level(mountpoint: Path, level: str | None) -> None:
+    """Show or change what a mount logs.
+
+    LEVEL is debug, info, warning or error. It holds until the mount ends. Only the user that has mounted may change it.
+    """
+    from cometfs.fuse import mountpoints
+    from cometfs.fuse.mountinfo import resolve
+
+    place = resolve(mountpoint)
+    if level is not None:
+        mountpoints.set_log_level(place, level)
+    console.print_lines(mountpoints.log_level(place))

@@ -127,6 +127,10 @@ class Calls:
 
     async def ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool = False) -> T:
         """The answer to `question`, as `read` understands its body; `exact`: without a lone surrogate mended."""
+        with _about(question):
+            return await self._ask(question, read, exact=exact)
+
+    async def _ask(self, question: Question, read: Callable[[bytes], T], *, exact: bool) -> T:
         self.failures.check(question.key)
         now, patience = trio.current_time(), PATIENCE.get()
         due = now + self.deadline
@@ -166,7 +170,8 @@ class Calls:
     async def persistently(self, question: Question, due: float, attempt: Callable[[], Awaitable[T]]) -> T:
         for number in count():
             try:
-                return await attempt()
+                with _about(question):
+                    return await attempt()
             except Withheld:
                 raise  # nothing waits for a prefetch: a reader that comes asks again
             except (Transient, Throttled) as exc:
@@ -190,10 +195,25 @@ class Calls:
             await self.breaker.admit()  # a call that is not made is not counted
         await self._gate.admit(question.endpoint)
         self.traffic.calls[question.endpoint] += 1
-        reply = await self._asked(question, headers)
+        began, outcome = trio.current_time(), "given up"
+        try:
+            reply = await self._asked(question, headers)
+            outcome = str(reply.status)
+        except CometFSError as exc:
+            outcome = type(exc).__name__
+            raise
+        finally:
+            self._note(question.endpoint, outcome, trio.current_time() - began)
         if reply.status != TOO_MANY:
             self._gate.answered(question.endpoint)
         return reply
+
+    def _note(self, endpoint: str, outcome: str, seconds: float) -> None:
+        """Takes note of a call; `seconds`: until its headers came."""
+        self.traffic.outcomes[endpoint, outcome] += 1
+        if log.isEnabledFor(logging.DEBUG):
+            fields = {"endpoint": endpoint, "status": outcome, "seconds": round(seconds, 3)}
+            log.debug("%s: %s in %.3f s", endpoint, outcome, seconds, extra=fields)
 
     async def _asked(self, question: Question, headers: Mapping[str, str]) -> Reply:
         url = self.address_of(question)
@@ -270,7 +290,10 @@ class Calls:
         if question not in self._logged:
             self._logged.add(question)
             rows = left_out.total()
-            log.warning("%s: %s rows that cannot be read are left out (%s)", question, rows, "; ".join(left_out))
+            fields = {"endpoint": question.partition(" ")[0]}
+            log.warning(
+                "%s: %s rows that cannot be read are left out (%s)", question, rows, "; ".join(left_out), extra=fields
+            )
 
 
 def _misunderstood(question: Question, body: bytes, exc: Exception, words: str) -> Unintelligible:
@@ -278,6 +301,16 @@ def _misunderstood(question: Question, body: bytes, exc: Exception, words: str) 
         return PageInstead(f"An HTML page came instead of an answer of {question}: a login page, or a proxy's?")
     reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
     return Unintelligible(f"The answer of {question} is not what it should be: {reason}{words}")
+
+
+@contextmanager
+def _about(question: Question) -> Iterator[None]:
+    """Errors leave the body with the endpoint, for the log."""
+    try:
+        yield
+    except CometFSError as exc:
+        exc.endpoint = question.endpoint
+        raise
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from cometfs import installing
+from cometfs import installing, logs
 from cometfs.errors import SetupError
 from cometfs.fuse import unmounting
 from cometfs.fuse.mountinfo import PATIENCE, is_dead, mount_at, mounts, resolve
@@ -170,6 +170,25 @@ def asked(mountpoint: Path, file: PurePath) -> dict[str, Any]:
     if isinstance(answers[0], OSError):
         raise SetupError(f"{mountpoint} does not answer: {answers[0].strerror}") from answers[0]
     return answers[0]
+
+
+def log_level(mountpoint: Path) -> str:
+    """What a mount logs. Raises SetupError where no mount of ours answers."""
+    if mountpoint not in our_mounts():
+        raise SetupError(f"{mountpoint} is no mount of cometfs")
+    try:
+        return os.getxattr(mountpoint, logs.ATTRIBUTE).decode()
+    except OSError as error:
+        raise SetupError(f"{mountpoint} does not answer: {error.strerror}") from error
+
+
+def set_log_level(mountpoint: Path, level: str) -> None:
+    """Has a mount log that level and those above it. Raises SetupError."""
+    log_level(mountpoint)
+    try:
+        os.setxattr(mountpoint, logs.ATTRIBUTE, level.encode())
+    except OSError as error:
+        raise SetupError(f"{mountpoint} goes on as it was: {error.strerror} (only its owner may change it)") from error
 
 
 def refresh(path: Path) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
-from cometfs.errors import NoSuchEntry
+from cometfs import logs
+from cometfs.caller import command_of
+from cometfs.errors import NoSuchEntry, NotPermitted
 from cometfs.fuse.failing import subject
 from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import Programs, wants_size
@@ -39,6 +41,8 @@ READABLE = select.POLLIN | select.POLLRDNORM
 
 ATTRIBUTE = b"user.comet."
 """How extended attributes begin that tell where a file comes from."""
+
+LOG_LEVEL = logs.ATTRIBUTE.encode()
 
 
 class Operations(ReadOnlyOperations):
@@ -66,9 +70,11 @@ class Operations(ReadOnlyOperations):
             "requests": limiter.count,
         }
 
-    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
         path, pid = subject(request, args, self._inodes, self._handles)
-        self._vfs.error_log.add(name, sentence, path=path, pid=self.programs.of(pid) if pid else 0)
+        program = self.programs.of(pid) if pid else 0
+        self._vfs.error_log.add(name, sentence, path=path, pid=program)
+        return {"path": path, "pid": program, "program": command_of(program)}
 
     async def run(self) -> None:
         """What goes on between requests; until cancelled."""
@@ -287,10 +293,28 @@ class Operations(ReadOnlyOperations):
         self._revalidator.forget(gone)
 
     @at_once
+    def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        """Of the mountpoint the level of the log; nothing else can be set."""
+        if inode != pyfuse3.ROOT_INODE or name != LOG_LEVEL:
+            self._refuse_attribute(inode)
+        if ctx.uid not in (0, os.geteuid()):
+            raise NotPermitted("the log is its owner's alone")
+        level = names.decoded(value)
+        if level not in logs.LEVELS:
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        logs.set_level(level)
+
+    def _refuse_attribute(self, inode: InodeT) -> NoReturn:
+        """Raises ReadOnly: none can be set."""
+        refuse()
+
+    @at_once
     def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
         if not name.startswith(b"user."):
             # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        if inode == pyfuse3.ROOT_INODE and name == LOG_LEVEL:
+            return logs.level().encode()
         found = self._provenance(inode)
         word = names.decoded(name.removeprefix(ATTRIBUTE))
         if not name.startswith(ATTRIBUTE) or word not in found:

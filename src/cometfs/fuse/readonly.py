@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import pyfuse3
@@ -29,8 +30,9 @@ class ReadOnlyOperations(pyfuse3.Operations):
 
     limiter: RequestLimiter
 
-    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
         """For a class that knows where a failure is kept."""
+        return {}
 
     @at_once
     def create(

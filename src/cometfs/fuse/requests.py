@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
@@ -46,8 +46,9 @@ class HasLimiter(Protocol):
 
     limiter: RequestLimiter
 
-    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
-        """Takes note of a failure: the handler, its arguments, and the name of the errno."""
+    def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
+        """Takes note of a failure: the handler, its arguments, and the name of the errno. What the log tells of it, by
+        `logs.FIELDS`."""
 
 
 def handler(
@@ -122,14 +123,16 @@ def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Excep
     if isinstance(error, pyfuse3.FUSEError):
         return error
     number = _errno_in(request, error)
+    if _is_quiet(error):
+        return pyfuse3.FUSEError(number)
     sentence = str(error)
     if not isinstance(error, CometFSError):
-        log.error("bug in %s", request, exc_info=error)
         sentence = f"bug in {request}: {type(error).__name__}; the log has its traceback"
-    elif not _is_quiet(error):
-        log.warning("%s: %s", request, error)
-    if not _is_quiet(error):
-        _note(face, request, args, errno.errorcode[number], sentence)
+    fields = _noted(face, request, args, errno.errorcode[number], sentence)
+    if isinstance(error, CometFSError):
+        log.warning("%s: %s", request, error, extra={**fields, "endpoint": error.endpoint})
+    else:
+        log.error("bug in %s", request, exc_info=error, extra=fields)
     return pyfuse3.FUSEError(number)
 
 
@@ -143,8 +146,9 @@ def _is_quiet(error: Exception) -> bool:
     return isinstance(error, QUIET) and not isinstance(error, Refused)
 
 
-def _note(face: HasLimiter, request: str, args: tuple[Any, ...], name: str, sentence: str) -> None:
+def _noted(face: HasLimiter, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
     try:
-        face.failed(request, args, name, sentence)
+        return {"request": request, "errno": name, **face.failed(request, args, name, sentence)}
     except Exception:  # what is wrong with this must not end the mount
         log.exception("bug in the notes on %s", request)
+        return {}

@@ -219,10 +219,6 @@ class WritableOperations(Operations):
         self._refuse(new_parent_inode)
 
     @at_once
-    def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        self._refuse_attribute(inode)
-
-    @at_once
     def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         self._refuse_attribute(inode)
 

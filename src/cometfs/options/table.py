@@ -10,20 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.lease import RUNNING
-from cometfs.options.kinds import (
-    FLAG,
-    GROUP,
-    NAMES,
-    PATH,
-    SIZE,
-    TEXT,
-    UMASK,
-    USER,
-    Kind,
-    one_of,
-    seconds,
-    whole,
-)
+from cometfs.logs import FORMATS, LEVELS
+from cometfs.options.kinds import FLAG, GROUP, NAMES, PATH, SIZE, TEXT, UMASK, USER, Kind, one_of, seconds, whole
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""
@@ -36,8 +24,6 @@ DEADLINE = 30.0
 
 UMASK_DEFAULT = "022"
 """With w for the owner, for copies: see fuse/replies.py."""
-
-LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -128,5 +114,6 @@ MOUNT = (
         "umask", UMASK, "Permissions that files and directories lack, in octal.", default=UMASK_DEFAULT, metavar="MASK"
     ),
     Option("log_level", one_of(*LEVELS), "Log this level and above.", default="warning"),
+    Option("log_format", one_of(*FORMATS), "How a line of the log looks.", default="text"),
 )
 """All options of `cometfs mount`."""
