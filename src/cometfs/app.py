@@ -152,12 +152,25 @@ def _writing_to(folder: Path) -> Iterator[None]:
 
 
 async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
-    async with trio.open_nursery() as telling:
+    async with trio.open_nursery() as beside:
+        if settings.metrics:
+            await _serve_metrics(beside, vfs, settings.metrics)
         async with trio.open_nursery() as serving:
             serve = partial(session.serve, source=source, deadline=settings.deadline, access=settings.access)
             await serving.start(serve, vfs, settings.mountpoint)
             ready()
             notify_systemd("READY=1")
-            telling.start_soon(statusline.keep, vfs.status)
+            beside.start_soon(statusline.keep, vfs.status)
             give_back()
-        telling.cancel_scope.cancel()
+        beside.cancel_scope.cancel()
+
+
+async def _serve_metrics(nursery: trio.Nursery, vfs: Vfs, bind: str) -> None:
+    """Serves them at HOST:PORT for as long as the nursery lasts. Raises SetupError."""
+    from cometfs.exposition import Exposition
+    from cometfs.server.http import listener
+
+    try:
+        await nursery.start(listener.serve, Exposition(vfs.metrics), bind)
+    except (OSError, ValueError) as error:
+        raise SetupError(f"cannot serve the metrics at {bind}: {error}") from error

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from cometfs import measured
 from cometfs._version import __version__
 from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
@@ -32,6 +33,7 @@ from cometfs.comet.api import API
 from cometfs.connectivity import Connectivity
 from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
+from cometfs.metrics import Meters
 from cometfs.quota.limiter import Budget
 from cometfs.traffic import Waiting
 from cometfs.vfs.answers.prefetch import Prefetcher
@@ -97,7 +99,7 @@ async def open_vfs(
     every call of `API`, NoSuchEntry, NotADirectory and IsADirectory for names, and OutOfSpace for a download without
     room. Loads that are under way end with the block.
     """
-    gauges = of_process()
+    gauges, meters = of_process(), Meters()
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
             ending.enter_context(api.probing(loads))
@@ -119,6 +121,8 @@ async def open_vfs(
                 store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind, wall, connectivity)
                 answers = AnswerResolver(api, store, bodies, parted)
                 answers.status = _Status(api, answers, workspaces, budget, index, gauges, wall()).now
+                meters |= measured.at_hand(api, index, blobs, gauges) | measured.of_lookups(answers, parted)
+                answers.metrics = partial(measured.text, meters, budget, index)
                 answers.ahead = prefetcher = Prefetcher(
                     answers, loads, partial(_may_prefetch, connectivity, budget), singles=singles
                 )
@@ -131,6 +135,7 @@ async def open_vfs(
                     allow_delete=allow_delete,
                     live=live,
                     gauges=gauges,
+                    meters=meters,
                     wall=wall,
                 )
             finally:
@@ -175,7 +180,7 @@ class _Status:
             "since": round(self.since, 3),
             "network": self.api.connectivity.as_object(),
             "calls": (await self.budget.status()).as_object() if self.budget else None,
-            "reads": {where: self.answers.lookups[where] for where in ("memory", "disk", "asked")},
+            "reads": {where: self.answers.lookups.at(where, "answer", "body") for where in ("memory", "disk", "asked")},
             "fetching": [_on_its_way(one) for one in self.api.traffic.waiting()[:SHOWN]],
             "received_bytes": self.api.traffic.bytes,
             "cache": await self._cache(),

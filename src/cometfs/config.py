@@ -61,6 +61,8 @@ class MountSettings:
     """Whether the mount may hide files of its mountpoint."""
     offline: bool = False
     """Whether it asks nothing, and shows what the cache has."""
+    metrics: str = ""
+    """HOST:PORT at which metrics are served; empty: nowhere."""
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
     log_level: str = "warning"
@@ -112,6 +114,7 @@ def mount_settings(
     profile: str | None = None,
     workspaces: Sequence[str] = (),
     cache_dir: Path | None = None,
+    metrics: str = "",
     **others: Any,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing.
@@ -129,6 +132,7 @@ def mount_settings(
         cache_dir=cache_path(cache_dir) if cache_dir else None,  # a daemon has another working directory
         network=found.network,
         key_files=found.key_files,
+        metrics=address(metrics),
         **others,
     )
 
@@ -201,3 +205,8 @@ def key_in(path: Path) -> str:
     if not key:
         raise SetupError(f"{path} holds no API key: it is empty")
     return key
+
+
+def address(bind: str) -> str:
+    """HOST:PORT; a port alone is one of this machine's own address, where no other can ask."""
+    return f"127.0.0.1:{bind}" if bind.isdecimal() else bind

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,7 @@ from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import is_sizeless, shows_no_size
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
+from cometfs.gauges import Histogram
 from cometfs.lease import Lease
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes, State
@@ -385,6 +387,8 @@ class Face:
 
     def __init__(self, deadline: float = 5.0, room: int = 3) -> None:
         self.limiter = RequestLimiter(deadline, room)
+        self.timings: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.errnos: Counter[str] = Counter()
         self.failures: list[tuple[Any, ...]] = []
 
     def failed(self, *failure: Any) -> dict[str, Any]:

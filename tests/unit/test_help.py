@@ -149,7 +149,7 @@ def test_every_warning_of_what_is_too_open_is_explained(tmp_path: Path, monkeypa
     key.write_text("k")
     key.chmod(0o644)
     of_mount = exposure.of_mount("http://192.0.2.1/clientlib/", [key], Network(checks=False))
-    said = " ".join([*of_mount, *exposure.of_server("0.0.0.0:80", None)])
+    said = " ".join([*of_mount, *exposure.of_server("0.0.0.0:80", None), *exposure.of_metrics("0.0.0.0:80")])
     for shown, word in (
         (str(key), "FILE"),
         (str(configuration), "FILE"),

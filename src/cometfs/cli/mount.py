@@ -45,7 +45,7 @@ def mount(mountpoint: Path, **options: Any) -> None:
     console.log_to_stderr(settings.log_level)
     quiet = settings.log_level == "error"
     exposed = exposure.of_mount(settings.url, settings.key_files, settings.network)
-    warnings = [] if quiet else [*misspelt(), *exposed]
+    warnings = [] if quiet else [*misspelt(), *exposed, *exposure.of_metrics(settings.metrics)]
     journal = logs.is_journal(sys.stderr.fileno())
     if settings.foreground:
         console.log_as(settings.log_format, journal=journal)

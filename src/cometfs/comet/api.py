@@ -188,6 +188,19 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI, ChangeAPI)
         """
         return self._calls.traffic
 
+    @property
+    def answering(self) -> dict[str, bool]:
+        """Which hosts were asked, Comet's and its storages', and whether each is worth a call. An attribute: it asks
+        nothing.
+
+            >>> api.answering
+            {'http://127.0.0.1:8080': True}
+
+        Endpoint: none
+        SDK: none
+        """
+        return self._calls.answering
+
     def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         """Probes a server that does not answer in `nursery` while the block lasts; else the calls themselves do.
 

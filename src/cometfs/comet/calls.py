@@ -155,6 +155,10 @@ class Calls:
         """Close every connection."""
         await self._transport.aclose()
 
+    @property
+    def answering(self) -> dict[str, bool]:
+        return self._transport.answering()
+
     def probing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
         return self._transport.probing(nursery)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
-from cometfs import logs
+from cometfs import logs, metrics
 from cometfs.caller import command_of
 from cometfs.errors import NoSuchEntry, NotPermitted
 from cometfs.fuse.failing import subject
@@ -24,6 +25,7 @@ from cometfs.fuse.procfs import Programs, wants_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
+from cometfs.gauges import Histogram
 from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
@@ -55,6 +57,10 @@ class Operations(ReadOnlyOperations):
     def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
         super().__init__()
         self.limiter = limiter
+        self.timings = defaultdict(Histogram)
+        self.errnos = Counter()
+        self._served = 0
+        """Bytes of files that were read."""
         self._vfs = vfs
         self.invalidator = KernelInvalidator()
         self._inodes = Inodes(vfs.root, lambda inode: self.invalidator.invalidate_attrs(inode.number))
@@ -68,6 +74,12 @@ class Operations(ReadOnlyOperations):
             "open_files": self._handles.count,
             "open_directories": self._handles.count_dirs,
             "requests": limiter.count,
+            "inodes": lambda: len(self._inodes),
+        }
+        vfs.meters |= {
+            metrics.REQUESTS: lambda: {(name,): taken for name, taken in self.timings.items()},
+            metrics.ERRORS: lambda: {(name,): count for name, count in self.errnos.items()},
+            metrics.SERVED: lambda: {(): self._served + self._replies.pushed},
         }
 
     def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
@@ -152,7 +164,9 @@ class Operations(ReadOnlyOperations):
         """`touch` asks again; nothing can be set."""
         if not is_touch(attr, fields):
             refuse()
-        place = self._inodes.at(inode)
+        return await self._touched(self._inodes.at(inode))
+
+    async def _touched(self, place: Inode) -> EntryAttributes:
         await self._refresh(place)
         reply = self._replies.attributes(place)
         reply.attr_timeout = 0.0
@@ -197,6 +211,9 @@ class Operations(ReadOnlyOperations):
 
     @handler_after(_open_nowait)
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
+        return await self._opened(inode, ctx)
+
+    async def _opened(self, inode: InodeT, ctx: RequestContext) -> FileInfo:
         place = await self._place(inode)
         found = self._open_at_hand(place, ctx)
         if found is not None:
@@ -214,6 +231,11 @@ class Operations(ReadOnlyOperations):
         return self._part_at_hand(shared, fh, off, size)
 
     def _part_at_hand(self, shared: Shared, fh: FileHandleT, off: int, size: int) -> bytes | None:
+        found = self._part_of(shared, fh, off, size)
+        self._served += 0 if found is None else len(found)
+        return found
+
+    def _part_of(self, shared: Shared, fh: FileHandleT, off: int, size: int) -> bytes | None:
         opened = shared.opened
         if isinstance(opened, OpenedBody):
             return opened.part(off, size)  # type: ignore[return-value]  # a memoryview is as good as bytes
@@ -229,7 +251,11 @@ class Operations(ReadOnlyOperations):
         if shared.goes_on:
             await self.follower.look(shared)
         found = self._part_at_hand(shared, fh, off, size)
-        return await shared.opened.read(off, size) if found is None else found  # type: ignore[return-value]
+        if found is not None:
+            return found
+        came = await shared.opened.read(off, size)
+        self._served += len(came)
+        return came  # type: ignore[return-value]
 
     @at_once
     def poll(self, inode: InodeT, fh: FileHandleT, poll_handle: pyfuse3.PollHandle | None, ctx: RequestContext) -> int:

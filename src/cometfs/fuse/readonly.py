@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFi
 
 from cometfs.errors import ReadOnly
 from cometfs.fuse.requests import at_once
+from cometfs.gauges import Histogram
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.nodes import Attributes
 
@@ -29,6 +31,8 @@ class ReadOnlyOperations(pyfuse3.Operations):
     """EROFS for all that makes, moves, takes away or marks something."""
 
     limiter: RequestLimiter
+    timings: defaultdict[str, Histogram]
+    errnos: Counter[str]
 
     def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
         """For a class that knows where a failure is kept."""

@@ -56,6 +56,8 @@ class Replies:
         self._handles = handles
         self._follower = follower
         self._invalidator = invalidator
+        self.pushed = 0
+        """Bytes that the kernel was given before it asked."""
         self._owner = owner.ids
         self._modes = owner.modes
         self._top = owner.top
@@ -138,9 +140,11 @@ class Replies:
         start = 0 if whole else (opened.size - 1) // PAGE * PAGE
         view.push(opened.size)
         try:
-            pyfuse3.notify_store(inode.number, start, bytes(opened.part(start, BEST_READ)))
+            pushed = bytes(opened.part(start, BEST_READ))
+            pyfuse3.notify_store(inode.number, start, pushed)
         except OSError:  # a kernel that does not take it reads, after it has asked for the attributes
             return paged
+        self.pushed += len(pushed)
         return paged or whole
 
     def _blank(self, lease: float) -> EntryAttributes:

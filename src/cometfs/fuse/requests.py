@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
@@ -26,6 +28,7 @@ from cometfs.errors import (
     Refused,
     Superseded,
 )
+from cometfs.gauges import Histogram
 from cometfs.mountstate.limits import RequestLimiter
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,10 @@ class HasLimiter(Protocol):
     """What a class of handlers must offer."""
 
     limiter: RequestLimiter
+    timings: defaultdict[str, Histogram]
+    """How long requests took, by handler."""
+    errnos: Counter[str]
+    """Requests that failed, by the name of the errno."""
 
     def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
         """Takes note of a failure: the handler, its arguments, and the name of the errno. What the log tells of it, by
@@ -81,7 +88,10 @@ def handler_after(
     def decorate(
         handle: Callable[Concatenate[S, P], Awaitable[T]],
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+        name = handle.__name__
+
         async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            began = perf_counter()
             try:
                 found = nowait(self, *args, **kwargs)
                 if found is not None:
@@ -91,7 +101,9 @@ def handler_after(
                 with self.limiter.limit(pid, again=again):
                     return await handle(self, *args, **kwargs)
             except Exception as error:
-                raise _refusal(self, handle.__name__, args, error) from None
+                raise _refusal(self, name, args, error) from None
+            finally:
+                self.timings[name].add(perf_counter() - began)
             raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
 
         functools.update_wrapper(wrapped, handle)
@@ -102,12 +114,16 @@ def handler_after(
 
 def at_once(handle: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """The same for a request that never waits for anything."""
+    name = handle.__name__
 
     async def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        began = perf_counter()
         try:
             return handle(self, *args, **kwargs)
         except Exception as error:
-            raise _refusal(self, handle.__name__, args, error) from None
+            raise _refusal(self, name, args, error) from None
+        finally:
+            self.timings[name].add(perf_counter() - began)
 
     functools.update_wrapper(wrapped, handle)
     return wrapped
@@ -120,9 +136,10 @@ def _pid(args: tuple[Any, ...]) -> int:
 
 def _refusal(face: HasLimiter, request: str, args: tuple[Any, ...], error: Exception) -> pyfuse3.FUSEError:
     """The errno of an error, for pyfuse3; its sentence goes into both logs."""
+    number = error.errno if isinstance(error, pyfuse3.FUSEError) else _errno_in(request, error)
+    face.errnos[errno.errorcode.get(number, str(number))] += 1
     if isinstance(error, pyfuse3.FUSEError):
         return error
-    number = _errno_in(request, error)
     if _is_quiet(error):
         return pyfuse3.FUSEError(number)
     sentence = str(error)

@@ -98,6 +98,13 @@ MOUNT = (
         metavar="SECONDS",
     ),
     Option("offline", FLAG, "Ask nothing: show what the cache has, however old it is.", default=False),
+    Option(
+        "metrics",
+        TEXT,
+        "Serve metrics to Prometheus at this address. Without HOST, at 127.0.0.1.",
+        default="",
+        metavar="[HOST:]PORT",
+    ),
     Option("foreground", FLAG, "Stay in the foreground, for service managers and debugging.", default=False),
     Option(
         "deadline",

@@ -17,6 +17,7 @@ import trio
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob
+from cometfs.gauges import Lookups
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class Blocks:
     def __init__(self, blobs: BlobStore, loads: trio.Nursery, memory: int = MEMORY) -> None:
         """`loads`: for what is written behind; `memory` in bytes."""
         self._blobs, self._loads, self._room = blobs, loads, memory
+        self.lookups = Lookups()
+        """Blocks that readers wanted."""
         self._held: OrderedDict[Hashable, bytes] = OrderedDict()
         self._loading: dict[Hashable, trio.Event] = {}
         """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
@@ -105,6 +108,7 @@ class Blocks:
         for key in stored.keys() - found.keys():
             stored[key].reject()
         for key, block in found.items():
+            self._blobs.bytes_read["block"] += len(block)
             self.hold(key, block)
         return found
 

@@ -108,6 +108,7 @@ class Body:
         if self._kept is not None and end > offset:
             found = await _read(self._kept, offset, end)
             if found is not None:
+                self._kept.count(len(found))
                 return found
             self._begin_again()
         await self._until(lambda: self.arrived >= end)

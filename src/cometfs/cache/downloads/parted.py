@@ -23,6 +23,7 @@ class PartedBodies:
 
     def __init__(self, loads: trio.Nursery, blocks: Blocks) -> None:
         self._loads, self._blocks = loads, blocks
+        self.lookups = blocks.lookups
         self._slots = Slots(SLOTS)
         self._open: dict[Hashable, PartedBody] = {}
 

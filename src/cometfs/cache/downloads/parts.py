@@ -120,6 +120,7 @@ class PartedBody:
         if len(found) < len(blocks):
             return None
         if found:
+            self._blocks.lookups["block", "memory"] += len(found)
             self._fetch_ahead(self._cursors.read(offset, end, waited=False))
         return _cut(found, offset, end)
 
@@ -138,13 +139,19 @@ class PartedBody:
 
     async def _block(self, block: int, count: int) -> bytes:
         """The block; `count`: how many to fetch if it does not come. Raises what keeps it away."""
+        here, waited = self._blocks.peek(self._key(block)) is not None, False
         while True:
             kept = self._is_here(block) or self._blocks.has(self._key(block))
             found = await self._blocks.load(self._key(block)) if kept else None
             if found is not None:
                 self._here.add(block)
+                if not waited:
+                    self._blocks.lookups.record("block", here=here, kept=True)
                 return found
             self._here.discard(block)
+            if not waited:
+                self._blocks.lookups.record("block", here=False, kept=False)
+            waited = True
             if self.error is not None:
                 raise self.error.with_traceback(None)
             await self._fetched(block, count)

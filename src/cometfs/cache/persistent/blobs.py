@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +85,8 @@ class StoredBlob:
         self.sums = kept.sums
         self.reject = reject
         """Reports that the file is damaged: it is not opened again."""
+        self.count: Callable[[int], None] = lambda _size: None
+        """To be called with how many bytes were read of it."""
         self._seen: set[int] = set()
         self._verifying = threading.Lock()
         """Held while a block is verified: the kernel asks for the parts of one together, and once is enough."""
@@ -166,6 +169,8 @@ class BlobStore:
         """To be called when there is something to write or to evict for."""
         self._used: set[str] = set()
         self._laid = 0
+        self.bytes_read: Counter[str] = Counter()
+        """Of bodies, and of blocks of big ones."""
         self._gone: set[tuple[str, str]] = set()
         self._damaged: set[str] = set()
 
@@ -201,6 +206,7 @@ class BlobStore:
         except OSError:
             return None  # too many open files, perhaps: the body may be sound
         stored = StoredBlob(file, kept, lambda: self._let_go(name, kept, damaged=True))
+        stored.count = self._count
         try:
             # Eviction holds the exclusive lock of what it is about to drop, for an instant: such a body counts as gone.
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -212,6 +218,9 @@ class BlobStore:
             stored.reject()
             return None
         return stored
+
+    def _count(self, size: int) -> None:
+        self.bytes_read["body"] += size
 
     def _let_go(self, name: str, kept: KeptBody, *, damaged: bool = False) -> None:
         self._gone.add((name, kept.file))

@@ -35,6 +35,8 @@ class View:
         self.changed: Callable[[], None] = lambda: None
         """Called when there is something to do for the thread that writes."""
         self._db: sqlite3.Connection | None = None
+        self.bytes_read = 0
+        """Of answers."""
 
     def take(self, connection: sqlite3.Connection) -> None:
         """From now on reads by `connection`, which must not wait."""
@@ -54,6 +56,7 @@ class View:
         if not is_sound(key, row[3], *row[:3]):
             self._report(key, row[3])
             return None
+        self.bytes_read += len(row[0])
         return Kept(*row[:3])
 
     def body(self, key: str) -> KeptBody | None:

@@ -31,6 +31,9 @@ from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreach
 from cometfs.numbers import whole_of
 from cometfs.traffic import Request
 
+SHOWN = 20
+"""Hosts that are shown: storages may be many."""
+
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""
 
@@ -301,6 +304,11 @@ class Transport:
             raise
         breaker.heard()
         return Reply(response, breaker.host)
+
+    def answering(self) -> dict[str, bool]:
+        """Which hosts were asked, and whether each is worth a call: some of them, those that are not before others."""
+        ordered = sorted(self._breakers.items(), key=lambda found: found[1].outage is None)
+        return {origin: breaker.outage is None for origin, breaker in ordered[:SHOWN]}
 
     async def aclose(self) -> None:
         """Close every connection."""

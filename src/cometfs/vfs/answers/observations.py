@@ -5,7 +5,6 @@ Not here: what is fetched ahead (prefetch.py) and answers (resolver.py).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
@@ -18,14 +17,6 @@ from cometfs.vfs.schema.declaration import Context, Source
 
 REMEMBERED = 4096
 """Experiments and projects of which something is remembered: well below a megabyte."""
-
-
-class Lookups(Counter[str]):
-    """Where what programs read was: in "memory", on "disk", or nowhere, so that Comet was "asked"."""
-
-    def record(self, *, here: bool, kept: bool) -> None:
-        """`here`: in memory; `kept`: at hand at all."""
-        self["memory" if here else "disk" if kept else "asked"] += 1
 
 
 class _Observation(NamedTuple):

@@ -24,8 +24,9 @@ from cometfs.cache.values import Freshness
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
 from cometfs.errors import NO_ANSWER, NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
+from cometfs.gauges import Lookups
 from cometfs.lease import PARTIAL, SEALED, Lease
-from cometfs.vfs.answers.observations import Lookups, Observations
+from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated
 from cometfs.vfs.appended import continued
@@ -54,6 +55,11 @@ FIRST_READ = 2
 async def _no_status() -> Row:
     await trio.lowlevel.checkpoint()
     return {}
+
+
+async def _no_metrics() -> str:
+    await trio.lowlevel.checkpoint()
+    return ""
 
 
 async def _no_listing(_stream: Stream, _at: Context) -> None:
@@ -107,7 +113,10 @@ class AnswerResolver:
         itself."""
         self.api = api
         self.status = status
+        self.metrics: Callable[[], Awaitable[str]] = _no_metrics
+        """The same for Prometheus."""
         self.lookups = Lookups()
+        """Of answers that are kept, as all else is made of them, of files and of bodies."""
         self.error_log = ErrorLog()
         """Of requests to the mount, and what answers lack; that old ones are shown has a line, too."""
         self.store = store
@@ -131,9 +140,10 @@ class AnswerResolver:
         held = self.wanted_nowait(source, at)
         if held is not None:
             return held
+        here = self.peek(source, at) is not None  # that there is none is remembered, too
         kept = self.store.recall(source.key(at)) is not None
         if source.kept:  # all else is made of what is
-            self.lookups.record(here=False, kept=kept)
+            self.lookups.record("answer", here=here, kept=kept)
         self.ahead.record_access(source, at, waited=not kept)
         return await self.ask(source, at)
 
@@ -142,7 +152,7 @@ class AnswerResolver:
         held = self.peek(source, at)
         if held is None or held.error is not None:
             return None
-        self.lookups["memory"] += 1
+        self.lookups["answer", "memory"] += 1
         # A second read of one answer says nothing new: it was at hand the first time, and what is ahead was fetched.
         if not held.read:
             self.ahead.record_access(source, at, waited=False)
@@ -247,7 +257,7 @@ class AnswerResolver:
     async def wanted_body(self, stream: Stream, at: Context) -> OpenedBody:
         """The same as `open_body`, for a reader: what it wants next may be fetched ahead."""
         kept = self.has(stream, at)
-        self.lookups.record(here=self.bodies.peek(stream.key(at)) is not None, kept=kept)
+        self.lookups.record("body", here=self.bodies.peek(stream.key(at)) is not None, kept=kept)
         self._record_namesake(at, waited=not kept)
         return await self.open_body(stream, at)
 
@@ -257,7 +267,7 @@ class AnswerResolver:
         body = self.bodies.open_nowait(key)
         if body is None:
             return None
-        self.lookups["memory"] += 1
+        self.lookups["body", "memory"] += 1
         # A second read says nothing new, see `wanted_nowait`.
         if body.opens == FIRST_READ:
             self._record_namesake(at, waited=False)
@@ -377,6 +387,9 @@ class _Question:
 
     async def status(self) -> Row:
         return await self._answers.status()
+
+    async def metrics(self) -> str:
+        return await self._answers.metrics()
 
     def failures(self) -> list[str]:
         return self._answers.error_log.lines()

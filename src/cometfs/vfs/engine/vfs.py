@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from cometfs.gauges import Gauges
 from cometfs.lease import LISTING, RUNNING, Lease
+from cometfs.metrics import Meters
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.concurrent import ConcurrentReads
@@ -51,12 +52,16 @@ class Vfs:
         allow_delete: bool = False,
         live: Lease = RUNNING,
         gauges: Gauges | None = None,
+        meters: Meters | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`rw`: whether what is declared writable is so; `allow_delete`: and experiments can be removed; `live`: how
-        long answers about an experiment hold that may be running; `gauges`: what `.cometfs/status.json` shows, to which
-        a face adds its own; `wall`: seconds since 1970."""
+        long answers about an experiment hold that may be running; `gauges`, `meters`: what `.cometfs/status.json` and
+        `.cometfs/metrics` show, to which a face adds its own; `wall`: seconds since 1970."""
         self.gauges: Gauges = {} if gauges is None else gauges
+        self.meters: Meters = {} if meters is None else meters
+        self.metrics = answers.metrics
+        """The text of `.cometfs/metrics`."""
         self._answers = answers
         self.api = answers.api
         """With which changes are sent."""

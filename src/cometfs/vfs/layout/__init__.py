@@ -228,7 +228,14 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         "the last 200 errors: time, errno, pid, program, path, reason, with tabs between them. In no listing, either",
         listed=False,
     )
-    mount = Dir(STATUS.parent.name, (status, failures, kv_store.DIRECTORY), account_lease)
+    metrics = File(
+        "metrics",
+        experiment.METRICS,
+        text.text,
+        "what the mount counts and measures, in Prometheus's format: see `cometfs help metrics`. In no listing, either",
+        listed=False,
+    )
+    mount = Dir(STATUS.parent.name, (status, failures, metrics, kv_store.DIRECTORY), account_lease)
     root = Dir("", (readme, raw, mount, children), account_lease, means_it=True)
     guide = of_mount(root)
     return root

@@ -74,6 +74,9 @@ class Resolver(Protocol):
     async def status(self) -> Row:
         """What there is to say about the mount itself: its calls, its cache."""
 
+    async def metrics(self) -> str:
+        """What the mount counts and measures, for Prometheus."""
+
     def failures(self) -> list[str]:
         """The last failures of requests to the mount, a line for each."""
 

@@ -144,12 +144,17 @@ def moment_lease(_at: Context) -> Lease:
 
 STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment_lease, kept=False)
 
+METRICS = Source("the metrics of the mount", lambda asker, _at: asker.metrics(), lambda _at: Lease(0.0), kept=False)
+
 
 async def _failures(asker: Resolver, _at: Context) -> list[str]:
     return asker.failures()
 
 
 FAILURES = Source("the failures of the mount", _failures, lambda _at: Lease(0.0), kept=False)
+OWN = (STATUS, FAILURES, METRICS)
+"""Those about the mount itself."""
+
 WORKSPACES = Source("workspaces", lambda asker, _at: asker.api.workspaces(), account_lease, renewed=True)
 PROJECTS = Source("projects", lambda asker, at: asker.api.projects(at.workspace), listing_lease, renewed=True)
 NOTES = Source("project/notes", lambda asker, at: asker.api.project_notes(project_id(at)), account_lease)
