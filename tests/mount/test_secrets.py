@@ -119,7 +119,7 @@ for top in ({str(mountpoint / top)!r}, {str(mountpoint / ".cometfs")!r}):
         hidden = [name for name in (".api",) if os.path.isdir(os.path.join(folder, name))]
         folders += hidden
         found += [folder, *(os.path.join(folder, name) for name in [*folders, *files])]
-found += [os.path.join({str(mountpoint)!r}, ".cometfs", name) for name in ("status.json", "errors.log")]
+found += [os.path.join({str(mountpoint)!r}, ".cometfs", name) for name in ("status.json", "errors.log", "metrics")]
 for path in found:
     try:
         show(path)
@@ -182,7 +182,7 @@ def test_a_key_is_nowhere_but_where_it_was_given(given: Given, stage: Stage, tmp
         assert_absent("the access log", comet.access_log.read_bytes())
     with pytest.raises(OSError, match=r"\[Errno"):
         (mountpoint / "tabular/nothing-of-this-name/params.json").read_bytes()
-    for name in ("status.json", "errors.log"):
+    for name in ("status.json", "errors.log", "metrics"):
         assert_absent(name, (mountpoint / ".cometfs" / name).read_bytes())
     assert_said(stage.run("refresh", mountpoint, **given.environ), None)
     assert_said(stage.run("umount", mountpoint, **given.environ))
