@@ -61,8 +61,8 @@ class MountSettings:
     """Whether the mount may hide files of its mountpoint."""
     offline: bool = False
     """Whether it asks nothing, and shows what the cache has."""
-    metrics: str = ""
-    """HOST:PORT at which metrics are served; empty: nowhere."""
+    metrics: str | None = None
+    """HOST:PORT at which metrics are served; None: nowhere."""
     foreground: bool = False
     """Whether it runs in the foreground: its warnings are read, so that it may run without a place for a cache."""
     log_level: str = "warning"
@@ -114,7 +114,7 @@ def mount_settings(
     profile: str | None = None,
     workspaces: Sequence[str] = (),
     cache_dir: Path | None = None,
-    metrics: str = "",
+    metrics: str | None = None,
     **others: Any,
 ) -> MountSettings:
     """Settings from options, else from where Comet's own clients look. Raises SetupError where the key is missing.
@@ -132,7 +132,7 @@ def mount_settings(
         cache_dir=cache_path(cache_dir) if cache_dir else None,  # a daemon has another working directory
         network=found.network,
         key_files=found.key_files,
-        metrics=address(metrics),
+        metrics=address(metrics) if metrics else None,
         **others,
     )
 

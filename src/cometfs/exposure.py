@@ -59,9 +59,9 @@ def of_server(bind: str, api_key: str | None, key_file: Path | None = None) -> l
     return [f"everybody who can reach {bind} may read and delete what is served: let in one key by --api-key-file FILE"]
 
 
-def of_metrics(bind: str) -> list[str]:
+def of_metrics(bind: str | None) -> list[str]:
     """Of metrics that are served at HOST:PORT, to all that ask."""
-    if not bind or not is_reachable(bind):
+    if bind is None or not is_reachable(bind):
         return []
     return [
         f"everybody who can reach {bind} may read the metrics of this mount: --metrics 127.0.0.1:PORT keeps them here"

@@ -102,7 +102,6 @@ MOUNT = (
         "metrics",
         TEXT,
         "Serve metrics to Prometheus at this address. Without HOST, at 127.0.0.1.",
-        default="",
         metavar="[HOST:]PORT",
     ),
     Option("foreground", FLAG, "Stay in the foreground, for service managers and debugging.", default=False),
