@@ -151,12 +151,14 @@ def _writing_to(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-async def _serve(vfs: Vfs, settings: MountSettings, source: str, ready: Callable[[], None]) -> None:
+async def _serve(vfs: Vfs, settings: MountSettings, root: str, ready: Callable[[], None]) -> None:
     async with trio.open_nursery() as beside:
         if settings.metrics:
             await _serve_metrics(beside, vfs, settings.metrics)
         async with trio.open_nursery() as serving:
-            serve = partial(session.serve, source=source, deadline=settings.deadline, access=settings.access)
+            serve = partial(
+                session.serve, source=settings.fsname or root, deadline=settings.deadline, access=settings.access
+            )
             await serving.start(serve, vfs, settings.mountpoint)
             ready()
             notify_systemd("READY=1")

@@ -20,7 +20,7 @@ from cometfs.folders import cache_path
 from cometfs.fuse.mountinfo import resolve
 from cometfs.home import expand
 from cometfs.lease import RUNNING
-from cometfs.mountstate.access import Access, Owner
+from cometfs.mountstate.access import Access, Others, Owner
 from cometfs.options.listing import InForce
 from cometfs.options.sources import HeldKey
 from cometfs.options.table import CACHE_SIZE, DEADLINE, RATE
@@ -75,12 +75,17 @@ class MountSettings:
     """The user that all belongs to; None: that of this process."""
     gid: int | None = None
     umask: int = 0o022
+    noexec: bool = False
+    """Whether the kernel runs nothing that is in the mount."""
+    fsname: str | None = None
+    """What `df` and `mount` show as the source; None: the server's address."""
 
     @property
     def access(self) -> Access:
         """What the kernel is to know of users."""
         owner = Owner(self.uid, self.gid, self.umask, private=self.allow_root)
-        return Access("allow_other" if self.allow_other else "allow_root" if self.allow_root else None, owner)
+        others: Others = "allow_other" if self.allow_other else "allow_root" if self.allow_root else None
+        return Access(others, owner, self.noexec)
 
     def __repr__(self) -> str:
         return f"MountSettings({self.mountpoint}, {self.url})"  # never the key

@@ -91,7 +91,7 @@ def test_every_option_can_be_in_a_file_and_in_the_environment(places: Path, monk
     words["level"] = ("debug", '"debug"', "debug")
     kinds = {"rate": "number", "live_interval": "number", "deadline": "number", "log_level": "level", "url": "text"}
     words["format"] = ("json", '"json"', "json")
-    kinds |= {"log_format": "format", "metrics": "text"}
+    kinds |= {"log_format": "format", "metrics": "text", "fsname": "text"}
     kinds |= {"workspaces": "names", "cache_size": "size", "uid": "user", "gid": "user", "umask": "umask"}
     words |= {"user": ("daemon", '"daemon"', 1), "umask": ("027", '"027"', 0o27)}
     for option in MOUNT:

@@ -89,7 +89,19 @@ def test_options_of_mount_become_flags() -> None:
         r"workspace=c\,d,live-interval=2,offline,nonempty,writable,setuid=alice",
     ]
     flags = [
-        *("--profile", "work", "--rate", "100", "--workspace", "a,b", "--workspace", "c,d"),
+        *(
+            "--fsname",
+            "work",
+            "--profile",
+            "work",
+            "--noexec",
+            "--rate",
+            "100",
+            "--workspace",
+            "a,b",
+            "--workspace",
+            "c,d",
+        ),
         *("--live-interval", "2", "--offline", "--allow-non-empty", "--rw"),
     ]
     assert fstab.call("work", texts, known()) == (flags, "alice")
@@ -104,7 +116,7 @@ def test_every_flag_of_mount_is_an_option() -> None:
     for name, takes_value in known().items():
         written = "writable" if name == "rw" else name
         found = fstab.call("none", [f"{written}=1" if takes_value else written], known()).flags
-        assert found[0] == f"--{name.replace('_', '-')}"
+        assert found[2] == f"--{name.replace('_', '-')}"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def test_every_flag_of_mount_is_an_option() -> None:
     ],
 )
 def test_the_source_is_a_profile_or_an_address(source: str, flags: list[str]) -> None:
-    assert fstab.call(source, [], known()).flags == flags
+    assert fstab.call(source, [], known()).flags == ["--fsname", source, *flags]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ file. A write is refused when it is tried, and `access` says so before."""
 
 LINK = stat.S_IFLNK | 0o777
 
+Others = Literal["allow_other", "allow_root"] | None
+"""Users beside the one that mounts, as libfuse calls them."""
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -54,11 +57,14 @@ MOUNTING = Owner()
 class Access:
     """Which users the kernel lets in beside the one that mounts, and what they find."""
 
-    allow: Literal["allow_other", "allow_root"] | None = None
+    allow: Others = None
     owner: Owner = MOUNTING
+    noexec: bool = False
+    """Whether no program in it is run."""
 
     @property
     def options(self) -> set[str]:
         """Of the mount. Where others are let in, the kernel asks for the mode before every look at a file whose
         attributes it does not know: that must cost no size (fuse/procfs.py). So it does not where there are none."""
-        return set() if self.allow is None else {self.allow, "default_permissions"}
+        others = set() if self.allow is None else {self.allow, "default_permissions"}
+        return others | ({"noexec"} if self.noexec else set())

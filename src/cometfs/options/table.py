@@ -119,6 +119,8 @@ MOUNT = (
     Option(
         "umask", UMASK, "Permissions that files and directories lack, in octal.", default=UMASK_DEFAULT, metavar="MASK"
     ),
+    Option("noexec", FLAG, "Let the kernel run no program that is in the mount.", default=False),
+    Option("fsname", TEXT, "What df and mount show as the source. Default: the server's address.", metavar="NAME"),
     Option("log_level", one_of(*LEVELS), "Log this level and above.", default="warning"),
     Option("log_format", one_of(*FORMATS), "How a line of the log looks.", default="text"),
 )

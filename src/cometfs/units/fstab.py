@@ -18,7 +18,7 @@ DEFAULT_SOURCES = {"comet", "cometfs", "none"}
 
 OF_OTHERS = {
     *("defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "fail", "_netdev"),
-    *("rw", "ro", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "dirsync"),
+    *("rw", "ro", "suid", "nosuid", "dev", "nodev", "exec", "async", "sync", "dirsync"),
     *("atime", "noatime", "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime"),
     *("lazytime", "nolazytime", "default_permissions"),
 }
@@ -59,11 +59,13 @@ def call(source: str, texts: Sequence[str], known: Mapping[str, bool]) -> Call:
         raise SetupError("the options 'ro' and 'writable' contradict each other: keep one of them")
     users = [one.partition("=")[2] for one in wanted if one.startswith(f"{SETUID}=")]
     ours = [one for one in wanted if not _is_of_others(one) and not one.startswith(f"{SETUID}=")]
-    return Call([*_source(source), *(flag for one in ours for flag in _flag(one, known))], users[-1] if users else None)
+    flags = [*_source(source), *(flag for one in ours for flag in _flag(one, known))]
+    return Call(flags, users[-1] if users else None)
 
 
 def _source(source: str) -> Iterator[str]:
     """An address, or a profile. mount(8) takes a name for a path where the current directory has such a file."""
+    yield from ("--fsname", source)  # as the line has it: `mount -a` finds by that what is mounted already
     if "://" in source:
         yield from ("--url", source)
     elif source not in DEFAULT_SOURCES:
