@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.booted import Machine, booted
+from tests.support.booted import Machine, booted, needs_systemd
 from tests.support.processes import Comet, running_comet
 from tests.support.subprocesses import await_that
 
 USER = "alice"
 KEY = "the-key-of-alice"
 COMETFS = Path(sys.executable).with_name("cometfs")
+
+pytestmark = needs_systemd
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,11 @@ def kill(machine: Machine) -> None:
     machine.run("kill", "-KILL", shown(machine, "cometfs.service", "MainPID"))
 
 
+def kill_of(machine: Machine, unit: str) -> None:
+    """The same, of a service of the machine."""
+    machine.run("kill", "-KILL", shown(machine, unit, "MainPID", None))
+
+
 def test_a_killed_daemon_is_started_again(machine: Machine, home: Path) -> None:
     install(machine, "--api-key-file", home / "key")
     dropped_in(machine, home, "RestartSec=0")
@@ -137,3 +144,48 @@ def test_a_service_that_fails_leaves_the_mount_of_another_alone(machine: Machine
     assert "vision-lab" in machine.run("ls", home / "comet", user=USER)
     assert "is mounted by cometfs already" in machine.run("journalctl", "--no-pager", "_COMM=cometfs")
     machine.run(COMETFS, "umount", home / "comet", user=USER)
+
+
+@pytest.fixture
+def shared_profile(machine: Machine, comet: Comet) -> Iterator[str]:
+    """A profile of the machine, whose key root alone can read; and its service is removed."""
+    machine.write("/etc/cometfs/lab.key", KEY, 0o600)
+    profile = f'[profiles.lab]\nurl = "{comet.url}"\napi_key_file = "/etc/cometfs/lab.key"\n'
+    machine.write("/etc/cometfs/config.toml", profile)
+    yield "lab"
+    cometfs(machine, "service", "remove", "lab", "--system")
+
+
+def test_a_service_of_the_machine_mounts_for_all_users(machine: Machine, shared_profile: str) -> None:
+    """As a user of its own, in a sandbox, with the key by a credential; a kill leaves no dead mount."""
+    status, output = cometfs(machine, "service", "install", shared_profile, "--system")
+    assert status == 0, output + machine.run("journalctl", "--no-pager", "-u", "cometfs@lab")
+    unit, place = "cometfs@lab.service", Path("/srv/comet-lab")
+    assert "vision-lab" in machine.run("ls", place, user=USER)
+    daemon = shown(machine, unit, "MainPID", None)
+    assert machine.run("stat", "-c", "%U", f"/proc/{daemon}").strip() == "cometfs"
+    found = machine.run("cat", f"/proc/{daemon}/status")
+    assert "NoNewPrivs:\t1\n" in found
+    assert "Seccomp:\t2\n" in found
+    assert f"CapBnd:\t{1 << 21:016x}\n" in found  # CAP_SYS_ADMIN
+    assert machine.run("ls", "/var/cache/cometfs")
+    kill_of(machine, unit)
+    await_that(lambda: mounts(machine, place) == 0, "the dead mount stays")
+    assert cometfs(machine, "service", "status", "--system")[1].startswith(unit)
+    assert cometfs(machine, "service", "remove", shared_profile, "--system")[0] == 0
+    assert mounts(machine, place) == 0
+
+
+def test_an_automount_of_the_machine_mounts_on_the_first_look(machine: Machine, shared_profile: str) -> None:
+    """By `mount.cometfs`, which the command links into /sbin."""
+    status, output = cometfs(machine, "service", "install", shared_profile, "--system", "--automount")
+    assert status == 0, output
+    assert f"linked /sbin/mount.fuse.cometfs to {COMETFS.with_name('mount.cometfs')}\n" in output
+    mount, automount = r"srv-comet\x2dlab.mount", r"srv-comet\x2dlab.automount"
+    assert output.endswith(f"enabled and started {automount}\n")
+    assert shown(machine, mount, "ActiveState", None) == "inactive"
+    assert "vision-lab" in machine.run("ls", "/srv/comet-lab", user=USER)
+    assert shown(machine, mount, "ActiveState", None) == "active"
+    status, output = cometfs(machine, "service", "remove", shared_profile, "--system")
+    assert (status, output.count("removed ")) == (0, 2)
+    assert mounts(machine, Path("/srv/comet-lab")) == 0
