@@ -114,7 +114,9 @@ class _Process:
                 self.portal = Portal()
             if self.watched != os.getpid():
                 self.watched = os.getpid()
-                threading.Thread(target=self._end_with, args=(threading.main_thread(),), name="cometfs-end").start()
+                threading.Thread(
+                    target=self._end_with, args=(threading.main_thread(),), name="cometfs-end", daemon=False
+                ).start()
             return self.portal
 
     def _end_with(self, program: threading.Thread) -> None:

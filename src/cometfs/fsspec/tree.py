@@ -151,6 +151,7 @@ class Tree:
             for path, node in level.items():
                 found |= {f"{path}/{name}".lstrip("/"): one for name, one in await self._matching(path, node, part)}
             level = found
+        self._vfs.concurrent.match(list(level.values()))
         return [self._found(path, node) for path, node in level.items()]
 
     async def _matching(self, path: str, node: Node, part: str | re.Pattern[str]) -> list[tuple[str, Node]]:

@@ -7,6 +7,7 @@ prefetch.py). Not here: what a batch is, and when it is trusted (answers/prefetc
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import NamedTuple, TypeVar
 
 import trio
 
+from cometfs.cache.memory import Recent
 from cometfs.caller import PROGRESS
 from cometfs.errors import CometFSError
 from cometfs.vfs.answers.resolver import AnswerResolver
@@ -28,6 +30,12 @@ from cometfs.vfs.sources.parameters import of_project
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+PATTERNS = 64
+"""Questions about a project of which it is remembered what matched last."""
+
+WINDOW = one_metric.MOST - 1
+"""Matching files that are asked for with one that is read."""
 
 FEW = 4
 """Places that are asked by themselves: a batch is worth its sample from one more on."""
@@ -59,12 +67,38 @@ class _Queue:
     """What prolongs the deadline of each that waits."""
 
 
+class _Matches:
+    """What matched the last patterns and is not asked for yet, by family, in its order."""
+
+    def __init__(self) -> None:
+        self._places: Recent[Hashable, dict[Place, Context]] = Recent(PATTERNS)
+        self._begun: Recent[Hashable, bool] = Recent(PATTERNS)
+        """Families of which one was read."""
+
+    def take(self, matching: Iterable[_Wanted]) -> None:
+        families: dict[Hashable, dict[Place, Context]] = {}
+        for wanted in matching:
+            families.setdefault(wanted.family, {})[wanted.at.key] = wanted.at
+        for family, places in families.items():
+            self._places[family] = places
+            self._begun.pop(family, None)
+
+    def next(self, wanted: _Wanted) -> dict[Place, Context]:
+        """What a program that reads one of them will read next. Nothing for the first: it may be the only one."""
+        places = self._places.get(wanted.family, {})
+        if places.pop(wanted.at.key, None) is None or self._begun.get(wanted.family) is None:
+            self._begun[wanted.family] = True
+            return {}
+        return {key: places.pop(key) for key in list(itertools.islice(places, WINDOW))}
+
+
 class ConcurrentReads:
     """A queue is in `_queues` iff a task is in it."""
 
     def __init__(self, answers: AnswerResolver) -> None:
         self._answers = answers
         self._queues: dict[Hashable, _Queue] = {}
+        self._matches = _Matches()
 
     async def read(self, node: Node, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` returns, which needs the answer behind a file. Raises what that raises."""
@@ -73,13 +107,13 @@ class ConcurrentReads:
             return await read()
         with self._queued(wanted) as queue:
             async with queue.turn:
-                if wanted.at.key in queue.places and len(queue.places) <= FEW:
-                    del queue.places[wanted.at.key]
-                    return await read()
                 if wanted.at.key in queue.places:
-                    places = list(queue.places.values())
+                    places = queue.places | self._matches.next(wanted)
+                    if len(places) <= FEW:
+                        del queue.places[wanted.at.key]
+                        return await read()
                     queue.places.clear()
-                    await self._together(wanted.source, places)
+                    await self._together(wanted.source, list(places.values()))
         return await read()
 
     async def list(self, directories: Sequence[Node]) -> None:
@@ -100,6 +134,10 @@ class ConcurrentReads:
         """The points of a metric as its files show them, by experiment, of those rows of a project."""
         places = [experiment.at_metric(experiment.at_experiment(of_project(project.at), row), metric) for row in rows]
         return await one_metric.sheets(self._answers.asker(), places)
+
+    def match(self, files: Sequence[Node]) -> None:
+        """These match a pattern that a program asks for: it may read them one after the other."""
+        self._matches.take(filter(None, map(self._wanted, files)))
 
     async def gather(self, files: Sequence[Node]) -> None:
         """Has at hand afterwards what one call answers for many of those files."""

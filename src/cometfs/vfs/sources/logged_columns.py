@@ -92,9 +92,11 @@ async def _rows(asker: Resolver, project: Context, wanted: set[str]) -> dict[str
 
 
 def _doubtful(logged: Sequence[_Logged]) -> list[_Logged]:
-    """Those that show best whether a row may lose something."""
-    longest = max(logged, key=lambda one: max((len(text or "") for text in one.others.values()), default=0))
-    by_tags = sorted(logged, key=lambda one: len(one.tags))
+    """Those that show best whether a row may lose something: the same ones, in whichever order they came."""
+    longest = max(
+        logged, key=lambda one: (max((len(text or "") for text in one.others.values()), default=0), key(one.at))
+    )
+    by_tags = sorted(logged, key=lambda one: (len(one.tags), key(one.at)))
     return list({one.at.key: one for one in (longest, by_tags[0], by_tags[-1])}.values())
 
 
