@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from distributed import Client, LocalCluster
 import cometfs.dask
 from cometfs.fsspec import portal
 from tests.support.differing_runs import write_differing_runs
+from tests.support.lasting_listings import prolong, prolonged
 from tests.support.processes import PATIENT, Comet, running_comet, running_mount
 
 WORKERS = 4
 
-REPLICAS = 10
-"""Of twelve runs: more than one call of a metric is about."""
+REPLICAS = 3
+"""Of twelve runs."""
+
+MANY = 10
+"""The same, which is more than one call of a metric is about."""
 
 READ = """
 import glob, sys
@@ -31,15 +36,19 @@ for path in sorted(glob.glob(sys.argv[1])):
 """
 
 
-@pytest.fixture(scope="module")
-def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
-    folder = tmp_path_factory.mktemp("comet")
+@contextmanager
+def serving(folder: Path, replicas: int) -> Iterator[Comet]:
     write_differing_runs(folder / "archives")
     for number in range(3):
         output(folder / "archives" / f"{number:032x}")
-    with running_comet(folder, "--replicate", str(REPLICAS), archives=folder / "archives") as running:
+    with running_comet(folder, "--replicate", str(replicas), archives=folder / "archives") as running:
         yield running
-        portal.close()
+
+
+@pytest.fixture(scope="module")
+def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comet]:
+    with serving(tmp_path_factory.mktemp("comet"), REPLICAS) as running:
+        yield running
 
 
 def output(archive: Path) -> None:
@@ -50,14 +59,15 @@ def output(archive: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(comet: Comet) -> Iterator[Client]:
+def cluster() -> Iterator[Client]:
     """Whose processes find the key in the environment."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, prolonged():
         patch.setenv("COMET_API_KEY", "test-key")
         with (
             LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,  # type: ignore[no-untyped-call]
             Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):
+            client.run(prolong)
             yield client
             portal.close()
 
@@ -105,8 +115,13 @@ def test_the_table_of_a_project(comet: Comet, cluster: Client, options: dict[str
     assert len(asked) <= calls_of_a_mount(comet, tmp_path / "mount", pattern), asked
 
 
-def test_a_partition_of_a_metric_is_a_call(comet: Comet, cluster: Client, options: dict[str, Any]) -> None:
+def test_a_partition_of_a_metric_is_a_call(cluster: Client, options: dict[str, Any], tmp_path: Path) -> None:
     """Beside those that tell which experiments there are, and what each process compares one series with."""
+    with serving(tmp_path, MANY) as comet:
+        assert_a_partition_is_a_call(comet, {**options, "server": comet.url})
+
+
+def assert_a_partition_is_a_call(comet: Comet, options: dict[str, Any]) -> None:
     with comet.asked() as first:
         frame = cometfs.dask.metrics("comet://ws/p", "val/loss", **options)
     assert first == ["workspaces", "projects", "experiments", "project/query"]
@@ -117,7 +132,7 @@ def test_a_partition_of_a_metric_is_a_call(comet: Comet, cluster: Client, option
     assert len(asked) <= frame.npartitions + WORKERS
     assert list(points.columns) == ["experiment", "name", "step", "epoch", "timestamp", "value"]
     assert points.dtypes.to_dict() == frame.dtypes.to_dict()
-    assert points.groupby("experiment").size().sum() == sum(25 + run for run in range(12)) * REPLICAS
+    assert points.groupby("experiment").size().sum() == sum(25 + run for run in range(12)) * MANY
     one = points[points["experiment"] == f"{3:032x}"]
     assert one["name"].unique().tolist() == ["run-03"]
     assert one["value"].tolist() == [step * 0.5 for step in range(28)]
