@@ -82,13 +82,13 @@ def _service(
         raise SetupError("only the system's service manager can make automounts: give --system")
     if automount and api_key_file is not None:
         raise SetupError("an automount gets no credential: name the key's file in /etc/cometfs/config.toml")
-    said = _configured(profile, system=system)
+    configured = _configured(profile, system=system)
     parent = Path("/srv") if system else Path("~")
     default = parent / ("comet" if profile is None else f"comet-{profile}")
-    key_file = api_key_file or said.get("api_key_file")
+    key_file = api_key_file or configured.get("api_key_file")
     return Service(
         profile,
-        resolve(mountpoint or said.get("mountpoint") or default),
+        resolve(mountpoint or configured.get("mountpoint") or default),
         installing.command(),
         system,
         automount,
