@@ -106,10 +106,10 @@ class Changes:
         raise Refused(self._reason(removing=removing, archived=bool(row["archived"])))
 
     def _reason(self, *, removing: bool, archived: bool) -> str:
+        if not removing:
+            return "it is a part of its experiment, and not removed: what can be changed of it is written into it"
         if self._deletes and archived:
             return "it is in the archive already: what cannot be restored is deleted at Comet alone"
-        if self._deletes and not removing:
-            return "it is a part of its experiment, which can be removed as a whole alone"
         return "experiments are not removed by this mount: move it to archived/, or mount with --allow-delete"
 
     async def remove_directory(self, directory: Node, name: str, program: int, *, removing: bool) -> bool:
