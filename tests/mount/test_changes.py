@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,9 @@ from tests.support.changed_experiments import (
     errors_of,
     sh,
 )
-from tests.support.processes import Comet, Mounted, running_mount
+from tests.support.older_kernels import ends_one_by_one
+from tests.support.processes import PATIENT, Comet, Mounted, running_mount
+from tests.support.subprocesses import await_that
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +306,35 @@ def test_a_mount_that_is_only_read_changes_nothing(tmp_path: Path, comet: Comet,
             ):
                 assert "Read-only file system" in sh(command, folder).stderr
         assert [endpoint for endpoint in asked if "write" in endpoint] == []
+
+
+@pytest.mark.parametrize("kernel", ["at once", "one by one"])
+def test_what_depends_on_a_name_or_a_tag_follows(
+    tmp_path: Path, comet: Comet, experiments: Experiments, kernel: str
+) -> None:
+    """Of two that share a name the other one loses its suffix; views and tables change; whatever was looked at before.
+    So it is on kernels that end names one by one, while they keep the directories of a rename locked."""
+    name = f"twin-{kernel}".replace(" ", "-")
+    keys = [experiments.make(name, "both") for _ in range(2)]
+    environ: Any = ends_one_by_one(tmp_path) if kernel == "one by one" else {}
+    with running_mount(tmp_path, comet, "--rw", program=PATIENT, **environ) as mounted:
+        project = mounted / WORKSPACE / PROJECT
+        one, other = (project / f"{name}-{key[:8]}" for key in keys)
+        moved, tagged = project / f"{name}-moved", project / "views/by-tag" / name / f"{name}-moved"
+        assert not any(path.exists() for path in (project / name, moved, tagged, project / "archived" / name))
+        assert (project / "views/by-key" / keys[1]).resolve() == other
+        assert json.loads(sh(f"jq -sc 'map(.name)' {project}/experiments.jsonl", project).stdout).count(name) == 2
+        sh(f"mv {one.name} {moved.name}", project)
+        sh(f"echo {name} >> {moved.name}/tags.txt", project)
+        await_that(lambda: (project / name).exists() and not other.exists(), "the other one still bears its key")
+        assert (project / "views/by-key" / keys[1]).resolve() == project / name
+        assert tagged.resolve() == moved
+        rows = [json.loads(line) for line in (project / "experiments.jsonl").read_text().splitlines()]
+        assert [row["tags"] for row in rows if row["name"] == moved.name] == [sorted(["both", name])]
+        sh(f"mv {name} archived/ && sed -i /{name}/d {moved.name}/tags.txt", project)
+        assert (project / "archived" / name / "tags.txt").read_text() == "both\n"
+        await_that(lambda: not (project / name).exists() and not tagged.exists(), "what is gone is still there")
+        assert mounted.log.read_text() == ""
 
 
 # -- Several at once ---------------------------------------------------------------------------------------------------

@@ -17,14 +17,12 @@ import pytest
 
 from tests.support.faulty_comet import Answer, Faults, faulty_comet
 from tests.support.live_runs import Run
+from tests.support.older_kernels import ends_one_by_one
 from tests.support.processes import COMETFS, PATIENCE, PATIENT, Comet, Mounted, running_mount
 
 PROJECT = "tabular/wine-cultivars"
 FOREST = f"{PROJECT}/forest-200"
 TAGS, EXPERIMENTS, PROJECTS = "experiment/tags", "/experiments?", "/projects?"
-
-ONE_BY_ONE = "import cometfs.fuse.notify as notices\nnotices.ALL_END = 99\n"
-"""What Python runs first: the mount finds a kernel that cannot end all names at once, as those before 6.16 cannot."""
 
 
 @dataclass
@@ -57,10 +55,7 @@ class Changing:
 @pytest.fixture(params=["at once", "one by one"])
 def changing(request: pytest.FixtureRequest, tmp_path: Path, comet: Comet) -> Iterator[Changing]:
     """On this kernel, and as on one that ends names one by one."""
-    environ: Any = {}
-    if request.param == "one by one":
-        (tmp_path / "sitecustomize.py").write_text(ONE_BY_ONE)
-        environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environ: Any = ends_one_by_one(tmp_path) if request.param == "one by one" else {}
     with (
         faulty_comet(comet) as (changed, faults),
         running_mount(tmp_path, changed, program=PATIENT, **environ) as mount,

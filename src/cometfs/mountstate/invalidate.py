@@ -63,8 +63,8 @@ class Invalidation:
         ended = self._invalidator.expire_all()
         await _in_turns({one.number for one in reached}, self._invalidator.invalidate_attrs)
         if not ended:
-            entries = [_entry(one) for one in reached if one.parent is not None]
-            await self._invalidator.expire(entries, projects, {one.number for one in directories})
+            numbers = [one.number for one in reached]
+            await self._invalidator.expire(list(map(_entry, reached)), numbers, {one.number for one in directories})
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all handles of one share what was opened first."""
