@@ -309,6 +309,25 @@ def test_a_mount_that_is_only_read_changes_nothing(tmp_path: Path, comet: Comet,
 
 
 @pytest.mark.parametrize("kernel", ["at once", "one by one"])
+def test_a_suffix_goes_where_nothing_needs_it(
+    tmp_path: Path, comet: Comet, experiments: Experiments, kernel: str
+) -> None:
+    """A move that keeps the directory's name keeps the experiment's: it is listed as any other is."""
+    name = f"same-{kernel}".replace(" ", "-")
+    one, other = (experiments.make(name) for _ in range(2))
+    environ: Any = ends_one_by_one(tmp_path) if kernel == "one by one" else {}
+    with running_mount(tmp_path, comet, "--rw", program=PATIENT, **environ) as mounted:
+        project = mounted / WORKSPACE / PROJECT
+        assert sh(f"mv {name}-{one[:8]} archived/", project).stderr == ""
+        assert experiments.place(one) == (name, PROJECT, True)
+        assert json.loads((project / "archived" / name / "metadata.json").read_text())["experimentKey"] == one
+        await_that(lambda: not (project / "archived" / f"{name}-{one[:8]}").exists(), "the suffix stays")
+        await_that(lambda: (project / name).exists(), "the other one has it, too")
+        assert "File exists" in sh(f'python3 -c \'import os; os.rename("{name}", "archived/{name}")\'', project).stderr
+        assert experiments.place(other) == (name, PROJECT, False)
+
+
+@pytest.mark.parametrize("kernel", ["at once", "one by one"])
 def test_what_depends_on_a_name_or_a_tag_follows(
     tmp_path: Path, comet: Comet, experiments: Experiments, kernel: str
 ) -> None:

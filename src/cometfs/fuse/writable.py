@@ -67,6 +67,10 @@ class WritableOperations(Operations):
         if shared is not None and isinstance(shared.opened, DirtyFile):
             return self._open_file(place, shared.opened, ctx)
         edited = await self._changes.open(place.node, program)
+        shared = place.shared
+        if shared is not None and shared.opened is edited:  # opened meanwhile: all handles of it count once
+            edited.references -= 1
+            return self._open_file(place, edited, ctx)
         try:
             return self._open_file(place, edited, ctx)
         except BaseException:
@@ -200,7 +204,7 @@ class WritableOperations(Operations):
             return
         self._inodes.move(old, name, new, moved)
         if moved.at.experiment is not None and isinstance(moved.entry, Dir):
-            await self._refresh.relisted([old, new])
+            await self._refresh.relisted([old, new], [(new.number, name_new)])
 
     @at_once
     def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import trio
+
 from cometfs.errors import Exists, NotPermitted, ReadOnly, Refused
 from cometfs.vfs.changes.editing import Editor, edit_of
 from cometfs.vfs.changes.moves import Moves, experiments_of
@@ -17,6 +19,9 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 from cometfs.vfs.writeback.scratch import edited_beside, is_temporary
+
+QUIET = 5.0
+"""Seconds in which a program that removes an experiment file by file is refused aloud once."""
 
 
 class Changes:
@@ -32,7 +37,9 @@ class Changes:
         self._moves = Moves(vfs, settling)
         self.editor = Editor(vfs, settling, now_ms)
         self._refused: tuple[int, object] = (0, None)
-        """The program and the experiment of which a removal was last refused aloud."""
+        """The program and the experiment of which a removal was last refused, ..."""
+        self._quiet_until = 0.0
+        """... and when such a refusal has a sentence again: one for each file would push out all others."""
 
     # -- What may be -----------------------------------------------------------------------------------------------
 
@@ -99,10 +106,11 @@ class Changes:
         row = directory.at.experiment or {}
         if removing and self._deletes and not row["archived"]:
             return
-        refused = (program, directory.at.key[:1])
-        if self._refused == refused:
-            raise NotPermitted("as before")  # a line for each file of an experiment would push out all others
-        self._refused = refused
+        before, now = self._refused, trio.current_time()
+        self._refused = (program, directory.at.key[:1])
+        if self._refused == before and now < self._quiet_until:
+            raise NotPermitted("as before")
+        self._quiet_until = now + QUIET
         raise Refused(self._reason(removing=removing, archived=bool(row["archived"])))
 
     def _reason(self, *, removing: bool, archived: bool) -> str:

@@ -1,5 +1,4 @@
-"""Files that are written: buffers that are stored when they are closed, those of the key-value store, and temporary files
-of editors.
+"""Files that are written: those of the key-value store, stored when they are closed, and temporary ones of editors.
 
 Not here: what the store is (`sources/kv_store`), and what becomes of edited files (`changes/`).
 """
