@@ -440,3 +440,32 @@ def test_temporary_files_are_nobodys_and_few(rw: Mounted, project: Path, experim
         assert "No space left" in done.stderr
     assert [endpoint for endpoint in asked if "write" in endpoint] == []
     assert experiments.tags(key) == ["a"]
+
+
+def test_an_experiment_without_tags_has_a_file_to_write_them_into(
+    rw: Mounted, project: Path, experiments: Experiments
+) -> None:
+    """Listed and empty; a mount that is only read leaves it out."""
+    key = experiments.make("untagged")
+    (rw / WORKSPACE / PROJECT).touch()
+    folder = project / "untagged"
+    assert (folder / "tags.txt").read_text() == ""
+    sh("ls", folder)
+    project.touch()
+    assert "tags.txt" in sh("ls", folder).stdout.split()
+    assert sh("echo first >> untagged/tags.txt", project).stderr == ""
+    assert experiments.tags(key) == ["first"]
+    assert (folder / "tags.txt").read_text() == "first\n"
+
+
+def test_many_writers_at_once_lose_nothing(rw: Mounted, project: Path, experiments: Experiments) -> None:
+    """In one mount they share the file; the last to close it finds all of it stored, and the next one begins anew."""
+    key = experiments.make("crowded", "a")
+    (rw / WORKSPACE / PROJECT).touch()
+    sh("for i in 1 2 3 4 5 6 7 8; do (echo w$i | tee -a crowded/tags.txt > /dev/null) & done; wait", project)
+    assert experiments.tags(key) == ["a", *(f"w{number}" for number in range(1, 9))]
+    experiments.tag(key, "outside")
+    (project / "crowded/tags.txt").touch()
+    assert "outside" in (project / "crowded/tags.txt").read_text().split()
+    assert sh("sed -i /w/d crowded/tags.txt", project).stderr == ""
+    assert experiments.tags(key) == ["a", "outside"]
