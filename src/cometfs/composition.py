@@ -182,6 +182,7 @@ class _Status:
             "calls": (await self.budget.status()).as_object() if self.budget else None,
             "reads": {where: self.answers.lookups.at(where, "answer", "body") for where in ("memory", "disk", "asked")},
             "fetching": [_on_its_way(one) for one in self.api.traffic.waiting()[:SHOWN]],
+            "made_calls": self.api.traffic.calls.total(),
             "received_bytes": self.api.traffic.bytes,
             "cache": await self._cache(),
             "gauges": {name: gauge() for name, gauge in sorted(self.gauges.items())},

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec
 
 import click
 
@@ -23,6 +23,8 @@ from cometfs.errors import SetupError
 from cometfs.printable import Formatter, printable, printable_lines
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
@@ -119,6 +121,23 @@ def _terminal() -> Any:
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
+
+
+PLAIN = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def now_and_then(line: Callable[P, str]) -> Callable[P, None]:
+    """What prints a line of progress to stderr when it is called, but not all the time."""
+    last = time.monotonic()
+
+    def show(*args: P.args, **kwargs: P.kwargs) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN:
+            last = time.monotonic()
+            print_lines(line(*args, **kwargs), err=True)
+
+    return show
 
 
 def require_yes(question: str, given: bool) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich import filesize
+
 from cometfs.overview import Seen
 from cometfs.times import spoken
 
@@ -83,6 +85,31 @@ def _errors(lines: Sequence[str]) -> Iterator[str]:
         when, errno, pid, program, path, sentence = line.split("\t")
         by = "" if pid == "0" else f"{program} ({pid}) "
         yield f"  {'' if number else 'last errors':<12}{when} {errno} {by}{path}: {sentence}"
+
+
+def cost_lines(path: str, cost: Mapping[str, Any]) -> Iterator[str]:
+    """What `cometfs cost` prints."""
+    at_hand = f", {cost['at_hand']:,} of them at hand" if cost["at_hand"] else ""
+    yield f"{path}: {cost['calls']:,} calls, {filesize.decimal(cost['bytes'])}, {cost['files']:,} files{at_hand}"
+    yield f"  about {spoken(cost['seconds'])} for the calls"
+    seen = {tuple(numbers): label for label, numbers in cost["looked_into"].items()}
+    for (known, total), label in seen.items():
+        others = f" ({label} ...)"
+        yield f"  an estimate: {known:,} of {total:,} listings of a kind are at hand{others}"
+    if cost["spread"] > SURE and cost["bytes"] > LITTLE:
+        yield f"  the bytes may be {cost['spread']:.0%} more or less: of most, only the kind is known"
+    for label in cost["unknown"]:
+        yield f"  not counted: {label}, of which no listing is at hand (--calls N lets more calls be made)"
+    if cost["spent"]:
+        yield f"  {cost['spent']:,} calls were made to find out; what they brought is cached"
+
+
+SURE = 0.05
+"""A part that an estimate may be off without a word about it."""
+
+
+LITTLE = 1_000_000
+"""Bytes up to which it does not matter how many they are."""
 
 
 def mount_rows(found: Iterable[Seen]) -> list[tuple[str, ...]]:

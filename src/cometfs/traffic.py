@@ -5,6 +5,7 @@ Counts alone: no I/O. Not here: how many calls the account has left (quota/).
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -58,6 +59,19 @@ class Traffic:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """The same by endpoint and what came of each call: a status, or why none came."""
         self.bytes_by_endpoint: Counter[str] = Counter()
+        self.squares: Counter[str] = Counter()
+        """Of the bytes of each answer, added up: how much they differ follows from that."""
+
+    def weight(self, endpoint: str, guess: float) -> tuple[float, float]:
+        """Bytes of an answer of an endpoint, and the standard error of that; a guess where none has come."""
+        count = self.calls[endpoint]
+        if not count:
+            return guess, guess
+        mean = self.bytes_by_endpoint[endpoint] / count
+        if count == 1:
+            return mean, mean
+        variance = max(0.0, (self.squares[endpoint] - count * mean**2) / (count - 1))
+        return mean, math.sqrt(variance / count)
 
     def begin(self, endpoint: str, what: str) -> Request:
         """`what`: the question in a sentence, without the key."""
@@ -69,6 +83,7 @@ class Traffic:
         if self._open.pop(id(request), None) is not None:
             self.requests += 1
             self.seconds += self._clock() - request.began
+            self.squares[request.endpoint] += request.bytes**2
 
     def waiting(self) -> list[Waiting]:
         """What is on its way, the longest first."""

@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from cometfs.errors import SetupError
-from cometfs.export.comet_tree import CometTree, find
 from cometfs.export.copying import Copying, Result
-from cometfs.export.globs import Selection
 from cometfs.export.target import OWN, Target
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.walking.comet_tree import CometTree, find
+from cometfs.walking.globs import Selection
 from tests.inprocess.conftest import BASELINE, Wire, mounted, names, read
 
 BODY = "experiment/asset/get-asset"

@@ -31,27 +31,31 @@ def _write(folder: Path, number: int, name: str) -> None:
     heading = {"offline_id": folder.name, "workspace": "ws", "project_name": "p", "start_time": began}
     tags = ["odd" if number % 2 else "even"]
     (folder / "experiment.json").write_text(json.dumps({**heading, "stop_time": began + 900_000, "tags": tags}))
-    lines = [_other("Name", name, began), _other("host", f"h{number}", began), _parameter("lr", number / 10, began)]
-    lines += [_parameter("dropout", 0.5, began)] if number % 3 == 0 else []
+    lines = [
+        an_other("Name", name, began),
+        an_other("host", f"h{number}", began),
+        a_parameter("lr", number / 10, began),
+    ]
+    lines += [a_parameter("dropout", 0.5, began)] if number % 3 == 0 else []
     long = POINTS if number >= RUNS - 4 else 30
     # A sample at even distances misses the least and the greatest value.
     lines += [
-        _point("loss", step, -9.0 if step == long // 3 + 1 else 1 / (1 + step), began + step) for step in range(long)
+        a_point("loss", step, -9.0 if step == long // 3 + 1 else 1 / (1 + step), began + step) for step in range(long)
     ]
     for metric in ("accuracy", "val/loss", "val/accuracy"):
-        lines += [_point(metric, step, step * 0.5, began + step) for step in range(25 + number)]
+        lines += [a_point(metric, step, step * 0.5, began + step) for step in range(25 + number)]
     (folder / "messages.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def _other(key: str, value: str, when: int) -> dict[str, Any]:
+def an_other(key: str, value: str, when: int) -> dict[str, Any]:
     return {"type": "log_other", "payload": {"key": key, "value": value, "local_timestamp": when}}
 
 
-def _parameter(name: str, value: float, when: int) -> dict[str, Any]:
+def a_parameter(name: str, value: float, when: int) -> dict[str, Any]:
     param = {"paramName": name, "paramValue": value, "step": None, "source": "manual"}
     return {"type": "parameter_msg", "payload": {"param": param, "local_timestamp": when}}
 
 
-def _point(name: str, step: int, value: float, when: int) -> dict[str, Any]:
+def a_point(name: str, step: int, value: float, when: int) -> dict[str, Any]:
     metric = {"metricName": name, "metricValue": value, "step": step, "epoch": None}
     return {"type": "metric_msg", "payload": {"metric": metric, "local_timestamp": when}}

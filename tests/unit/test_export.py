@@ -10,8 +10,8 @@ import pytest
 
 from cometfs.errors import OutOfSpace, SetupError
 from cometfs.export import cometx_files
-from cometfs.export.globs import Selection
 from cometfs.export.target import OWN, Target
+from cometfs.walking.globs import Selection
 
 
 def named(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ LOCALE_PATHS = {
     "folders.py",
     "fuse/mountinfo.py",
     "fuse/occupants.py",
-    "export/mount_tree.py",
+    "walking/mount_tree.py",
     "fuse/unmounting.py",
     "server/catalog/disk_names.py",
 }

@@ -65,6 +65,7 @@ def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | 
         "bodies": totals.bodies,
         "body_bytes": totals.body_bytes,
         "disk_bytes": contents.disk_bytes,
+        "pinned": ", ".join(sorted(contents.pinned)),
         "damaged": contents.damaged,
         "damaged_bytes": contents.damaged_bytes,
     }

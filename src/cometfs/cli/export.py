@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from cometfs import console
-from cometfs.cli.group import main, plain_errors
+from cometfs.cli.group import INTERRUPTED, account_of, main, plain_errors
 from cometfs.options.kinds import PLACE
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
-    from cometfs.config import MountSettings
     from cometfs.export.copying import Result
-
-INTERRUPTED = 130
-"""Exit status after a signal, as of a shell."""
-
-PLAIN = 10.0
-"""Seconds between two lines where there is no terminal."""
 
 
 @main.command()
@@ -60,18 +53,15 @@ def export(
     The same command goes on where it was interrupted. What cannot be had is listed at the end; the exit status is 1
     then, and 130 after Ctrl-C.
     """
-    from cometfs import config, lifetime
+    from cometfs import lifetime
     from cometfs.export import running
-    from cometfs.export.globs import Selection
-
-    def account(workspaces: tuple[str, ...]) -> MountSettings:
-        return config.mount_settings(target, workspaces=workspaces, **options)
+    from cometfs.walking.globs import Selection
 
     try:
         selection = Selection(include, exclude)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    settings = running.ExportSettings(source, target, layout, selection, account)
+    settings = running.ExportSettings(source, target, layout, selection, account_of(options))
     began, results = time.monotonic(), list["Result"]()
     with _progress() as watch:
         lifetime.run(running.run, settings, results.append, watch)
@@ -122,7 +112,7 @@ def _as_object(result: Result, seconds: float) -> dict[str, Any]:
 def _progress() -> Iterator[Callable[[Result], None]]:
     """A bar on a terminal, else a line from time to time."""
     if not sys.stderr.isatty():
-        yield _Lines().show
+        yield console.now_and_then(lambda result: f"cometfs: {_summary(result)}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -136,13 +126,3 @@ def _progress() -> Iterator[Callable[[Result], None]]:
             bar.update(task, completed=done, total=max(result.found, done), size=_summary(result))
 
         yield show
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def show(self, result: Result) -> None:
-        if time.monotonic() - self._last >= PLAIN:
-            self._last = time.monotonic()
-            console.print_lines(f"cometfs: {_summary(result)}", err=True)

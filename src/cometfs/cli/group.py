@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, ParamSpec
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
@@ -14,7 +15,22 @@ from cometfs import console
 from cometfs._version import __version__
 from cometfs.errors import CometFSError, SetupError
 
+if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
+    from cometfs.config import MountSettings
+
 P = ParamSpec("P")
+
+
+INTERRUPTED = 130
+"""Exit status after a signal, as of a shell."""
+
+
+def account_of(options: Mapping[str, Any]) -> Callable[[tuple[str, ...]], MountSettings]:
+    """The account of a command that needs no mount, with those workspaces at its root; raises SetupError without a
+    key."""
+    from cometfs import config
+
+    return lambda workspaces: config.mount_settings(Path("/"), workspaces=workspaces, **options)
 
 
 def plain_errors(command: Callable[P, None]) -> Callable[P, None]:

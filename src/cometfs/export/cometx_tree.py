@@ -12,13 +12,13 @@ from typing import Any
 
 from cometfs.errors import NoSuchEntry
 from cometfs.export import cometx_files
-from cometfs.export.comet_tree import CometTree, in_groups, is_experiment
-from cometfs.export.items import Item, Readable, Version, Wanted
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Content, Listing, Node
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir
 from cometfs.vfs.schema.names import Path
+from cometfs.walking.comet_tree import CometTree, in_groups, is_experiment
+from cometfs.walking.items import Item, Readable, Version, Wanted
 
 
 @dataclass(frozen=True, slots=True)

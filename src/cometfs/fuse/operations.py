@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import msgspec
 import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
@@ -27,6 +28,7 @@ from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.gauges import Histogram
 from cometfs.mountstate.access import MOUNTING, Owner
+from cometfs.mountstate.asked_twice import AskedTwice
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
@@ -35,6 +37,7 @@ from cometfs.mountstate.kernel_view import Shared
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.engine.walk_prefetch import FOLLOWED
 from cometfs.vfs.nodes import Content, Listing, Opened, OpenedBody
 from cometfs.vfs.schema import names
 
@@ -45,6 +48,9 @@ ATTRIBUTE = b"user.comet."
 """How extended attributes begin that tell where a file comes from."""
 
 LOG_LEVEL = logs.ATTRIBUTE.encode()
+
+COST = ATTRIBUTE + b"cost."
+"""In no listing, for it may make calls: as many as the number says that follows."""
 
 
 class Operations(ReadOnlyOperations):
@@ -69,6 +75,7 @@ class Operations(ReadOnlyOperations):
         self.follower = Follower(vfs, self._inodes, self._revalidator, self.invalidator.invalidate_attrs)
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self.programs = Programs()
+        self._costs = AskedTwice()
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator, owner)
         vfs.gauges |= {
             "open_files": self._handles.count,
@@ -334,8 +341,9 @@ class Operations(ReadOnlyOperations):
         """Raises ReadOnly: none can be set."""
         refuse()
 
-    @at_once
-    def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
+    def _getxattr_nowait(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes | None:
+        if name.startswith(COST):
+            return self._costs.pop(inode, name)
         if not name.startswith(b"user."):
             # One refusal of this kind, and the kernel asks for no attribute of that class again (security, ACLs).
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
@@ -346,6 +354,14 @@ class Operations(ReadOnlyOperations):
         if not name.startswith(ATTRIBUTE) or word not in found:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         return names.encoded(found[word])
+
+    @handler_after(_getxattr_nowait)
+    async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
+        calls = name.removeprefix(COST).decode("ascii", "replace")
+        if not calls.isdecimal():
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        cost = await self._vfs.cost([(await self._place(inode)).node], int(calls), pace=FOLLOWED)
+        return self._costs.keep(msgspec.json.encode(cost), inode, name)
 
     @at_once
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[pyfuse3.XAttrNameT]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cometfs.cache.persistent import pins
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes, Row, is_place
 
@@ -68,14 +69,15 @@ class Evictor:
 
     def make(self, wanted: int = 0) -> None:
         """Drops what was not used for longest until the budget holds and, if they are needed now, `wanted` bytes are
-        free. A body that any process has open stays. In a thread.
+        free. What is pinned stays, and a body that any process has open. In a thread.
         """
         sweep(self._index)
         kept = self._index.totals().bytes
         needed = max(too_much(kept, self.budget, disk_of(self._index.folder)), min(kept, wanted))
         spared: set[str] = set()
+        pinned = pins.covering(self._index.folder)
         dropped = False
-        while needed > 0 and (rows := self._droppable(spared)):
+        while needed > 0 and (rows := self._droppable(spared, pinned)):
             freed = self._drop(rows, needed, spared)
             needed -= freed
             dropped = dropped or freed > 0
@@ -83,8 +85,8 @@ class Evictor:
             sweep(self._index)
             self._index.shrink()
 
-    def _droppable(self, spared: set[str]) -> list[Row]:
-        return [row for row in self._index.oldest(AT_ONCE + len(spared)) if row.file not in spared]
+    def _droppable(self, spared: set[str], pinned: Callable[[str], bool] | None) -> list[Row]:
+        return [row for row in self._index.oldest(AT_ONCE + len(spared), pinned) if row.file not in spared]
 
     def _drop(self, rows: list[Row], needed: int, spared: set[str]) -> int:
         """Drops as many of the rows as make `needed` bytes; returns the bytes."""

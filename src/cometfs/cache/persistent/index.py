@@ -174,14 +174,16 @@ class Index:
         rows = self.attempt(lambda db: {row[0]: row[1:] for row in db.execute(f"SELECT * FROM {TOTALS}")}, none)
         return Totals(*rows.get("answers", (0, 0)), *rows.get("bodies", (0, 0)))
 
-    def oldest(self, count: int) -> list[Row]:
-        """What was not used for longest. What a clock that was set back since has dated ahead counts as used now."""
+    def oldest(self, count: int, pinned: Callable[[str], bool] | None = None) -> list[Row]:
+        """What was not used for longest, of keys that are not `pinned`. What a clock that was set back since has dated
+        ahead counts as used now."""
         now = self._wall()
 
         def work(db: sqlite3.Connection) -> list[Row]:
             for table in (ANSWERS, BODIES):
                 db.execute(f"UPDATE {table} SET used = ? WHERE used > ?", (now, now + GRACE))
-            return [Row(*row) for row in db.execute(_OLDEST, (count, count, count))]
+            db.create_function("pinned", 1, pinned or (lambda _key: False), deterministic=True)
+            return [Row(*row) for row in db.execute(_oldest("NOT pinned(key)" if pinned else "TRUE"), (count,) * 3)]
 
         return self.attempt(work, [])
 
@@ -315,11 +317,11 @@ class Index:
             log.warning("the cache in %s cannot be used, so nothing is kept: %s", self.folder, error)
 
 
-_OLDEST = f"""
-SELECT * FROM (SELECT used, key, size, '' FROM {ANSWERS} ORDER BY used LIMIT ?)
-UNION ALL SELECT * FROM (SELECT used, key, size, file FROM {BODIES} ORDER BY used LIMIT ?)
-ORDER BY 1 LIMIT ?
-"""
+def _oldest(which: str) -> str:
+    return f"""
+        SELECT * FROM (SELECT used, key, size, '' FROM {ANSWERS} WHERE {which} ORDER BY used LIMIT ?)
+        UNION ALL SELECT * FROM (SELECT used, key, size, file FROM {BODIES} WHERE {which} ORDER BY used LIMIT ?)
+        ORDER BY 1 LIMIT ?"""
 
 
 def _reading(folder: Path) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from cometfs import database
-from cometfs.cache.persistent import schema
+from cometfs.cache.persistent import pins, schema
 from cometfs.cache.persistent.blobs import StoredBlob
 from cometfs.cache.persistent.eviction import sweep, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
@@ -38,6 +38,8 @@ class Contents(NamedTuple):
     damaged: int
     """Times that something was set aside, of which something is still there."""
     damaged_bytes: int
+    pinned: pins.Pins
+    """What eviction leaves, by path."""
     state: str
     """Empty where all is well, else why the cache cannot be read."""
 
@@ -71,7 +73,7 @@ def look(folder: Path) -> Contents:
             totals, state = _totals(folder)
         except (sqlite3.Error, OSError) as error:
             state = str(error)
-    return Contents(totals, bytes_below(folder), len(places), sum(map(bytes_below, places)), state)
+    return Contents(totals, bytes_below(folder), len(places), sum(map(bytes_below, places)), pins.read(folder), state)
 
 
 def _totals(folder: Path) -> tuple[Totals, str]:
@@ -104,6 +106,7 @@ def clear(folder: Path) -> int:
     finally:
         index.close()
     shutil.rmtree(folder / DAMAGED, ignore_errors=True)
+    (folder / pins.FILE).unlink(missing_ok=True)
     return max(0, before - bytes_below(folder))
 
 

@@ -25,7 +25,7 @@ from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject, has_siblings
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Row, Source, Stream
+from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, Found, Row, Source, Stream
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.metrics import LOGGED_BY
 from cometfs.vfs.sources.parameters import COLUMNS
@@ -40,9 +40,6 @@ TARGET = 4 << 20
 
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring its answer: a third of the deadline of its request."""
-
-SAMPLE = 2
-"""Experiments asked by themselves that the first batch of a project is verified against."""
 
 FAILED = Lease(600.0)
 """How long batches that failed are not asked for again."""

@@ -19,12 +19,13 @@ from cometfs.metrics import Meters
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.concurrent import ConcurrentReads
+from cometfs.vfs.engine.cost import Cost, Estimate
 from cometfs.vfs.engine.files import Files
 from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.engine.size_prefetch import SizePrefetch
 from cometfs.vfs.engine.sizes import Sizes
-from cometfs.vfs.engine.walk_prefetch import WalkPrefetch
+from cometfs.vfs.engine.walk_prefetch import TOGETHER, Pace, WalkPrefetch
 from cometfs.vfs.nodes import Attributes, Node, Opened, OpenedBody
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, Stream, for_eaches_of
@@ -162,6 +163,10 @@ class Vfs:
     async def settle(self) -> None:
         """Returns when other processes find on disk what was fetched so far."""
         await self._store.settle()
+
+    async def cost(self, nodes: Sequence[Node], calls: int, *, pace: Pace = TOGETHER) -> Cost:
+        """What reading them whole would cost now. Makes so many calls at most to find out. Raises what they raise."""
+        return await Estimate(self._answers, calls, pace).of(nodes)
 
     def provenance(self, node: Node, above: Iterable[Node] = ()) -> dict[str, str]:
         """Where the node comes from, by words like "key", "url", "source", "age_s"; makes no call. `above`: the

@@ -24,7 +24,7 @@ from cometfs.vfs.answers.walks import SEVERAL, Usage, Walks
 from cometfs.vfs.engine.listings import Listings
 from cometfs.vfs.engine.sweeps import Sweeps
 from cometfs.vfs.nodes import Node, OpenedBody
-from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
+from cometfs.vfs.schema.declaration import SAMPLE, Context, Dir, File, ForEach, Source, Stream, fixed_of, for_eaches_of
 from cometfs.vfs.sources.experiment import project_id
 from cometfs.vfs.sources.metrics import SHEETS, SPREADS
 from cometfs.vfs.sources.parameters import of_project
@@ -37,6 +37,22 @@ BODIES, BODY_BYTES = 128, 16 << 20
 
 REMEMBERED = 256
 """Programs and projects that are remembered."""
+
+
+class Pace(NamedTuple):
+    """How experiments that are read whole are asked for, as far as it is known before."""
+
+    alone: int
+    """So many first, each by itself ..."""
+    together: int
+    """... and then so many at once."""
+
+
+TOGETHER = Pace(SAMPLE, 16)
+"""Of `gather`: it knows which ones will be read."""
+
+FOLLOWED = Pace(SAMPLE + 1 + 2 + EXPERIMENTS, EXPERIMENTS)
+"""Of a program in a mount: the window ahead of it doubles, and what it reads itself meanwhile comes alone."""
 
 NEIGHBOURS = 2
 """Whole experiments in a row that make a walk."""

@@ -117,12 +117,41 @@ class Resolver(Protocol):
         """A body, or its first `most` bytes; it is kept for its next reader."""
 
 
+class Known(Protocol):
+    """What is at hand, for those that reckon what a question costs. Makes no call."""
+
+    def known(self, source: Source, at: Context) -> Any:
+        """What `source` has answered at a place; None where that is not at hand."""
+
+
+class Weighs(NamedTuple):
+    """So many times as much as an answer of an endpoint."""
+
+    times: float
+    endpoint: str
+
+
+class Needs(NamedTuple):
+    """What an answer costs that is not at hand."""
+
+    calls: float = 0.0
+    """Of its own ..."""
+    of: Sequence[tuple[Source | Stream, Context]] = ()
+    """... and the other answers that it needs."""
+    weighs: Weighs | None = None
+    """How much its calls bring, all together; None: as much as other calls to its endpoint."""
+
+
 class Found(NamedTuple):
     """What a source would answer at a place, as it came in a batch."""
 
     source: Source
     at: Context
     answer: Any
+
+
+SAMPLE = 2
+"""Experiments asked by themselves that the first batch of a project is verified against."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +168,12 @@ class Batch:
     """Experiments in the first call about a project, when it is not known how much it brings."""
     most: int = 256
     """Experiments in one call at most: Comet documents no limit, its own clients ask for few."""
+    brings: Callable[[Known, Context], bool] = lambda _known, _project: True
+    """Whether a project has what it asks for, as far as that is known."""
+    calls: int = 1
+    """Calls that it makes each time, beside what is asked of a project once."""
+    weighs: Weighs | None = None
+    """How much it brings of one experiment."""
     divides: bool = True
     """Whether a call about fewer experiments asks for less, and so may be answered where one about more was not."""
 
@@ -181,6 +216,10 @@ class Source:
     """Whether the answer, a text, is only added to while the experiment runs: one that lacks the end is late."""
     of_each: bool = False
     """Whether it is kept for each experiment, and the answers about a project are made of it."""
+    needs: Callable[[Known, Context], Needs] | None = None
+    """What it costs, where that is not a call, or, of what is made of others, what those cost at its experiment."""
+    endpoint: str = ""
+    """What it calls, where its name does not begin with that."""
     together: Source | None = None
     """What is asked at the place of its directory where the sizes of all files there are wanted, and has at hand then
     what this is made of."""
@@ -191,6 +230,11 @@ class Source:
     def key(self, at: Context) -> Key:
         """Where the answer for `at` is kept."""
         return Key.answer(self.name, at.version, at.key)
+
+    @property
+    def called(self) -> str:
+        """The endpoint that it calls."""
+        return self.endpoint or self.name.split(" ")[0].split("?")[0]
 
 
 @dataclass(frozen=True, eq=False)

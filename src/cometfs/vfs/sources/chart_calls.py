@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+OF_SINGLE = 0.42
+"""How much the points of an experiment weigh in a chart, as a part of what they weigh by themselves (measured)."""
+
 CHECKED = "points of a metric up to which charts have all"
 
 CUT = "points of a metric from which on charts lose some"

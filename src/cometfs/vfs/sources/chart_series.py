@@ -20,11 +20,11 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineE
 from cometfs.lease import FINISHED, LISTING, Lease
 from cometfs.render.series import Series, pack, pack_points
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Resolver, Source
+from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source, Weighs
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
-from cometfs.vfs.sources.experiment import each_of, key, sealed_lease
-from cometfs.vfs.sources.parameters import of_project
+from cometfs.vfs.sources.experiment import EVERY_POINT, each_of, key, sealed_lease
+from cometfs.vfs.sources.parameters import COLUMNS, of_project, words_of
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,13 @@ async def _ask(
         asker.record_count(WEIGHT, of_project(places[0]), math.ceil(of_one / len(metrics)))
         size = _size_for(of_one)
         abreast = max(1, min(ABREAST, int(2 * TARGET / (of_one * size))))
+
+
+def needs(known: Known, project: Context, experiments: int) -> Needs:
+    """Of a chart of one metric of so many experiments."""
+    metrics = len(words_of("metrics", known.known(COLUMNS, project) or ()))
+    points = Weighs(chart_calls.OF_SINGLE * experiments / max(metrics, 1), EVERY_POINT)
+    return Needs(math.ceil(experiments / TOGETHER), [(experiment.NAMED, project)], points)
 
 
 def _size_for(of_one: float) -> int:

@@ -22,7 +22,7 @@ from cometfs.comet.api import API
 from cometfs.errors import CometFSError
 from cometfs.lease import Lease
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Batch, Context, Resolver, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Batch, Context, Known, Needs, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.provenance import state_of
 
 T = TypeVar("T")
@@ -142,16 +142,23 @@ def moment_lease(_at: Context) -> Lease:
     return lease.MOMENT
 
 
-STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment_lease, kept=False)
+def free(_known: Known, _at: Context) -> Needs:
+    """Of what costs no call."""
+    return Needs()
 
-METRICS = Source("the metrics of the mount", lambda asker, _at: asker.metrics(), lambda _at: Lease(0.0), kept=False)
+
+STATUS = Source("the mount itself", lambda asker, _at: asker.status(), moment_lease, kept=False, needs=free)
+
+METRICS = Source(
+    "the metrics of the mount", lambda asker, _at: asker.metrics(), lambda _at: Lease(0.0), kept=False, needs=free
+)
 
 
 async def _failures(asker: Resolver, _at: Context) -> list[str]:
     return asker.failures()
 
 
-FAILURES = Source("the failures of the mount", _failures, lambda _at: Lease(0.0), kept=False)
+FAILURES = Source("the failures of the mount", _failures, lambda _at: Lease(0.0), kept=False, needs=free)
 OWN = (STATUS, FAILURES, METRICS)
 """Those about the mount itself."""
 
@@ -189,10 +196,17 @@ async def _metadata(asker: Resolver, at: Context) -> Any:
     return await asker.api.experiment_metadata(key(at))
 
 
-METADATA = Source("experiment/metadata", _metadata, metadata_holds)
+METADATA = Source(
+    "experiment/metadata",
+    _metadata,
+    metadata_holds,
+    needs=lambda _known, at: Needs(0 if at.experiment and _row_tells_all(at) else 1),
+)
 """No call for an experiment that has ended, where the listing has all of it (since servers of 2020 or so) and is not
 doubted."""
 CODE = about_experiment("experiment/code", API.experiment_code, sealed_lease)
+EVERY_POINT = "experiment/metrics/get-all"
+"""The endpoint that has all points of an experiment."""
 OUTPUT = about_experiment("experiment/output", API.experiment_output, sealed_lease, grows=True)
 HTML = about_experiment("experiment/html", API.experiment_html)
 GRAPH = about_experiment("experiment/graph", API.experiment_graph, sealed_lease)
@@ -253,7 +267,13 @@ async def _own_chart(asker: Resolver, at: Context) -> Any:
     return await asker.api.experiment_metrics_for_chart([key(at)], [row["name"] for row in summary])
 
 
-OWN_CHART = Source("experiments/multi-metric-chart of one", _own_chart, sealed_lease, of=(SUMMARY,))
+OWN_CHART = Source(
+    "experiments/multi-metric-chart of one",
+    _own_chart,
+    sealed_lease,
+    of=(SUMMARY,),
+    needs=lambda _known, at: Needs(1, [(SUMMARY, at)]),
+)
 
 
 # -- Sources made of others --------------------------------------------------------------------------------------------
@@ -294,7 +314,19 @@ async def _with_state(asker: Resolver, at: Context) -> list[Named]:
     return await each_of(await asker.answer(NAMED, at), known)
 
 
-STATES = Source("experiments with their state", _with_state, listing_lease, kept=False, of=(NAMED, METADATA))
+def _state_needs(known: Known, at: Context) -> Needs:
+    unknown = [row for row in known.known(EXPERIMENTS, at) or () if row["running"] is None]
+    return Needs(0, [(NAMED, at), *((METADATA, at_experiment(at, row)) for row in unknown)])
+
+
+STATES = Source(
+    "experiments with their state",
+    _with_state,
+    listing_lease,
+    kept=False,
+    of=(NAMED, METADATA),
+    needs=_state_needs,
+)
 """Costs nothing more than the listing where that tells the state; on older servers the metadata of each experiment."""
 
 

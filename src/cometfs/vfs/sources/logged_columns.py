@@ -20,7 +20,7 @@ from cometfs.comet.answers.predicates import tagged
 from cometfs.comet.answers.shapes import as_text
 from cometfs.errors import NotFound
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Batch, Context, Failed, Found, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Failed, Found, Needs, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.experiment import each_of, experiment_lease, key, patiently
 from cometfs.vfs.sources.parameters import COLUMNS, TAGS, of_project, words_of
@@ -123,6 +123,7 @@ OTHERS_BY_NAME = Source(
     experiment_lease,
     Batch("experiments/search", _searched, first=ALL, most=ALL, divides=False),
     of=(COLUMNS, experiment.OTHERS, TAGS),
+    needs=lambda _known, at: Needs(0, [(experiment.OTHERS, at)]),
 )
 """Other -> its text. Alone 1 call, which `others.json` shares."""
 

@@ -18,13 +18,14 @@ import trio
 from cometfs.errors import NotFound, Unintelligible
 from cometfs.render import logged
 from cometfs.render.logged import NoTable
-from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Row, Source
 from cometfs.vfs.sources.experiment import (
     ASSET,
     ASSETS,
     at_asset,
     each_of,
     experiment_lease,
+    free,
     key,
     of_experiment,
     sealed_lease,
@@ -56,7 +57,7 @@ async def _none_yet(_asker: Resolver, _at: Context) -> list[str]:
     return []
 
 
-NO_TABLES = Source("assets that are no tables", _none_yet, sealed_lease)
+NO_TABLES = Source("assets that are no tables", _none_yet, sealed_lease, needs=free)
 """Their ids, as far as reading has shown. Costs no call. On disk, because bodies of assets do not change: a refresh of
 one does not drop it, either."""
 
@@ -198,8 +199,18 @@ def _steps(body: bytes, step: Any) -> Iterator[tuple[Any, bytes, bool]]:
             yield at_step, logged.unreadable(at_step), False
 
 
+def _histogram_needs(_known: Known, at: Context) -> Needs:
+    whole = of_experiment(at)
+    return Needs(0, [(ASSET, at_asset(whole, row)) for row in at.item[PIECES]])
+
+
 HISTOGRAM = Source(
-    "experiment/asset/get-asset as a histogram", _histogram, sealed_lease, kept=False, of=(ASSETS, ASSET)
+    "experiment/asset/get-asset as a histogram",
+    _histogram,
+    sealed_lease,
+    kept=False,
+    of=(ASSETS, ASSET),
+    needs=_histogram_needs,
 )
 """Of pieces, 1 call for each that is not at hand, 8 abreast."""
 

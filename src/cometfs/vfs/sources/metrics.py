@@ -27,12 +27,12 @@ from cometfs.comet.api import API
 from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound, Unsupported
 from cometfs.lease import FINISHED, LISTING
 from cometfs.render import points, spreads
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Known, Needs, Resolver, Row, Source, Weighs
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.charted_metrics import Parsed, is_light, parsed_of
 from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
-from cometfs.vfs.sources.parameters import COLUMNS, column_names, of_project, words_of
+from cometfs.vfs.sources.parameters import COLUMNS, column_names, has_words, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ IN_THREAD = 20_000
 
 # -- Metrics -----------------------------------------------------------------------------------------------------------
 
-EVERY_POINT = about_experiment("experiment/metrics/get-all", API.experiment_every_point, sealed_lease, kept=False)
+EVERY_POINT = about_experiment(experiment.EVERY_POINT, API.experiment_every_point, sealed_lease, kept=False)
 """Not kept on disk: the sheets are that are made of it."""
 
 
@@ -150,7 +150,7 @@ def _sheets_of(logged: dict[str, list[LoggedPoint]]) -> dict[str, bytes]:
     return {name: points.sheet(points.of_logged(logged.pop(name))) for name in list(logged)}
 
 
-SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False)
+SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, endpoint=EVERY_POINT.name)
 """1 call. The same as for `EVERY_POINT`, whose rows take six times as much memory."""
 
 
@@ -248,7 +248,13 @@ async def _aside(work: Any, *arguments: Any, count: int) -> Any:
     return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
 
 
-METRICS_OF_MANY = Batch("experiments/multi-metric-chart of metrics", _metrics_of_many, first=16)
+METRICS_OF_MANY = Batch(
+    "experiments/multi-metric-chart of metrics",
+    _metrics_of_many,
+    first=16,
+    brings=lambda known, project: has_words("metrics", known, project),
+    weighs=Weighs(chart_calls.OF_SINGLE, EVERY_POINT.name),
+)
 
 SPREADS = Source(
     "experiment/metrics/summary by name", _spreads, sealed_lease, METRICS_OF_MANY, of=(experiment.SUMMARY,)
@@ -307,6 +313,14 @@ METRIC_NAMES = Source(
 )
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
+
+def _metric_needs(known: Known, at: Context) -> Needs:
+    """All come together, where there are several."""
+    whole = experiment.of_experiment(at)
+    names = known.known(METRIC_NAMES, whole)
+    return Needs(1) if names is not None and len(names) == 1 else Needs(0, [(SHEETS, whole)])
+
+
 METRIC = Source(
     "experiment/metrics/get-metric",
     _sheet,
@@ -315,6 +329,7 @@ METRIC = Source(
     brought_by=SPREADS,
     of=(SHEETS,),
     grows=True,
+    needs=_metric_needs,
 )
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 

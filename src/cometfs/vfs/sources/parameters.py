@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cometfs.comet.api import API
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Known, Resolver, Row, Source, Weighs
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.experiment import about_experiment, listing_lease, project_id, sealed_lease
 
@@ -32,6 +32,12 @@ async def column_names(asker: Resolver, places: Sequence[Context], source: str) 
     return words_of(source, await asker.answer(COLUMNS, of_project(places[0])))
 
 
+def has_words(source: str, known: Known, project: Context) -> bool:
+    """Whether a project has names of a source, where its columns are at hand; else it may."""
+    columns = known.known(COLUMNS, project)
+    return columns is None or bool(words_of(source, columns))
+
+
 # -- Tags --------------------------------------------------------------------------------------------------------------
 
 
@@ -39,7 +45,15 @@ async def _untagged(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     return [] if await column_names(asker, places, "tag") else [Found(TAGS, at, []) for at in places]
 
 
-TAGS = about_experiment("experiment/tags", API.experiment_tags, batch=Batch("no tag in the project", _untagged, 256))
+def _has_no_tag(known: Known, project: Context) -> bool:
+    return not words_of("tag", known.known(COLUMNS, project) or ())
+
+
+TAGS = about_experiment(
+    "experiment/tags",
+    API.experiment_tags,
+    batch=Batch("no tag in the project", _untagged, 256, brings=_has_no_tag, calls=0),
+)
 """Where no experiment of a project has a tag, the columns tell so of all; else 1 call for each."""
 
 # -- Parameters --------------------------------------------------------------------------------------------------------
@@ -66,7 +80,13 @@ PARAMS = Source(
     "experiment/parameters by name",
     _params,
     sealed_lease,
-    Batch("experiments/multi-metric-chart of parameters", _params_of_many, first=64),
+    Batch(
+        "experiments/multi-metric-chart of parameters",
+        _params_of_many,
+        first=64,
+        brings=lambda known, project: has_words("params", known, project),
+        weighs=Weighs(0.5, experiment.PARAMETERS.name),
+    ),
     of=(experiment.PARAMETERS,),
 )
 """Parameter -> its text. Alone 1 call, which `.api/experiment_parameters.json` shares."""

@@ -6,7 +6,9 @@ Not here: sources of one experiment (experiment.py) and what is shown of the ans
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cometfs.comet.answers.predicates import tagged
@@ -15,11 +17,12 @@ from cometfs.printable import printable
 from cometfs.render.series import Series
 from cometfs.times import in_utc
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Failed, Resolver, Row, Source
+from cometfs.vfs.schema.declaration import SAMPLE, Context, Failed, Known, Needs, Resolver, Row, Source
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.chart_series import SERIES, gather
+from cometfs.vfs.sources.chart_series import needs as chart_needs
 from cometfs.vfs.sources.experiment import Named, each_of, listing_lease
-from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, TAG_NAMES, tags_of
+from cometfs.vfs.sources.logged_columns import OTHERS_BY_NAME, PAGE, TAG_NAMES, tags_of
 from cometfs.vfs.sources.metrics import EXTENTS
 from cometfs.vfs.sources.parameters import COLUMNS, PARAMS, TAGS, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
@@ -49,7 +52,14 @@ async def _tagged(asker: Resolver, at: Context) -> list[Named]:
     return [one for one in named if one.row["experimentKey"] in found]
 
 
-TAGGED = Source("project/query by tag", _tagged, listing_lease, kept=False, of=(experiment.NAMED, TAG_NAMES, TAGS))
+TAGGED = Source(
+    "project/query by tag",
+    _tagged,
+    listing_lease,
+    kept=False,
+    of=(experiment.NAMED, TAG_NAMES, TAGS),
+    needs=lambda _known, at: Needs(1, [(experiment.NAMED, of_project(at))]),
+)
 """One call a tag, whatever the number of experiments; where queries fail, one for each experiment, which its own
 `tags.txt` shares."""
 
@@ -115,12 +125,25 @@ CHARTS = Source(
 )
 """One call for every 100 experiments, more where they have many points."""
 
+
+def _lacking(known: Known, source: Source, at: Context) -> list[Context]:
+    """The experiments of a project of which `source` is not at hand; `at`: the project's place, or one in it."""
+    project = of_project(at)
+    places = [experiment.at_experiment(project, row) for row in known.known(experiment.EXPERIMENTS, project) or ()]
+    return [place for place in places if known.known(source, replace(place, key=(*place.key, *at.key[1:]))) is None]
+
+
+def _charted(known: Known, at: Context) -> Needs:
+    return chart_needs(known, of_project(at), len(_lacking(known, SERIES, at)))
+
+
 CHART = Source(
     "experiments/multi-metric-chart of one metric",
     _chart,
     listing_lease,
     kept=False,
     of=(experiment.NAMED, SERIES),
+    needs=_charted,
     together=CHARTS,
 )
 """The same."""
@@ -144,7 +167,12 @@ async def _best(asker: Resolver, at: Context) -> dict[str, str]:
 
 
 BEST = Source(
-    "experiments/multi-metric-chart for the best", _best, listing_lease, kept=False, of=(experiment.NAMED, SERIES)
+    "experiments/multi-metric-chart for the best",
+    _best,
+    listing_lease,
+    kept=False,
+    of=(experiment.NAMED, SERIES),
+    needs=lambda _known, at: Needs(0, [(CHART, at)]),
 )
 """The directories of the experiments with the greatest ("max") and the least value ("min") of a metric, of equals the
 first by name; {} where no experiment has a number of it. The chart's calls, which share the answers."""
@@ -224,6 +252,19 @@ def _check_any(brought: Sequence[_Brought]) -> None:
         log.warning("a table has empty cells for %s experiments, such as: %s", lacking, errors[0])
 
 
+def _record_needs(known: Known, at: Context) -> Needs:
+    """What batches tell is reckoned with them; others come by a search, where there are more than a few."""
+    places = _lacking(known, OTHERS_BY_NAME, at)
+    each = [(source, place) for source in (PARAMS, EXTENTS) for place in places]
+    searched = len(places) > FEW
+    others = () if searched else [(OTHERS_BY_NAME, place) for place in places]
+    tags = 0 if searched else len(words_of("tag", known.known(COLUMNS, at) or ()))
+    return Needs(math.ceil(len(places) / PAGE) + tags if places else 0, [(COLUMNS, at), *each, *others])
+
+
+FEW = 2 * SAMPLE
+"""Experiments up to which each is asked for its others by itself."""
+
 RECORDS = Source(
     "experiments, with parameters, others and metrics",
     _records,
@@ -243,6 +284,8 @@ RECORDS = Source(
         experiment.OTHERS,
         TAGS,
     ),
+    needs=_record_needs,
+    endpoint="experiments/search",
 )
 """One call for the columns, batches for parameters (parameters.py) and metrics (metrics.py), and what
 logged_columns.py says.

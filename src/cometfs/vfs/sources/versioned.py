@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cometfs.vfs.schema.declaration import Context, Resolver, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Context, Needs, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.experiment import ASSET, about_experiment, listing_lease
 
 
@@ -76,7 +76,12 @@ async def _model_files(asker: Resolver, at: Context) -> list[Row]:
     return list(await asker.api.experiment_model_assets(at.item.experiment_key, name))
 
 
-MODEL_FILES = Source("experiment/model/asset/list", _model_files, listing_lease)
+MODEL_FILES = Source(
+    "experiment/model/asset/list",
+    _model_files,
+    listing_lease,
+    needs=lambda _known, at: Needs(0 if at.item.row["assets"] else 1),
+)
 
 
 def titles(rows: Sequence[Row]) -> list[str]:

@@ -13,13 +13,11 @@ from pathlib import PurePosixPath
 
 from cometfs._version import __version__
 from cometfs.errors import NoSuchEntry, NotADirectory, NotFound, SetupError
-from cometfs.export.items import Item, Readable, Version, Wanted
 from cometfs.vfs.engine.vfs import Vfs
+from cometfs.vfs.engine.walk_prefetch import TOGETHER
 from cometfs.vfs.nodes import Kind, Node
 from cometfs.vfs.schema.declaration import Dir, File, Stream, for_eaches_of
-
-FIRST, TOGETHER = 2, 16
-"""Experiments that are asked for at once: few first, against which what comes together is verified."""
+from cometfs.walking.items import Item, Readable, Version, Wanted
 
 
 class CometTree:
@@ -90,7 +88,7 @@ def is_experiment(node: Node) -> bool:
 
 def in_groups(items: Sequence[Item]) -> list[list[Item]]:
     """A few items, and then more at once."""
-    cuts = [0, *range(FIRST, len(items), TOGETHER), len(items)]
+    cuts = [0, *range(TOGETHER.alone, len(items), TOGETHER.together), len(items)]
     return [list(items[start:end]) for start, end in itertools.pairwise(cuts) if start < end]
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import trio
 
-from cometfs.export.items import Item, Version, Wanted
 from cometfs.vfs.nodes import Kind
 from cometfs.vfs.schema import names
+from cometfs.walking.items import Item, Version, Wanted
 
 
 class MountTree:
@@ -81,3 +81,8 @@ def _kind_of(entry: os.DirEntry[bytes]) -> Kind:
 
 def _kind(mode: int) -> Kind:
     return "dir" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "file"
+
+
+def name_of(path: Path) -> str:
+    """What the last part of a path is called in the tree."""
+    return names.decoded(os.fsencode(path.name))
