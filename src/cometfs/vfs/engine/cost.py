@@ -181,8 +181,13 @@ class _Look:
         self.unknown[each] += 1
         if each.source is not None:
             self._asks[each].append((each.source, at))
-        if each in self._means:
-            self._reckoning.total = self.total + self._means[each]
+        mean = self._means.get(each, Sum())
+        for source in (one.source for one in each.shown if isinstance(one, File)):
+            if isinstance(source, Source) and source.after is not None:
+                # All of them come together, however many there are.
+                self._reckoning.ask_all(source, at)
+                mean = mean._replace(calls=0, bytes=0)
+        self._reckoning.total = self.total + mean
 
     def wanted(self) -> Iterator[tuple[Source, Context]]:
         """The listings that would tell most, the next one of each kind; of directories spread over all there are."""

@@ -106,6 +106,12 @@ class Reckoning:
             for part, place in needs.of:
                 self.ask(part, place)
 
+    def ask_all(self, source: Source, at: Context) -> None:
+        """Counts what brings all items of an experiment, which are not known."""
+        if not self._by_batch(source, at):
+            for part, place in _needs(self, source, at).of:
+                self.ask(part, place)
+
     def worth_weighing(self, enough: int) -> Iterator[tuple[Source, Context]]:
         """Questions of which it is not known by so many answers what they weigh: those that others are reckoned by
         first, then what grows; of what weighs little one answer will do."""
