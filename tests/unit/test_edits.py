@@ -12,8 +12,8 @@ import trio
 from cometfs.comet.api import API
 from cometfs.errors import BadEdit, BadText, CometFSError, Conflict, NotAllowed, Refused, ServerFailed, Throttled
 from cometfs.vfs.changes.settling import Settling
+from cometfs.vfs.edits import Other, Tags, other_changes, tag_changes
 from cometfs.vfs.schema.changes import Change
-from cometfs.vfs.sources.edits import Other, Tags, other_changes, tag_changes
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Files of experiments that are being edited. What a program has changed is found against the version that it was
 given, and only that is sent: what others have changed meanwhile stays.
 
-Not here: the bytes of an open file (writeback/dirty_file.py), and what an edit means (sources/edits.py).
+Not here: the bytes of an open file (writeback/dirty_file.py), and what an edit means (edits.py).
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from typing import cast
 
 from cometfs.errors import NO_ANSWER, Exists, Refused
 from cometfs.vfs.changes.settling import Settling
+from cometfs.vfs.edits import Archived, InProject, Name, ProjectName
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Listing, Node, build
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.changes import Change
 from cometfs.vfs.schema.declaration import Dir, ForEach, Row, for_eaches_of
-from cometfs.vfs.sources.edits import Archived, InProject, Name, ProjectName
 from cometfs.vfs.sources.experiment import key as key_of
 
 

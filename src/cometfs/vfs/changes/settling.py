@@ -1,7 +1,7 @@
 """Making changes at Comet: when this returns they are there, all of them; what it raises says why none is.
 
 An error of the connection does not tell whether a change has arrived, so Comet is asked what it has before anything is
-reported. Not here: what the changes are (sources/edits.py).
+reported. Not here: what the changes are (edits.py).
 """
 
 from __future__ import annotations

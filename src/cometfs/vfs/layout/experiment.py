@@ -7,6 +7,7 @@ from functools import partial
 
 from cometfs.render import objects, text
 from cometfs.render.pictures.plots import DRAWN_BY
+from cometfs.vfs import edits
 from cometfs.vfs.layout.rendering import (
     always,
     api_file,
@@ -28,7 +29,7 @@ from cometfs.vfs.layout.rendering import (
 )
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Context, Dir, File, ForEach, Row
-from cometfs.vfs.sources import edits, experiment, logged_tables, metrics, parameters, versioned
+from cometfs.vfs.sources import experiment, logged_tables, metrics, parameters, versioned
 from cometfs.vfs.sources.experiment import experiment_lease
 from cometfs.vfs.sources.provenance import page_of
 

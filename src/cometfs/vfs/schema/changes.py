@@ -1,6 +1,6 @@
 """Words of the declaration for what can be changed at Comet: an edited file, an experiment that is renamed or moved.
 
-Not here: sending changes (vfs/changes/), and what they are (sources/edits.py).
+Not here: sending changes (vfs/changes/), and what they are (edits.py).
 """
 
 from __future__ import annotations
