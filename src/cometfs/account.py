@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,8 +19,12 @@ from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
 from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable
+from cometfs.installing import python_command
 from cometfs.lease import Lease
 from cometfs.vfs.engine.vfs import Vfs
+
+if TYPE_CHECKING:  # its library is an extra
+    from cometfs.shared.opening import Shared
 
 START = 20.0
 """Seconds that the server may take for its first answer."""
@@ -45,7 +51,8 @@ async def open_account(
     connectivity = Connectivity(offline=settings.offline)
     missing = read_missing(cache.folder)
     async with (
-        open_budget(cache.folder, settings.rate) as budget,
+        _shared(settings, cache.folder.name) as shared,
+        open_budget(cache.folder, settings.rate, shared.bucket if shared else None) as budget,
         API(
             api_key=settings.api_key,
             url=settings.url,
@@ -64,9 +71,24 @@ async def open_account(
             cache=cache,
             budget=budget,
             singles=singles,
+            shared=shared,
         ) as vfs,
     ):
         yield vfs, api
+
+
+@asynccontextmanager
+async def _shared(settings: MountSettings, account: str) -> AsyncIterator[Shared | None]:
+    """What the machines of a cluster share, where the settings name a place. Raises SetupError."""
+    if settings.shared is None:
+        yield None
+        return
+    if find_spec("coredis") is None:
+        raise SetupError(f"to share needs the extra 'shared': run '{python_command('shared', 'coredis')}'")
+    from cometfs.shared.opening import open_shared
+
+    async with open_shared(settings.shared, account, settings.api_key, settings.rate) as shared:
+        yield shared
 
 
 async def check(vfs: Vfs, api: API, workspaces: Sequence[str]) -> None:

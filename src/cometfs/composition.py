@@ -12,7 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -34,7 +34,9 @@ from cometfs.connectivity import Connectivity
 from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
 from cometfs.metrics import Meters
+from cometfs.quota.bucket import Bucket
 from cometfs.quota.limiter import Budget
+from cometfs.quota.sqlite_bucket import SQLiteBucket
 from cometfs.traffic import Waiting
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
@@ -44,6 +46,9 @@ from cometfs.vfs.keys import owner_of
 from cometfs.vfs.layout import tree
 from cometfs.vfs.schema.declaration import Context
 from cometfs.vfs.sources.experiment import WORKSPACES
+
+if TYPE_CHECKING:  # its library is an extra
+    from cometfs.shared.opening import Shared
 
 MEMORY = 128 << 20
 """Bytes of answers and rendered files that are kept in memory."""
@@ -73,6 +78,7 @@ async def open_vfs(
     cache: Cache | None = None,
     budget: Budget | None = None,
     singles: bool = True,
+    shared: Shared | None = None,
     wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[Vfs]:
     """A mounted Comet without a kernel, in this process, as an async context manager that gives a `Vfs`.
@@ -86,6 +92,7 @@ async def open_vfs(
     - `budget`: the calls of `api`, from `open_budget`; None does not count them
     - `singles`: whether questions are asked ahead of a reader that one call for many does not answer, too: that saves
       time and no calls, and several processes that share a cache would all ask them
+    - `shared`: what other machines have, from `shared.opening`; None asks for everything
     - `wall`: the clock by which what lasts is dated, in seconds since 1970
 
     Nothing is asked of Comet until something is looked at:
@@ -117,10 +124,13 @@ async def open_vfs(
             parted = PartedBodies(loads, Blocks(blobs, loads)) if cache and blobs else None
             try:
                 flights, connectivity = Flights(loads), api.connectivity
+                if shared is not None:
+                    writing.start_soon(shared.answers.run)
                 gauges["loads"] = flights.count
-                store = Store(Memory(MEMORY, owner=owner_of), flights, writebehind, wall, connectivity)
+                memory, others = Memory(MEMORY, owner=owner_of), shared.answers if shared else None
+                store = Store(memory, flights, writebehind, wall, connectivity, others)
                 answers = AnswerResolver(api, store, bodies, parted)
-                answers.status = _Status(api, answers, workspaces, budget, index, gauges, wall()).now
+                answers.status = _Status(api, answers, workspaces, budget, index, gauges, shared, wall()).now
                 meters |= measured.at_hand(api, index, blobs, gauges) | measured.of_lookups(answers, parted)
                 answers.metrics = partial(measured.text, meters, budget, index)
                 answers.ahead = prefetcher = Prefetcher(
@@ -144,9 +154,9 @@ async def open_vfs(
 
 
 @asynccontextmanager
-async def open_budget(folder: Path, rate: float) -> AsyncIterator[Budget]:
-    """The calls of the account whose cache is in `folder`; `rate` an hour."""
-    budget = Budget(folder, rate)
+async def open_budget(folder: Path, rate: float, bucket: Bucket | None = None) -> AsyncIterator[Budget]:
+    """The calls of the account whose cache is in `folder`; `rate` an hour; `bucket`: where they are counted instead."""
+    budget = Budget(bucket or SQLiteBucket(folder, rate))
     async with trio.open_nursery() as writing:
         writing.start_soon(budget.run)
         try:
@@ -169,6 +179,7 @@ class _Status:
     budget: Budget | None
     index: Index | None
     gauges: Gauges
+    shared: Shared | None
     since: float
 
     async def now(self) -> dict[str, Any]:
@@ -180,6 +191,7 @@ class _Status:
             "since": round(self.since, 3),
             "network": self.api.connectivity.as_object(),
             "calls": (await self.budget.status()).as_object() if self.budget else None,
+            "shared": self.shared.as_object() if self.shared else None,
             "reads": {where: self.answers.lookups.at(where, "answer", "body") for where in ("memory", "disk", "asked")},
             "fetching": [_on_its_way(one) for one in self.api.traffic.waiting()[:SHOWN]],
             "made_calls": self.api.traffic.calls.total(),

@@ -59,6 +59,8 @@ class MountSettings:
     """Files with a key in them that were read."""
     allow_non_empty: bool = False
     """Whether the mount may hide files of its mountpoint."""
+    shared: str | None = None
+    """Address of a Redis or Valkey that several machines share."""
     offline: bool = False
     """Whether it asks nothing, and shows what the cache has."""
     metrics: str | None = None

@@ -1,4 +1,4 @@
-"""How the extra `cometfs[fuse]` is installed here: the commands for this system, and for this environment.
+"""How an extra such as `cometfs[fuse]` is installed here: the commands for this system, and for this environment.
 
 Not here: whether it is lacking (fuse/mountpoints.py).
 """
@@ -13,8 +13,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-
-EXTRA = "cometfs[fuse]"
 
 SYSTEM = {
     "debian": "apt install fuse3 libfuse3-dev pkg-config gcc python3-dev",
@@ -51,17 +49,17 @@ def _names_of_system() -> list[str]:
     return [ALIASES.get(word, word) for word in words]
 
 
-def python_command() -> str:
-    """What adds the extra to the environment that runs, by the program that made it."""
+def python_command(extra: str = "fuse", brings: str = "pyfuse3") -> str:
+    """What adds an extra, which brings a library, to the environment that runs, by the program that made it."""
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").exists():
-        return f"pipx inject {prefix.name} pyfuse3"
+        return f"pipx inject {prefix.name} {brings}"
     if (prefix / "uv-receipt.toml").exists():
-        return f"uv tool install --with pyfuse3 {shlex.quote(_origin())}"
-    python, extra = shlex.quote(sys.executable), f'"{EXTRA}"'
+        return f"uv tool install --with {brings} {shlex.quote(_origin())}"
+    python, wanted = shlex.quote(sys.executable), f'"cometfs[{extra}]"'
     if find_spec("pip") is None:
-        return f"uv pip install --python {python} {extra}"
-    return f"{python} -m pip install {extra}"
+        return f"uv pip install --python {python} {wanted}"
+    return f"{python} -m pip install {wanted}"
 
 
 def _origin() -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 import trio
@@ -68,6 +68,42 @@ class PersistentStore(Protocol):
         one of these stands in each of those keys."""
 
 
+class SharedAnswer(Protocol):
+    """An answer that another machine has; seconds since it arrived there, and for which it holds."""
+
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def left(self) -> float: ...
+
+
+class SharedStore(Protocol):
+    """Where several machines share answers (shared/answers.py)."""
+
+    def turn(self, key: Hashable, patience: float) -> AbstractAsyncContextManager[SharedAnswer | None]:
+        """Gives what is there, else None when it is the body's turn to ask."""
+
+    async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
+        """Of each key what is there, else whether it is this one's turn to ask for it."""
+
+    async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
+        """The same for an answer that holds for `left` seconds more."""
+
+    def keep(self, key: Hashable, value: bytes, lease: float, age: float) -> None:
+        """Takes an answer, to be sent soon."""
+
+    def settle(self, keys: Collection[Hashable]) -> None:
+        """What of these was claimed and not kept does not come."""
+
+    def drop_all(self, which: Which) -> None:
+        """What is there and older than this moment does not count any more."""
+
+    def forget(self, key: Hashable) -> None:
+        """The same for one key."""
+
+
 class Store:
     """The one place where answers are kept. A load that raises NotFound is kept too, for a short while."""
 
@@ -78,8 +114,11 @@ class Store:
         persistent: PersistentStore | None = None,
         wall: Callable[[], float] = time.time,
         connectivity: Connectivity | None = None,
+        shared: SharedStore | None = None,
     ) -> None:
-        """`persistent`: None keeps nothing longer than the process; `wall`: seconds since 1970."""
+        """`persistent`: None keeps nothing longer than the process; `wall`: seconds since 1970; `shared`: None shares
+        nothing with other machines."""
+        self._shared = shared
         self.connectivity = connectivity or Connectivity()
         self._memory = memory
         self._flights = flights
@@ -133,20 +172,26 @@ class Store:
         weight: int | None = None,
         *,
         lasting: bool = False,
+        shared: bool = False,
     ) -> CacheEntry:
-        """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it."""
+        """Holds a value that was made from others at hand; `weight` in bytes where the caller knows it; `shared`:
+        whether other machines may have it, too, if it lasts."""
         before = self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
         freshness = self._in_time(key, lease if isinstance(lease, Freshness) else Freshness(lease))
         written = encoded(value) if lasting or weight is None else None
         if lasting:
-            self._write(key, written, freshness)
+            self._write(key, written, freshness, shared=shared)
         return self._hold(key, value, freshness, weigh(value, written) if weight is None else weight)
 
-    def _write(self, key: Hashable, written: bytes | None, freshness: Freshness) -> None:
+    def _write(self, key: Hashable, written: bytes | None, freshness: Freshness, *, shared: bool) -> None:
         """Has it written to disk, where what is there may be newer than what is stale."""
-        if self._persistent is None or written is None or freshness.stale or not freshness.lease:
+        if written is None or freshness.stale or not freshness.lease:
+            return
+        if shared and self._shared is not None:
+            self._shared.keep(key, written, freshness.lease, freshness.age)
+        if self._persistent is None:
             return
         now = self._wall()
         self._persistent.keep(key, written, now - freshness.age, now + freshness.lease)
@@ -156,6 +201,8 @@ class Store:
         self._memory.drop(key)
         if self._persistent is not None:
             self._persistent.forget(key)
+        if self._shared is not None:
+            self._shared.forget(key)
 
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Forgets what is held under those keys. Loads that are under way for them still answer their callers, but are
@@ -163,6 +210,8 @@ class Store:
         those keys, they are found faster."""
         self._memory.drop_all(which, among)
         self._flights.drop_all(which)
+        if self._shared is not None:
+            self._shared.drop_all(which)
         if self._persistent is not None:
             await self._persistent.drop_all(which, among)
 
@@ -195,6 +244,31 @@ class Store:
     def _in_time(self, key: Hashable, freshness: Freshness) -> Freshness:
         """For how long what was loaded may be held: not at all if the key was dropped meanwhile."""
         return freshness._replace(lease=Lease(0.0)) if self._flights.is_late(key) else freshness
+
+    async def claim(self, keys: Sequence[Hashable]) -> tuple[list[Hashable], list[Hashable]]:
+        """Of answers that are asked for together, those that it is this one's turn to ask for, and those that another
+        machine asks for; what others have is held. Whoever claims must settle."""
+        if self._shared is None:
+            return list(keys), []
+        found = await self._shared.claim(keys)
+        for key, one in found.items():
+            if not isinstance(one, bool):
+                self._of_others(key, one)
+        return [key for key in keys if found[key] is True], [key for key in keys if found[key] is False]
+
+    def settle(self, keys: Collection[Hashable]) -> None:
+        """What of these was claimed and not kept does not come: other machines may ask."""
+        if self._shared is not None:
+            self._shared.settle(keys)
+
+    def _of_others(self, key: Hashable, found: SharedAnswer) -> CacheEntry:
+        """An answer that another machine has, held and written to disk here as well."""
+        value, before = decoded(found.value), self._memory.last(key)
+        if before is not None:
+            value = with_items_of(before.value, value)
+        freshness = self._in_time(key, Freshness(Lease(found.left), found.age))
+        self._write(key, found.value, freshness, shared=False)
+        return self._hold(key, value, freshness, weigh(value, found.value))
 
     async def once(self, key: Hashable, load: Callable[[], Awaitable[Any]]) -> Any:
         """What `load` returns, for all callers that ask while it runs; it keeps what is worth keeping itself."""
@@ -252,22 +326,35 @@ class Store:
         """Asks again for what is held under `key`, which goes on being held meanwhile. Raises what `load` raises."""
 
         async def renewed() -> CacheEntry:
+            before = self.peek(key)
+            if before is not None and lasting and self._shared is not None:
+                found = await self._shared.renewal(key, self.remaining(before))
+                if not isinstance(found, bool):
+                    return self._of_others(key, found)
+                if not found:
+                    return before  # another machine renews it, and has it soon
             value, before = await load(), self.peek(key)
             freshness = self._in_time(key, Freshness(lease))
             # The same answer stays the same object: what was made of it need not be made again.
             same = before is not None and before.value == value
             if before is None or not same or not freshness.lease:
-                return self.keep(key, value, lease, lasting=lasting)
+                return self.keep(key, value, lease, lasting=lasting, shared=True)
             if lasting:
-                self._write(key, encoded(value), freshness)
+                self._write(key, encoded(value), freshness, shared=True)
             return self._hold(key, before.value, freshness, before.weight)
 
         await self._flights.join(key, renewed, renewal=True)
 
     async def _load(self, key: Hashable, how: Load) -> CacheEntry:
+        if self._shared is None or not how.lasting:
+            return await self._loaded(key, how)
+        async with self._shared.turn(key, left_for_caller() / 2) as found:
+            return await self._loaded(key, how) if found is None else self._of_others(key, found)
+
+    async def _loaded(self, key: Hashable, how: Load) -> CacheEntry:
         try:
             value = await how.load()
-            return self.keep(key, value, how.freshness(), lasting=how.lasting)
+            return self.keep(key, value, how.freshness(), lasting=how.lasting, shared=True)
         except NotFound as error:
             # Of what is running it may be there in a moment.
             holds = self._in_time(key, Freshness(Lease(min(MISSING, how.freshness().lease)))).lease

@@ -97,6 +97,7 @@ MOUNT = (
         default=RUNNING,
         metavar="SECONDS",
     ),
+    Option("shared", TEXT, "Redis or Valkey that shares budget and cache with other machines.", metavar="URL"),
     Option("offline", FLAG, "Ask nothing: show what the cache has, however old it is.", default=False),
     Option(
         "metrics",

@@ -2,7 +2,7 @@
 than two fifths are.
 
 A mount takes tokens from the account's bucket a few at a time and records their use when it takes the next ones. Not
-here: the bucket's arithmetic (token_bucket.py), its place (sqlite_bucket.py), the calls themselves
+here: the bucket's arithmetic (token_bucket.py), its place (bucket.py), the calls themselves
 (comet/calls.py)."""
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
 
 from cometfs.caller import CALLER, Caller, Urgency, command_of
 from cometfs.errors import Throttled, Withheld
+from cometfs.quota.bucket import MINUTE, Account, Bucket, Spent
 from cometfs.quota.pauses import LONGEST, Pauses
-from cometfs.quota.sqlite_bucket import MINUTE, Ledger, Spent
 from cometfs.quota.token_bucket import KEPT_BACK, Level, left, shut_for, until_full, until_one
 
 AT_ONCE = 8
@@ -58,9 +57,8 @@ class Status(NamedTuple):
 class Budget:
     """The calls of one account, for one mount. `_hand` tokens are taken from the bucket and not yet used."""
 
-    def __init__(self, folder: Path, rate: float, wall: Callable[[], float] = time.time) -> None:
-        self._ledger = Ledger(folder, rate, wall)
-        self._rate = rate
+    def __init__(self, bucket: Bucket, wall: Callable[[], float] = time.time) -> None:
+        self._bucket = bucket
         self._wall = wall
         self._hand = 0
         self._level: Level | None = None
@@ -93,14 +91,14 @@ class Budget:
         """Whether calls are left for what is no more urgent than that."""
         if self._level is None:
             return True  # unknown before the first taking, which finds out
-        return left(self._level, self._rate, self._wall()) + self._hand > self._rate * KEPT_BACK[urgency]
+        return left(self._level, self._bucket.rate, self._wall()) + self._hand > self._bucket.rate * KEPT_BACK[urgency]
 
     async def shut(self, endpoint: str, seconds: float) -> None:
         """The server answered 429: no call of that endpoint for so long; none at all where others answer so, too."""
         if self._pauses.begin(endpoint, seconds):
             self._hand = 0
             until = self._wall() + min(seconds, LONGEST)
-            self._level = await trio.to_thread.run_sync(self._ledger.shut, until)
+            self._level = await self._bucket.shut(until)
 
     def answered(self, endpoint: str) -> None:
         """The server answered a call."""
@@ -113,23 +111,23 @@ class Budget:
                 await self._wake.wait()
                 self._wake = trio.Event()
                 await trio.sleep(WRITE_EVERY)
-                await trio.to_thread.run_sync(self._ledger.give_back, 0, self._written())
+                await self._bucket.give_back(0, self._written())
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(LAST):
                 unused, self._hand = self._hand, 0
-                await trio.to_thread.run_sync(self._ledger.give_back, unused, self._written())
-            self._ledger.close()
+                await self._bucket.give_back(unused, self._written())
+            self._bucket.close()
 
     async def status(self) -> Status:
         """What is used and left, of all mounts of the account."""
-        await trio.to_thread.run_sync(self._ledger.give_back, 0, self._written())
-        return await trio.to_thread.run_sync(status_of, self._ledger, self._wall(), self._hand)
+        await self._bucket.give_back(0, self._written())
+        return status_of(await self._bucket.account(), self._wall(), self._hand)
 
     async def _take(self, caller: Caller) -> None:
         while self._hand < 1:
             if not caller.waits and not self.spare(caller.urgency):
                 raise Withheld("the calls that are left are kept for readers", self._until_one())
-            given, self._level = await trio.to_thread.run_sync(self._ledger.take, AT_ONCE, self._written())
+            given, self._level = await self._bucket.take(AT_ONCE, self._written())
             self._hand += given
             if given:
                 return
@@ -146,12 +144,12 @@ class Budget:
 
     def _why(self, pause: float) -> str:
         """Why no call may be made for so long."""
-        if self._level is not None and shut_for(self._level, self._rate, self._wall()):
+        if self._level is not None and shut_for(self._level, self._bucket.rate, self._wall()):
             return f"Comet asked all mounts of the account for a pause: calls go on in {pause:.0f} s"
         return f"the account's calls are used up: the next one may be made in {pause:.0f} s"
 
     def _until_one(self) -> float:
-        return 0.0 if self._level is None else until_one(self._level, self._rate, self._wall())
+        return 0.0 if self._level is None else until_one(self._level, self._bucket.rate, self._wall())
 
     def _written(self) -> Counter[Spent]:
         spent, self._spent = self._spent, Counter()
@@ -167,9 +165,8 @@ class Budget:
         return self._commands[caller.pid]
 
 
-def status_of(ledger: Ledger, now: float, hand: int = 0) -> Status:
-    """The status of a ledger; `hand`: tokens that were taken from its bucket and not used."""
-    account = ledger.account()
+def status_of(account: Account, now: float, hand: int = 0) -> Status:
+    """The status of an account; `hand`: tokens that were taken from its bucket and not used."""
     by_endpoint: Counter[str] = Counter()
     by_command: Counter[str] = Counter()
     for spent, calls in account.spent.items():

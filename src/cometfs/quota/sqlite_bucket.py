@@ -14,9 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+import trio
 
 from cometfs import database
+from cometfs.quota.bucket import MINUTE, Account, Spent
 from cometfs.quota.token_bucket import HOUR, Level, filled, full, shut, taken
 
 log = logging.getLogger(__name__)
@@ -29,28 +31,6 @@ CREATE TABLE IF NOT EXISTS spent (
     minute INTEGER NOT NULL, endpoint TEXT NOT NULL, command TEXT NOT NULL, calls INTEGER NOT NULL,
     PRIMARY KEY (minute, endpoint, command)) WITHOUT ROWID;
 """
-
-MINUTE = 60
-
-
-class Spent(NamedTuple):
-    """Calls are counted under these."""
-
-    minute: int
-    """Since 1970."""
-    endpoint: str
-    command: str
-    """The program that wanted it; "readahead" where none waited."""
-
-
-class Account(NamedTuple):
-    """What is known of an account's calls."""
-
-    level: Level
-    rate: float
-    """Calls an hour, as the mount has it that asked last."""
-    spent: Mapping[Spent, int]
-    """Of the last hour."""
 
 
 class Ledger:
@@ -159,6 +139,29 @@ class Ledger:
         if not self._warned:
             self._warned = True
             log.warning("calls are counted for this mount alone, not for all of the account: %s", error)
+
+
+class SQLiteBucket:
+    """A ledger as a bucket: what may wait for another process is done in a thread."""
+
+    def __init__(self, folder: Path, rate: float, wall: Callable[[], float] = time.time) -> None:
+        self.rate = rate
+        self._ledger = Ledger(folder, rate, wall)
+
+    async def take(self, wanted: int, spent: Mapping[Spent, int]) -> tuple[int, Level]:
+        return await trio.to_thread.run_sync(self._ledger.take, wanted, spent)
+
+    async def give_back(self, tokens: int, spent: Mapping[Spent, int]) -> None:
+        await trio.to_thread.run_sync(self._ledger.give_back, tokens, spent)
+
+    async def shut(self, until: float) -> Level:
+        return await trio.to_thread.run_sync(self._ledger.shut, until)
+
+    async def account(self) -> Account:
+        return await trio.to_thread.run_sync(self._ledger.account)
+
+    def close(self) -> None:
+        self._ledger.close()
 
 
 _COUNT = """

@@ -41,6 +41,9 @@ TARGET = 4 << 20
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring its answer: a third of the deadline of its request."""
 
+OTHERS = 0.1
+"""Seconds until it is looked again whether another machine has brought what it asks for."""
+
 FAILED = Lease(600.0)
 """How long batches that failed are not asked for again."""
 
@@ -266,12 +269,7 @@ class Prefetcher:
         self._batches.update(dict.fromkeys(keys, ended))
         try:
             self._doubt_old_names(line)
-            sample = self._sample(source, line)
-            found = await source.batch.ask(self._answers.asker(), [*sample, *places])
-            if self.observations.count(STRIKES, line.project):
-                self.observations.record_count(STRIKES, line.project, 0)
-            if self._agree(source, line, found, bool(sample)):
-                self._keep(source.batch, line, found, len(places))
+            await self._in_turn(source, source.batch, line, places)
         except AnswerTooLarge as error:
             log.debug("not fetched together: %s", error)
             self._shrink(source, line, len(places))
@@ -289,6 +287,26 @@ class Prefetcher:
             size = self._most(line, source.batch)
             await self._batched(source, line, left[:size])
             left = left[size:]
+
+    async def _in_turn(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
+        """Asks about those of which no other machine has the answers, or asks for them."""
+        while places:
+            mine, places = await self._answers.claim(source, places)
+            try:
+                if mine:
+                    await self._ask_batch(source, batch, line, mine)
+            finally:
+                self._answers.settle(source, mine)
+            if places:
+                await trio.sleep(OTHERS)
+
+    async def _ask_batch(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
+        sample = self._sample(source, line)
+        found = await batch.ask(self._answers.asker(), [*sample, *places])
+        if self.observations.count(STRIKES, line.project):
+            self.observations.record_count(STRIKES, line.project, 0)
+        if self._agree(source, line, found, bool(sample)):
+            self._keep(batch, line, found, len(places))
 
     def _divides(self, batch: Batch, line: Siblings, count: int, error: CometFSError) -> bool:
         """After a batch about so many failed: whether to ask about fewer. Not where two about a few failed, or took too

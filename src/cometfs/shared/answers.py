@@ -1,0 +1,272 @@
+"""Answers that several machines share: each is asked of Comet by one of them, and read by all while its lease holds.
+
+An answer that is not there is claimed by the first that wants it; the others wait for it, and ask themselves when it
+does not come. Each value has a mark made with the API key, without which it is not believed. What holds a link that
+is a key by itself is not shared. Not here: what is asked (cache/store.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import trio
+
+from cometfs.cache.memory import Which
+from cometfs.cache.persistent.rows import key_of
+from cometfs.cache.persistent.schema import FORMAT
+from cometfs.shared.place import Away, Full, Place
+from cometfs.shared.scripts import CLAIM, PUT, RELEASE, RENEW
+
+log = logging.getLogger(__name__)
+
+CLAIM_HOLDS = 30.0
+"""Seconds after which a claim of one that died is void: as long as an answer may take."""
+
+RENEWAL_HOLDS = 10.0
+"""Seconds for which nobody else renews what one renews."""
+
+NEWER = 1.0
+"""Seconds that an answer must hold for longer than another to be the newer one."""
+
+LONGEST = 10.0**7
+"""Seconds of a lease, at most: four months."""
+
+POLLS = (0.02, 0.05, 0.1, 0.2)
+"""Seconds between two looks for what another asks for."""
+
+LARGEST = 8 << 20
+"""Bytes of a value, compressed."""
+
+QUEUE = 64 << 20
+"""Bytes that may wait to be sent; what does not fit is not shared."""
+
+MARK = 16
+"""Bytes of a mark."""
+
+DROPS = 50
+"""Refreshes that are remembered, each held against what is found; of more, nothing is believed for as long."""
+
+REMEMBERED = 3600.0
+"""Seconds for which a refresh is remembered."""
+
+LINKS = (b"X-Amz-Signature=", b"X-Goog-Signature=", b"&Signature=", b"&sig=", b"?sig=")
+"""What stands in links that let anybody in: of S3, Google's, CloudFront's and Azure's storages."""
+
+
+class SharedAnswer(NamedTuple):
+    """Times in seconds."""
+
+    value: bytes
+    age: float
+    left: float
+
+
+class _Sent(NamedTuple):
+    key: Hashable
+    value: bytes | None
+    """None: it does not come."""
+    lease: float
+    age: float
+
+
+class SharedAnswers:
+    """For one mount or process."""
+
+    def __init__(self, place: Place, clock: Callable[[], float] = trio.current_time) -> None:
+        self._place, self._clock = place, clock
+        self._claimant = uuid.uuid4().hex
+        self._claimed: set[Hashable] = set()
+        """What this one has promised to bring."""
+        self._due: list[_Sent] = []
+        self._waiting = 0
+        """Bytes of it."""
+        self._wake = trio.Event()
+        self._dropped: OrderedDict[Which, float] = OrderedDict()
+        """What was refreshed here, and when: what is older is not believed."""
+        self._sending = False
+        self.found = self.brought = 0
+        self._full = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is not sent yet."""
+        return self._waiting > 0 or self._sending
+
+    # -- to find ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable, patience: float) -> AsyncIterator[SharedAnswer | None]:
+        """Gives what is there, else None when it is the body's turn to ask, after waiting for another for `patience`
+        seconds at most. What the body keeps under the key is sent; where it keeps nothing the next one may ask."""
+        answer = await self._waited_for(key, patience)
+        try:
+            yield answer
+        finally:
+            self.settle([key])
+
+    async def _waited_for(self, key: Hashable, patience: float) -> SharedAnswer | None:
+        until, polls = self._clock() + min(patience, CLAIM_HOLDS), iter(POLLS)
+        while True:
+            found = (await self.claim([key])).get(key, True)
+            if isinstance(found, SharedAnswer):
+                return found
+            if found or self._clock() >= until:
+                return None
+            await trio.sleep(next(polls, POLLS[-1]))
+
+    async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
+        """Of each key what is there, else whether it is this one's turn to ask for it (True), or another one asks
+        (False). Whoever claims must settle. Keys that are not shared are this one's own."""
+        names = {key: name for key in keys if (name := self._name(key)) is not None}
+        if not names:
+            return dict.fromkeys(keys, True)
+        found = await self._found(CLAIM, names, [str(int(CLAIM_HOLDS * 1000))])
+        self._claimed.update(key for key, one in found.items() if one is True)
+        self.found += sum(isinstance(one, SharedAnswer) for one in found.values())
+        return {key: found.get(key, True) for key in keys}
+
+    async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
+        """The same for an answer that this one has, and that holds for `left` seconds more."""
+        name = self._name(key)
+        if name is None:
+            return True
+        longer = str(int((min(left, LONGEST) + NEWER) * 1000))
+        return (await self._found(RENEW, {key: name}, [str(int(RENEWAL_HOLDS * 1000)), longer]))[key]
+
+    async def _found(
+        self, script: str, names: Mapping[Hashable, bytes], arguments: Sequence[str]
+    ) -> dict[Hashable, SharedAnswer | bool]:
+        try:
+            replies = await self._place.run(script, list(names.values()), [self._claimant, *arguments])
+        except Away as error:
+            log.debug("not shared: %s", error)
+            return dict.fromkeys(names, True)
+        return {key: self._meaning(key, reply) for key, reply in zip(names, replies, strict=True)}
+
+    def _meaning(self, key: Hashable, reply: object) -> SharedAnswer | bool:
+        if not isinstance(reply, list):
+            return bool(reply)
+        answer = self._opened(key, *reply)
+        if answer is None:
+            return True  # it is not believed, and another one takes its place
+        return answer
+
+    # -- to bring --------------------------------------------------------------------------------------------------
+
+    def keep(self, key: Hashable, value: bytes, lease: float, age: float = 0.0) -> None:
+        """Takes an answer that holds for `lease` seconds more, to be sent at once in the background."""
+        if self._name(key) is None or lease <= 0 or any(link in value for link in LINKS):
+            return
+        if self._waiting + len(value) > QUEUE or self._place.away:
+            return
+        self._put(_Sent(key, value, lease, age))
+        self._claimed.discard(key)
+
+    def settle(self, keys: Collection[Hashable]) -> None:
+        """What of these was claimed and not kept does not come: others may ask."""
+        for key in self._claimed.intersection(keys):
+            self._claimed.discard(key)
+            self._put(_Sent(key, None, 0.0, 0.0))
+
+    def drop_all(self, which: Which) -> None:
+        """From now on what is there and older than this moment does not count for this one."""
+        now = self._clock()
+        while self._dropped and next(iter(self._dropped.values())) < now - REMEMBERED:
+            self._dropped.popitem(last=False)
+        if len(self._dropped) >= DROPS:
+            self._dropped.clear()
+            which = _every
+        self._dropped[which] = now
+
+    def forget(self, key: Hashable) -> None:
+        """There is reason to doubt what is there."""
+        self.drop_all(lambda other: other == key)
+
+    async def run(self) -> None:
+        """Sends what is kept until it is cancelled, and then once more."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                await self._send()
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(1.0):
+                self.settle(list(self._claimed))
+                await self._send()
+
+    def _put(self, sent: _Sent) -> None:
+        self._due.append(sent)
+        self._waiting += len(sent.value or b"")
+        self._wake.set()
+
+    async def _send(self) -> None:
+        while self._due:
+            sent = self._due.pop(0)
+            self._waiting -= len(sent.value or b"")
+            try:
+                self._sending = True
+                await self._send_one(sent)
+            except Full as error:
+                self._note_full(str(error))
+                self._put(_Sent(sent.key, None, 0.0, 0.0))
+            except Away as error:
+                log.debug("not shared: %s", error)
+            finally:
+                self._sending = False
+
+    async def _send_one(self, sent: _Sent) -> None:
+        name = self._name(sent.key)
+        assert name is not None
+        sealed = None if sent.value is None else self._sealed(sent.key, sent.value, sent.lease + sent.age)
+        if sealed is None or len(sealed) > LARGEST:
+            await self._place.run(RELEASE, [name], [self._claimant])
+            return
+        await self._place.run(PUT, [name], [self._claimant, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))])
+        self.brought += 1
+
+    def _note_full(self, why: str) -> None:
+        if not self._full:
+            self._full = True
+            log.warning("the shared cache has no room for more answers: %s", why)
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def _name(self, key: Hashable) -> bytes | None:
+        name = key_of(key)
+        return None if name is None else self._place.key("answer", str(FORMAT), name)
+
+    def _sealed(self, key: Hashable, value: bytes, whole: float) -> bytes:
+        """A mark, the milliseconds of the whole lease, and the value, compressed."""
+        body = int(min(whole, LONGEST) * 1000).to_bytes(8, "big") + zlib.compress(value, 1)
+        return self._mark(key, body) + body
+
+    def _opened(self, key: Hashable, sealed: bytes, left_ms: int) -> SharedAnswer | None:
+        """None for what was not sealed by one that has the key, or is too old after a refresh."""
+        mark, body = sealed[:MARK], sealed[MARK:]
+        if mark != self._mark(key, body):
+            log.warning("an answer in the shared cache was written by another, and is not used")
+            return None
+        left = max(0.0, left_ms / 1000)
+        age = max(0.0, int.from_bytes(body[:8], "big") / 1000 - left)
+        return None if self._is_refreshed(key, age) else SharedAnswer(zlib.decompress(body[8:]), age, left)
+
+    def _mark(self, key: Hashable, body: bytes) -> bytes:
+        digest = hashlib.blake2b(key=self._place.secret, digest_size=MARK)
+        digest.update((key_of(key) or "").encode())
+        digest.update(body)
+        return digest.digest()
+
+    def _is_refreshed(self, key: Hashable, age: float) -> bool:
+        arrived = self._clock() - age
+        return any(arrived <= when and which(key) for which, when in self._dropped.items())
+
+
+def _every(_key: Hashable) -> bool:
+    return True
