@@ -247,7 +247,7 @@ class Store:
 
     async def claim(self, keys: Sequence[Hashable]) -> tuple[list[Hashable], list[Hashable]]:
         """Of answers that are asked for together, those that it is this one's turn to ask for, and those that another
-        machine asks for; what others have is held. Whoever claims must settle."""
+        machine asks for; what others have is held. What is claimed must be released."""
         if self._shared is None:
             return list(keys), []
         found = await self._shared.claim(keys)
@@ -256,7 +256,7 @@ class Store:
                 self._of_others(key, one)
         return [key for key in keys if found[key] is True], [key for key in keys if found[key] is False]
 
-    def settle(self, keys: Collection[Hashable]) -> None:
+    def release(self, keys: Collection[Hashable]) -> None:
         """What of these was claimed and not kept does not come: other machines may ask."""
         if self._shared is not None:
             self._shared.settle(keys)

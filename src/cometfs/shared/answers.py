@@ -123,7 +123,7 @@ class SharedAnswers:
 
     async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
         """Of each key what is there, else whether it is this one's turn to ask for it (True), or another one asks
-        (False). Whoever claims must settle. Keys that are not shared are this one's own."""
+        (False). What is claimed must be settled. Keys that are not shared are this one's own."""
         names = {key: name for key in keys if (name := self._name(key)) is not None}
         if not names:
             return dict.fromkeys(keys, True)

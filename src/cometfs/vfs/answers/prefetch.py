@@ -296,7 +296,7 @@ class Prefetcher:
                 if mine:
                     await self._ask_batch(source, batch, line, mine)
             finally:
-                self._answers.settle(source, mine)
+                self._answers.release(source, mine)
             if places:
                 await trio.sleep(OTHERS)
 

@@ -239,16 +239,17 @@ class AnswerResolver:
 
     async def claim(self, source: Source, places: Sequence[Context]) -> tuple[list[Context], list[Context]]:
         """Of places that are asked about together, those that it is this machine's turn to ask about, and those that
-        another one asks about. What others have is at hand afterwards. Whoever claims must settle."""
+        another one asks about. What others have is at hand afterwards. What is claimed must be
+        released."""
         if not source.kept:
             return list(places), []
         of = {source.key(at): at for at in places}
         mine, others = await self.store.claim(list(of))
         return [of[key] for key in mine if isinstance(key, Key)], [of[key] for key in others if isinstance(key, Key)]
 
-    def settle(self, source: Source, places: Sequence[Context]) -> None:
+    def release(self, source: Source, places: Sequence[Context]) -> None:
         """What of these places was claimed and did not come, other machines may ask."""
-        self.store.settle([source.key(at) for at in places])
+        self.store.release([source.key(at) for at in places])
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for its next reader."""
