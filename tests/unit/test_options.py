@@ -94,6 +94,8 @@ def test_every_option_can_be_in_a_file_and_in_the_environment(places: Path, monk
     kinds |= {"log_format": "format", "metrics": "text", "fsname": "text"}
     kinds |= {"workspaces": "names", "cache_size": "size", "uid": "user", "gid": "user", "umask": "umask"}
     words |= {"user": ("daemon", '"daemon"', 1), "umask": ("027", '"027"', 0o27)}
+    kinds["shared"] = "address"
+    words["address"] = ("redis://h", '"redis://h"', "redis://h")
     for option in MOUNT:
         kind = kinds.get(option.name, "flag" if option.default is False else "path")
         variable, written, value = words[kind]

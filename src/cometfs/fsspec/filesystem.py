@@ -41,7 +41,8 @@ TYPES = {"dir": "directory", "file": "file", "link": "link"}
 class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no types
     """A Comet account as `comet://WORKSPACE/PROJECT/EXPERIMENT/...`: what `cometfs mount` shows, without FUSE.
 
-    Options: `url`, `profile`, `api_key_file`, `cache_dir`, `deadline`, `live_interval`, each as of `cometfs mount`.
+    Options: `url`, `profile`, `api_key_file`, `cache_dir`, `deadline`, `live_interval`, `shared`, each as of `cometfs
+    mount`.
     `server` is `url` under a name that `fsspec.url_to_fs` has not taken for itself. A key is found where `cometfs
     mount` finds it, by each process for itself: it is no option, and travels with no copy.
     """

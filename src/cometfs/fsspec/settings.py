@@ -16,10 +16,12 @@ from cometfs.errors import SetupError
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, MOUNT
 
-GIVEN = frozenset({"url", "profile", "api_key_file", "cache_dir", "deadline", "live_interval"})
+GIVEN = frozenset({"url", "profile", "api_key_file", "cache_dir", "deadline", "live_interval", "shared"})
 """What a program may say."""
 
-CONFIGURED = frozenset({"cache_dir", "deadline", "live_interval", "cache_size", "rate", "workspaces", "offline"})
+CONFIGURED = frozenset(
+    {"cache_dir", "deadline", "live_interval", "cache_size", "rate", "workspaces", "offline", "shared"}
+)
 """What files and the environment may say, beside the account."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from cometfs.errors import SetupError
+from cometfs.shared.address import checked_address, shown
 
 if TYPE_CHECKING:
     _IntegerType = click.ParamType[int]
@@ -34,6 +35,8 @@ class Kind(NamedTuple):
         """A value as a file would have it."""
         if isinstance(value, Path):
             return str(value)
+        if self is SHARED and value is not None:
+            return shown(value)
         return f"{value:03o}" if self is UMASK and value is not None else value
 
 
@@ -53,6 +56,16 @@ class _Name(click.types.StringParamType):
 
     def split_envvar_value(self, rv: str) -> list[str]:
         return [name for part in rv.split(",") if (name := part.strip())]
+
+
+class _Shared(click.types.StringParamType):
+    """An address of Redis or Valkey."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return checked_address(super().convert(value, param, ctx))
+        except SetupError as error:
+            self.fail(str(error), param, ctx)
 
 
 class _Seconds(click.FloatRange):
@@ -140,6 +153,7 @@ PLACE = _Path()
 
 FLAG = Kind(click.BOOL, (bool,), "true or false")
 TEXT = Kind(click.STRING, (str,), "a text")
+SHARED = Kind(_Shared(), (str,), "an address like redis://HOST:6379/0")
 PATH = Kind(PLACE, (str,), "a path")
 NAMES = Kind(_Name(), (list,), "a list of names")
 SIZE = Kind(_Size(), (str, int), "a size like 500M")

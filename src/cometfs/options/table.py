@@ -11,7 +11,21 @@ from typing import Any
 
 from cometfs.lease import RUNNING
 from cometfs.logs import FORMATS, LEVELS
-from cometfs.options.kinds import FLAG, GROUP, NAMES, PATH, SIZE, TEXT, UMASK, USER, Kind, one_of, seconds, whole
+from cometfs.options.kinds import (
+    FLAG,
+    GROUP,
+    NAMES,
+    PATH,
+    SHARED,
+    SIZE,
+    TEXT,
+    UMASK,
+    USER,
+    Kind,
+    one_of,
+    seconds,
+    whole,
+)
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""
@@ -97,7 +111,9 @@ MOUNT = (
         default=RUNNING,
         metavar="SECONDS",
     ),
-    Option("shared", TEXT, "Redis or Valkey that shares budget and cache with other machines.", metavar="URL"),
+    Option(
+        "shared", SHARED, "Redis or Valkey that shares budget and cache with other machines.", metavar="redis://HOST"
+    ),
     Option("offline", FLAG, "Ask nothing: show what the cache has, however old it is.", default=False),
     Option(
         "metrics",

@@ -1,4 +1,4 @@
-"""What a bucket of calls is to those who take from it, wherever it is kept.
+"""What a bucket of calls is to what takes from it, wherever it is kept.
 
 Not here: places to keep it (sqlite_bucket.py; for several machines shared/), and its arithmetic (token_bucket.py).
 """

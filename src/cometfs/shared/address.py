@@ -22,6 +22,6 @@ def checked_address(address: str) -> str:
 
 
 def shown(address: str) -> str:
-    """The address without what nobody may read."""
+    """The address without its password."""
     head, at, rest = address.rpartition("@")
     return f"{head.partition('://')[0]}://…@{rest}" if at else address

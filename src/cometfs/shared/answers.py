@@ -30,7 +30,7 @@ CLAIM_HOLDS = 30.0
 """Seconds after which a claim of one that died is void: as long as an answer may take."""
 
 RENEWAL_HOLDS = 10.0
-"""Seconds for which nobody else renews what one renews."""
+"""Seconds for which no other machine renews what one renews."""
 
 NEWER = 1.0
 """Seconds that an answer must hold for longer than another to be the newer one."""
@@ -57,7 +57,7 @@ REMEMBERED = 3600.0
 """Seconds for which a refresh is remembered."""
 
 LINKS = (b"X-Amz-Signature=", b"X-Goog-Signature=", b"&Signature=", b"&sig=", b"?sig=")
-"""What stands in links that let anybody in: of S3, Google's, CloudFront's and Azure's storages."""
+"""What stands in links that need no key: of S3, Google's, CloudFront's and Azure's storages."""
 
 
 class SharedAnswer(NamedTuple):

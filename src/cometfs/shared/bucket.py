@@ -100,7 +100,7 @@ class SharedBucket:
         return Account(self._seen, self._rate, self._parsed(found))
 
     def close(self) -> None:
-        """The place is closed by whoever opened it."""
+        """The place is closed where it was opened."""
 
     def as_object(self) -> dict[str, Any]:
         """For `status.json`."""

@@ -1,7 +1,7 @@
 """What the server does in one step: Lua, as Redis 7 and Valkey run it. Times are the server's own.
 
 Machines need no equal clocks. Calls are counted also where the memory is full (`allow-oom`): what does not fit then is
-answers. Not here: who calls them (bucket.py, answers.py).
+answers. Not here: what runs them (bucket.py, answers.py).
 """
 
 from __future__ import annotations
