@@ -127,7 +127,7 @@ class _Surroundings:
     def _noted(self, path: Path, source: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         if _tidy(source.get("COMET_API_KEY")):
             self.key_files.append(path.absolute())
-        return str(path.absolute()), source
+        return os.fspath(path), source
 
     def _files(self) -> Iterator[Path]:
         named = _tidy(self._environ.get("COMET_CONFIG")) or _tidy(self._environ.get("COMET_INI"))

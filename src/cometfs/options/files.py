@@ -58,7 +58,7 @@ class File:
 def named_file() -> Path | None:
     """The file that COMETFS_CONFIG names in the place of the user's."""
     named = os.environ.get("COMETFS_CONFIG", "")
-    return expand(Path(named)).absolute() if named else None
+    return expand(Path(named)) if named else None
 
 
 def user_file() -> Path | None:

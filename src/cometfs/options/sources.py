@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from cometfs.errors import SetupError
 from cometfs.options.files import File, Found, Values, nearest, profiles, read_files
 from cometfs.options.kinds import FLAG, NAMES
-from cometfs.options.table import Option
+from cometfs.options.table import API_KEY_FILE, Option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -70,7 +70,8 @@ def configured(*options: Option) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for declared in reversed(options):
             command = _parameter(declared)(command)
-        return PROFILE(is_eager=True, callback=_load)(command)
+        # Which profile it is decides only where else a key and its address are looked for.
+        return PROFILE(is_eager=True, callback=_load, expose_value=API_KEY_FILE in options)(command)
 
     return add
 
