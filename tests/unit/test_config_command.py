@@ -29,7 +29,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(files, "SYSTEM", tmp_path / "none.toml")
     monkeypatch.setattr(comet_settings, "DRIVE", tmp_path / "drive")
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
     return tmp_path / "cometfs/config.toml"
 
 
@@ -80,11 +81,11 @@ def test_the_key_is_never_shown_but_its_place_is(own: Path, tmp_path: Path) -> N
     assert found["api_key"] == {"value": "(hidden)", "from": str(tmp_path / ".comet.config")}
     assert found["url"] == {"value": "http://ini", "from": str(tmp_path / ".comet.config")}
     assert shown(COMET_API_KEY=KEY)["options"]["api_key"]["from"] == "COMET_API_KEY"
-    (tmp_path / "key").write_text(KEY)
-    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "cwd/key").write_text(KEY)
+    (tmp_path / "cwd/key").chmod(0o600)
     assert shown(COMETFS_API_KEY_FILE="key")["options"]["api_key"]["from"] == "key"
-    write(own, '[profiles.work]\napi_key_file = "../key"\n')
-    assert shown("--profile", "work")["options"]["api_key"]["from"] == str(own.parent / "../key")
+    write(own, '[profiles.work]\napi_key_file = "../cwd/key"\n')
+    assert shown("--profile", "work")["options"]["api_key"]["from"] == str(own.parent / "../cwd/key")
     assert shown("--profile", "work")["options"]["url"] == {
         "value": "https://www.comet.com/clientlib/",
         "from": "default",
