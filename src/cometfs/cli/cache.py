@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,7 +29,7 @@ def cache() -> None:
 @configured(CACHE_DIR)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @plain_errors
-def cache_contents(cache_dir: Path | None, as_json: bool, **_profile: Any) -> None:
+def cache_contents(cache_dir: Path | None, as_json: bool) -> None:
     """Show what is cached for each account, and its size."""
     from cometfs import folders
     from cometfs.cache.persistent.inspection import look
@@ -75,7 +75,7 @@ def _contents(server: str, folder: Path, contents: Contents) -> dict[str, str | 
 @configured(CACHE_DIR)
 @click.option("--url", metavar="URL", help="Clear only what came from this server.")
 @plain_errors
-def clear_cache(cache_dir: Path | None, url: str | None, **_profile: Any) -> None:
+def clear_cache(cache_dir: Path | None, url: str | None) -> None:
     """Remove everything from the cache.
 
     Open files stay readable. Mounts fetch again what they do not hold in memory.
@@ -93,7 +93,7 @@ def clear_cache(cache_dir: Path | None, url: str | None, **_profile: Any) -> Non
 @cache.command("verify")
 @configured(CACHE_DIR)
 @plain_errors
-def verify_cache(cache_dir: Path | None, **_profile: Any) -> None:
+def verify_cache(cache_dir: Path | None) -> None:
     """Read the whole cache and set damaged entries aside.
 
     The exit status is 1 if there were any.
