@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 
 from cometfs.comet.address import parse_address
 from cometfs.comet.network import UNCHECKED_WARNING, Network
-from cometfs.options.files import places
+from cometfs.options.files import places, read_files
 
 
 def of_mount(url: str, key_files: Iterable[Path], network: Network) -> list[str]:
     """Of a mount of the Comet at `url`, with a key from one of `key_files`. Raises SetupError for no address."""
     unchecked = [] if network.checks else [UNCHECKED_WARNING]
-    return [*of_key_files(key_files), *of_configuration(), *_of_address(url), *unchecked]
+    found = [*of_key_files(key_files), *of_configuration(), *_of_address(url), *unchecked]
+    return list(dict.fromkeys(found))
 
 
 def of_key_files(paths: Iterable[Path]) -> list[str]:
@@ -30,13 +31,15 @@ def of_key_files(paths: Iterable[Path]) -> list[str]:
     return [*map(_of_file, filter(is_open, dict.fromkeys(paths)))]
 
 
-def _of_file(path: Path) -> str:
-    return f"{path} holds an API key and is open to others: chmod 600 {shlex.quote(str(path))}"
+def _of_file(path: Path, secret: str = "an API key") -> str:
+    return f"{path} holds {secret} and is open to others: chmod 600 {shlex.quote(str(path))}"
 
 
 def of_configuration() -> list[str]:
-    """Of configuration files: they name the server that gets the key."""
-    return [
+    """Of configuration files: they may hold what is secret, and they name the server that gets the key. Raises
+    SetupError where one is damaged."""
+    open_to_others = [_of_file(file.path, file.secret) for file in read_files() if file.secret and is_open(file.path)]
+    return open_to_others + [
         f"{path} names where an API key goes and can be changed by others: chmod go-w {shlex.quote(str(path))}"
         for path in places()
         if _mode(path) & (stat.S_IWGRP | stat.S_IWOTH)

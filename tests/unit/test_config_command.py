@@ -101,6 +101,16 @@ def test_a_password_in_an_address_is_not_shown(own: Path) -> None:
     assert KEY not in run().output
 
 
+def test_no_address_is_shown_with_its_password(own: Path) -> None:
+    """Nor where another option has it; a file with one is warned of."""
+    write(own, f'shared = "redis://me:{KEY}@h:6379/0"\n')
+    assert shown()["options"]["shared"]["value"] == "redis://…@h:6379/0"
+    done = run(COMETFS_SHARED=f"redis://:{KEY}@h")
+    assert KEY not in done.output
+    own.chmod(0o640)
+    assert f"warning: {own} holds a password and is open to others: chmod 600 {own}\n" in run().stderr
+
+
 def test_what_is_open_and_what_is_misspelt_is_warned_of(own: Path) -> None:
     """On stderr, each with its remedy."""
     write(own, f'api_key = "{KEY}"\n')

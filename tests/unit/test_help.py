@@ -143,8 +143,8 @@ def test_every_error_of_a_command_and_every_warning_is_explained() -> None:
 def test_every_warning_of_what_is_too_open_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also there, whole: a row shows the words of each, with capitals for what differs."""
     key, configuration = tmp_path / "key", tmp_path / "config.toml"
-    configuration.touch()
-    configuration.chmod(0o620)
+    configuration.write_text('url = "https://me:hunter2@h"')
+    configuration.chmod(0o664)
     monkeypatch.setenv("COMETFS_CONFIG", str(configuration))
     key.write_text("k")
     key.chmod(0o644)

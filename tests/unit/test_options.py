@@ -17,8 +17,9 @@ from cometfs.comet import settings as comet_settings
 from cometfs.comet.settings import DEFAULT_URL
 from cometfs.errors import SetupError
 from cometfs.options import files
+from cometfs.options.kinds import FLAG, GROUP, NAMES, PATH, SHARED, SIZE, TEXT, UMASK, USER, Kind
 from cometfs.options.sources import configured
-from cometfs.options.table import MOUNT
+from cometfs.options.table import MOUNT, Option
 
 
 @pytest.fixture
@@ -81,34 +82,42 @@ def test_places_go_before_each_other_in_a_fixed_order(places: Path, monkeypatch:
     assert given("/m", "--profile", "work", "--rate", "6")["rate"] == 6
 
 
-def test_every_option_can_be_in_a_file_and_in_the_environment(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the value that the flag gives."""
-    words = {
-        "path": ("/p", '"/p"', Path("/p")),
-        "flag": ("1", "true", True),
-        "names": ("a,b", '["a", "b"]', ("a", "b")),
+def example(kind: Kind) -> tuple[str, str, Any]:
+    """A value for an option of this kind: in the environment, in a file, and as a command gets it."""
+    parsed = kind.parsed
+    if isinstance(parsed, click.Choice):
+        word = str(parsed.choices[-1])
+        return word, f'"{word}"', word
+    if isinstance(parsed, click.IntRange | click.FloatRange):
+        return "7", "7", 7
+    of_kinds: dict[Kind, tuple[str, str, Any]] = {
+        FLAG: ("1", "true", True),
+        NAMES: ("a,b", '["a", "b"]', ("a", "b")),
+        PATH: ("/p", '"/p"', Path("/p")),
+        TEXT: ("t", '"t"', "t"),
+        SHARED: ("redis://h", '"redis://h"', "redis://h"),
+        SIZE: ("2GiB", '"2GiB"', 2 << 30),
+        USER: ("daemon", '"daemon"', 1),
+        GROUP: ("54321", "54321", 54321),
+        UMASK: ("027", '"027"', 0o27),
     }
-    words |= {"text": ("t", '"t"', "t"), "size": ("2GiB", '"2GiB"', 2 << 30), "number": ("7", "7", 7)}
-    words["level"] = ("debug", '"debug"', "debug")
-    kinds = {"rate": "number", "live_interval": "number", "deadline": "number", "log_level": "level", "url": "text"}
-    words["format"] = ("json", '"json"', "json")
-    kinds |= {"log_format": "format", "metrics": "text", "fsname": "text"}
-    kinds |= {"workspaces": "names", "cache_size": "size", "uid": "user", "gid": "user", "umask": "umask"}
-    words |= {"user": ("daemon", '"daemon"', 1), "umask": ("027", '"027"', 0o27)}
-    kinds["shared"] = "address"
-    words["address"] = ("redis://h", '"redis://h"', "redis://h")
-    for option in MOUNT:
-        kind = kinds.get(option.name, "flag" if option.default is False else "path")
-        variable, written, value = words[kind]
-        if not option.on_command_line:
-            continue
-        write(places, f"{option.name} = {written}")
-        arguments = [] if option.is_argument else ["/m"]
-        assert given(*arguments)[option.name] == value
-        write(places, "")
-        with monkeypatch.context() as patch:
-            patch.setenv(f"COMETFS_{option.name.upper()}", variable)
-            assert given(*arguments)[option.name] == value
+    return of_kinds[kind]
+
+
+@pytest.mark.parametrize("option", MOUNT, ids=lambda option: option.name)
+def test_every_option_can_be_in_a_file_and_in_the_environment(
+    places: Path, monkeypatch: pytest.MonkeyPatch, option: Option
+) -> None:
+    """With the value that the flag gives."""
+    if not option.on_command_line:
+        return
+    variable, written, value = example(option.kind)
+    write(places, f"{option.name} = {written}")
+    arguments = [] if option.is_argument else ["/m"]
+    assert given(*arguments)[option.name] == value
+    write(places, "")
+    monkeypatch.setenv(f"COMETFS_{option.name.upper()}", variable)
+    assert given(*arguments)[option.name] == value
 
 
 def test_names_in_the_environment_may_have_blanks_around_them(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def show_config(profile: str | None, as_json: bool, edit: bool) -> None:
     found = listing(profile)
     account = config.account_places(found, profile)
     rows = {name: (one.option.kind.written(one.value), one.place) for name, one in found.items()} | account.rows
-    warn([*misspelt(), *exposure.of_key_files(account.key_files), *exposure.of_configuration()])
+    warn(list(dict.fromkeys([*misspelt(), *exposure.of_key_files(account.key_files), *exposure.of_configuration()])))
     if as_json:
         _print_json(profile, rows)
     else:
@@ -81,10 +81,10 @@ def _edit() -> None:
     while True:
         click.edit(filename=os.fspath(path))
         try:
-            held = files.holds_key(path)
+            exposed = exposure.of_configuration()
         except SetupError as error:
             if not (sys.stdin.isatty() and click.confirm(f"cometfs: {error}\nEdit again?", default=True, err=True)):
                 raise
         else:
             break
-    warn([*exposure.of_key_files([path] if held else []), *exposure.of_configuration()])
+    warn(exposed)

@@ -15,7 +15,7 @@ import click
 
 from cometfs.errors import SetupError
 from cometfs.home import expand, home
-from cometfs.options.kinds import NAMES, PATH
+from cometfs.options.kinds import NAMES, PATH, without_password
 from cometfs.options.table import MOUNT, Option
 from cometfs.options.template import template
 
@@ -53,6 +53,15 @@ class File:
     path: Path
     values: Values
     profiles: Mapping[str, Values]
+
+    @property
+    def secret(self) -> str | None:
+        """What is in it that others must not read."""
+        values = [found for layer in (self.values, *self.profiles.values()) for found in layer.items()]
+        if any(key == "api_key" for key, _ in values):
+            return "an API key"
+        texts = [found.value for _, found in values if isinstance(found.value, str)]
+        return "a password" if any(without_password(text) != text for text in texts) else None
 
 
 def named_file() -> Path | None:
@@ -112,12 +121,6 @@ def own_file() -> Path:
     except OSError as error:
         raise SetupError(f"cannot write the configuration {path}: {error.strerror}") from error
     return path
-
-
-def holds_key(path: Path) -> bool:
-    """Whether a file has an API key in it. Raises SetupError where it is not valid."""
-    file = parse(path, _text(path) or "")
-    return any("api_key" in values for values in (file.values, *file.profiles.values()))
 
 
 def parse(path: Path, text: str) -> File:

@@ -32,12 +32,19 @@ class Kind(NamedTuple):
     """Whether a value is right on one machine and wrong on another: then it is checked when it is used."""
 
     def written(self, value: Any) -> Any:
-        """A value as a file would have it."""
+        """A value as a file would have it, but without what is secret in an address."""
+        if isinstance(value, str):
+            return without_password(value)
         if isinstance(value, Path):
             return str(value)
         if self is SHARED and value is not None:
             return shown(value)
         return f"{value:03o}" if self is UMASK and value is not None else value
+
+
+def without_password(text: str) -> str:
+    """An address without the user and the password in it; any other text as it is."""
+    return re.sub("//[^/@]*@", "//…@", text)
 
 
 class _Path(click.Path):
