@@ -22,6 +22,7 @@ from cometfs.vfs.layout import PROJECT
 from cometfs.vfs.layout.experiment import EXPERIMENT
 from cometfs.vfs.schema.declaration import Dir, ForEach, for_eaches_of
 from cometfs.vfs.sources.experiment import PATCH, PROJECT_NAMES
+from cometfs.vfs.sources.parameters import TAGS
 from tests.inprocess.conftest import BASELINE, FOREST, Wire, at, mounted, names, read
 
 KNN = "tabular/wine-cultivars/knn-imported-from-old-tracker"
@@ -193,6 +194,14 @@ async def test_an_answer_at_hand_hides_an_empty_patch(vfs: Vfs) -> None:
     """Where that is known before anything listed it, as of siblings that are read ahead."""
     await vfs._answers.ask(PATCH, (await at(vfs, CLEAN)).at)
     assert await names(vfs, CLEAN) == ["metadata.json"]
+
+
+@pytest.mark.parametrize("rw", [False, True])
+async def test_what_can_be_edited_is_listed_although_it_is_empty(wire: Wire, rw: bool) -> None:
+    """In a mount that may be written to; others leave out what an answer at hand says to be nothing."""
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api, rw=rw) as vfs:
+        vfs._answers.fill(TAGS, (await at(vfs, BASELINE)).at, [])
+        assert ("tags.txt" in await names(vfs, BASELINE)) is rw
 
 
 async def test_every_view_leads_to_its_experiment(vfs: Vfs) -> None:

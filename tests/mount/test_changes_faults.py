@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 from tests.support.changed_experiments import OTHER, PROJECT, WORKSPACE, Experiments, changing_comet, errors_of, sh
 from tests.support.faulty_comet import Answer, Faults, Layer, Pass, Request, faulty_comet
 from tests.support.processes import Mounted, running_mount
+from tests.support.subprocesses import await_that
 
 
 class World(NamedTuple):
@@ -23,6 +25,11 @@ class World(NamedTuple):
     @property
     def project(self) -> Path:
         return self.mounted / WORKSPACE / PROJECT
+
+    def requests(self) -> int:
+        """How many requests wait, that for this number included."""
+        found: int = json.loads((self.mounted / ".cometfs/status.json").read_text())["gauges"]["requests"]
+        return found
 
     def shown(self) -> Path:
         """The project, its listing asked for anew."""
@@ -215,3 +222,27 @@ def test_what_comet_takes_and_does_not_make_is_an_error(world: World) -> None:
     assert "does not show it" in errors_of(world.mounted)[-1]
     assert world.experiments.tags(key) == ["a"]
     assert (shown / "ignored/tags.txt").read_text() == "a\n"
+
+
+def test_a_file_that_two_open_at_the_same_moment_is_closed(world: World) -> None:
+    """Both wait for the same answer; when both have closed it, the next one that opens it gets what Comet has then."""
+    key = world.experiments.make("same-moment", "a")
+    path = world.shown() / "same-moment/tags.txt"
+    assert path.read_text() == "a\n"
+    path.touch()
+    world.faults.arrivals.clear()
+    world.faults.hold("experiment/tags?")
+    with ThreadPoolExecutor(2) as two:
+        writing = [two.submit(sh, f"echo {word} | tee -a same-moment/tags.txt", world.project) for word in "xy"]
+        world.faults.await_arrivals("experiment/tags?")
+        await_that(lambda: world.requests() >= 3, "the two do not wait")
+        world.faults.release()
+        assert [one.result().stderr for one in writing] == ["", ""]
+    assert world.experiments.tags(key) == ["a", "x", "y"]
+    world.experiments.tag(key, "outside")
+    path.touch()
+    assert path.read_text() == "a\noutside\nx\ny\n"
+    assert sh("sed -i /x/d same-moment/tags.txt", world.project).stderr == ""
+    assert sh("echo z | tee -a same-moment/tags.txt", world.project).stderr == ""
+    assert world.experiments.tags(key) == ["a", "outside", "y", "z"]
+    assert path.read_text() == "a\noutside\ny\nz\n"

@@ -204,7 +204,7 @@ class WritableOperations(Operations):
             return
         self._inodes.move(old, name, new, moved)
         if moved.at.experiment is not None and isinstance(moved.entry, Dir):
-            await self._refresh.relisted([old, new], [(new.number, name_new)])
+            await self._refresh.relisted([old, new])
 
     @at_once
     def mkdir(self, parent_inode: InodeT, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:

@@ -53,10 +53,12 @@ class Invalidation:
         if not ended:
             await self._invalidator.expire([*parted, *_entries(inode)], reached, {inode.number})
 
-    async def relisted(self, directories: Sequence[Inode], given: Sequence[Entry] = ()) -> None:
+    async def relisted(self, directories: Sequence[Inode]) -> None:
         """The same for names in projects after a change in `directories`, which the kernel keeps locked until its
-        request is answered: what the tree knew of them has been dropped. `given`: names that something gets by the
-        request, which listings may spell otherwise."""
+        request is answered: what the tree knew of them has been dropped.
+
+        The name that a request gives, which listings may spell otherwise, was absent before, and ends as such.
+        """
         projects = {project.number: project for project in map(_project, directories)}
         reached = [one for project in projects.values() for one in _listed_in(project)]
         for one in reached:
@@ -65,9 +67,7 @@ class Invalidation:
         await _in_turns({one.number for one in reached}, self._invalidator.invalidate_attrs)
         if not ended:
             numbers = [one.number for one in reached]
-            await self._invalidator.expire(
-                [*given, *map(_entry, reached)], numbers, {one.number for one in directories}
-            )
+            await self._invalidator.expire(list(map(_entry, reached)), numbers, {one.number for one in directories})
 
     def _part(self, inode: Inode) -> bool:
         """Lets the name of an open file stand for another inode: all handles of one share what was opened first."""
