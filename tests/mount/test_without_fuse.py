@@ -28,6 +28,18 @@ trio.run(main)
 """
 
 
+BY_FSSPEC = """
+import sys, fsspec
+fs = fsspec.filesystem("comet", server=sys.argv[1], api_key_file=sys.argv[2], cache_dir=sys.argv[3])
+for path in fs.glob("comet://vision-lab/*"):
+    print(path)
+path = "vision-lab/digits/mlp-baseline/params.json"
+with fs.open(path) as file:
+    assert fs.cat(path) == file.read()
+assert "pyfuse3" not in sys.modules
+"""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(ROOT, tmp_path_factory.mktemp("wheel"))
@@ -58,7 +70,7 @@ def used(env: Path, stage: Stage, *command: str | Path) -> subprocess.CompletedP
     )
 
 
-def serve_and_read(env: Path, stage: Stage) -> list[str]:
+def serve_and_read(env: Path, stage: Stage, reading: str = READING, *arguments: str | Path) -> list[str]:
     """The projects of a workspace, by the SDK, at `cometfs serve`; both are of the environment."""
     command: list[str | Path] = [env / "bin/cometfs", "serve"]
     environ = {**stage.environ, "PATH": str(env / "bin")}
@@ -66,7 +78,7 @@ def serve_and_read(env: Path, stage: Stage) -> list[str]:
         try:
             assert server.stdout is not None
             url = server.stdout.readline().split()[-1]
-            return run(env / "bin/python", "-c", READING, url).splitlines()
+            return run(env / "bin/python", "-c", reading, url, *arguments).splitlines()
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(PATIENCE)
@@ -85,6 +97,14 @@ def test_a_mount_names_the_two_commands_that_bring_what_it_needs(base: Path, sta
 
 def test_the_embedded_comet_is_served_and_read(base: Path, stage: Stage) -> None:
     assert "digits" in serve_and_read(base, stage)
+
+
+def test_comet_is_read_by_fsspec(wheel: Path, tmp_path: Path, stage: Stage) -> None:
+    """With the extra for that, and no pyfuse3 in the environment."""
+    env = environment(tmp_path / "env", wheel, "fsspec")
+    (tmp_path / "key").write_text("any")
+    assert "vision-lab/digits" in serve_and_read(env, stage, BY_FSSPEC, tmp_path / "key", tmp_path / "cache")
+    assert subprocess.run([env / "bin/python", "-c", "import pyfuse3"], capture_output=True).returncode == 1
 
 
 def test_the_other_commands_work(base: Path, stage: Stage) -> None:
