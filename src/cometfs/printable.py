@@ -53,3 +53,9 @@ class Formatter(logging.Formatter):
 
     def formatStack(self, stack_info: str) -> str:
         return "  " + printable_lines(super().formatStack(stack_info))
+
+
+def without_password(text: str) -> str:
+    """An address without the user and the password in it; any other text as it is."""
+    scheme, found, rest = text.partition("://")
+    return f"{scheme}://…@{rest.rpartition('@')[2]}" if found and "@" in rest else text

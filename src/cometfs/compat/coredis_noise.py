@@ -1,7 +1,7 @@
 """coredis 6 logs each connection that fails with its stack, and leaves streams unclosed over which it passed requests.
 
-The streams hold nothing outside of this process; Python would warn of each where warnings are shown. What fails is logged
-once, where it was asked for (shared/place.py). The filter can go when coredis closes its streams.
+The streams hold nothing outside of this process; Python would warn of each where warnings are shown. What fails is
+logged once, where it was asked for (shared/place.py). The filter can go when coredis closes its streams.
 """
 
 from __future__ import annotations

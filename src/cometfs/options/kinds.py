@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from cometfs.errors import SetupError
-from cometfs.shared.address import checked_address, shown
+from cometfs.printable import without_password
+from cometfs.shared.address import checked_address
 
 if TYPE_CHECKING:
     _IntegerType = click.ParamType[int]
@@ -37,14 +38,7 @@ class Kind(NamedTuple):
             return without_password(value)
         if isinstance(value, Path):
             return str(value)
-        if self is SHARED and value is not None:
-            return shown(value)
         return f"{value:03o}" if self is UMASK and value is not None else value
-
-
-def without_password(text: str) -> str:
-    """An address without the user and the password in it; any other text as it is."""
-    return re.sub("//[^/@]*@", "//…@", text)
 
 
 class _Path(click.Path):

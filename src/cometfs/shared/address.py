@@ -1,10 +1,11 @@
-"""Addresses of Redis and Valkey: what is one, and how it is shown. Works without their library."""
+"""Addresses of Redis and Valkey: what is one. Works without their library."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from cometfs.errors import SetupError
+from cometfs.printable import without_password
 
 SCHEMES = ("redis", "rediss", "unix")
 
@@ -17,11 +18,7 @@ def checked_address(address: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise SetupError(f"{shown(address)!r} is no address of Redis or Valkey: write it as redis://HOST:6379/0")
+        raise SetupError(
+            f"{without_password(address)!r} is no address of Redis or Valkey: write it as redis://HOST:6379/0"
+        )
     return address
-
-
-def shown(address: str) -> str:
-    """The address without its password."""
-    head, at, rest = address.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{rest}" if at else address

@@ -20,7 +20,8 @@ from coredis.exceptions import RedisError, ResponseError
 from coredis.retry import NoRetryPolicy
 
 from cometfs.compat.coredis_noise import quiet
-from cometfs.shared.address import checked_address, shown
+from cometfs.printable import without_password
+from cometfs.shared.address import checked_address
 
 log = logging.getLogger(__name__)
 
@@ -120,4 +121,4 @@ async def open_place(address: str, account: str, api_key: str) -> AsyncIterator[
         verify_version=False,
     )
     async with client:
-        yield Place(client, shown(address), f"cometfs:1:{account}", secret)
+        yield Place(client, without_password(address), f"cometfs:1:{account}", secret)
