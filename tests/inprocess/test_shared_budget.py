@@ -44,7 +44,7 @@ async def spend(budget: Budget, most: int = 10_000) -> int:
     """Calls that may be made before the budget says that no more are left."""
     for calls in range(most):
         try:
-            with trio.fail_after(2):
+            with trio.fail_after(6):
                 await budget.admit("experiment/code")
         except (Throttled, trio.TooSlowError):
             return calls

@@ -13,7 +13,7 @@ import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import trio
@@ -22,12 +22,15 @@ from cometfs.cache.memory import Which
 from cometfs.cache.persistent.rows import key_of
 from cometfs.cache.persistent.schema import FORMAT
 from cometfs.shared.place import Away, Full, Place
-from cometfs.shared.scripts import CLAIM, PUT, RELEASE, RENEW
+from cometfs.shared.scripts import CLAIM, GO_ON, PUT, RELEASE, RENEW
 
 log = logging.getLogger(__name__)
 
-CLAIM_HOLDS = 30.0
-"""Seconds after which a claim of one that died is void: as long as an answer may take."""
+CLAIM_HOLDS = 6.0
+"""Seconds after which a claim of one that died is void. What lives renews its claims three times meanwhile."""
+
+LONGEST_WAIT = 30.0
+"""Seconds that one waits for what another asks for, at most."""
 
 RENEWAL_HOLDS = 10.0
 """Seconds for which no other machine renews what one renews."""
@@ -43,6 +46,9 @@ POLLS = (0.02, 0.05, 0.1, 0.2)
 
 LARGEST = 8 << 20
 """Bytes of a value, compressed."""
+
+TOGETHER = 1 << 20
+"""Bytes that go in one trip, before they are compressed."""
 
 QUEUE = 64 << 20
 """Bytes that may wait to be sent; what does not fit is not shared."""
@@ -91,6 +97,7 @@ class SharedAnswers:
         self._dropped: OrderedDict[Which, float] = OrderedDict()
         """What was refreshed here, and when: what is older is not believed."""
         self._sending = False
+        self._went_on = 0.0
         self.found = self.brought = 0
         self._full = False
 
@@ -112,7 +119,7 @@ class SharedAnswers:
             self.settle([key])
 
     async def _waited_for(self, key: Hashable, patience: float) -> SharedAnswer | None:
-        until, polls = self._clock() + min(patience, CLAIM_HOLDS), iter(POLLS)
+        until, polls = self._clock() + min(patience, LONGEST_WAIT), iter(POLLS)
         while True:
             found = (await self.claim([key])).get(key, True)
             if isinstance(found, SharedAnswer):
@@ -124,7 +131,7 @@ class SharedAnswers:
     async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
         """Of each key what is there, else whether it is this one's turn to ask for it (True), or another one asks
         (False). What is claimed must be settled. Keys that are not shared are this one's own."""
-        names = {key: name for key in keys if (name := self._name(key)) is not None}
+        names = {key: self._name(key) for key in keys if key_of(key) is not None}
         if not names:
             return dict.fromkeys(keys, True)
         found = await self._found(CLAIM, names, [str(int(CLAIM_HOLDS * 1000))])
@@ -134,11 +141,10 @@ class SharedAnswers:
 
     async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
         """The same for an answer that this one has, and that holds for `left` seconds more."""
-        name = self._name(key)
-        if name is None:
+        if key_of(key) is None:
             return True
         longer = str(int((min(left, LONGEST) + NEWER) * 1000))
-        return (await self._found(RENEW, {key: name}, [str(int(RENEWAL_HOLDS * 1000)), longer]))[key]
+        return (await self._found(RENEW, {key: self._name(key)}, [str(int(RENEWAL_HOLDS * 1000)), longer]))[key]
 
     async def _found(
         self, script: str, names: Mapping[Hashable, bytes], arguments: Sequence[str]
@@ -162,7 +168,7 @@ class SharedAnswers:
 
     def keep(self, key: Hashable, value: bytes, lease: float, age: float = 0.0) -> None:
         """Takes an answer that holds for `lease` seconds more, to be sent at once in the background."""
-        if self._name(key) is None or lease <= 0 or any(link in value for link in LINKS):
+        if key_of(key) is None or lease <= 0 or any(link in value for link in LINKS):
             return
         if self._waiting + len(value) > QUEUE or self._place.away:
             return
@@ -193,13 +199,23 @@ class SharedAnswers:
         """Sends what is kept until it is cancelled, and then once more."""
         try:
             while True:
-                await self._wake.wait()
+                with trio.move_on_after(CLAIM_HOLDS / 3):
+                    await self._wake.wait()
                 self._wake = trio.Event()
                 await self._send()
+                await self._go_on()
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(1.0):
                 self.settle(list(self._claimed))
                 await self._send()
+
+    async def _go_on(self) -> None:
+        """Renews what is claimed and not yet there."""
+        names = [self._name(key) for key in self._claimed]
+        if names and trio.current_time() - self._went_on >= CLAIM_HOLDS / 3:
+            self._went_on = trio.current_time()
+            with suppress(Away):
+                await self._place.run(GO_ON, names, [self._claimant, str(int(CLAIM_HOLDS * 1000))])
 
     def _put(self, sent: _Sent) -> None:
         self._due.append(sent)
@@ -208,28 +224,44 @@ class SharedAnswers:
 
     async def _send(self) -> None:
         while self._due:
-            sent = self._due.pop(0)
-            self._waiting -= len(sent.value or b"")
+            taken = self._taken()
+            self._sending = True
             try:
-                self._sending = True
-                await self._send_one(sent)
-            except Full as error:
-                self._note_full(str(error))
-                self._put(_Sent(sent.key, None, 0.0, 0.0))
+                await self._send_together(taken)
             except Away as error:
                 log.debug("not shared: %s", error)
             finally:
                 self._sending = False
 
-    async def _send_one(self, sent: _Sent) -> None:
-        name = self._name(sent.key)
-        assert name is not None
-        sealed = None if sent.value is None else self._sealed(sent.key, sent.value, sent.lease + sent.age)
-        if sealed is None or len(sealed) > LARGEST:
-            await self._place.run(RELEASE, [name], [self._claimant])
-            return
-        await self._place.run(PUT, [name], [self._claimant, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))])
-        self.brought += 1
+    def _taken(self) -> list[_Sent]:
+        """What goes in one trip."""
+        room, count = TOGETHER, 0
+        while count < len(self._due) and (room > 0 or not count):
+            room -= len(self._due[count].value or b"")
+            count += 1
+        taken, self._due = self._due[:count], self._due[count:]
+        self._waiting -= sum(len(sent.value or b"") for sent in taken)
+        return taken
+
+    async def _send_together(self, taken: Sequence[_Sent]) -> None:
+        puts: list[tuple[bytes, bytes, str]] = []
+        gone: list[bytes] = []
+        for sent in taken:
+            name, sealed = self._name(sent.key), self._sealed(sent)
+            if sealed is None:
+                gone.append(name)
+            else:
+                puts.append((name, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))))
+        try:
+            if puts:
+                values = [part for _, value, left in puts for part in (value, left)]
+                await self._place.run(PUT, [name for name, *_ in puts], [self._claimant, *values])
+                self.brought += len(puts)
+        except Full as error:
+            self._note_full(str(error))
+            gone += [name for name, *_ in puts]
+        if gone:
+            await self._place.run(RELEASE, gone, [self._claimant])
 
     def _note_full(self, why: str) -> None:
         if not self._full:
@@ -238,14 +270,16 @@ class SharedAnswers:
 
     # -- values ----------------------------------------------------------------------------------------------------
 
-    def _name(self, key: Hashable) -> bytes | None:
-        name = key_of(key)
-        return None if name is None else self._place.key("answer", str(FORMAT), name)
+    def _name(self, key: Hashable) -> bytes:
+        return self._place.key("answer", str(FORMAT), key_of(key) or "")
 
-    def _sealed(self, key: Hashable, value: bytes, whole: float) -> bytes:
-        """A mark, the milliseconds of the whole lease, and the value, compressed."""
-        body = int(min(whole, LONGEST) * 1000).to_bytes(8, "big") + zlib.compress(value, 1)
-        return self._mark(key, body) + body
+    def _sealed(self, sent: _Sent) -> bytes | None:
+        """A mark, the milliseconds of the whole lease, and the value, compressed; None for what is not sent."""
+        if sent.value is None:
+            return None
+        whole = int(min(sent.lease + sent.age, LONGEST) * 1000)
+        body = whole.to_bytes(8, "big") + zlib.compress(sent.value, 1)
+        return self._mark(sent.key, body) + body if len(body) <= LARGEST else None
 
     def _opened(self, key: Hashable, sealed: bytes, left_ms: int) -> SharedAnswer | None:
         """None for what was not sealed by one that has the key, or is too old after a refresh."""

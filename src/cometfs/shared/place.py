@@ -25,7 +25,7 @@ from cometfs.shared.address import checked_address
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds for one trip there; on a local network one takes about a millisecond."""
 
 PAUSES = (1.0, 2.0, 5.0, 10.0)
@@ -120,5 +120,20 @@ async def open_place(address: str, account: str, api_key: str) -> AsyncIterator[
         retry_policy=NoRetryPolicy(),
         verify_version=False,
     )
-    async with client:
-        yield Place(client, without_password(address), f"cometfs:1:{account}", secret)
+    ended = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_kept_open, client, ended)
+        try:
+            yield Place(client, without_password(address), f"cometfs:1:{account}", secret)
+        finally:
+            ended.set()
+
+
+async def _kept_open(
+    client: coredis.Redis[bytes], ended: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Keeps connections until what is sent at the very end is sent, also where all is cancelled."""
+    with trio.CancelScope(shield=True):
+        async with client:
+            task_status.started()
+            await ended.wait()

@@ -87,9 +87,11 @@ return {0}
 """
 
 PUT = """
--- KEYS: an answer. ARGV: claimant, value, milliseconds for which it holds. Ends the claim.
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if redis.call('GET', KEYS[1] .. ':claim') == ARGV[1] then redis.call('DEL', KEYS[1] .. ':claim') end
+-- KEYS: answers. ARGV: claimant, then of each its value and the milliseconds for which it holds. Ends the claims.
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, ARGV[2 * i], 'PX', ARGV[2 * i + 1])
+    if redis.call('GET', key .. ':claim') == ARGV[1] then redis.call('DEL', key .. ':claim') end
+end
 return 1
 """
 
@@ -97,6 +99,14 @@ RELEASE = """#!lua flags=allow-oom
 -- KEYS: answers that did not come. ARGV: claimant.
 for _, key in ipairs(KEYS) do
     if redis.call('GET', key .. ':claim') == ARGV[1] then redis.call('DEL', key .. ':claim') end
+end
+return 1
+"""
+
+GO_ON = """#!lua flags=allow-oom
+-- KEYS: answers that are being asked for. ARGV: claimant, milliseconds of a claim.
+for _, key in ipairs(KEYS) do
+    if redis.call('GET', key .. ':claim') == ARGV[1] then redis.call('PEXPIRE', key .. ':claim', ARGV[2]) end
 end
 return 1
 """
