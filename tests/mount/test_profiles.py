@@ -26,7 +26,13 @@ def test_a_profile_mounts_its_account_at_its_mountpoint(tmp_path: Path) -> None:
             assert (said.status, said.output, said.complaint) == (0, "", "")
             names = {path.name for path in place.iterdir()}
             assert ("vision-lab" in names, "tabular" in names) == (True, False)
-            assert stage.run("umount", place).status == 0
+            said = stage.run("umount", place)
+            assert (said.status, said.complaint) == (0, "")
+            git = "vision-lab/digits/mlp-baseline/git"
+            said = stage.run("export", "--profile", "work", git, tmp_path / "out", **environ)
+            assert (said.status, said.complaint) == (0, "")
+            assert (tmp_path / "out/metadata.json").read_bytes()
+            assert comet.url in stage.run("doctor", "--profile", "work", **environ).output
         finally:
             clean_up(stage, place)
 
