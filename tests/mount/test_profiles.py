@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.processes import running_comet
+from tests.support.processes import is_mounted, running_comet
 from tests.support.subprocesses import Stage, clean_up
 
 
@@ -26,8 +26,8 @@ def test_a_profile_mounts_its_account_at_its_mountpoint(tmp_path: Path) -> None:
             assert (said.status, said.output, said.complaint) == (0, "", "")
             names = {path.name for path in place.iterdir()}
             assert ("vision-lab" in names, "tabular" in names) == (True, False)
-            said = stage.run("umount", place)
-            assert (said.status, said.complaint) == (0, "")
+            said = stage.run("umount", "--profile", "work", **environ)
+            assert (said.status, said.complaint, is_mounted(place)) == (0, "", False)
             git = "vision-lab/digits/mlp-baseline/git"
             said = stage.run("export", "--profile", "work", git, tmp_path / "out", **environ)
             assert (said.status, said.complaint) == (0, "")
@@ -47,4 +47,6 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
             1,
             f"cometfs: {path}:3: there is no option 'ulr': do you mean 'url'?\n",
         )
+    said = Stage(tmp_path).run("umount", "m", COMETFS_CONFIG=str(path), COMETFS_PROFILE="work")
+    assert said.complaint == f"cometfs: {tmp_path}/m is not mounted\n"
     assert Stage(tmp_path).run("help", "config", COMETFS_CONFIG=str(path)).status == 0

@@ -15,8 +15,8 @@ from cometfs import console, logs
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import CometFSError
 from cometfs.options.kinds import PLACE
-from cometfs.options.sources import configured
-from cometfs.options.table import MOUNT
+from cometfs.options.sources import PROFILE, configured, in_force
+from cometfs.options.table import MOUNT, MOUNTPOINT
 
 
 @main.command()
@@ -74,18 +74,21 @@ def note(sentence: str) -> None:
 
 
 @main.command()
-@click.argument("mountpoint", type=PLACE)
+@click.argument("mountpoint", required=False, type=PLACE, envvar=MOUNTPOINT.variable)
+@PROFILE(help="Unmount the mountpoint of this profile.")
 @click.option("--dead", is_flag=True, help="Only clear away a mount whose daemon is gone, if there is one.")
 @plain_errors
-def umount(mountpoint: Path, dead: bool) -> None:
+def umount(mountpoint: Path | None, profile: str | None, dead: bool) -> None:
     """Unmount MOUNTPOINT, also while it is in use.
+
+    Without MOUNTPOINT, it is that of the profile, or of the configuration.
 
     If processes still use the mount, the command names them. The daemon ends when they have closed their files.
     """
     from cometfs.fuse import mountpoints, occupants
     from cometfs.fuse.mountinfo import resolve
 
-    place = resolve(mountpoint)
+    place = resolve(mountpoint or _configured_mountpoint(profile))
     if dead:
         mountpoints.clear(place)
         return
@@ -93,6 +96,13 @@ def umount(mountpoint: Path, dead: bool) -> None:
     found = mountpoints.unmount(place)
     if found is not None:
         console.print_lines(f"cometfs: {occupants.sentence(place, found)}", err=True)
+
+
+def _configured_mountpoint(profile: str | None) -> Path:
+    found = in_force(profile).get(MOUNTPOINT.name)
+    if found is None:
+        raise click.UsageError("Missing argument 'MOUNTPOINT'.")
+    return Path(found.value)
 
 
 @main.command()
