@@ -70,6 +70,33 @@ def test_print_writes_nothing(tmp_path: Path) -> None:
     assert list(config.parent.parent.iterdir()) == [config.parent]
 
 
+def test_a_service_reads_the_file_that_the_command_read(tmp_path: Path) -> None:
+    config = tmp_path / "my config.toml"
+    config.write_text("[profiles.work]\n")
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "COMETFS_CONFIG": str(config)}
+    done = CliRunner().invoke(main, ["service", "install", "work", "--print"], env=environ)
+    assert f'\nEnvironment="COMETFS_CONFIG={config}"\n' in done.output
+
+
+def test_without_systemd_the_units_are_written_and_a_sentence_says_what_is_missing(tmp_path: Path) -> None:
+    """A unit of a person's own is left alone."""
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "COMETFS_CONFIG": None, "PATH": str(tmp_path)}
+    unit = tmp_path / ".config/systemd/user/cometfs.service"
+    for _ in range(2):
+        done = CliRunner().invoke(main, ["service", "install"], env=environ)
+        assert done.exit_code == 1
+        assert done.stderr == "cometfs: systemctl is missing: units need systemd; 'cometfs mount' works without it\n"
+    assert done.stdout == f"unchanged {unit}\n"
+    assert unit.stat().st_mode & 0o777 == 0o644
+    unit.write_text("[Service]\n")
+    for command in ("install", "remove"):
+        done = CliRunner().invoke(main, ["service", command], env=environ)
+        assert done.exit_code == 1
+    assert unit.read_text() == "[Service]\n"
+    done = CliRunner().invoke(main, ["service", "install"], env=environ)
+    assert done.stderr == f"cometfs: {unit} was not written by 'cometfs service install': move it away first\n"
+
+
 def test_an_unknown_profile_is_a_sentence(tmp_path: Path) -> None:
     """Before anything is written; a service of the machine does not see what is in a user's file."""
     environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "COMETFS_CONFIG": None}

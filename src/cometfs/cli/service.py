@@ -75,6 +75,7 @@ def _service(
     """Raises SetupError."""
     from cometfs.errors import SetupError
     from cometfs.fuse.mountinfo import resolve
+    from cometfs.options import files
     from cometfs.units import installing
     from cometfs.units.systemd import Service
 
@@ -93,6 +94,7 @@ def _service(
         system,
         automount,
         None if key_file is None or automount else resolve(key_file),
+        None if system else files.named_file(),
     )
 
 

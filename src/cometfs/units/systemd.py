@@ -33,6 +33,8 @@ class Service:
     system: bool = False
     automount: bool = False
     key_file: Path | None = None
+    config: Path | None = None
+    """The configuration file that COMETFS_CONFIG names."""
 
     @property
     def name(self) -> str:
@@ -59,13 +61,14 @@ class Service:
             "COMETFS": " ".join(map(_word, self.command)),
             "FLAGS": "" if self.profile is None else f"--profile {_word(self.profile)}",
             "CREDENTIAL": key or "",
+            "ENVIRONMENT": "" if self.config is None else f"Environment={_word(f'COMETFS_CONFIG={self.config}')}",
         }
 
 
 def templates() -> dict[str, str]:
     """The units that a wheel holds, by their paths below `share/systemd`: an instance for each profile."""
     user, system = "%h/comet-%i", "/srv/comet-%i"
-    words = {"COMETFS": ANY_COMMAND, "FLAGS": "--profile %i"}
+    words = {"COMETFS": ANY_COMMAND, "FLAGS": "--profile %i", "ENVIRONMENT": ""}
     commented = f"# LoadCredential={CREDENTIAL}:%h/.config/cometfs/%i.key"
     key = f"LoadCredential={CREDENTIAL}:/etc/cometfs/%i.key"
     return {
