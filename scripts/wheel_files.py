@@ -58,15 +58,10 @@ def write(folder: Path) -> list[Path]:
 
 def completions() -> Iterator[tuple[str, str]]:
     """A script for each shell, which asks the command itself what comes next."""
-    from click.shell_completion import ShellComplete, get_completion_class
-
-    from cometfs.cli import main
+    from cometfs.cli.completion import script
 
     for shell, name in COMPLETIONS.items():
-        kind = get_completion_class(shell)
-        assert kind is not None, shell
-        # Not the class's own `source`: the one of bash starts bash, to complain of an old one.
-        yield name, ShellComplete.source(kind(main, {}, "cometfs", "_COMETFS_COMPLETE")) + "\n"
+        yield name, script(shell)
 
 
 def units() -> Iterator[tuple[str, str]]:

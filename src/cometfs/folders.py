@@ -20,6 +20,7 @@ from cometfs.cache.persistent.occupancy import occupied
 from cometfs.comet.address import parse_address
 from cometfs.database import FILE
 from cometfs.errors import SetupError
+from cometfs.fuse.mountinfo import network_of
 from cometfs.home import expand
 
 _REMEDY = "set HOME or XDG_CACHE_HOME to a directory that you may write to, or name one by --cache-dir"
@@ -31,7 +32,7 @@ def open_log(mountpoint: Path, cache_dir: Path | None) -> BinaryIO:
     Raises SetupError where neither can be.
     """
     try:
-        return _opened_log(_platform(platformdirs.user_log_path) / log_name(mountpoint))
+        return _opened_log(log_path(mountpoint))
     except (OSError, SetupError) as error:
         if cache_dir is None:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -44,6 +45,11 @@ def open_log(mountpoint: Path, cache_dir: Path | None) -> BinaryIO:
         return _opened_log(path)
     except OSError as error:
         raise SetupError(f"cannot write the log {path}: {error.strerror}; name another --cache-dir") from error
+
+
+def log_path(mountpoint: Path) -> Path:
+    """Where the log of a daemon is, if it has found its usual place. Raises SetupError where no home is known."""
+    return _platform(platformdirs.user_log_path) / log_name(mountpoint)
 
 
 def _opened_log(path: Path) -> BinaryIO:
@@ -73,8 +79,35 @@ SERVER = "server"
 """The file in the folder of an account that names its server."""
 
 
+LOCAL = Path("/var/tmp")
+"""Where caches are that would be on a network: on a disk of this machine, and not emptied by each boot."""
+
+
 def cache_path(wanted: Path | None = None) -> Path:
     """Where the caches of all accounts are, whether it is there or not."""
+    path = _wanted_path(wanted)
+    return _local(path) if network_of(path) else path
+
+
+def moved(wanted: Path | None = None) -> list[str]:
+    """Why the caches are not where they should be: a sentence, or nothing."""
+    try:
+        path = _wanted_path(wanted)
+    except SetupError:
+        return []
+    kind = network_of(path)
+    if not kind:
+        return []
+    sentence = f"the cache is in {_local(path)}: {path} is on a network ({kind}), where SQLite cannot share its log"
+    return [sentence]
+
+
+def _local(path: Path) -> Path:
+    """A directory of this user's own for what should be at `path`."""
+    return LOCAL / f"cometfs-{os.getuid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+
+
+def _wanted_path(wanted: Path | None) -> Path:
     if wanted is not None:
         return _absolute(expand(wanted))
     try:
@@ -100,6 +133,8 @@ def cache_directory(wanted: Path | None = None) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"cannot use {path} for the cache ({error.strerror}): {_REMEDY}") from error
+    if path.parent == LOCAL and not _is_ours(path):  # any user may have made it
+        raise SetupError(f"{path} belongs to another user: name a local directory by --cache-dir")
     return path
 
 

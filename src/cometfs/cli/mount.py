@@ -14,7 +14,7 @@ import click
 from cometfs import console, logs
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import CometFSError
-from cometfs.options.kinds import PLACE
+from cometfs.options.kinds import MOUNTED
 from cometfs.options.sources import PROFILE, configured, in_force
 from cometfs.options.table import MOUNT, MOUNTPOINT
 
@@ -45,7 +45,8 @@ def mount(mountpoint: Path, **options: Any) -> None:
     console.log_to_stderr(settings.log_level)
     quiet = settings.log_level == "error"
     exposed = exposure.of_mount(settings.url, settings.key_files, settings.network)
-    warnings = [] if quiet else [*misspelt(), *exposed, *exposure.of_metrics(settings.metrics)]
+    moved = folders.moved(options.get("cache_dir"))
+    warnings = [] if quiet else [*misspelt(), *exposed, *exposure.of_metrics(settings.metrics), *moved]
     journal = logs.is_journal(sys.stderr.fileno())
     if settings.foreground:
         console.log_as(settings.log_format, journal=journal)
@@ -74,7 +75,7 @@ def note(sentence: str) -> None:
 
 
 @main.command()
-@click.argument("mountpoint", required=False, type=PLACE, envvar=MOUNTPOINT.variable)
+@click.argument("mountpoint", required=False, type=MOUNTED, envvar=MOUNTPOINT.variable)
 @PROFILE(help="Unmount the mountpoint of this profile.")
 @click.option("--dead", is_flag=True, help="Only clear away a mount whose daemon is gone, if there is one.")
 @plain_errors
@@ -106,7 +107,7 @@ def _configured_mountpoint(profile: str | None) -> Path:
 
 
 @main.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PLACE)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=MOUNTED)
 @plain_errors
 def refresh(paths: tuple[Path, ...]) -> None:
     """Drop what is cached at each PATH of a mount and below it.
@@ -127,7 +128,7 @@ def refresh(paths: tuple[Path, ...]) -> None:
 
 
 @main.command("log-level")
-@click.argument("mountpoint", type=PLACE)
+@click.argument("mountpoint", type=MOUNTED)
 @click.argument("level", required=False, type=click.Choice(logs.LEVELS))
 @plain_errors
 def log_level(mountpoint: Path, level: str | None) -> None:

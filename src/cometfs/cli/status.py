@@ -12,7 +12,7 @@ import click
 from cometfs import console
 from cometfs.cli.group import main, plain_errors
 from cometfs.errors import CometFSError
-from cometfs.options.kinds import PLACE
+from cometfs.options.kinds import MOUNTED
 
 
 @main.command("list")
@@ -37,7 +37,7 @@ def list_mounts(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("mountpoint", required=False, type=PLACE)
+@click.argument("mountpoint", required=False, type=MOUNTED)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per mount, as in .cometfs/status.json.")
 @click.option("--watch", is_flag=True, help="Show it anew until Ctrl-C.")
 @click.option(

@@ -60,6 +60,21 @@ def mount_at(path: Path) -> Mount | None:
     return found[-1] if found else None
 
 
+NETWORK = re.compile(
+    r"nfs\d*|cifs|smb\w*|afs|9p|ceph|lustre|gpfs|beegfs|orangefs|ncpfs|coda|virtiofs"
+    r"|fuse\.(?:sshfs|s3fs|gcsfuse|rclone|glusterfs|ceph-fuse|davfs2?|cometfs)"
+)
+"""Types of file systems that are on other machines, or stand for that."""
+
+
+def network_of(path: Path, among: list[Mount] | None = None) -> str:
+    """The type of the file system that a path lies on, or would, if that is on a network; else nothing."""
+    place = Path(os.path.realpath(path))
+    around = [mount for mount in (mounts() if among is None else among) if place.is_relative_to(mount.path)]
+    mount = max(reversed(around), key=lambda found: len(found.path.parts), default=None)
+    return mount.type if mount is not None and NETWORK.fullmatch(mount.type) else ""
+
+
 def is_dead(path: Path) -> bool:
     """Whether `path` is a mount whose daemon is gone; one that does not answer for `PATIENCE` seconds is not."""
     answers: list[bool] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from cometfs.errors import SetupError
 from cometfs.printable import without_password
@@ -50,6 +51,24 @@ class _Path(click.Path):
         if not os.fspath(value):
             self.fail("an empty path names nothing", param, ctx)
         return Path(value)
+
+
+class _Mounted(_Path):
+    """A path that is a mountpoint, or lies in a mount: shells are offered the mounts that there are."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from cometfs.fuse.mountinfo import mounts
+
+        places = [os.fspath(mount.path) for mount in mounts() if mount.ours]
+        spelt = [word for place in places for word in _spellings(place) if word.startswith(incomplete)]
+        return [CompletionItem(word) for word in spelt] or super().shell_complete(ctx, param, incomplete)
+
+
+def _spellings(place: str) -> list[str]:
+    """A path as it is typed: from the root, from home, from here."""
+    home, here = os.path.expanduser("~"), os.path.relpath(place)  # noqa: PTH111
+    short = [f"~{place.removeprefix(home)}"] if place.startswith(f"{home}/") else []
+    return [place, *short, here, f"./{here}"]
 
 
 class _Name(click.types.StringParamType):
@@ -151,6 +170,8 @@ def size_in_bytes(text: str) -> int:
 
 
 PLACE = _Path()
+
+MOUNTED = _Mounted()
 
 FLAG = Kind(click.BOOL, (bool,), "true or false")
 TEXT = Kind(click.STRING, (str,), "a text")

@@ -26,6 +26,11 @@ _SIGNED = re.compile(
 )
 
 
+def redact_text(text: str) -> str:
+    """A text with presigned links cut at their query."""
+    return _SIGNED.sub(r"\1", text)
+
+
 def redact(answer: Any) -> Any:
     """`answer` without the fields that hold secrets, and with Comet's presigned links cut at their query."""
     if isinstance(answer, dict):

@@ -34,6 +34,9 @@ from cometfs.vfs.sources.experiment import account_lease, listing_lease
 STATUS = PurePath(".cometfs", "status.json")
 """Where a mount reports on itself: calls and cache."""
 
+ERRORS = PurePath(".cometfs", "errors.log")
+"""Where it lists what failed."""
+
 CHART_CSV = File(
     "",
     project_tables.CHART,
@@ -222,7 +225,7 @@ def tree(workspaces: Sequence[str] = ()) -> Dir:
         listed=False,
     )
     failures = File(
-        "errors.log",
+        ERRORS.name,
         experiment.FAILURES,
         text.lines,
         "the last 200 errors: time, errno, pid, program, path, reason, with tabs between them. In no listing, either",
