@@ -38,6 +38,7 @@ class CometTree:
 
     async def gather(self, directories: Sequence[Item], wanted: Wanted | None) -> None:
         if not is_experiment(directories[0].node):
+            self._vfs.expect(directories[0].node)
             return
 
         def shown(node: Node, name: str) -> bool:

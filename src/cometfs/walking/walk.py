@@ -56,6 +56,7 @@ class Walk:
     async def _walk_root(self, send: trio.MemorySendChannel[Item]) -> None:
         root = self.tree.root
         if root.kind == "dir":
+            await self.tree.gather([root], None if self.selection.is_whole else self.selection.enters)
             await self.attempt(self._walk, root, send)
         else:
             await self._take(root, send)

@@ -7,13 +7,13 @@ Not here: which questions (cost.py).
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.walk_prefetch import Pace
-from cometfs.vfs.schema.declaration import Context, ForEach, Needs, Source, Stream, Weighs
+from cometfs.vfs.schema.declaration import Batch, Context, ForEach, Needs, Source, Stream, Weighs
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.parameters import of_project
 
@@ -60,6 +60,8 @@ class Reckoning:
         """Endpoints by whose answers those of others are reckoned."""
         self._leaned: defaultdict[str, float] = defaultdict(float)
         """How many answers of an endpoint are reckoned with."""
+        self._in_batches: Counter[Hashable] = Counter()
+        """How many experiments are asked about by a batch of a project so far."""
         self.unweighed: dict[str, list[tuple[Source, Context]]] = {}
         """What was counted, by endpoint."""
         self.total = Sum()
@@ -138,11 +140,17 @@ class Reckoning:
             return False
         if question.brought_by is None and (batch.name, at.key) not in self._counted:
             self._counted.add((batch.name, at.key))
-            self._add(
-                batch.calls / min(self._pace.together, batch.most), self._weight(batch.weighs) if batch.weighs else 0
-            )
-            self._basis.update([batch.weighs.endpoint] if batch.weighs else [])
+            self._add_batch(batch, project)
         return True
+
+    def _add_batch(self, batch: Batch, project: Context) -> None:
+        """Counts one experiment of a batch, and the call of the first one in each."""
+        number = self._in_batches[batch.name, project.key]
+        self._in_batches[batch.name, project.key] += 1
+        begins = number % min(self._pace.together, batch.most) == 0
+        calls = batch.calls * begins + batch.checks * (number == 0)
+        self._add(calls, self._weight(batch.weighs) if batch.weighs else 0)
+        self._basis.update([batch.weighs.endpoint] if batch.weighs else [])
 
     def _add(self, calls: float, size: float) -> None:
         self.total = self.total._replace(calls=self.total.calls + calls, bytes=self.total.bytes + size)

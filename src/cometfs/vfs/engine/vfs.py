@@ -164,6 +164,11 @@ class Vfs:
         """Returns when other processes find on disk what was fetched so far."""
         await self._store.settle()
 
+    def expect(self, node: Node) -> None:
+        """A program will read all of a directory: several metrics of an experiment come in one call then."""
+        if node.at.experiment is not None:
+            self._walk_prefetch.expect_all(node.at)
+
     async def cost(self, nodes: Sequence[Node], calls: int, *, pace: Pace = TOGETHER) -> Cost:
         """What reading them whole would cost now. Makes so many calls at most to find out. Raises what they raise."""
         return await Estimate(self._answers, calls, pace).of(nodes)

@@ -119,14 +119,18 @@ class WalkPrefetch:
     async def gather(self, experiments: Sequence[Node], wanted: Callable[[Node, str], bool], *, bodies: bool) -> None:
         """Returns when all is answered that is wanted of experiments of one project, their small bodies included."""
         errands = [_Errand(node.at, cast(Dir, node.entry), _wanted_of(node, wanted, bodies)) for node in experiments]
-        for at in {project_id(one.at): of_project(one.at) for one in errands}.values():
-            for source in (SHEETS, SPREADS):
-                self._answers.ahead.observations.expect_all(source, at)
+        for at in {project_id(one.at): one.at for one in errands}.values():
+            self.expect_all(at)
         async with trio.open_nursery() as nursery:
             await self._fetch(errands, nursery)
         for errand in errands[:SEVERAL]:
             for source in set(_questions(errand.entry, errand.usage)):
                 self._prefetcher.record_single(source, errand.at)
+
+    def expect_all(self, at: Context) -> None:
+        """All metrics of experiments of a project will be read."""
+        for source in (SHEETS, SPREADS):
+            self._answers.ahead.observations.expect_all(source, of_project(at))
 
     def _follow(self, at: Context, entry: Dir, program: int) -> None:
         """Asks for what is to come of an experiment, and of the next ones."""
@@ -139,8 +143,7 @@ class WalkPrefetch:
         ahead = self._next(at, program, waited=bool(missing))
         if SPREADS in _questions(entry, wanted):
             # Several of its metrics will be read, and their names: all of them cost one call.
-            for source in (SHEETS, SPREADS):
-                self._answers.ahead.observations.expect_all(source, of_project(at))
+            self.expect_all(at)
         if usage is None:
             if missing:
                 self._prefetcher.warm(missing)

@@ -172,6 +172,8 @@ class Batch:
     """Whether a project has what it asks for, as far as that is known."""
     calls: int = 1
     """Calls that it makes each time, beside what is asked of a project once."""
+    checks: int = 0
+    """Calls of single questions by which the first one about a project is verified."""
     weighs: Weighs | None = None
     """How much it brings of one experiment."""
     divides: bool = True

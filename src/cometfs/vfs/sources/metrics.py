@@ -253,6 +253,7 @@ METRICS_OF_MANY = Batch(
     _metrics_of_many,
     first=16,
     brings=lambda known, project: has_words("metrics", known, project),
+    checks=1,
     weighs=Weighs(chart_calls.OF_SINGLE, EVERY_POINT.name),
 )
 
