@@ -469,3 +469,20 @@ def test_many_writers_at_once_lose_nothing(rw: Mounted, project: Path, experimen
     assert "outside" in (project / "crowded/tags.txt").read_text().split()
     assert sh("sed -i /w/d crowded/tags.txt", project).stderr == ""
     assert experiments.tags(key) == ["a", "outside"]
+
+
+def test_a_change_costs_two_calls_and_what_it_has_made_old(
+    rw: Mounted, project: Path, experiments: Experiments
+) -> None:
+    """The change, the look at whether it is there, and the listings of its projects."""
+    experiments.make("cheap", "a", note="1")
+    (rw / WORKSPACE / PROJECT).touch()
+    assert (project / "cheap/tags.txt").read_text() == "a\n"
+    assert (project / "cheap/others.json").read_text()
+    with experiments.comet.asked() as asked:
+        sh("mv cheap cheaper", project)
+    assert asked == ["write/experiment/log-other", "experiment/metadata", "experiments"]
+    (project / "cheaper/tags.txt").read_text()
+    with experiments.comet.asked() as asked:
+        sh("echo b >> cheaper/tags.txt", project)
+    assert asked == ["write/experiment/tags", "experiment/tags"]
