@@ -486,3 +486,13 @@ def test_a_change_costs_two_calls_and_what_it_has_made_old(
     with experiments.comet.asked() as asked:
         sh("echo b >> cheaper/tags.txt", project)
     assert asked == ["write/experiment/tags", "experiment/tags"]
+
+
+def test_what_is_appended_is_put_at_the_end(rw: Mounted, project: Path, experiments: Experiments) -> None:
+    """Although the kernel does not know the size: nothing has asked for it."""
+    key = experiments.make("appended", "a")
+    append = "import os; fd = os.open('tags.txt', os.O_WRONLY | os.O_APPEND); os.write(fd, b'new\\n'); os.close(fd)"
+    for number in range(2):
+        (rw / WORKSPACE / PROJECT).touch()
+        assert sh(f'cd appended && python3 -c "{append}"', project).stderr == "", number
+    assert experiments.tags(key) == ["a", "new"]

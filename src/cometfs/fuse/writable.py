@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
@@ -35,14 +35,22 @@ NOREPLACE = 1
 """renameat2: the new name must be free."""
 
 
+class _Writer(NamedTuple):
+    """A file, the process that opened it, and whether all that it writes is put at the end."""
+
+    inode: Inode
+    pid: int
+    appends: bool
+
+
 class WritableOperations(Operations):
     """What the kernel asks of a mounted tree a part of which is writable."""
 
     def __init__(self, vfs: Vfs, limiter: RequestLimiter, owner: Owner = MOUNTING) -> None:
         super().__init__(vfs, limiter, owner)
         self._changes = Changes(vfs, limiter.deadline)
-        self._writers: dict[int, tuple[Inode, int]] = {}
-        """The file and the process that opened it, by handle, of those that were opened to write."""
+        self._writers: dict[int, _Writer] = {}
+        """By handle, those of files that were opened to write."""
 
     @handler
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
@@ -55,7 +63,7 @@ class WritableOperations(Operations):
             reply = self._open_nowait(inode, os.O_RDONLY, ctx) or await self._opened(inode, ctx)
             self._note_given(place, reply.fh, program)
         if writes(flags):
-            self._writers[reply.fh] = (place, ctx.pid)
+            self._writers[reply.fh] = _Writer(place, ctx.pid, bool(flags & os.O_APPEND))
             if flags & os.O_TRUNC:
                 self._dirty_file(reply.fh).resize(0)
             # The kernel's own idea of the size may be one that could not be stored.
@@ -93,15 +101,17 @@ class WritableOperations(Operations):
         self._inodes.remember(inode)
         handle, _ = self._handles.share(inode, dirty_file)
         self._handles.opened_by(handle, ctx.pid)
-        self._writers[handle] = (inode, ctx.pid)
+        self._writers[handle] = _Writer(inode, ctx.pid, bool(flags & os.O_APPEND))
         return FileInfo(fh=handle, keep_cache=False), self._replies.attributes(inode, lease=0.0)
 
     @at_once
     def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        dirty_file, writer = self._dirty_file(fh), self._writers[fh]
         try:
-            return self._dirty_file(fh).write(off, buf)
+            # Where the end is the kernel may not know: it asks for sizes when a program does.
+            return dirty_file.write(dirty_file.size if writer.appends else off, buf)
         except TooBig:
-            self.invalidator.invalidate_attrs(self._writers[fh][0].number)
+            self.invalidator.invalidate_attrs(writer.inode.number)
             raise
 
     @handler
@@ -109,7 +119,7 @@ class WritableOperations(Operations):
         """Its errno is close's."""
         if fh not in self._writers:
             return
-        inode, pid = self._writers[fh]
+        inode, pid, _ = self._writers[fh]
         dirty_file = self._dirty_file(fh)
         if dirty_file.refused or (
             dirty_file.dirty and not (dirty_file.bare and still_holds(pid, inode.number, inode.node.name))
@@ -119,7 +129,7 @@ class WritableOperations(Operations):
     @handler
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         if fh in self._writers:
-            await self._store(self._writers[fh][0], self._dirty_file(fh))
+            await self._store(self._writers[fh].inode, self._dirty_file(fh))
 
     @handler
     async def release(self, fh: FileHandleT) -> None:
@@ -128,14 +138,14 @@ class WritableOperations(Operations):
             self.follower.forget(fh)
             self._handles.release(fh)
             return
-        inode, _ = self._writers.pop(fh)
+        inode = self._writers.pop(fh).inode
         dirty_file = self._dirty_file(fh)
         try:
             # A mapped file is written after it was closed.
             if dirty_file.dirty and not dirty_file.failed:
                 await self._store(inode, dirty_file)
         finally:
-            if all(other is not inode for other, _ in self._writers.values()):
+            if all(other.inode is not inode for other in self._writers.values()):
                 dirty_file.give_up()
             self._handles.release(fh)
 
@@ -250,7 +260,7 @@ class WritableOperations(Operations):
     async def _resize(self, place: Inode, fh: FileHandleT | None, size: int, program: int) -> None:
         shared = place.shared
         opened = self._dirty_file(fh) if fh in self._writers else shared and shared.opened
-        if isinstance(opened, DirtyFile) and any(inode is place for inode, _ in self._writers.values()):
+        if isinstance(opened, DirtyFile) and any(other.inode is place for other in self._writers.values()):
             opened.resize(size)
         else:
             await self._changes.resize(place.node, size, program)
