@@ -371,3 +371,16 @@ def test_the_trees_are_there(fs: CometFileSystem) -> None:
     """What fsspec's own tests read is what they would have written."""
     for folder, files in TREES.items():
         assert {path.removeprefix(f"{ASSETS}/{folder}/") for path in fs.find(f"{ASSETS}/{folder}")} == set(files)
+
+
+def test_the_thread_is_gone_before_a_fork(fs: CometFileSystem) -> None:
+    """For the system, too: until then it holds locks of OpenSSL, for which a child would wait for ever."""
+    for _ in range(5):
+        assert fs.exists(RUN)
+        number = next(thread.native_id for thread in threading.enumerate() if thread.name == "cometfs")
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        gone = not Path(f"/proc/self/task/{number}").exists()
+        assert os.waitpid(child, 0)[1] == 0
+        assert gone

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 LAST = 15.0
 """Seconds that a thread may take to end, its last writes included."""
+
+LOOK_EVERY = 0.001
+"""Seconds between two looks at whether it is gone."""
 
 AGAIN = 3
 """Times that work is begun anew whose thread has ended: it only reads."""
@@ -88,7 +93,17 @@ class Portal:
         """Ends the thread, and all that is open in it; whether that came in time."""
         self.soon(lambda: self.nursery.cancel_scope.cancel())
         self._thread.join(LAST)
-        return not self._thread.is_alive()
+        return not self._thread.is_alive() and _is_gone(self._thread)
+
+
+def _is_gone(thread: threading.Thread) -> bool:
+    """Waits until the system has no such thread any more: one that has ended for Python still holds locks of OpenSSL
+    for a moment, and a child that is forked then would wait for them for ever."""
+    task = Path(f"/proc/self/task/{thread.native_id}")
+    until = time.monotonic() + LAST
+    while task.exists() and time.monotonic() < until:
+        time.sleep(LOOK_EVERY)
+    return not task.exists()
 
 
 def _settle(future: Future[Any], error: Exception) -> None:
