@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -37,6 +38,9 @@ PATTERNS = 64
 WINDOW = one_metric.MOST - 1
 """Matching files that are asked for with one that is read."""
 
+ITEMS = 2
+"""Items, such as metrics, that are asked for by themselves: for more of them one call brings all of an experiment."""
+
 FEW = 4
 """Places that are asked by themselves: a batch is worth its sample from one more on."""
 
@@ -52,8 +56,20 @@ class _Wanted(NamedTuple):
     at: Context
 
     @property
-    def family(self) -> Hashable:
+    def family(self) -> tuple[Hashable, ...]:
         return (self.source.name, of_project(self.at).key, *self.at.key[1:])
+
+    def brought_with(self, several: Container[Hashable]) -> _Wanted | None:
+        """What brings it with others like it, where several of them are wanted of the same experiments."""
+        if self.source.brought_by is None or (self.source.name, of_project(self.at).key) not in several:
+            return None
+        return _Wanted(self.source.brought_by, experiment.of_experiment(self.at))
+
+
+def _several(wanted: Iterable[_Wanted]) -> frozenset[Hashable]:
+    """The questions and projects of which more than `ITEMS` items are wanted, such as metrics."""
+    items = Counter(family[:2] for family in {one.family for one in wanted})
+    return frozenset(one for one, count in items.items() if count > ITEMS)
 
 
 @dataclass
@@ -137,15 +153,19 @@ class ConcurrentReads:
 
     def match(self, files: Sequence[Node]) -> None:
         """These match a pattern that a program asks for: it may read them one after the other."""
-        self._matches.take(filter(None, map(self._wanted, files)))
+        wanted = list(filter(None, map(self._wanted, files)))
+        several = _several(wanted)
+        self._matches.take(one for one in wanted if not one.brought_with(several))
 
     async def gather(self, files: Sequence[Node]) -> None:
         """Has at hand afterwards what one call answers for many of those files."""
         await self._all(filter(None, map(self._wanted, files)))
 
     async def _all(self, wanted: Iterable[_Wanted]) -> None:
+        asked = list(wanted)
+        several = _several(asked)
         families: dict[Hashable, list[_Wanted]] = {}
-        for one in wanted:
+        for one in (one.brought_with(several) or one for one in asked):
             families.setdefault(one.family, []).append(one)
         for family in families.values():
             await self._together(family[0].source, list({one.at.key: one.at for one in family}.values()))
