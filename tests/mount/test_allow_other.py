@@ -188,3 +188,17 @@ def test_a_mount_of_two_rules_is_refused(stage: Stage) -> None:
     """--allow-other lets root in, too."""
     said = stage.run("mount", "m", "--allow-other", "--allow-root", COMET_API_KEY="k")
     assert (said.status, said.complaint) == (1, "cometfs: --allow-other lets root in, too: give it or --allow-root\n")
+
+
+def test_the_level_of_the_log_is_the_mounts_owners_alone(place: Path, comet: Comet) -> None:
+    """Not of the user that the files belong to, whom the kernel lets through: the log has what others read."""
+    command = ("setfattr", "-n", "user.cometfs.log_level", "-v", "debug")
+    for options in ((), ("--uid", str(UID))):
+        with running_mount(place, comet, "--allow-other", *options) as mounted:
+            said = run(*command, mounted.path)
+            assert said.status == 1
+            assert "Operation not permitted" in said.complaint or denied(said)
+            assert mounted.log.read_text() == ""
+            subprocess.run([*command, mounted.path], check=True, timeout=PATIENCE)
+            found = run("getfattr", "--absolute-names", "-n", "user.cometfs.log_level", mounted.path)
+            assert 'user.cometfs.log_level="debug"' in found.output
