@@ -100,6 +100,7 @@ def test_verify_finds_what_is_damaged(tmp_path: Path, comet: Comet) -> None:
     assert "1 entry without a body dropped, 1 body without an entry removed" in cache(tmp_path, "verify")
     one.write_bytes(bytes(one.stat().st_size + 1))
     assert "1 damaged body set aside" in cache(tmp_path, "verify", status=1)
+    assert json.loads(cache(tmp_path, "verify", "--json"))["damaged_bodies"] == 0
     assert "all is well" in cache(tmp_path, "verify")
     assert told(tmp_path)["damaged"] == 1
     file = cache_of(tmp_path) / "index.sqlite"

@@ -92,8 +92,9 @@ def clear_cache(cache_dir: Path | None, url: str | None) -> None:
 
 @cache.command("verify")
 @configured(CACHE_DIR)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per account.")
 @plain_errors
-def verify_cache(cache_dir: Path | None) -> None:
+def verify_cache(cache_dir: Path | None, as_json: bool) -> None:
     """Read the whole cache and set damaged entries aside.
 
     The exit status is 1 if there were any.
@@ -107,8 +108,11 @@ def verify_cache(cache_dir: Path | None) -> None:
     for account in found:
         findings = verify(account.folder)
         damaged = damaged or findings.damaged
-        console.print_lines(f"{account.server}: {_summary(findings)}")
-    if not found:
+        if as_json:
+            console.print_json({"server": account.server, **findings._asdict()})
+        else:
+            console.print_lines(f"{account.server}: {_summary(findings)}")
+    if not found and not as_json:
         console.print_lines(f"nothing is kept in {folders.cache_path(cache_dir)}")
     if damaged:
         sys.exit(1)
