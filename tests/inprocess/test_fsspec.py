@@ -20,6 +20,7 @@ import fsspec
 import pytest
 from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests
 
+from cometfs.errnos import NoAnswer
 from cometfs.fsspec import CometFileSystem, portal
 from tests.support.big_assets import content
 from tests.support.fsspec_account import ASSETS, BIG, TREES, write_account
@@ -384,3 +385,34 @@ def test_the_thread_is_gone_before_a_fork(fs: CometFileSystem) -> None:
         gone = not Path(f"/proc/self/task/{number}").exists()
         assert os.waitpid(child, 0)[1] == 0
         assert gone
+
+
+def test_a_deadline_that_passes_keeps_its_errno(tmp_path: Path) -> None:
+    """fsspec takes Python's own TimeoutError for one of its own, and loses errno and sentence. It survives a pickle."""
+    (tmp_path / "slow").mkdir()
+    write_account(tmp_path / "slow/archives")
+    with running_comet(tmp_path / "slow", "--latency", "60000", archives=tmp_path / "slow/archives") as slow:
+        fs = CometFileSystem(url=slow.url, cache_dir=tmp_path / "cache", deadline=1)
+        with pytest.raises(NoAnswer) as raised:
+            fs.cat(f"{RUN}/params.json")
+        portal.close()
+    assert (raised.value.errno, raised.value.filename) == (errno.ETIMEDOUT, f"{RUN}/params.json")
+    assert raised.value.strerror
+    again = pickle.loads(pickle.dumps(raised.value))  # noqa: S301
+    assert (type(again), again.args, again.filename) == (NoAnswer, raised.value.args, raised.value.filename)
+
+
+def test_a_profile_names_the_account(comet: Comet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a mount; one that is not there is a sentence."""
+    (tmp_path / "key").write_text("the-key")
+    (tmp_path / "config.toml").write_text(
+        f'[profiles.work]\nurl = "{comet.url}"\napi_key_file = "{tmp_path}/key"\ncache_dir = "{tmp_path}/cache"\n'
+    )
+    monkeypatch.setenv("COMETFS_CONFIG", str(tmp_path / "config.toml"))
+    assert CometFileSystem(profile="work").exists("ws/p")
+    with pytest.raises(OSError, match="there is no profile 'wrok'") as raised:
+        CometFileSystem(profile="wrok").exists("ws/p")
+    assert raised.value.errno == errno.EINVAL
+    with pytest.raises(OSError, match="live") as raised:
+        CometFileSystem(profile="work", live_interval=0).exists("ws/p")
+    assert raised.value.errno == errno.EINVAL
