@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,18 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
             stack.enter_context(running_comet(tmp_path_factory.mktemp("log"), archives=tmp_path_factory.mktemp(name)))
             for name in ("moved", "back")
         )
-        copied(folder / "to", sample, moved, DIGITS, MOVED[DIGITS])
-        copied(folder / "to", sample, moved, "tabular", "moved é")
-        run("log_kinds.py", *KINDS.split("/"), folder=folder, url=moved.url)
+        abreast = stack.enter_context(ThreadPoolExecutor())  # comet_ml mostly sleeps
+        here = abreast.submit(read, folder, sample, *MOVED)
+        coming: list[Future[Any]] = [
+            abreast.submit(copied, folder / "to", sample, moved, DIGITS, MOVED[DIGITS]),
+            abreast.submit(copied, folder / "to", sample, moved, "tabular", "moved é"),
+            abreast.submit(run, "log_kinds.py", *KINDS.split("/"), folder=folder, url=moved.url),
+        ]
+        for one in coming:
+            one.result()
+        there = abreast.submit(read, folder, moved, *BACK)
         copied(folder / "from", moved, back, "moved é", "back é", "nothing")
-        return {
-            "sample": read(folder, sample, *MOVED),
-            "moved": read(folder, moved, *BACK),
-            "back": read(folder, back, *BACK.values()),
-        }
+        return {"sample": here.result(), "moved": there.result(), "back": read(folder, back, *BACK.values())}
 
 
 def runs(accounts: Accounts, source: str, target: str) -> Iterator[tuple[Row, Row]]:

@@ -34,8 +34,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"workspaces": ["vision-lab", "tabular"]},
 )
 
-UNSTEADY = "status.json"
-"""It differs from each copy of it."""
+UNSTEADY = ("status.json", "metrics")
+"""Each differs from each copy of it."""
 
 
 NOTHING = {"system.json": b"{}\n", "metadata.json": b"{}\n"}
@@ -52,7 +52,7 @@ async def _shown(vfs: Vfs, node: Node, path: str = "") -> dict[str, Any]:
             found |= await _shown(vfs, child, f"{path}/{name}")
         elif isinstance(child.entry, Link):
             found[f"{path}/{name}"] = await vfs.readlink(child)
-        elif name != UNSTEADY and not name.endswith(".svg") and not isinstance(child.entry.source, Stream):
+        elif name not in UNSTEADY and not name.endswith(".svg") and not isinstance(child.entry.source, Stream):
             opened = await vfs.files.open(child)
             found[f"{path}/{name}"] = bytes(await opened.read(0, opened.size))
             opened.close()
