@@ -65,6 +65,15 @@ def test_a_mount_is_exported_as_cp_copies_it(cold: Mounted, tmp_path: Path) -> N
     assert tree(tmp_path / "exported", times=True) == tree(tmp_path / "copied", times=True)
 
 
+def test_a_file_alone_is_exported_under_its_name(cold: Mounted, tmp_path: Path) -> None:
+    """From a mount and without one, and again."""
+    place = f"{PROJECT}/mlp-baseline/params.json"
+    for number, source in enumerate((str(cold.path / place), place, place)):
+        export(tmp_path, cold.comet, source, str(tmp_path / f"exported-{min(number, 1)}"))
+    for folder in ("exported-0", "exported-1"):
+        assert (tmp_path / folder / "params.json").read_bytes() == (cold.path / place).read_bytes()
+
+
 def test_without_a_mount_and_without_fuse_it_has_the_same(cold: Mounted, tmp_path: Path) -> None:
     """Names and bytes, where pyfuse3 is not installed; a second time nothing is written that holds."""
     subprocess.run(["cp", "-r", cold.path / PROJECT, tmp_path / "copied"], check=True, timeout=PATIENCE)

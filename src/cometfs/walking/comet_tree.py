@@ -25,7 +25,8 @@ class CometTree:
 
     def __init__(self, vfs: Vfs, node: Node) -> None:
         self._vfs = vfs
-        self.root = _item((), node)
+        # One file alone has a path, its name: there is no directory that it is found in.
+        self.root = _item(() if isinstance(node.entry, Dir) else (node.name,), node)
 
     async def children(self, directory: Item) -> list[Item]:
         listing, _lease = await self._vfs.listings.children(directory.node)

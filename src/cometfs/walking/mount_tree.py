@@ -22,8 +22,10 @@ class MountTree:
     """Paths below one that lies in a mount."""
 
     def __init__(self, place: Path) -> None:
-        self._place = os.fsencode(place)
-        self.root = Item((), _kind(place.lstat().st_mode), None)
+        kind = _kind(place.lstat().st_mode)
+        # One file alone has a path, its name: there is no directory that it is found in.
+        self._place = os.fsencode(place if kind == "dir" else place.parent)
+        self.root = Item(() if kind == "dir" else (names.decoded(os.fsencode(place.name)),), kind, None)
 
     async def children(self, directory: Item) -> list[Item]:
         return await trio.to_thread.run_sync(self._children, directory, abandon_on_cancel=True)
