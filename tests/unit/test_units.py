@@ -37,6 +37,13 @@ def service(profile: str | None, *, system: bool = False, automount: bool = Fals
     return Service(profile, place, COMMAND, system, automount, None if automount else place / "key")
 
 
+def test_the_units_of_the_checkout_are_the_templates() -> None:
+    """`scripts/manual` writes them."""
+    folder = Path(__file__).parents[2] / "systemd"
+    shown = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.service")}
+    assert shown == templates()
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed here")
 def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     """Neither about the templates of a wheel, nor about what is written for a profile, whatever it is called."""
