@@ -84,7 +84,7 @@ def running_comet(folder: Path, *options: str, archives: Path | None = None) -> 
     log.touch()
     where = archives or sample_directory()
     command = [*COMETFS, "serve", str(where), "--access-log", str(log), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
@@ -118,7 +118,10 @@ def running_mount(
         environment = {**os.environ, **own, **environ}
         command = [*before, *program, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
-        process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=stderr, text=True))
+        # A group of its own: where the group of the tests is orphaned, as under a service manager, the kernel sends SIGHUP
+        # to all of it when one ends while another is stopped.
+        popen = subprocess.Popen(command, env=environment, stderr=stderr, text=True, process_group=0)
+        process = stack.enter_context(popen)
         mounted = Mounted(mountpoint, process, log, comet)
         try:
             _await_ready(ready, mounted)

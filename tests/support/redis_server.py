@@ -41,7 +41,7 @@ class Redis:
             str(self.folder),
             *options,
         ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, process_group=0)
         until = time.monotonic() + 30
         while True:
             try:
