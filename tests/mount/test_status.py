@@ -102,18 +102,17 @@ def test_a_list_has_every_mount_with_its_account_and_its_state(tmp_path: Path, c
         stopped.process.send_signal(signal.SIGSTOP)
         try:
             printed = command("list")
-            told = [json.loads(line) for line in command("list", "--json").splitlines()]
+            found = {one["mountpoint"]: one for one in map(json.loads, command("list", "--json").splitlines())}
         finally:
             stopped.process.send_signal(signal.SIGCONT)
     rows = {line.split()[0]: line for line in printed.splitlines()[1:]}
     assert printed.split()[:6] == ["MOUNTPOINT", "STATE", "SERVER", "WORKSPACES", "SINCE", "PID"]
     assert [rows[str(one.path)].split()[1] for one in (fine, stopped, killed)] == ["online", "silent", "dead"]
     assert "tabular, vision-lab" in rows[str(fine.path)]
-    found = {one["mountpoint"]: one for one in told}
     assert found[str(fine.path)]["pid"] == fine.process.pid
     assert abs(found[str(fine.path)]["since"] - time.time()) < 3600
     assert [found[str(one.path)]["state"] for one in (fine, stopped, killed)] == ["mounted", "silent", "dead"]
-    assert {one["server"] for one in told} == {comet.url}
+    assert {found[str(one.path)]["server"] for one in (fine, stopped, killed)} == {comet.url}
 
 
 def command(*words: str) -> str:

@@ -118,8 +118,8 @@ def running_mount(
         environment = {**os.environ, **own, **environ}
         command = [*before, *program, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
-        # A group of its own: where the group of the tests is orphaned, as under a service manager, the kernel sends SIGHUP
-        # to all of it when one ends while another is stopped.
+        # A group of its own: where the group of the tests is orphaned, as under a service manager, the kernel sends
+        # SIGHUP to all of it when one ends while another is stopped.
         popen = subprocess.Popen(command, env=environment, stderr=stderr, text=True, process_group=0)
         process = stack.enter_context(popen)
         mounted = Mounted(mountpoint, process, log, comet)
