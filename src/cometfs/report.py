@@ -92,10 +92,8 @@ def cost_lines(path: str, cost: Mapping[str, Any]) -> Iterator[str]:
     at_hand = f", {cost['at_hand']:,} of them at hand" if cost["at_hand"] else ""
     yield f"{path}: {cost['calls']:,} calls, {filesize.decimal(cost['bytes'])}, {cost['files']:,} files{at_hand}"
     yield f"  about {spoken(cost['seconds'])} for the calls"
-    seen = {tuple(numbers): label for label, numbers in cost["looked_into"].items()}
-    for (known, total), label in seen.items():
-        others = f" ({label} ...)"
-        yield f"  an estimate: {known:,} of {total:,} listings of a kind are at hand{others}"
+    for known, total in dict.fromkeys(map(tuple, cost["looked_into"].values())):
+        yield f"  an estimate, made from {known:,} of {total:,} listings of the same kind"
     if cost["spread"] > SURE and cost["bytes"] > LITTLE:
         yield f"  the bytes may be {cost['spread']:.0%} more or less: of most, only the kind is known"
     for label in cost["unknown"]:
