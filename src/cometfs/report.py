@@ -94,7 +94,7 @@ def cost_lines(path: str, cost: Mapping[str, Any]) -> Iterator[str]:
     yield f"  about {spoken(cost['seconds'])} for the calls"
     for known, total in dict.fromkeys(map(tuple, cost["looked_into"].values())):
         yield f"  an estimate, made from {known:,} of {total:,} listings of the same kind"
-    if cost["spread"] > SURE and cost["bytes"] > LITTLE:
+    if cost["spread"] > SURE and cost["bytes"] * (1 + cost["spread"]) > LITTLE:
         yield f"  the bytes may be {cost['spread']:.0%} more or less: of most, only the kind is known"
     for label in cost["unknown"]:
         yield f"  not counted: {label}, of which no listing is at hand (--calls N lets more calls be made)"
