@@ -110,14 +110,8 @@ async def open_vfs(
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
             ending.enter_context(api.probing(loads))
-            index = blobs = writebehind = None
-            if cache is not None:
-                index = Index(cache.folder, wall)
-                ending.callback(index.close)
-                await trio.to_thread.run_sync(index.open)
-                evictor = Evictor(index, cache.size)
-                blobs = BlobStore(index, evictor)
-                writebehind = WriteBehind(index, evictor, blobs, wall)
+            index, blobs, writebehind = await _opened_disk(cache, wall, ending) if cache else _NO_DISK
+            if writebehind is not None:
                 writing.start_soon(writebehind.run)
             bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
             ending.callback(bodies.close)
@@ -151,6 +145,21 @@ async def open_vfs(
             finally:
                 loads.cancel_scope.cancel()
                 writing.cancel_scope.cancel()
+
+
+_NO_DISK: tuple[Index | None, BlobStore | None, WriteBehind | None] = (None, None, None)
+
+
+async def _opened_disk(
+    cache: Cache, wall: Callable[[], float], ending: ExitStack
+) -> tuple[Index, BlobStore, WriteBehind]:
+    """What keeps answers and bodies on disk."""
+    index = Index(cache.folder, wall)
+    ending.callback(index.close)
+    await trio.to_thread.run_sync(index.open)
+    evictor = Evictor(index, cache.size)
+    blobs = BlobStore(index, evictor)
+    return index, blobs, WriteBehind(index, evictor, blobs, wall)
 
 
 @asynccontextmanager
