@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,7 +15,7 @@ import trio.testing
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition import Cache, open_vfs
 from cometfs.errors import AnswerTooLarge
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
@@ -59,6 +60,25 @@ def names_of(directories: dict[str, Node]) -> dict[str, str]:
 
 async def experiments(vfs: Vfs) -> list[str]:
     return list(await nodes_of_experiments(vfs))
+
+
+async def test_so_they_do_where_memory_has_no_room_for_the_project(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its listing comes from the disk then. It was not found, and each experiment was asked for by itself."""
+    monkeypatch.setattr("cometfs.composition.MEMORY", 150_000)
+    async with (
+        API("key", "http://comet", transport=Transport(wire)) as api,
+        open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,
+    ):
+        directories = await nodes_of_experiments(vfs)
+        for node in directories.values():  # what `*/` looks at
+            await vfs.listings.children(node)
+        wire.asked.clear()
+        wanted = [read(vfs, f"{PROJECT}/{name}/params.json") for name in directories]
+        for one in wanted:
+            await one
+        assert len(wire.asked) <= 20, Counter(wire.asked)
 
 
 async def test_parameters_of_many_cost_few_calls(vfs: Vfs, wire: Wire, alone: Vfs) -> None:

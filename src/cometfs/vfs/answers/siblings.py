@@ -46,9 +46,10 @@ class SiblingsByProject:
         self._known: OrderedDict[Hashable, Siblings] = OrderedDict()
 
     def of(self, at: Context) -> Siblings | None:
-        """The siblings of an experiment; None where their listing is not at hand."""
+        """The siblings of an experiment; None where their listing is not at hand, in memory or on disk."""
         project = of_project(at)
-        held = self._store.peek(experiment.EXPERIMENTS.key(project))
+        # From disk, if memory had no room for it: a project of thousands would be asked one by one otherwise.
+        held = self._store.recall(experiment.EXPERIMENTS.key(project))
         if held is None or held.error is not None:
             return None
         line = self._known.get(project.key)
