@@ -118,17 +118,18 @@ class SharedBucket:
         spent, self._spent = self._spent, Counter()
         # Where the answer is lost, these are: then too few calls are made, not too many.
         returned, self._returned = self._returned, 0.0
+        owed, self._owed = self._owed, 0.0
         anew = self._own().tokens * self.members if self._level else self._filled().tokens
         numbers = [self._rate, wanted, KEPT_BACK[Urgency.AHEAD], self._member, COUNTS, LONGEST_SHUT]
-        numbers += [returned - self._owed, shut_for, anew]
+        numbers += [returned - owed, shut_for, anew]
         pairs = [part for one, calls in spent.items() for part in (msgspec.json.encode(one[1:]), str(calls))]
         keys = [self._place.key(name) for name in ("bucket", "members", "spent")]
         try:
             given, tokens, left, members = await self._place.run(TAKE, keys, [*map(str, numbers), *pairs])
         except BaseException:
             self._spent.update(spent)
+            self._owed += owed
             raise
-        self._owed = 0.0
         now = self._wall()
         self._seen = Level(float(tokens), now, now + float(left) if float(left) > 0 else 0.0)
         self.members, self._level = int(members), None
