@@ -244,14 +244,9 @@ class SharedAnswers:
         return taken
 
     async def _send_together(self, taken: Sequence[_Sent]) -> None:
-        puts: list[tuple[bytes, bytes, str]] = []
-        gone: list[bytes] = []
-        for sent in taken:
-            name, sealed = self._name(sent.key), self._sealed(sent)
-            if sealed is None:
-                gone.append(name)
-            else:
-                puts.append((name, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))))
+        puts, gone = await trio.to_thread.run_sync(
+            self._sorted, taken
+        )  # to compress a listing of thousands takes a while
         try:
             if puts:
                 values = [part for _, value, left in puts for part in (value, left)]
@@ -262,6 +257,18 @@ class SharedAnswers:
             gone += [name for name, *_ in puts]
         if gone:
             await self._place.run(RELEASE, gone, [self._claimant])
+
+    def _sorted(self, taken: Sequence[_Sent]) -> tuple[list[tuple[bytes, bytes, str]], list[bytes]]:
+        """What is put, by name, with its milliseconds; what does not come."""
+        puts: list[tuple[bytes, bytes, str]] = []
+        gone: list[bytes] = []
+        for sent in taken:
+            name, sealed = self._name(sent.key), self._sealed(sent)
+            if sealed is None:
+                gone.append(name)
+            else:
+                puts.append((name, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))))
+        return puts, gone
 
     def _note_full(self, why: str) -> None:
         if not self._full:
