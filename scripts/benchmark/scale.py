@@ -163,3 +163,7 @@ def _figure(server: Server, folder: Path, experiments: int, processes: int, *, s
         place = Path(name)
         with redis(place) if shares else nullcontext("") as address:
             return measured(server, place, experiments, processes, address)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
