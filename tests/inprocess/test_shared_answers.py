@@ -177,6 +177,23 @@ async def test_a_machine_that_dies_while_it_asks_keeps_nobody(
         assert time.monotonic() - began < 20
 
 
+async def test_an_end_in_the_middle_of_sending_loses_nothing(redis: Redis) -> None:
+    """What is on its way then is sent, and no claim is left for which others would wait."""
+    async with open_shared(redis.url, "comet-1", KEY, 100) as shared, trio.open_nursery() as nursery:
+        keys = [("parameters", "", str(number)) for number in range(50)]
+        assert set((await shared.answers.claim(keys)).values()) == {True}
+        nursery.start_soon(shared.answers.run)
+        for key in keys[:40]:
+            shared.answers.keep(key, b"value", 60.0)
+        shared.answers.settle(keys[40:45])
+        while not shared.answers._sending:  # noqa: ASYNC110  # it has no event
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    names = [word for word in redis.ask("KEYS", "*").split() if word.startswith("cometfs:")]
+    assert not [name for name in names if name.endswith(":claim")]
+    assert len([name for name in names if ":answer:" in name]) == 40
+
+
 async def test_such_a_link_stays_here(redis: Redis) -> None:
     async with open_shared(redis.url, "comet-1", KEY, 100) as shared:
         shared.answers.keep(("assets", "", "k"), b'{"link":"https://b/a?X-Amz-Signature=abc"}', 60.0, 0.0)

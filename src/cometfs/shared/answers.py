@@ -230,6 +230,10 @@ class SharedAnswers:
                 await self._send_together(taken)
             except Away as error:
                 log.debug("not shared: %s", error)
+            except BaseException:  # the end has come meanwhile: it is sent once more
+                self._due[:0] = taken
+                self._waiting += _bytes(taken)
+                raise
             finally:
                 self._sending = False
 
@@ -240,7 +244,7 @@ class SharedAnswers:
             room -= len(self._due[count].value or b"")
             count += 1
         taken, self._due = self._due[:count], self._due[count:]
-        self._waiting -= sum(len(sent.value or b"") for sent in taken)
+        self._waiting -= _bytes(taken)
         return taken
 
     async def _send_together(self, taken: Sequence[_Sent]) -> None:
@@ -307,6 +311,10 @@ class SharedAnswers:
     def _is_refreshed(self, key: Hashable, age: float) -> bool:
         arrived = self._clock() - age
         return any(arrived <= when and which(key) for which, when in self._dropped.items())
+
+
+def _bytes(sent: Sequence[_Sent]) -> int:
+    return sum(len(one.value or b"") for one in sent)
 
 
 def _every(_key: Hashable) -> bool:
