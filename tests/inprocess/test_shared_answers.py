@@ -186,7 +186,7 @@ async def test_an_end_in_the_middle_of_sending_loses_nothing(redis: Redis) -> No
         for key in keys[:40]:
             shared.answers.keep(key, b"value", 60.0)
         shared.answers.settle(keys[40:45])
-        while not shared.answers._sending:  # noqa: ASYNC110  # it has no event
+        while not shared.answers._sending:  # it has no event
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     names = [word for word in redis.ask("KEYS", "*").split() if word.startswith("cometfs:")]
