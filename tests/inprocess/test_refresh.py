@@ -17,7 +17,7 @@ from cometfs.composition import open_vfs
 from cometfs.errors import CometFSError
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
-from cometfs.vfs.answers import prefetch
+from cometfs.vfs.answers import batch_trust, prefetch
 from cometfs.vfs.answers import resolver as answers_module
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine import invalidation as refresh_module
@@ -246,7 +246,8 @@ async def test_no_row_of_what_was_touched_is_kept(vfs: Vfs) -> None:
 async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many projects are walked through and touched in the life of a mount; all is shown as before."""
     monkeypatch.setattr(refresh_module, "LEFT", 40)
-    monkeypatch.setattr(prefetch, "REMEMBERED", 1)
+    for module in (prefetch, batch_trust):
+        monkeypatch.setattr(module, "REMEMBERED", 1)
     monkeypatch.setattr(prefetch, "RENEWED", 1.0)
     wire = Wire(open_directory(sample_directory(), 3))
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
@@ -260,8 +261,9 @@ async def test_what_is_remembered_beside_the_answers_is_bounded(monkeypatch: pyt
             await vfs.listings.children(above[0])
             vfs.listings._prefetcher.renew(experiment.EXPERIMENTS, node.at)
         prefetcher, left = vfs.listings._prefetcher, vfs.refresh._left
+        trust = prefetcher._trust
         assert 0 < len(left) <= left.currsize <= 40
-        assert [len(one) for one in (prefetcher._weights, prefetcher._trusted, prefetcher._renewing)] == [1, 1, 1]
+        assert [len(one) for one in (trust._weights, trust._trusted, prefetcher._renewing)] == [1, 1, 1]
         assert [await read(vfs, f"{path}/summary/experiments.csv") for path in paths] == before
 
 

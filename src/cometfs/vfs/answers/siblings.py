@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from cometfs.cache.store import Store
-from cometfs.vfs.schema.declaration import Context, Row
+from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, Row
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.parameters import of_project
 
@@ -27,6 +27,10 @@ class Siblings:
         self.places = {row["experimentKey"]: place for place, row in enumerate(rows)}
         self.asked: dict[str, deque[Context]] = {}
         """By batch, the experiments that were asked for last."""
+
+    def record_single(self, batch: Batch, at: Context) -> None:
+        """An experiment was asked by itself: a batch can be verified by its answer."""
+        self.asked.setdefault(batch.name, deque(maxlen=2 * SAMPLE)).append(at)
 
     def like(self, at: Context, places: Iterable[int]) -> list[Context]:
         """The places at other experiments that `at` is at its own."""

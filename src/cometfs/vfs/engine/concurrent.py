@@ -2,7 +2,7 @@
 
 What one call answers for many experiments is asked so: the first task asks for its own, and those that come while it
 waits are asked for together. A program that reads one file after the other is recognised elsewhere (answers/
-prefetch.py). Not here: what a batch is, and when it is trusted (answers/prefetch.py).
+prefetch.py). Not here: what a batch is, and when it is trusted (answers/batches.py).
 """
 
 from __future__ import annotations

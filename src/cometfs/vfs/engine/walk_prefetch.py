@@ -228,7 +228,7 @@ class WalkPrefetch:
         for errand in errands:
             missing = self._missing(errand.at, errand.entry, errand.usage)
             await self._prefetcher.abreast.begin(
-                nursery, [one for one in missing if not self._prefetcher.is_batched(*one)]
+                nursery, [one for one in missing if not self._prefetcher.batches.is_under_way(*one)]
             )
             await self._prefetcher.abreast.all(self._lists(errand))
             await self._prefetcher.abreast.begin(nursery, self._bodies(errand))
@@ -239,14 +239,14 @@ class WalkPrefetch:
         asked = [source for source in sources if source.batch is not None and not sources.keys() & set(source.of)]
         batched = {source.batch.name: source for source in asked if source.batch is not None}
         for source in batched.values():
-            nursery.start_soon(self._prefetcher.batch, source, [errand.at for errand in errands])
+            nursery.start_soon(self._prefetcher.batches.ask_verified, source, [errand.at for errand in errands])
 
     def _lists(self, errand: _Errand) -> list[Question]:
         """What tells what is in the directories whose files are used, as far as it is not at hand."""
         eaches = (each for one in _read(errand) for each in for_eaches_of(one))
         asked = {each.source.key(errand.at): (each.source, errand.at) for each in eaches if each.source is not None}
         missing = [(key, question) for key, question in asked.items() if self._answers.store.recall(key) is None]
-        return [question for _, question in missing if not self._prefetcher.is_batched(*question)]
+        return [question for _, question in missing if not self._prefetcher.batches.is_under_way(*question)]
 
 
 def _is_whole(directory: Node) -> bool:
