@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec
 import numpy
 import pandas
 import polars
@@ -18,13 +19,16 @@ import pyarrow.dataset
 import pyarrow.fs
 import pyarrow.parquet
 import pytest
+import trio
 import xarray
 import zarr
 from upath import UPath
 
+import cometfs
 from cometfs.fsspec import CometFileSystem, portal
+from tests.support.big_assets import write_big_run
 from tests.support.fsspec_account import ARRAY, ASSETS, TABLE, write_account
-from tests.support.processes import Comet, running_comet
+from tests.support.processes import PATIENCE, Comet, running_comet
 
 RUNS = [f"run-{number:02}" for number in range(12)]
 
@@ -117,32 +121,65 @@ def test_universal_pathlib(options: dict[str, Any]) -> None:
         assert not (project / "nothing").exists()
 
 
-def test_torch(comet: Comet, options: dict[str, Any]) -> None:
-    """A checkpoint, as `torch.save` wrote it."""
-    torch = pytest.importorskip("torch", reason="torch is not installed: its wheels bring gigabytes for other machines")
-    with fsspec.open("comet://ws/p/run/assets/model.pt", **options) as file:
-        assert torch.load(file, weights_only=True)["weight"].tolist() == [[0.0, 1.0], [2.0, 3.0]]
-
-
-def blocks() -> list[str]:
-    """The examples in Python of the manual."""
+def blocks(about_torch: bool = False) -> list[str]:
+    """The examples in Python of the manual, with the names of this account."""
     page = Path(__file__).parents[2] / "src/cometfs/manual/fsspec.md"
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    named = [code.replace("acme/vision", "ws/p").replace("run-1/", "run-01/") for code in found]
+    return [code for code in named if ("torch" in code) == about_torch]
 
 
-@pytest.mark.parametrize("block", range(len(blocks())))
-def test_the_examples_of_the_manual(
-    block: int, comet: Comet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each runs as it stands, with other names, where key and address are found in the environment."""
+@pytest.fixture
+def in_environment(comet: Comet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Key and address are found there, as by those who type the examples."""
     monkeypatch.setenv("COMET_API_KEY", "test-key")
     monkeypatch.setenv("COMET_URL_OVERRIDE", comet.url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     CometFileSystem.clear_instance_cache()
-    names = {"acme/vision": "ws/p", "run-1/": "run-01/", "/tmp/": f"{tmp_path}/"}
-    code = blocks()[block]
-    for name, ours in names.items():
-        code = code.replace(name, ours)
-    (tmp_path / "example.py").write_text(code)
-    runpy.run_path(str(tmp_path / "example.py"))
+    yield
     CometFileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("block", range(len(blocks())))
+def test_the_examples_of_the_manual(
+    block: int, in_environment: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each runs as it stands, with other names."""
+    (tmp_path / "example.py").write_text(blocks()[block].replace("/tmp/", f"{tmp_path}/"))
+    runpy.run_path(str(tmp_path / "example.py"))
+
+
+HAS_TORCH = """
+import importlib.util, sys
+here = ".".join(str(part) for part in sys.version_info[:2])
+sys.exit(importlib.util.find_spec("torch") is None or here != sys.argv[1])
+"""
+
+AFTER_TORCH = f"""
+import torch, sys  # and the numpy that it was made for
+sys.path[:0] = {[str(Path(of.__file__).parents[1]) for of in (cometfs, trio)]}
+"""
+
+
+def python_with_torch() -> str:
+    """An interpreter that has it, and can use the packages of this one: Debian's python3-torch is in its own Python."""
+    version = ".".join(str(part) for part in sys.version_info[:2])
+    for python in (sys.executable, "/usr/bin/python3"):
+        if Path(python).exists() and not subprocess.run([python, "-c", HAS_TORCH, version]).returncode:
+            return python
+    pytest.skip(f"no Python {version} here has torch, whose wheels bring gigabytes: install python3-torch")
+
+
+def test_torch(in_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of 12 MiB, as `torch.save` wrote it, by the example of the manual."""
+    python, checkpoint = python_with_torch(), tmp_path / "model.pt"
+    save = f"import torch; torch.save({{'weight': torch.arange(3.0 * (1 << 20))}}, '{checkpoint}')"
+    subprocess.run([python, "-c", save], check=True)
+    write_big_run(tmp_path / "archives", {"model.pt": checkpoint.read_bytes()})
+    (load,) = blocks(about_torch=True)
+    look = "print(torch.equal(weights['weight'], torch.arange(3.0 * (1 << 20))))"
+    with running_comet(tmp_path, archives=tmp_path / "archives") as comet:
+        monkeypatch.setenv("COMET_URL_OVERRIDE", comet.url)
+        command = [python, "-c", f"{AFTER_TORCH}\n{load}\n{look}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -5,7 +5,6 @@ Not here: what is read of it (inprocess/test_fsspec.py, test_fsspec_libraries.py
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Mapping
 from hashlib import md5
@@ -43,7 +42,6 @@ def _assets() -> Mapping[str, bytes]:
         "table.csv": TABLE.to_csv(index=False).encode(),
         "table.parquet": _parquet(),
         "array.npy": _npy(),
-        **({"model.pt": _checkpoint()} if importlib.util.find_spec("torch") else {}),
         **{f"array.zarr/{name}": body for name, body in _zarr().items()},
         **{f"{folder}/{name}": body for folder, files in TREES.items() for name, body in files.items()},
     }
@@ -58,14 +56,6 @@ def _parquet() -> bytes:
 def _npy() -> bytes:
     made = io.BytesIO()
     numpy.save(made, ARRAY)
-    return made.getvalue()
-
-
-def _checkpoint() -> bytes:
-    import torch  # too big for the locks
-
-    made = io.BytesIO()
-    torch.save({"weight": torch.arange(4.0).reshape(2, 2)}, made)
     return made.getvalue()
 
 
