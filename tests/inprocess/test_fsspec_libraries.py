@@ -157,7 +157,7 @@ sys.exit(importlib.util.find_spec("torch") is None or here != sys.argv[1])
 
 AFTER_TORCH = f"""
 import torch, sys  # and the numpy that it was made for
-sys.path[:0] = {[str(Path(of.__file__).parents[1]) for of in (cometfs, trio)]}
+sys.path[:0] = {[str(Path(str(of.__file__)).parents[1]) for of in (cometfs, trio)]}
 """
 
 
