@@ -18,7 +18,7 @@ from cometfs.comet.missing import KnownGate, read_missing
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
-from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable
+from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable, Untrusted
 from cometfs.installing import python_command
 from cometfs.lease import Lease
 from cometfs.vfs.engine.vfs import Vfs
@@ -34,6 +34,7 @@ REFUSALS: Mapping[type[Exception], str] = {
     KeyRejected: "{root} does not accept the API key: check COMET_API_KEY or --api-key-file",
     NotFound: "{error}: check --workspace, and that this key may see it",
     trio.TooSlowError: f"{{root}} did not answer within {START:g} s: check the network and --url",
+    Untrusted: "Comet is not asked at {root}: {error}",
     ServerFailed: "{root} is in trouble: try again in a while ({error})",
     Unreachable: "cannot reach Comet at {root}: check the network and --url ({error})",
     Throttled: "{root} wants no calls now: mount again in a minute ({error})",

@@ -23,6 +23,7 @@ ERRNOS: Mapping[type[errors.CometFSError], int] = {
     errors.Unreachable: errno.ENETUNREACH,
     errors.ServerFailed: errno.EREMOTEIO,
     errors.DeadlineExceeded: errno.ETIMEDOUT,
+    errors.Untrusted: errno.EPROTO,
     errors.Unsupported: errno.ENOTSUP,
     errors.Unintelligible: errno.EPROTO,
     errors.PageInstead: errno.EREMOTEIO,

@@ -17,9 +17,10 @@ Every layer raises these and nothing foreign: ``comet/http/transport`` turns err
     │   └── KeyRejected       Comet refuses the key itself
     ├── Throttled             too many calls; ``retry_after`` says how long to wait
     │   └── Withheld          a call ahead of its time (a prefetch), while few are left
-    ├── Unreachable           no usable answer: network, name, TLS; by themselves, the connection failed
+    ├── Unreachable           no usable answer: network, name; by themselves, the connection failed
     │   ├── ServerFailed      the server was reached, and fails (5xx)
-    │   └── DeadlineExceeded  no answer in time
+    │   ├── DeadlineExceeded  no answer in time
+    │   └── Untrusted         the server's certificate is not trusted: nothing was asked
     ├── Unsupported           this server does not offer it
     ├── Unintelligible        an answer that is not what its endpoint promises
     │   └── PageInstead       an HTML page, of a proxy or a login, instead of JSON
@@ -82,7 +83,7 @@ class Withheld(Throttled):
 
 
 class Unreachable(CometFSError):
-    """No usable answer arrived: no network, no such host, a broken connection; and the two below."""
+    """No usable answer arrived: no network, no such host, a broken connection; and the three below."""
 
 
 class ServerFailed(Unreachable):
@@ -91,6 +92,10 @@ class ServerFailed(Unreachable):
 
 class DeadlineExceeded(Unreachable):
     """The answer did not arrive within the deadline of the call."""
+
+
+class Untrusted(Unreachable):
+    """The server's certificate has expired, is for another name, or is signed by an authority that is not known."""
 
 
 class Unsupported(CometFSError):

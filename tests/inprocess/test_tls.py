@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from cometfs.comet.api import API
 from cometfs.comet.http import trust
 from cometfs.comet.network import INSTEAD, UNCHECKED_WARNING, Network, find_network
-from cometfs.errors import SetupError, Unreachable
+from cometfs.errnos import errno_of
+from cometfs.errors import SetupError, Unreachable, Untrusted
 from tests.inprocess.test_transport import KEY, NAMES, Server, answering, http
 from tests.support.certificates import Authority
 
@@ -150,7 +152,21 @@ async def test_more_certificates_do_not_help_against_another_name(
     monkeypatch.setenv(FURTHER, str(authority.certificate))
     sentence = await refusal_of(authority.server("comet.example"))
     assert "mismatch" in sentence
+    assert "name the server by --url as its certificate does" in sentence
     assert FURTHER not in sentence
+
+
+async def test_an_expired_certificate_is_an_error_of_its_own(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is there, and what answers may be no Comet."""
+    monkeypatch.setenv(FURTHER, str(authority.certificate))
+    server = Server(answering(http(NAMES)))
+    async with server.running(authority.server("localhost", days=-1)) as url, API(KEY, url) as api:
+        with pytest.raises(Untrusted, match="has expired.*: the server needs a new one") as raised:
+            await api.workspaces()
+    assert errno_of(raised.value) == errno.EPROTO
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("word", ["false", "False", "0", "no"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,27 @@ def test_a_mount_without_it_names_the_variable(stage: Stage, comet: Comet, autho
     with faulty_comet(comet, authority.server("127.0.0.1")) as (before, faults):
         said = stage.run("mount", stage.home / "mnt", "--url", before.url, **KEY)
     assert said.status == 1
-    assert said.complaint.startswith(f"cometfs: cannot reach Comet at {before.url}: check the network and --url (")
+    assert said.complaint.startswith(f"cometfs: Comet is not asked at {before.url}: The certificate of ")
     assert "by COMET_INCLUDE_CUSTOM_CA_BUNDLE, or by SSL_CERT_FILE" in said.complaint
+    assert faults.arrivals == []
+
+
+def test_an_expired_certificate_is_named(stage: Stage, comet: Comet, authority: Authority) -> None:
+    """By mount and by both doctors, with what helps: no other authority does."""
+    expired = authority.server("127.0.0.1", days=-1)
+    environ = {**KEY, "COMET_INCLUDE_CUSTOM_CA_BUNDLE": str(authority.certificate)}
+    with faulty_comet(comet, expired) as (before, faults):
+        host = before.url.removeprefix("https://").partition("/")[0]
+        sentence = f"The certificate of {host} is not trusted (certificate has expired)"
+        remedy = "the server needs a new one, unless this machine's clock is wrong"
+        said = stage.run("mount", stage.home / "mnt", "--url", before.url, **environ)
+        assert said.complaint == f"cometfs: Comet is not asked at {before.url}: {sentence}: {remedy} (asked workspaces)\n"
+        said = stage.run("doctor", "--account", "--yes", "--url", before.url, **environ)
+        assert f"Comet is not asked at {before.url}: {sentence}: {remedy}" in said.complaint
+        said = stage.run("doctor", "--json", "--url", before.url, **environ)
+    assert said.status == 1
+    (found,) = [one for one in json.loads(said.output)["findings"] if one["subject"] == "tls"]
+    assert (found["result"], found["sentence"], found["remedy"]) == ("wrong", sentence, remedy)
     assert faults.arrivals == []
 
 

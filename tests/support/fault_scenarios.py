@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from errno import EAGAIN, ENETUNREACH, ETIMEDOUT
+from errno import EAGAIN, ENETUNREACH, EPROTO, ETIMEDOUT
 from functools import partial
 
 from tests.support import fault_kinds as kinds
@@ -59,7 +59,7 @@ def scenarios() -> list[Scenario]:
         Scenario("server", "every connection reset", FILE, *lost, partial(_meeting, _reset)),
         Scenario("server", "silence", FILE, ETIMEDOUT, "(?i)no answer|came", partial(_meeting, _silent, hasty=True)),
         Scenario("server", "dead kept-alive connections", FILE, RIGHT, "", _dead_connections),
-        Scenario("server", "an expired certificate", FILE, ENETUNREACH, "certificate", _expired),
+        Scenario("server", "an expired certificate", FILE, EPROTO, "certificate", _expired),
         Scenario("server", "429 for a day", FILE, EAGAIN, "429|calls", _long_throttle),
         Scenario("server", f"429 to {READERS} readers", FILE, RIGHT, "", _storm),
         Scenario("machine", "the clock jumps by ten years", FILE, RIGHT, "", _clock),

@@ -22,7 +22,7 @@ from cometfs.doctor.findings import Finding, unusable
 from cometfs.doctor.report_file import report
 from cometfs.doctor.survey import Survey, survey
 from cometfs.doctor.table import lines
-from cometfs.errors import CometFSError, KeyRejected, ServerFailed, SetupError, Unreachable
+from cometfs.errors import CometFSError, KeyRejected, ServerFailed, SetupError, Unreachable, Untrusted
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.lifetime import until_signal
 from cometfs.options.table import RATE
@@ -80,6 +80,8 @@ def _nothing(settings: DoctorSettings, first: Finding) -> SetupError:
         return SetupError(f"{root} does not accept the API key: check COMET_API_KEY or --api-key-file")
     if isinstance(error, ServerFailed):
         return SetupError(f"{root} is in trouble: try again in a while ({error})")
+    if isinstance(error, Untrusted):
+        return SetupError(f"Comet is not asked at {root}: {error}")
     if isinstance(error, Unreachable):
         return SetupError(f"cannot reach Comet at {root}: check the network and --url ({error})")
     return SetupError(f"{root} does not answer as Comet does: check --url ({error})")

@@ -27,7 +27,7 @@ from cometfs.comet.http.retries import NoDescriptor, Transient
 from cometfs.comet.network import Network
 from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
-from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable, lacks_descriptor
+from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable, Untrusted, lacks_descriptor
 from cometfs.numbers import whole_of
 from cometfs.traffic import Request
 
@@ -60,7 +60,7 @@ def ours(exc: Exception, host: str) -> CometFSError:
     cause = innermost(exc)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"({cause.verify_message}){trust.remedy(cause.verify_code)}"
-        return Unreachable(f"The certificate of {host} is not trusted {why}")
+        return Untrusted(f"The certificate of {host} is not trusted {why}")
     if lacks_descriptor(cause):
         return NoDescriptor(f"No connection to {host}: cometfs has too many files open (ulimit -n)")
     kind = next(OURS[base] for base in type(exc).__mro__ if base in OURS)

@@ -16,6 +16,12 @@ from cometfs.errors import SetupError
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's X509_V_ERR_*: signed by itself, or by an authority that is not known."""
 
+_WRONG_TIME = frozenset({9, 10})
+"""Not yet valid, and expired."""
+
+_WRONG_NAME = frozenset({62, 64})
+"""Of a host, and of an address."""
+
 
 def context(network: Network) -> ssl.SSLContext:
     """Raises SetupError for certificates that cannot be read."""
@@ -68,7 +74,11 @@ def _load(made: ssl.SSLContext, named: Certificates, path: Path) -> None:
 
 
 def remedy(code: int) -> str:
-    """What helps against an error of verification, as a clause; "" where no more certificates do."""
+    """What helps against an error of verification, as a clause; "" where nothing is known to."""
+    if code in _WRONG_TIME:
+        return ": the server needs a new one, unless this machine's clock is wrong"
+    if code in _WRONG_NAME:
+        return ": name the server by --url as its certificate does"
     if code not in _UNKNOWN_ISSUER:
         return ""
     return f": name the certificates of your organisation by {FURTHER}, or by {INSTEAD[0]}"

@@ -17,7 +17,7 @@ from cometfs.comet.settings import Settings
 from cometfs.doctor import clock
 from cometfs.doctor.asking import Answer, Asker
 from cometfs.doctor.local.finding import Finding, ok
-from cometfs.errors import CometFSError, KeyRejected, SetupError, Unreachable
+from cometfs.errors import CometFSError, KeyRejected, SetupError, Unreachable, Untrusted
 
 ASKED = Question("account-details")
 """Answered to any key that is accepted."""
@@ -88,8 +88,9 @@ async def _ask(found: Settings) -> Answer:
 
 def _unreached(root: str, error: CometFSError) -> Finding:
     sentence = str(error).replace(f" (asked {ASKED})", "")
-    if "certificate" in sentence:
-        return Finding("wrong", "tls", sentence, "name the authority by COMET_INCLUDE_CUSTOM_CA_BUNDLE=FILE")
+    if isinstance(error, Untrusted):
+        what, _, remedy = sentence.partition("): ")
+        return Finding("wrong", "tls", f"{what.removesuffix(')')})", remedy or "ask the server's administrators")
     remedy = "check the network and --url" if isinstance(error, Unreachable) else "check --url: is that a Comet?"
     return Finding("wrong", "address", f"{root}: {sentence}", remedy)
 
