@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fault_kinds as kinds
 from tests.support.fault_proxy import Answer, Exchange, FaultProxy, Request, fault_proxy
 from tests.support.processes import PATIENCE, Comet, running_comet, running_mount
 from tests.support.subprocesses import await_that
 
 FOREST = "tabular/wine-cultivars/forest-200"
+
+OTHER = "vision-lab/digits/mlp-baseline"
 
 READERS = 30
 
@@ -95,6 +98,23 @@ def test_readers_of_an_outage_do_not_wait_one_after_the_other(
         else:
             between.accept()
         assert read_once_back(mounted / FOREST / "params.json").startswith(b"{")
+
+
+def test_a_call_that_waits_already_ends_when_the_outage_is_known(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
+    """With the error of those that come then, long before its own deadline."""
+    comet, between = proxy
+    with running_mount(tmp_path, comet, "--deadline", str(DEADLINE * 10)) as mounted:
+        assert (mounted / FOREST / "params.json").read_bytes()
+        between.declare("silence", of("experiment/output"), silence)
+        began, first = time.monotonic(), cat(mounted / FOREST / "output.txt")
+        await_that(lambda: between.met("silence") > 0, "nothing is asked")
+        between.declare("resets", lambda request: request.endpoint != "experiment/output", kinds.reset)
+        second = cat(mounted / OTHER / "params.json")
+        for reader in (first, second):
+            assert os.strerror(errno.ENETUNREACH).encode() in reader.communicate(timeout=PATIENCE)[1]
+        assert time.monotonic() - began < DEADLINE * 5
+        (line,) = [line for line in (mounted / ".cometfs/errors.log").read_text().splitlines() if "output.txt" in line]
+        assert "does not answer since" in line
 
 
 def test_a_connection_that_went_dead_costs_no_read(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -211,6 +212,51 @@ async def test_a_connection_that_is_waited_for_in_vain_raises_a_doubt(mounted: H
     assert await mounted.takes() is None
     await trio.sleep(PROBE)
     assert mounted.is_open
+
+
+async def ended_after(host: Host, patience: float = 0.0, bytes_every: float = math.inf) -> float:
+    """Seconds until a wait for bytes is given up; 100 where it is not."""
+    began = trio.current_time()
+    try:
+        while trio.current_time() < began + 100.0:
+            with host.breaker.waiting(patience):
+                await trio.sleep(min(bytes_every, 100.0))
+    except Unreachable as error:
+        assert "host does not answer" in str(error)
+    return trio.current_time() - began
+
+
+async def test_a_call_that_waits_ends_when_calls_fail_at_once(mounted: Host, autojump_clock: MockClock) -> None:
+    """One whose bytes have come until now gets a while for the next ones, and goes on where they come."""
+    took: dict[str, float] = {}
+
+    async def wait(name: str, *how: float) -> None:
+        took[name] = await ended_after(mounted, *how)
+
+    mounted.silent = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, "no byte")
+        nursery.start_soon(wait, "one byte", 5.0)
+        nursery.start_soon(wait, "bytes", 5.0, 2.0)
+        await trio.sleep(3.0)
+        mounted.breaker.silent(30.0, SILENT)
+    assert took == {"no byte": 3.0 + PROBE, "one byte": 3.0 + PROBE, "bytes": 100.0}
+    assert await ended_after(mounted, 5.0) == 5.0
+
+
+async def test_an_answer_lets_go_on_what_waits(mounted: Host, autojump_clock: MockClock) -> None:
+    """That began to wait while the host was away."""
+    await mounted.open_for_long()
+    took: list[float] = []
+
+    async def wait() -> None:
+        took.append(await ended_after(mounted, 5.0))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(3.0)
+        mounted.breaker.heard()
+    assert took == [100.0]
 
 
 async def test_without_a_nursery_the_call_that_finds_a_probe_due_makes_it(

@@ -1,7 +1,7 @@
 """Whether a host is worth a call: a breaker that opens when connections to it fail, and closes when it answers again.
 
-A few failures of connection in a row open it; from then on a call fails at once, and a probe asks now and then whether
-the host is back. A call that stayed without any answer until its deadline raises a doubt, and the probe decides: a
+A few failures of connection in a row open it; from then on a call fails at once, also one that waits already, and a
+probe asks now and then whether the host is back. A call that stayed without any answer until its deadline raises a doubt, and the probe decides: a
 server may just be slow. Any answer closes the breaker, also one that refuses.
 
 Not here: sending (`transport`), what else may be wrong with an answer (`question`), waiting as a 429 asks (quota/).
@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from random import random
 from typing import Any, NamedTuple
 
@@ -88,6 +89,8 @@ class Breaker:
         self._probing = self._wanted = False
         self._decided = trio.Event()
         self._error = ""
+        self._waits: dict[trio.CancelScope, float] = {}
+        """Those that wait for bytes, and until when they do so while it is open."""
 
     @property
     def outage(self) -> Outage | None:
@@ -113,6 +116,21 @@ class Breaker:
         self._begun += 1
         return self._begun
 
+    @contextmanager
+    def waiting(self, patience: float = 0.0) -> Iterator[None]:
+        """The body waits for bytes of the host: for so many seconds at most while no call goes out. Raises what `admit`
+        raises then."""
+        with trio.CancelScope() as scope:
+            self._waits[scope] = trio.current_time() + patience
+            if self._since is not None:
+                scope.deadline = self._waits[scope]
+            try:
+                yield
+            finally:
+                del self._waits[scope]
+        if scope.cancelled_caught:
+            raise Unreachable(self._refusal())
+
     def heard(self) -> None:
         """The host has answered."""
         self.heard_at = trio.current_time()
@@ -121,6 +139,8 @@ class Breaker:
             log.info("%s answers again, after %.0f s", self.host, time.time() - self._since)
         if self._due is not None:
             self._due = self._since = None
+            for scope in self._waits:
+                scope.deadline = math.inf
             self._decide()
 
     def failed(self, call: int, seconds: float, error: Transient) -> None:
@@ -162,6 +182,8 @@ class Breaker:
         pause = min(LAST, FIRST * 2.0 ** min(self._probes, 60))
         self._due = trio.current_time() + pause * (1 + self._chance()) / 2
         self._patience = self._due + GRACE if pause <= BRIEF and took < GRACE else -math.inf
+        for scope, until in self._waits.items():
+            scope.deadline = until
         self._decide()
 
     def _decide(self) -> None:

@@ -37,6 +37,9 @@ SHOWN = 20
 CONNECT = 10.0
 """Seconds for a connection, TLS included, to stand."""
 
+STILL = 5.0
+"""Seconds without a byte after which a body does not arrive any more, where its host does not answer."""
+
 # httpcore writes headers into its debug log, the API key and presigned links among them.
 logging.getLogger("httpcore").setLevel(logging.INFO)
 
@@ -104,12 +107,12 @@ class Reply:
     the generators of httpcore wait in the middle of the body.
     """
 
-    def __init__(self, response: httpx.Response, host: str) -> None:
+    def __init__(self, response: httpx.Response, breaker: Breaker) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self.status = response.status_code
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self.close_delimited = is_close_delimited(self.headers, response.extensions)
-        self._response, self._host = response, host
+        self._response, self._host, self._breaker = response, breaker.host, breaker
         self._parts = aiter(response.stream)
         self._beneath = beneath(response.stream)
         self._straight = straight(self.headers, response.extensions)
@@ -171,7 +174,7 @@ class Reply:
         if self._ended:
             return None
         try:
-            with _translating(self._host):
+            with self._breaker.waiting(STILL), _translating(self._host):
                 part = await (self._onward(self._straight) if self._straight and self._inside else self._generated())
         except BaseException:
             self._ended = True
@@ -288,13 +291,13 @@ class Transport:
     ) -> Reply:
         """The reply to one request, as soon as its headers are there. Redirects are replies.
 
-        Raises Unreachable without a request while the host does not answer.
+        Raises Unreachable while the host does not answer: without a request, or in the middle of one.
         """
         breaker = self.breaker(url)
         await breaker.admit()
         call, began = breaker.begin(), trio.current_time()
         try:
-            with _translating(breaker.host):
+            with breaker.waiting(), _translating(breaker.host):
                 request = _request(method, url, headers=headers, params=query or None, content=body)
                 response = await self._wire.handle_async_request(request)
         except NoDescriptor:
@@ -303,7 +306,7 @@ class Transport:
             breaker.failed(call, trio.current_time() - began, error)
             raise
         breaker.heard()
-        return Reply(response, breaker.host)
+        return Reply(response, breaker)
 
     def answering(self) -> dict[str, bool]:
         """Which hosts were asked, and whether each is worth a call: some of them, those that are not before others."""
