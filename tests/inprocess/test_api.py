@@ -627,6 +627,15 @@ async def test_a_download_that_stalls_is_given_up(autojump_clock: trio.testing.M
     assert trio.current_time() - began == pytest.approx(STALL)
 
 
+async def test_a_download_stalls_no_longer_than_a_call(autojump_clock: trio.testing.MockClock) -> None:
+    """Nor does it drip for longer: each read of a file that has not come waits for its deadline."""
+    for comet in (Comet(download(b"a", 100.0, size=2)), Comet(download(*(b"a", 1.0) * 100, size=100))):
+        began = trio.current_time()
+        async with api(comet, deadline=4.0) as one, one.stream_asset("k", "a") as stream:
+            assert isinstance(await raised(_drain(stream)), DeadlineExceeded)
+        assert trio.current_time() - began == pytest.approx(4.0)
+
+
 async def test_a_download_that_drips_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
     """A byte a second is no download; only waiting counts, not what a reader takes its time for."""
     drip = [part for _ in range(200) for part in (b"a", 1.0)]

@@ -141,6 +141,22 @@ def test_no_reader_joins_a_call_of_one_that_gave_up(tmp_path: Path, proxy: tuple
         assert (mounted / FOREST / "params.json").read_bytes()
 
 
+def test_an_asset_that_falls_silent_ends_near_the_deadline(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
+    """The kernel reads it anew after each error: one deadline for all, not for each. It costs one call."""
+    comet, between = proxy
+    with running_mount(tmp_path, comet, "--deadline", str(DEADLINE)) as mounted:
+        assets = [path for path in (mounted / OTHER / "assets").rglob("*") if path.is_file()]
+        asset = max(assets, key=lambda path: path.stat().st_size)
+        assert asset.stat().st_size > 10_000
+        between.declare("silence", of("experiment/asset/get-asset"), kinds.after_headers(kinds.silent))
+        began, calls = time.monotonic(), between.met("silence")
+        with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)):
+            asset.read_bytes()
+        assert time.monotonic() - began < 2 * DEADLINE
+        assert between.clear("silence") == calls + 1
+        assert read_once_back(asset)
+
+
 def test_a_long_429_pauses_what_it_was_about(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
     """A file can be read no more for a while, all others can, and after a remount, too; nothing says otherwise."""
     comet, between = proxy
@@ -169,8 +185,11 @@ def test_a_mount_that_must_not_call_gives_the_reason(tmp_path: Path, proxy: tupl
         pass
 
 
-DEADLINE = 40
-"""Seconds."""
+LONG = 40
+"""Seconds of a deadline."""
+
+EARLY = 10
+"""Seconds: then silence becomes an outage, which ends every wait."""
 
 
 def test_a_queued_reader_can_be_killed(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
@@ -181,9 +200,9 @@ def test_a_queued_reader_can_be_killed(tmp_path: Path, proxy: tuple[Comet, Fault
     comet, between = proxy
     for number in range(3):
         (place := tmp_path / str(number)).mkdir()
-        with running_mount(place, comet, "--deadline", str(DEADLINE)) as mounted:
+        with running_mount(place, comet, "--deadline", str(LONG)) as mounted:
             assert mounted.path.joinpath("tabular").is_dir()
-            if _killed(mounted / FOREST / "params.json", between) < DEADLINE / 2:
+            if _killed(mounted / FOREST / "params.json", between) < EARLY:
                 return
     pytest.fail("each waited for the reader before it")
 
@@ -202,7 +221,7 @@ def _killed(path: Path, between: FaultProxy) -> float:
     reads_on = first.poll() is None
     between.clear("silence")
     found = first.communicate(timeout=PATIENCE)[0]
-    if took < DEADLINE / 2:
+    if took < EARLY:
         assert reads_on
         assert found.startswith(b"{")
     return took

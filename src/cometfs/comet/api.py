@@ -58,7 +58,8 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI, ChangeAPI)
 
     - `api_key`, `url`: by default from where Comet's own clients take them: COMET_API_KEY and COMET_URL_OVERRIDE in the
       environment, ``./.env``, ``.comet.config``
-    - `deadline`: seconds that a call may take, its retries included; a download must have begun by then
+    - `deadline`: seconds that a call may take, its retries included; a download must have begun by then,
+      and bring a byte within that time (30 s at most) from then on
     - `transport`: replaces the network, for tests
     - `gate`: is asked before each call and may delay or refuse it
     - `alone`: a context that keeps other processes from changing the store meanwhile

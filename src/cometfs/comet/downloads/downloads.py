@@ -25,9 +25,9 @@ BODIES = 24
 SILENCE = 5.0
 """Seconds that a storage may take to answer, before Comet is asked for the bytes: some firewalls drop packets."""
 
-PART_STALL = 10.0
-"""Seconds without a byte after which a part counts as broken: the next request goes on where it has ended, so that a
-reader whose deadline is `stream.STALL` still gets its bytes."""
+PART_STALL = 3
+"""Part of those seconds after which a part counts as broken: the next request goes on where it has ended, so that a
+reader whose deadline is as long still gets its bytes."""
 
 HOPS = 5
 """Redirects of one download."""
@@ -43,10 +43,10 @@ class Sent(NamedTuple):
 class Downloads:
     """Downloads by the calls of one Comet."""
 
-    def __init__(self, calls: Calls, stall: float = STALL) -> None:
-        """`stall`: seconds without a byte after which a body counts as broken."""
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._stall = stall
+        # A reader waits no longer, and each further read of a body that has not ended waits again.
+        self._stall = min(STALL, calls.deadline)
         self._bodies = trio.Semaphore(BODIES)
         self._storages = StorageHosts()
 
@@ -89,7 +89,7 @@ class Downloads:
             raise self._calls.too_late(question, self._calls.deadline)
         try:
             etag, at = version_of(question, span, reply, stored=bool(url)), placed(question, span, reply)
-            stall = min(self._stall, PART_STALL)
+            stall = self._stall / PART_STALL
             stream = AssetStream(question, reply, stall, stall)
             yield AssetPart(stream, at, etag, bounded=bool(url) and reply.status == 206)
         finally:

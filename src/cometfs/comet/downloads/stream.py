@@ -18,7 +18,7 @@ from cometfs.errors import CometFSError, DeadlineExceeded, Unintelligible, Unrea
 from cometfs.numbers import whole_of
 
 STALL = 30.0
-"""Seconds without a byte after which a download counts as broken."""
+"""Seconds without a byte after which a download counts as broken, where the deadline of calls is not less."""
 
 
 SLOWEST = 256
