@@ -27,7 +27,7 @@ FLAGS: dict[Mode, int] = {
 }
 
 
-def write_all(descriptor: int, piece: Sequence[bytes], offset: int) -> None:
+def write_all(descriptor: int, piece: Sequence[bytes | memoryview], offset: int) -> None:
     """All of `piece`, one after the other, at `offset`. Raises OSError."""
     left = [memoryview(chunk) for chunk in piece]
     while left:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import trio
 
+from cometfs.buffers import ROOM, Block, lent
 from cometfs.numbers import whole_of
 
 LONG = 1 << 20
@@ -23,7 +24,7 @@ LONG = 1 << 20
 AT_ONCE = 1 << 18
 """Bytes asked for at once, in the event loop."""
 
-IN_THREAD = 1 << 20
+IN_THREAD = ROOM
 """The same in a thread: a block of a big body, which then is copied no more."""
 
 TURN = 0.25
@@ -51,8 +52,10 @@ class Straight:
         self._length = self.left = left
         """`left`: bytes that have not been read."""
         self._socket: socket.socket | None = None
+        self.lends = False
+        """Whether it may give memory that is lent."""
 
-    async def read(self) -> bytes:
+    async def read(self) -> Block:
         """The next bytes; none at the end, and where the connection has ended."""
         if not self.left:
             return b""
@@ -81,21 +84,26 @@ class Straight:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
         return self._socket
 
-    async def _in_thread(self, plain: socket.socket) -> bytes:
+    async def _in_thread(self, plain: socket.socket) -> Block:
         # Up to a boundary of the body, which is one of its blocks where it begins with one.
         wanted = min(self.left, IN_THREAD - (self._length - self.left) % IN_THREAD)
         while True:
-            chunk = await trio.to_thread.run_sync(_received, plain, wanted, limiter=_limiter())
+            chunk = await trio.to_thread.run_sync(_received, plain, wanted, self.lends, limiter=_limiter())
             if chunk is not None:
                 return chunk
 
 
-def _received(plain: socket.socket, wanted: int) -> bytes | None:
+def _received(plain: socket.socket, wanted: int, lends: bool) -> Block | None:
     """The next bytes, fewer where the line is slow; None if no byte came."""
     try:
-        return plain.recv(wanted, socket.MSG_WAITALL)
+        if wanted < ROOM or not lends:
+            return plain.recv(wanted, socket.MSG_WAITALL)
+        buffer = lent()
+        come = plain.recv_into(buffer, wanted, socket.MSG_WAITALL)
     except BlockingIOError:
         return None
+    # A part would keep all of the buffer, and a drip has a thousand of them.
+    return buffer.toreadonly() if come == ROOM else bytes(buffer[:come])
 
 
 def _limiter() -> trio.CapacityLimiter:

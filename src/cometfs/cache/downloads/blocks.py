@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, suppress
 
 import trio
 
+from cometfs.buffers import Block
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob
@@ -37,12 +38,12 @@ class Blocks:
         self._blobs, self._loads, self._room = blobs, loads, memory
         self.lookups = Lookups()
         """Blocks that readers wanted."""
-        self._held: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._held: OrderedDict[Hashable, Block] = OrderedDict()
         self._loading: dict[Hashable, trio.Event] = {}
         """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
-        self._due: dict[Hashable, bytes] = {}
+        self._due: dict[Hashable, Block] = {}
         """What waits for its turn to be written, ..."""
-        self._being_written: dict[Hashable, bytes] = {}
+        self._being_written: dict[Hashable, Block] = {}
         """... and what is written now. Until it is on disk it is at hand, although newer blocks may need its memory."""
         self._writes = False
         """Whether a task writes, iff something is due or written."""
@@ -61,14 +62,14 @@ class Blocks:
         stored = self._blobs.kept(keys)
         return [key for key in keys if key in stored or self.peek(key) is not None]
 
-    def peek(self, key: Hashable) -> bytes | None:
+    def peek(self, key: Hashable) -> Block | None:
         """The block, if it is in memory."""
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
         return self._due.get(key) or self._being_written.get(key)
 
-    async def load(self, key: Hashable) -> bytes | None:
+    async def load(self, key: Hashable) -> Block | None:
         """The block; None where it is nowhere, or not what was kept."""
         while (found := self.peek(key)) is None and (loading := self._loading.get(key)) is not None:
             await loading.wait()
@@ -93,7 +94,7 @@ class Blocks:
         self._loading.update(dict.fromkeys(keys, loaded))
         return loaded
 
-    async def _from_disk(self, keys: Sequence[Hashable], loaded: trio.Event) -> Mapping[Hashable, bytes]:
+    async def _from_disk(self, keys: Sequence[Hashable], loaded: trio.Event) -> Mapping[Hashable, Block]:
         """Those of the blocks that are what was kept; they are held from now on."""
         try:
             with ExitStack() as files:
@@ -112,7 +113,7 @@ class Blocks:
             self.hold(key, block)
         return found
 
-    async def keep(self, key: Hashable, block: bytes) -> None:
+    async def keep(self, key: Hashable, block: Block) -> None:
         """Has a block that is held written to the disk, later; waits only while much waits for that already.
 
         Blocks that come while others are written are written together: a transaction costs more than a block.
@@ -151,18 +152,18 @@ class Blocks:
         self._refused = self._refused or refused
         self._blobs.changed()
 
-    def hold(self, key: Hashable, block: bytes) -> None:
+    def hold(self, key: Hashable, block: Block) -> None:
         """Has a block in memory, for a while."""
         self._room += len(self._held.pop(key, b"")) - len(block)
         self._held[key] = block
         while self._room < 0 and len(self._held) > 1:
             self._room += len(self._held.popitem(last=False)[1])
 
-    def _lay(self, blocks: Mapping[Hashable, bytes]) -> bool:
+    def _lay(self, blocks: Mapping[Hashable, Block]) -> bool:
         """Whether the disk took them; in a thread."""
         return self._blobs.lay(blocks) or all(self._laid(*one) for one in blocks.items())
 
-    def _laid(self, key: Hashable, block: bytes) -> bool:
+    def _laid(self, key: Hashable, block: Block) -> bool:
         with suppress(OSError):
             self._blobs.make_way(len(block))
         return self._blobs.lay({key: block})
@@ -175,6 +176,6 @@ class Blocks:
             self._room += len(self._held.pop(key))
 
 
-def _read(stored: Mapping[Hashable, StoredBlob]) -> Mapping[Hashable, bytes]:
+def _read(stored: Mapping[Hashable, StoredBlob]) -> Mapping[Hashable, Block]:
     """Those that are what was kept; in a thread."""
     return {key: block for key, blob in stored.items() if (block := blob.block()) is not None}

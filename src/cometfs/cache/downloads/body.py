@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import trio
 
+from cometfs.buffers import Block
 from cometfs.cache.downloads.again import Again
 from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
@@ -183,7 +184,7 @@ class Body:
         for chunk in piece:
             self._count(chunk)
 
-    def _count(self, chunk: bytes) -> None:
+    def _count(self, chunk: Block) -> None:
         self._written += len(chunk)
         self._sums.add(chunk)
 

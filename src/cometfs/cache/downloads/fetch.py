@@ -11,6 +11,7 @@ from typing import Protocol
 
 import trio
 
+from cometfs.buffers import Block, joined
 from cometfs.cache.downloads.blocks import BLOCK
 from cometfs.errors import Stale
 
@@ -49,7 +50,7 @@ class Part(Protocol):
     def is_encoded(self) -> bool:
         """Whether its bytes are those of a Content-Encoding."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[Block]: ...
 
 
 AskPart = Callable[[int, int, str], AbstractAsyncContextManager[Part]]
@@ -63,7 +64,7 @@ class Fetch:
     def __init__(self, first: int, stop: int, limit: int) -> None:
         self.at, self.stop, self.limit = first, stop, limit
         """`at` is the block that is being brought ..."""
-        self.begun: list[bytes] = []
+        self.begun: list[Block] = []
         self.come = 0
         """... and this what has come of it, and how many bytes that is."""
         self.answered = False
@@ -86,17 +87,22 @@ class Fetch:
         """Of the byte that comes next."""
         return self.at * BLOCK + self.come
 
-    def add(self, chunk: bytes) -> None:
+    def add(self, chunk: Block) -> None:
         """What came next."""
         self.begun.append(chunk)
         self.come += len(chunk)
 
-    def taken(self, length: int) -> bytes:
+    def taken(self, length: int) -> Block:
         """The block that is being brought, of which so many bytes have come; the next one is begun."""
-        joined = b"".join(self.begun)
-        self.begun, self.come = [joined[length:]] if self.come > length else [], self.come - length
+        first, rest, left = list[Block](), list[Block](), length
+        for come in self.begun:
+            chunk = memoryview(come)
+            first += [chunk[:left]] if left else []
+            rest += [chunk[left:]] if left < len(chunk) else []
+            left = max(0, left - len(chunk))
+        self.begun, self.come = rest, self.come - length
         self.at += 1
-        return joined[:length]
+        return joined(first)
 
     def brings(self, block: int) -> bool:
         """Whether the block comes, sooner or later."""
@@ -119,7 +125,7 @@ class UpToStop:
     def __init__(self, part: Part, fetch: Fetch, size: int) -> None:
         self._part, self._fetch, self._size = part, fetch, size
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[Block]:
         offset, chunks = self._fetch.offset, aiter(self._part)
         async for chunk in chunks:
             self._fetch.heard()
@@ -134,7 +140,7 @@ class UpToStop:
         if self._part.size is None and not self._part.close_delimited:
             raise OtherSize(f"a file has {offset} bytes, its listing says {self._size}: open it again")
 
-    async def _check_end(self, offset: int, chunks: AsyncIterator[bytes]) -> None:
+    async def _check_end(self, offset: int, chunks: AsyncIterator[Block]) -> None:
         if offset == self._size:
             async for chunk in chunks:
                 offset += len(chunk)

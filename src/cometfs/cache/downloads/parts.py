@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import trio
 
+from cometfs.buffers import Block
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
 from cometfs.cache.downloads.fetch import AskPart, Fetch, Part, Slots, Unwanted, UpToStop
@@ -137,7 +138,7 @@ class PartedBody:
 
     # -- blocks that are missing -----------------------------------------------------------------------------------
 
-    async def _block(self, block: int, count: int) -> bytes:
+    async def _block(self, block: int, count: int) -> Block:
         """The block; `count`: how many to fetch if it does not come. Raises what keeps it away."""
         here, waited = self._blocks.peek(self._key(block)) is not None, False
         while True:
@@ -388,7 +389,7 @@ def backoff(poor: int) -> float:
     return min(WAITS, 0.05 * 2.0**poor) if poor else 0.0
 
 
-def _cut(blocks: Sequence[bytes], offset: int, end: int) -> memoryview:
+def _cut(blocks: Sequence[Block], offset: int, end: int) -> memoryview:
     """The bytes from `offset` up to before `end` of a body, whose blocks begin with the one that has the first."""
     start = offset % BLOCK
     return memoryview(blocks[0] if len(blocks) == 1 else b"".join(blocks))[start : start + end - offset]

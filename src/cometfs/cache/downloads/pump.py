@@ -11,13 +11,15 @@ from typing import Protocol
 
 import trio
 
+from cometfs.buffers import Block
+
 CHUNK = 1 << 20
 """Bytes gathered before one write: a trip to a thread costs 0.1 ms, which 1 MiB hides."""
 
 AHEAD = 2
 """Pieces that may wait for their write while the next one is gathered: with what is written, some 4 MiB of memory."""
 
-Piece = Sequence[bytes]
+Piece = Sequence[Block]
 """What came one after the other, as it came: to join it would be to copy it."""
 
 Append = Callable[[Piece], Awaitable[None]]
@@ -29,7 +31,7 @@ class ByteStream(Protocol):
     @property
     def size(self) -> int | None: ...
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[Block]: ...
 
 
 Begin = Callable[[], AbstractAsyncContextManager[ByteStream]]
@@ -63,7 +65,7 @@ async def _write(
 async def _gather(stream: ByteStream, send: Append) -> None:
     """The first bytes at once, for a reader that wants only them."""
     wanted = 1
-    gathered: list[bytes] = []
+    gathered: list[Block] = []
     size = 0
     async with ended(aiter(stream)) as chunks:
         async for chunk in chunks:
@@ -77,7 +79,7 @@ async def _gather(stream: ByteStream, send: Append) -> None:
 
 
 @asynccontextmanager
-async def ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+async def ended(chunks: AsyncIterator[Block]) -> AsyncIterator[AsyncIterator[Block]]:
     """A generator that is left early must be closed: where what it brings does not fit on the disk, for one."""
     try:
         yield chunks

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from cometfs.buffers import Block
 from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
@@ -30,7 +31,7 @@ BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""
 
 
-def checksum(block: bytes) -> bytes:
+def checksum(block: Block) -> bytes:
     """Of one block: by what processors have instructions for."""
     return hashlib.sha256(block).digest()[:DIGEST]
 
@@ -44,7 +45,7 @@ class Sums:
         self._missing = BLOCK
         """Bytes that the block which is open still takes."""
 
-    def add(self, chunk: bytes) -> None:
+    def add(self, chunk: Block) -> None:
         """What came next."""
         view = memoryview(chunk)
         while view:
@@ -108,7 +109,7 @@ class StoredBlob:
         found = b"".join(part for part in parts if part is not None)
         return found if len(found) == end - offset else None
 
-    def block(self) -> bytes | None:
+    def block(self) -> Block | None:
         """All of a body that is one block; None where it is not what it was. In a thread."""
         try:
             found = direct.read(self.file.fileno(), self.size)
@@ -268,7 +269,7 @@ class BlobStore:
             return False
         return True
 
-    def lay(self, blocks: Mapping[Hashable, bytes]) -> bool:
+    def lay(self, blocks: Mapping[Hashable, Block]) -> bool:
         """Keeps bodies of one block each, all in one go; False where there is no room for all of them. In a thread.
 
         They have their names while they are written: being orphans they are removed if the process dies then.

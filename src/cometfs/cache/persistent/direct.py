@@ -9,27 +9,17 @@ checksums (blobs.py).
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from cometfs.buffers import ROOM, Block, is_lent, lent
 from cometfs.files import write_all
-
-ROOM = 1 << 20
-"""Bytes of the longest block."""
 
 UNIT = 4096
 """Places, lengths and memory are multiples of it: no disk asks for more."""
 
-SPARE = 8
-"""Buffers that are kept for the next block: new memory costs as much as the kernel's pages do."""
 
-_spare: list[mmap.mmap] = []
-
-
-def write_new(path: Path, block: bytes) -> None:
+def write_new(path: Path, block: Block) -> None:
     """A new file below two folders that may be missing. Raises OSError."""
     try:
         descriptor = os.open(path, _NEW, 0o600)
@@ -41,20 +31,21 @@ def write_new(path: Path, block: bytes) -> None:
         if not (_directly(descriptor) and _written(descriptor, block)):
             _plainly(descriptor)
             write_all(descriptor, [block], 0)
-        os.ftruncate(descriptor, len(block))
+        if len(block) % UNIT:
+            os.ftruncate(descriptor, len(block))
     finally:
         os.close(descriptor)
 
 
-def read(descriptor: int, size: int) -> bytes:
+def read(descriptor: int, size: int) -> Block:
     """The first bytes of a file, which are all that it has. Raises OSError."""
     if size <= ROOM and _directly(descriptor):
-        with _buffer() as buffer:
-            try:
-                if os.preadv(descriptor, [buffer], 0) >= size:
-                    return buffer[:size]
-            except OSError:  # the disk says so again, if it is at fault
-                pass
+        buffer = lent()
+        try:
+            if os.preadv(descriptor, [buffer], 0) >= size:
+                return buffer.toreadonly() if size == ROOM else bytes(buffer[:size])
+        except OSError:  # the disk says so again, if it is at fault
+            pass
         _plainly(descriptor)
     return os.pread(descriptor, size, 0)
 
@@ -62,19 +53,24 @@ def read(descriptor: int, size: int) -> bytes:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def _written(descriptor: int, block: bytes) -> bool:
+def _written(descriptor: int, block: Block) -> bool:
     """Whether the file has the block now; False where the file system wants it otherwise. Raises OSError."""
     if len(block) > ROOM:
         return False
-    padded = -(-len(block) // UNIT) * UNIT
-    with _buffer() as buffer:
-        buffer[: len(block)] = block
-        try:
-            if os.pwrite(descriptor, memoryview(buffer)[:padded], 0) < padded:
-                return False
-        except OSError:  # a full disk says so again
-            return False
-    return True
+    padded = _padded(block)
+    try:
+        return os.pwrite(descriptor, padded, 0) == len(padded)
+    except OSError:  # a full disk says so again
+        return False
+
+
+def _padded(block: Block) -> Block:
+    """The block, at the start of a page, and with what follows up to the end of a unit."""
+    if is_lent(block):
+        return block
+    buffer = lent()
+    buffer[: len(block)] = block
+    return buffer[: -(-len(block) // UNIT) * UNIT]
 
 
 def _directly(descriptor: int) -> bool:
@@ -88,17 +84,3 @@ def _directly(descriptor: int) -> bool:
 
 def _plainly(descriptor: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
-
-
-@contextmanager
-def _buffer() -> Iterator[mmap.mmap]:
-    """Memory at the start of a page. Threads take and give back: both are one step of the interpreter."""
-    try:
-        buffer = _spare.pop()
-    except IndexError:
-        buffer = mmap.mmap(-1, ROOM)
-    try:
-        yield buffer
-    finally:
-        if len(_spare) < SPARE:
-            _spare.append(buffer)

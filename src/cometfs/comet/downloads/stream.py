@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from cometfs.buffers import Block
 from cometfs.comet.downloads.spans import Placed
 from cometfs.comet.http.encodings import is_encoded
 from cometfs.comet.http.retries import Transient
@@ -57,6 +58,10 @@ class AssetStream:
         """Gives the body as it is on the wire, where it has so many bytes; for before its first byte."""
         self._reply.keep_encoded()
         self.size = size
+
+    def lend(self) -> None:
+        """Gives memory that is lent, where that saves copies."""
+        self._reply.lend()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -138,8 +143,9 @@ class AssetPart:
         self._stream = stream
         # Spans are of what is on the wire: a part from the middle of a compressed body cannot be decoded.
         stream.keep_encoded(at.size)
+        stream.lend()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[Block]:
         return self._stream
 
 

@@ -161,6 +161,11 @@ class Reply:
         """The body is given as it is on the wire; for before its first byte."""
         self._decoder = Plain()
 
+    def lend(self) -> None:
+        """Chunks may be memory that is lent (`cometfs.buffers`), as good as bytes for most."""
+        if self._straight is not None:
+            self._straight.lends = True
+
     async def _pending_or_part(self) -> bytes | None:
         """No bytes where those that have come hold more; then others get their turn, as there may be a thousand times
         as much in them."""
@@ -199,7 +204,7 @@ class Reply:
             raise httpx.ReadError("the connection broke") from exc
         if rest.left and not chunk:
             raise httpx.RemoteProtocolError("the connection ended")
-        return chunk or None
+        return cast(bytes, chunk) or None
 
     def _decoded(self, part: bytes | None) -> bytes:
         try:

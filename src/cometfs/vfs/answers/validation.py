@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
+from cometfs.buffers import Block
 from cometfs.cache.downloads.fetch import AskPart, Part
 from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.downloads.pump import ByteStream
@@ -157,7 +158,7 @@ class _LookedAt:
         while len(self.beginning) < LOOK and (chunk := await anext(self._chunks, None)) is not None:
             self.beginning += chunk
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[Block]:
         if self.beginning:
             yield self.beginning
         async for chunk in self._chunks:
@@ -172,7 +173,7 @@ class _Checked:
         self.arrived = 0
         self._stream, self._expected = stream, expected
         self._chunks = aiter(stream)
-        self._held: list[bytes] = []
+        self._held: list[Block] = []
         self._beginning = b""
 
     async def look(self) -> None:
@@ -183,10 +184,10 @@ class _Checked:
             self._held.append(chunk)
         self._check(self.size)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[Block]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Block:
         if self._held:
             return self._held.pop(0)
         chunk = await self._next()
@@ -195,7 +196,7 @@ class _Checked:
             raise StopAsyncIteration
         return chunk
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> Block | None:
         chunk = await anext(self._chunks, None)
         if chunk is not None:
             self.arrived += len(chunk)
