@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import weakref
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -234,6 +236,35 @@ def test_every_line_of_a_table_is_an_object_of_all_columns(rows: list[dict[str, 
     head = next(csv.reader(io.StringIO(tables.experiments(rows).decode())), [])
     assert len(lines) == len(rows)
     assert all(list(json.loads(line)) == head for line in lines)
+
+
+@pytest.mark.parametrize("render", [tables.experiments, tables.experiments_lines])
+def test_a_table_holds_no_more_rows_than_it_writes_at_a_time(render: Any) -> None:
+    """A row of 25,000 experiments has 160 cells: all of them at once were a gigabyte."""
+
+    class Rows:
+        """Makes them each time that they are gone through."""
+
+        def __init__(self) -> None:
+            self.alive: weakref.WeakSet[Held] = weakref.WeakSet()
+            self.most = 0
+
+        def __iter__(self) -> Iterator[Held]:
+            for number in range(3 * tables.PIECE):
+                row = Held({"key": str(number)})
+                self.alive.add(row)
+                self.most = max(self.most, len(self.alive))
+                yield row
+
+    rows = Rows()
+    assert render(rows).count(b"\n") >= 3 * tables.PIECE
+    assert rows.most <= 3
+
+
+class Held(dict[str, str]):
+    """A row that can be watched: its hash is its own."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 def _zip(content: bytes) -> bytes:

@@ -28,7 +28,10 @@ def decoded(written: bytes) -> Any:
 
 
 def weigh(value: Any, written: bytes | None = None) -> int:
-    """The bytes that keeping `value` costs, roughly; exact for bytes and texts. `written`: its encoding, if made."""
+    """The bytes that keeping `value` costs, roughly; exact for bytes and texts, and for what tells its own `weight`.
+    `written`: its encoding, if made."""
+    if isinstance(weight := getattr(value, "weight", None), int):
+        return weight + 64
     if isinstance(value, bytes | str):
         return len(value) + 64
     written = encoded(value) if written is None else written

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from cometfs.errors import TooBig
 from cometfs.render import aligned
@@ -17,6 +18,11 @@ from cometfs.render.text import text
 
 Lines = Sequence[tuple[str, Series | None]]
 """Each experiment's directory name, and its points of one metric."""
+
+T = TypeVar("T")
+
+PIECE = 1000
+"""Lines of a table that are text at a time."""
 
 MOST = 128 << 20
 """Bytes of a chart's table at most: it is made in memory."""
@@ -48,17 +54,17 @@ FIXED = ("key", "name", "directory", "state", "user", "start", "end", "duration_
 """The columns of a table without experiments: those that every experiment has."""
 
 
-def experiments(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def experiments(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """One row per experiment. A row maps column names to values; all columns of all rows, the fixed ones first.
 
     The others follow sorted by name: ``param.*``, ``other.*``, ``metric.*`` in this order, then the `LAST`. Of a list
-    (tags), its items with ";" between them.
+    (tags), its items with ";" between them. `rows` is gone through twice, and never held.
     """
-    columns = _columns(rows) if rows else FIXED
+    columns = FIXED if next(iter(rows), None) is None else _columns(rows)
     return sheet(columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     found = dict.fromkeys(name for row in rows for name in row)
     fixed = [name for name in found if not name.startswith(KINDS) and name != LAST]
     logged = [name for kind in KINDS for name in sorted(found) if name.startswith(kind)]
@@ -69,11 +75,11 @@ def _cell(value: Any) -> Any:
     return ";".join(value) if isinstance(value, list) else value
 
 
-def experiments_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def experiments_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The same table as JSON, an object a line: numbers, true, false, lists and null as such."""
     columns = [(name, dumped(name), _writer(name)) for name in _columns(rows)]
     lines = ("{" + ", ".join(f"{key}: {write(row.get(name))}" for name, key, write in columns) + "}\n" for row in rows)
-    return text("".join(lines))
+    return _written(map("".join, _in_pieces(lines)))
 
 
 def _writer(name: str) -> Callable[[Any], str]:
@@ -84,9 +90,22 @@ def _writer(name: str) -> Callable[[Any], str]:
 
 def sheet(head: Iterable[str] | None, rows: Iterable[Iterable[Any]]) -> bytes:
     """Rows as CSV, under a head where there is one."""
+    return _written(map(_csv, _in_pieces(itertools.chain(() if head is None else (head,), rows))))
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
     written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    if head is not None:
-        writer.writerow(head)
-    writer.writerows(rows)
-    return text(written.getvalue())
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    return written.getvalue()
+
+
+def _in_pieces(lines: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(lines)
+    return iter(lambda: list(itertools.islice(left, PIECE)), [])
+
+
+def _written(pieces: Iterable[str]) -> bytes:
+    """A text whose pieces are never all in memory beside its bytes."""
+    out = io.BytesIO()
+    out.writelines(map(text, pieces))
+    return out.getvalue()

@@ -14,7 +14,7 @@ import trio
 from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError
 from cometfs.lease import is_settling
 from cometfs.vfs.answers.batch_trust import BatchTrust
-from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.answers.resolver import AnswerResolver, Take
 from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject
 from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, Found, Row, Source, Stream
 from cometfs.vfs.sources import experiment
@@ -70,21 +70,26 @@ class Batches:
         if self._trust.is_compared(source, line) or len(self._trust.sample(source, line)) >= SAMPLE:
             await self.ask(source, line, list(places[: self._trust.most(source.batch, line)]))
 
-    async def together(self, source: Source, places: Sequence[Context]) -> None:
+    async def together(self, source: Source, places: Sequence[Context], take: Take | None = None) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be trusted."""
         missing = [at for at in places if self.is_missing(source, at)]
         line = self._siblings.of(places[0]) if places else None
         if source.batch is None or line is None or len(missing) <= 2 * SAMPLE:
             return
         batch = source.batch
+
+        async def ask(chunk: list[Context]) -> None:
+            await self.ask(source, line, chunk)
+            if take is not None:
+                await take(chunk)
+
         if not self._trust.is_compared(source, line):
             sample, missing = missing[:SAMPLE], missing[SAMPLE:]
             await experiment.each_of(sample, partial(self._ask_sample, source, batch, line))
         first = self._trust.most(batch, line)
-        await self.ask(source, line, missing[:first])
+        await ask(missing[:first])
         size = self._trust.most(batch, line)
-        chunks = [missing[start : start + size] for start in range(first, len(missing), size)]
-        await experiment.each_of(chunks, lambda chunk: self.ask(source, line, chunk))
+        await experiment.each_of([missing[start : start + size] for start in range(first, len(missing), size)], ask)
 
     async def _ask_sample(self, source: Source, batch: Batch, line: Siblings, at: Context) -> None:
         try:

@@ -20,7 +20,7 @@ from cometfs.vfs.answers.batch_trust import BatchTrust
 from cometfs.vfs.answers.batches import Batches
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.readahead import FIRST, Readahead
-from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.answers.resolver import AnswerResolver, Take
 from cometfs.vfs.answers.siblings import Siblings, SiblingsByProject, has_siblings
 from cometfs.vfs.schema.declaration import Context, Source
 from cometfs.vfs.sources import experiment
@@ -136,9 +136,9 @@ class Prefetcher:
         """Returns when no batch is under way that may bring the answer."""
         await self.batches.wait(source, at)
 
-    async def together(self, source: Source, places: Sequence[Context]) -> None:
+    async def together(self, source: Source, places: Sequence[Context], take: Take | None = None) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be trusted."""
-        await self.batches.together(source, places)
+        await self.batches.together(source, places, take)
 
     def siblings_of(self, at: Context) -> Siblings | None:
         """The experiments around one; None where their listing is not at hand."""

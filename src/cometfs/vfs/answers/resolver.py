@@ -48,8 +48,15 @@ TOLERATED = 16
 """Places of a table that may fail before it is looked whether more are answered: an outage is not waited for a thousand
 times."""
 
+UNTIL = 50
+"""Answers at hand that are taken before others get their turn."""
+
 FIRST_READ = 2
 """Times that a body was opened which was fetched ahead, when it is read for the first time."""
+
+
+Take = Callable[[Sequence[Context]], Awaitable[None]]
+"""Takes what has come about some places."""
 
 
 async def _no_status() -> Row:
@@ -78,8 +85,9 @@ class Ahead(Protocol):
     async def wait_for_batch(self, source: Source, at: Context) -> None:
         """Returns when no batch is under way that may bring the answer."""
 
-    async def together(self, source: Source, places: Sequence[Context]) -> None:
-        """Has at hand afterwards what one call answers for many places."""
+    async def together(self, source: Source, places: Sequence[Context], take: Take | None = None) -> None:
+        """Has at hand afterwards what one call answers for many places; `take` is called after each call about some of
+        them, while their answers are in memory."""
 
 
 class _NothingAhead:
@@ -94,7 +102,7 @@ class _NothingAhead:
     async def wait_for_batch(self, _source: Source, _at: Context) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def together(self, _source: Source, _places: Sequence[Context]) -> None:
+    async def together(self, _source: Source, _places: Sequence[Context], _take: Take | None = None) -> None:
         await trio.lowlevel.checkpoint()
 
 
@@ -202,15 +210,26 @@ class AnswerResolver:
             log.warning("Comet has cut the beginning of %s: what was read stays", name)
 
     async def together(
-        self, source: Source, places: Sequence[Context], failed: Failed | None = None
+        self,
+        source: Source,
+        places: Sequence[Context],
+        failed: Failed | None = None,
+        make: Callable[[Any], Any] = lambda answer: answer,
     ) -> dict[Place, Any]:
         """See `Resolver.answers`."""
-        await self.ahead.together(source, places)
         found: dict[Place, Any] = {}
+
+        async def take(some: Sequence[Context]) -> None:
+            for count, at in enumerate(some, 1):
+                held = self.store.recall(source.key(at)) if at.key not in found else None
+                if held is not None and held.error is None and not held.stale:
+                    found[at.key] = make(held.value)
+                if count % UNTIL == 0:
+                    await trio.lowlevel.checkpoint()
 
         async def one(at: Context) -> None:
             try:
-                found[at.key] = (await self.ask(source, at)).value
+                found[at.key] = make((await self.ask(source, at)).value)
             except NotFound:
                 return  # deleted since the listing
             except NO_OTHER_WAY:
@@ -220,7 +239,10 @@ class AnswerResolver:
                     raise  # it is the server or the network, and not these experiments
                 failed[at.key] = error
 
-        await each_of(places, one)
+        # What is at hand takes no task, and is taken before what comes next pushes it out of memory.
+        await take(places)
+        await self.ahead.together(source, [at for at in places if at.key not in found], take)
+        await each_of([at for at in places if at.key not in found], one)
         return found
 
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
@@ -392,9 +414,13 @@ class _Question:
         return self._made_of(await self._answers.ask(source, at))
 
     async def answers(
-        self, source: Source, places: Sequence[Context], failed: Failed | None = None
+        self,
+        source: Source,
+        places: Sequence[Context],
+        failed: Failed | None = None,
+        make: Callable[[Any], Any] = lambda answer: answer,
     ) -> dict[Place, Any]:
-        found = await self._answers.together(source, places, failed)
+        found = await self._answers.together(source, places, failed, make)
         if failed:
             self._lease = Lease(min(self._lease, PARTIAL))
         return found

@@ -74,14 +74,14 @@ TABLES = (
     File(
         "experiments.csv",
         project_tables.RECORDS,
-        lambda records: csv.experiments([project_tables.table_row(record) for record in records]),
+        lambda records: csv.experiments(project_tables.TableRows(records)),
         "a row for each experiment: state, times, tags, parameters, others, metrics; asked in batches",
         slow=True,
     ),
     File(
         "experiments.jsonl",
         project_tables.RECORDS,
-        lambda records: csv.experiments_lines([project_tables.table_row(record) for record in records]),
+        lambda records: csv.experiments_lines(project_tables.TableRows(records)),
         "the same as JSON, an object a line: numbers, lists and null as such; NaN of a metric is null, too",
         slow=True,
     ),

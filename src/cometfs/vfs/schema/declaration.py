@@ -63,9 +63,14 @@ class Resolver(Protocol):
         """What `source` answers at a place, asked for only if it must be."""
 
     async def answers(
-        self, source: Source, places: Sequence[Context], failed: Failed | None = None
+        self,
+        source: Source,
+        places: Sequence[Context],
+        failed: Failed | None = None,
+        make: Callable[[Any], Any] = lambda answer: answer,
     ) -> dict[Place, Any]:
-        """What `source` answers at many places, by their keys: by its batch where that loses nothing, else one by one.
+        """What `make` makes of what `source` answers at many places, by their keys: by its batch where that loses
+        nothing, else one by one. `make` is called as answers come: all of them may be more than fits in memory.
 
         Places of which Comet knows nothing any more are left out. `failed` takes the errors of some places, where
         others are answered; what is made of it holds for a moment then. Without it the first error comes out.

@@ -351,22 +351,23 @@ async def each_of(
 
     The first error ends it all, and comes out as itself.
     """
-    found: dict[int, Any] = {}
+    left = list(items)
+    found: list[Any] = [None] * len(left)
     failed: list[CometFSError] = []
+    turns = iter(range(len(left)))
 
-    abreast = trio.CapacityLimiter(abreast_at_most)
-
-    async def one(index: int, item: Any) -> None:
+    async def work() -> None:
         try:
-            async with abreast:
-                found[index] = await ask(item)
+            for index in turns:
+                found[index] = await ask(left[index])
         except CometFSError as error:
             failed.append(error)
             nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        for index, item in enumerate(items):
-            nursery.start_soon(one, index, item)
+        # No task for each item: a project has tens of thousands of them.
+        for _ in range(min(abreast_at_most, len(left))):
+            nursery.start_soon(work)
     if failed:
         raise failed[0]
-    return [found[index] for index in sorted(found)]
+    return found

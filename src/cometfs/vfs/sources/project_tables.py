@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, overload
 
+from cometfs.cache.values import decoded, encoded
 from cometfs.comet.answers.predicates import tagged
 from cometfs.errors import TooBig
 from cometfs.printable import printable
@@ -178,17 +179,66 @@ BEST = Source(
 first by name; {} where no experiment has a number of it. The chart's calls, which share the answers."""
 
 
-class ExperimentRecord(NamedTuple):
+@dataclass(slots=True)
+class ExperimentRecord:
     """All of an experiment that a table of its project shows; of what could not be had nothing."""
 
     named: Named
-    tags: list[str]
-    params: Mapping[str, Any]
-    others: Mapping[str, Any]
-    metrics: Mapping[str, Sequence[Any]]
-    """Last, least and greatest value of each, as text."""
+    tags: Sequence[str]
+    logged: tuple[Any, Any, Any]
+    """What `params`, `others` and `metrics` are unpacked from: a project has millions of values, of which a table is
+    made row by row."""
     error: str = ""
     """Why something of it could not be had."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return unpacked(self.logged[0])
+
+    @property
+    def others(self) -> Mapping[str, Any]:
+        return unpacked(self.logged[1])
+
+    @property
+    def metrics(self) -> Mapping[str, Sequence[Any]]:
+        """Last, least and greatest value of each, as text."""
+        return unpacked(self.logged[2])
+
+
+def packed(answer: Mapping[str, Any]) -> Any:
+    """An answer in a tenth of its memory; itself where it cannot be written so."""
+    written = encoded(answer)
+    return answer if written is None else written
+
+
+def unpacked(written: Any) -> Mapping[str, Any]:
+    """The inverse of `packed`."""
+    found: Mapping[str, Any] = decoded(written) if isinstance(written, bytes) else written
+    return found
+
+
+class Records(Sequence[ExperimentRecord]):
+    """The experiments of a project, by directory."""
+
+    def __init__(self, records: Sequence[ExperimentRecord]) -> None:
+        self._records = records
+        self.weight = sum(RECORD + sum(map(len, one.logged)) for one in records)
+        """Bytes in memory, about."""
+
+    @overload
+    def __getitem__(self, index: int) -> ExperimentRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ExperimentRecord]: ...
+
+    def __getitem__(self, index: int | slice) -> ExperimentRecord | Sequence[ExperimentRecord]:
+        return self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+RECORD = 300
+"""Bytes of an `ExperimentRecord` beside what was logged."""
 
 
 class _Brought(NamedTuple):
@@ -202,18 +252,21 @@ class _Brought(NamedTuple):
         return key in self.found or key in self.failed
 
 
-async def _asked(asker: Resolver, source: Source, places: Sequence[Context]) -> _Brought:
+async def _asked(
+    asker: Resolver, source: Source, places: Sequence[Context], make: Callable[[Any], Any] = packed
+) -> _Brought:
     failed: Failed = {}
-    return _Brought(await asker.answers(source, places, failed), failed)
+    return _Brought(await asker.answers(source, places, failed, make), failed)
 
 
-async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
+async def _records(asker: Resolver, at: Context) -> Records:
     named = sorted(await asker.answer(experiment.NAMED, at))
     columns = await asker.answer(COLUMNS, at)
     rows = await _asked(
         asker,
         experiment.METADATA,
         [experiment.at_experiment(at, one.row) for one in named if one.row["running"] is None],
+        make=lambda row: row,
     )
     states = [Named(one.directory, rows.found.get((one.row["experimentKey"],), one.row)) for one in named]
     places = [experiment.at_experiment(at, one.row) for one in states]
@@ -226,20 +279,21 @@ async def _records(asker: Resolver, at: Context) -> list[ExperimentRecord]:
     brought = (rows, tags, params, others, metrics)
     _check_any(brought)
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
-    return [
-        _record(one, at.key, brought)
-        for one, at in zip(states, places, strict=True)
-        if all(of_one.says_of(at.key) for of_one in brought[1:])
-    ]
+    return Records(
+        [
+            _record(one, at.key, brought)
+            for one, at in zip(states, places, strict=True)
+            if all(of_one.says_of(at.key) for of_one in brought[1:])
+        ]
+    )
 
 
 def _record(one: Named, key: Place, brought: Sequence[_Brought]) -> ExperimentRecord:
     _, tags, params, others, metrics = (of_one.found for of_one in brought)
     errors = [of_one.failed[key] for of_one in brought if key in of_one.failed]
     sentences = dict.fromkeys(printable(str(error)) for error in errors)
-    return ExperimentRecord(
-        one, tags.get(key, []), params.get(key, {}), others.get(key, {}), metrics.get(key, {}), "; ".join(sentences)
-    )
+    logged = (params.get(key, {}), others.get(key, {}), metrics.get(key, {}))
+    return ExperimentRecord(one, tags.get(key, []), logged, "; ".join(sentences))
 
 
 def _check_any(brought: Sequence[_Brought]) -> None:
@@ -296,7 +350,7 @@ class Overview(NamedTuple):
     """A project at a glance: itself, its experiments and the names of their metrics."""
 
     project: Row
-    records: list[ExperimentRecord]
+    records: Records
     metrics: list[str]
 
 
@@ -307,6 +361,16 @@ async def _overview(asker: Resolver, at: Context) -> Overview:
 
 OVERVIEW = Source("what experiments.csv is made of", _overview, listing_lease, kept=False, of=(RECORDS, COLUMNS))
 """Costs what the table costs, which shares the answers."""
+
+
+class TableRows:
+    """The rows of a table, which are made each time that it is gone through."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(table_row, self._records)
 
 
 def table_row(record: ExperimentRecord) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""What a table of a big project takes beside its calls: work is counted, never timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.vfs.sources import experiment
+from tests.inprocess.conftest import Wire, mounted, names, read
+
+COPIES = 60
+PROJECT = "vision-lab/digits"
+TABLE = f"{PROJECT}/summary/experiments.csv"
+
+
+class Tasks(trio.abc.Instrument):
+    """Counts tasks that begin."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def task_spawned(self, _task: trio.lowlevel.Task) -> None:
+        self.begun += 1
+
+
+@pytest.fixture(scope="module")
+def many() -> Catalog:
+    return open_directory(sample_directory(), COPIES)
+
+
+async def test_a_table_takes_no_task_for_each_experiment(many: Catalog, tmp_path: Path) -> None:
+    """A task of each question and experiment took more than the questions themselves, and all were there at once."""
+    wire, tasks = Wire(many), Tasks()
+    async with mounted(wire, tmp_path) as vfs:
+        listed = await names(vfs, PROJECT)
+        wire.asked.clear()
+        trio.lowlevel.add_instrument(tasks)
+        written = await read(vfs, TABLE)
+        trio.lowlevel.remove_instrument(tasks)
+    experiments = written.count(b"\n") - 1
+    assert experiments >= 5 * COPIES
+    assert len(listed) > experiments
+    assert tasks.begun < experiments
+
+
+async def test_so_many_at_once_are_asked_in_order() -> None:
+    """Each item once, and what came in the order of the items."""
+    busy, most = 0, 0
+
+    async def ask(item: int) -> int:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await trio.lowlevel.checkpoint()
+        busy -= 1
+        return -item
+
+    tasks = Tasks()
+    trio.lowlevel.add_instrument(tasks)
+    assert await experiment.each_of(range(100), ask, 3) == [-item for item in range(100)]
+    trio.lowlevel.remove_instrument(tasks)
+    assert most == tasks.begun == 3
