@@ -18,7 +18,16 @@ from cometfs.comet.missing import KnownGate, read_missing
 from cometfs.composition import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
-from cometfs.errors import CometFSError, KeyRejected, NotFound, ServerFailed, SetupError, Throttled, Unreachable, Untrusted
+from cometfs.errors import (
+    CometFSError,
+    KeyRejected,
+    NotFound,
+    ServerFailed,
+    SetupError,
+    Throttled,
+    Unreachable,
+    Untrusted,
+)
 from cometfs.installing import python_command
 from cometfs.lease import Lease
 from cometfs.vfs.engine.vfs import Vfs

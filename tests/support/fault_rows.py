@@ -94,7 +94,9 @@ def _connections() -> Iterator[Row]:
         ("silence inside the body", kinds.after_headers(kinds.silent)),
         ("a byte a second", kinds.dripping(1.0)),
     ):
-        yield from _at("connection", name, fault, ETIMEDOUT, "(?i)no answer within|nothing came|byte.* arrived", silent=True)
+        yield from _at(
+            "connection", name, fault, ETIMEDOUT, "(?i)no answer within|nothing came|byte.* arrived", silent=True
+        )
 
 
 def _framing() -> Iterator[Row]:
