@@ -62,7 +62,7 @@ async def open_account(
     missing = read_missing(cache.folder)
     async with (
         _shared(settings, cache.folder.name) as shared,
-        open_budget(cache.folder, settings.rate, shared.bucket if shared else None) as budget,
+        open_budget(cache.folder, settings.rate, shared) as budget,
         API(
             api_key=settings.api_key,
             url=settings.url,

@@ -34,7 +34,6 @@ from cometfs.connectivity import Connectivity
 from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
 from cometfs.metrics import Meters
-from cometfs.quota.bucket import Bucket
 from cometfs.quota.limiter import Budget
 from cometfs.quota.sqlite_bucket import SQLiteBucket
 from cometfs.traffic import Waiting
@@ -163,9 +162,9 @@ async def _opened_disk(
 
 
 @asynccontextmanager
-async def open_budget(folder: Path, rate: float, bucket: Bucket | None = None) -> AsyncIterator[Budget]:
-    """The calls of the account whose cache is in `folder`; `rate` an hour; `bucket`: where they are counted instead."""
-    budget = Budget(bucket or SQLiteBucket(folder, rate))
+async def open_budget(folder: Path, rate: float, shared: Shared | None = None) -> AsyncIterator[Budget]:
+    """The calls of the account whose cache is in `folder`; `rate` an hour; `shared`: where they are counted instead."""
+    budget = Budget(shared.bucket, pauses=shared.pauses) if shared else Budget(SQLiteBucket(folder, rate))
     async with trio.open_nursery() as writing:
         writing.start_soon(budget.run)
         try:

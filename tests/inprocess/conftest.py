@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.server.http.app import make_app
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
+from tests.support.redis_server import EACH, Redis, running
 
 BASELINE = "vision-lab/digits/mlp-baseline"
 FOREST = "tabular/wine-cultivars/forest-200"
@@ -87,6 +88,18 @@ def wire(index: Catalog) -> Wire:
 async def vfs(wire: Wire) -> AsyncIterator[Vfs]:
     async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as opened:
         yield opened
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with running(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(params=EACH)
+def each_redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Redis]:
+    with running(tmp_path, program=request.param) as server:
+        yield server
 
 
 @asynccontextmanager

@@ -183,7 +183,7 @@ async def passing(pauses: Pauses, endpoint: str, passed: list[str]) -> None:
 async def test_after_a_pause_one_call_goes_first(autojump_clock: trio.testing.MockClock) -> None:
     """The others wait for its answer; a second 429 begins the pause anew."""
     pauses, passed = Pauses(), list[str]()
-    pauses.begin("a", 10.0)
+    await pauses.begin("a", 10.0)
     pauses.answered("a")  # a call that was on its way
     with pytest.raises(Throttled):
         await pauses.passed("a")
@@ -201,7 +201,7 @@ async def test_after_a_pause_one_call_goes_first(autojump_clock: trio.testing.Mo
 async def test_a_first_call_without_an_answer_keeps_nobody_for_long(autojump_clock: trio.testing.MockClock) -> None:
     """It may have been cancelled; the next one is the first then."""
     pauses = Pauses()
-    pauses.begin("a", 10.0)
+    await pauses.begin("a", 10.0)
     await trio.sleep(10.0)
     await pauses.passed("a")
     await pauses.passed("a")
@@ -211,8 +211,8 @@ async def test_a_first_call_without_an_answer_keeps_nobody_for_long(autojump_clo
 async def test_a_call_that_its_own_pause_keeps_back_is_no_first_one(autojump_clock: trio.testing.MockClock) -> None:
     """After a pause of everything, others would wait for an answer that never comes."""
     pauses = Pauses()
-    pauses.begin("a", 60.0)
-    assert pauses.begin("b", 10.0), "everything pauses"
+    await pauses.begin("a", 60.0)
+    assert await pauses.begin("b", 10.0), "everything pauses"
     await trio.sleep(10.0)
     with pytest.raises(Throttled):
         await pauses.passed("a")

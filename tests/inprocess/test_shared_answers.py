@@ -2,96 +2,63 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import trio
 
-from cometfs.comet.api import API
-from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
-from cometfs.shared.opening import Shared, open_shared
-from cometfs.vfs.engine.vfs import Vfs
+from cometfs.errors import NotFound
+from cometfs.server.catalog.catalog import Catalog
+from cometfs.shared.answers import AT_ONCE, SharedAnswers
+from cometfs.shared.opening import open_shared
+from cometfs.shared.refreshes import REMEMBERED
 from cometfs.vfs.sources.experiment import PARAMETERS
 from tests.inprocess.conftest import BASELINE, Wire, at, names, read
-from tests.support.redis_server import Redis, running
+from tests.support.redis_server import Redis
+from tests.support.shared_machines import KEY, Machine, at_once, everything, machine, machines, sent
 
-KEY = "the-key-of-an-account"
 PROJECT = "vision-lab/digits"
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with running(tmp_path) as server:
-        yield server
+async def params(one: Machine) -> dict[str, bytes]:
+    """Of all experiments of a project."""
+    project = await at(one.vfs, PROJECT)
+    nodes = (await one.vfs.listings.children(project))[0].nodes
+    found = {}
+    for name, node in nodes.items():
+        if node.at.experiment is not None and not name.startswith("."):
+            found[name] = await read(one.vfs, f"{PROJECT}/{name}/params.json")
+    return found
 
 
-class Machine:
-    def __init__(self, vfs: Vfs, shared: Shared) -> None:
-        self.vfs, self.shared = vfs, shared
-
-    async def params(self) -> dict[str, bytes]:
-        """Of all experiments of a project."""
-        project = await at(self.vfs, PROJECT)
-        nodes = (await self.vfs.listings.children(project))[0].nodes
-        found = {}
-        for name, node in nodes.items():
-            if node.at.experiment is not None and not name.startswith("."):
-                found[name] = await read(self.vfs, f"{PROJECT}/{name}/params.json")
-        return found
-
-
-@asynccontextmanager
-async def machine(wire: Wire, url: str, key: str = KEY, account: str = "comet-1") -> AsyncIterator[Machine]:
-    async with (
-        open_shared(url, account, key, 15_000) as shared,
-        API(key, "http://comet", transport=Transport(wire)) as api,
-        open_vfs(api, shared=shared) as vfs,
-    ):
-        yield Machine(vfs, shared)
-
-
-async def sent(one: Machine) -> None:
-    """Returns when what it has brought is there."""
-    with trio.fail_after(10):
-        while one.shared.answers.waits:  # noqa: ASYNC110  # it has no event
-            await trio.sleep(0.01)
-
-
-async def test_what_one_has_asked_another_reads(wire: Wire, redis: Redis) -> None:
+async def test_what_one_has_asked_another_reads(wire: Wire, each_redis: Redis) -> None:
     """Listings, single answers and batches: the second machine makes no call at all."""
-    async with machine(wire, redis.url) as first:
-        mine = await first.params()
+    async with machine(wire, each_redis.url) as first:
+        mine = await params(first)
         await sent(first)
         assert wire.asked
         wire.asked.clear()
-        async with machine(wire, redis.url) as second:
-            assert await second.params() == mine
+        async with machine(wire, each_redis.url) as second:
+            assert await params(second) == mine
             assert not wire.asked
             assert second.shared.answers.found
 
 
 async def test_at_the_same_time_one_asks_for_all(wire: Wire, redis: Redis) -> None:
     """Eight machines that begin together make the calls of one, and perhaps a few more where their walks differ."""
-    async with machine(wire, redis.url, account="alone") as alone:
-        mine = await alone.params()
+    async with machine(wire, redis.url) as alone:
+        mine = await params(alone)
     one = len(wire.asked)
+    redis.ask("FLUSHALL")
     wire.asked.clear()
     wire.about.clear()
-    async with AsyncExitStack() as stack:
-        machines = [await stack.enter_async_context(machine(wire, redis.url)) for _ in range(8)]
-        found: list[dict[str, bytes]] = []
-
-        async def run(each: Machine) -> None:
-            found.append(await each.params())
-
-        async with trio.open_nursery() as nursery:
-            for each in machines:
-                nursery.start_soon(run, each)
+    async with machines(8, wire, redis.url) as all_of_them:
+        found = await at_once(all_of_them, params)
     assert found == [mine] * 8
     twice = {one: count for one, count in Counter(wire.about).items() if count > 1}
     assert not twice
@@ -115,9 +82,8 @@ async def test_what_another_has_written_there_is_not_believed(wire: Wire, redis:
     async with machine(wire, redis.url) as one:
         mine = await read(one.vfs, f"{BASELINE}/params.json")
         await sent(one)
-    for key in redis.ask("KEYS", "*answer*").split():
-        if key.startswith("cometfs:"):
-            redis.ask("SETRANGE", key, "40", "zzzz")
+    for name in redis.names("*answer*"):
+        redis.ask("SETRANGE", name, "50", "zzzz")
     wire.asked.clear()
     async with machine(wire, redis.url) as other:
         assert await read(other.vfs, f"{BASELINE}/params.json") == mine
@@ -126,13 +92,12 @@ async def test_what_another_has_written_there_is_not_believed(wire: Wire, redis:
 
 async def test_nothing_there_tells_the_key_or_the_names(wire: Wire, redis: Redis) -> None:
     async with machine(wire, redis.url) as one:
-        await one.params()
+        await params(one)
         await sent(one)
-    keys = [word for word in redis.ask("KEYS", "*").split() if word.startswith("cometfs:")]
-    everything = "".join([*keys, *(redis.ask("GET", key) for key in keys)])
-    assert len(keys) > 3
-    assert KEY not in everything
-    assert "digits" not in "".join(keys)
+    assert len(redis.names()) > 3
+    assert b"digits" in everything(redis)
+    assert KEY.encode() not in everything(redis)
+    assert b"digits" not in b"".join(redis.names())
 
 
 @pytest.mark.logs("shared cache")
@@ -153,12 +118,12 @@ async def test_without_it_each_asks_by_itself(wire: Wire, redis: Redis) -> None:
 
 
 @pytest.mark.logs("no room for more answers")
-async def test_where_the_memory_is_full_nothing_is_lost(wire: Wire, redis: Redis) -> None:
-    redis.ask("CONFIG", "SET", "maxmemory", "1")
-    async with machine(wire, redis.url) as one, machine(wire, redis.url) as other:
-        mine = await one.params()
+async def test_where_the_memory_is_full_nothing_is_lost(wire: Wire, each_redis: Redis) -> None:
+    each_redis.ask("CONFIG", "SET", "maxmemory", "1")
+    async with machine(wire, each_redis.url) as one, machine(wire, each_redis.url) as other:
+        mine = await params(one)
         await sent(one)
-        assert await other.params() == mine
+        assert await params(other) == mine
 
 
 async def test_a_machine_that_dies_while_it_asks_keeps_nobody(
@@ -189,12 +154,146 @@ async def test_an_end_in_the_middle_of_sending_loses_nothing(redis: Redis) -> No
         while not shared.answers._sending:  # it has no event
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    names = [word for word in redis.ask("KEYS", "*").split() if word.startswith("cometfs:")]
-    assert not [name for name in names if name.endswith(":claim")]
-    assert len([name for name in names if ":answer:" in name]) == 40
+    assert not redis.names("*:claim")
+    assert len(redis.names("*:answer:*")) == 40
 
 
-async def test_such_a_link_stays_here(redis: Redis) -> None:
-    async with open_shared(redis.url, "comet-1", KEY, 100) as shared:
-        shared.answers.keep(("assets", "", "k"), b'{"link":"https://b/a?X-Amz-Signature=abc"}', 60.0, 0.0)
-        assert not shared.answers.waits
+class GoneWire(Wire):
+    """Has no code of any experiment until a test says so."""
+
+    gone = True
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if self.gone and request.url.path.endswith("experiment/code"):
+            return httpx.Response(404, json={"msg": "no such code", "code": 404})
+        return response
+
+
+@pytest.fixture
+def lacking(index: Catalog) -> GoneWire:
+    return GoneWire(index)
+
+
+async def code(one: Machine) -> bytes:
+    """Nothing where Comet has none, and says so."""
+    try:
+        return await read(one.vfs, f"{BASELINE}/code.py")
+    except NotFound as error:
+        return b"" if "no such code" in str(error) else str(error).encode()
+
+
+async def test_that_there_is_none_is_asked_once(lacking: GoneWire, each_redis: Redis) -> None:
+    """Eight want it at the same time, and one after the other; Comet's words come with it."""
+    async with machines(8, lacking, each_redis.url) as all_of_them:
+        assert await at_once(all_of_them, code) == [b""] * 8
+        assert [await code(one) for one in all_of_them] == [b""] * 8
+    assert lacking.asked.count("experiment/code") == 1
+
+
+async def test_what_appears_is_seen_as_soon_as_on_one_machine(
+    lacking: GoneWire, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease counts from Comet's answer, whichever machine has asked, and however late another one looks."""
+    monkeypatch.setattr("cometfs.cache.store.MISSING", 1.0)
+    async with machine(lacking, redis.url) as first, machine(lacking, redis.url) as second:
+        await at(second.vfs, BASELINE)
+        assert await code(first) == b""
+        ends = trio.current_time() + 1.0
+        lacking.gone = False
+        await trio.sleep(0.5)
+        await code(second)
+        await trio.sleep_until(ends)
+        assert await code(second)
+
+
+async def test_a_refresh_finds_what_has_appeared(lacking: GoneWire, redis: Redis) -> None:
+    async with machine(lacking, redis.url) as one:
+        assert await code(one) == b""
+        await sent(one)
+        lacking.gone = False
+        assert await code(one) == b"", "it holds for half a minute"
+        await one.vfs.refresh(await at(one.vfs, BASELINE), above=())
+        assert await code(one)
+        await sent(one)
+        lacking.gone = True
+        async with machine(lacking, redis.url) as other:
+            assert await code(other), "what is newer takes its place"
+
+
+# -- one by one --------------------------------------------------------------------------------------------------------
+
+ONE = ("parameters", "", "1")
+
+
+@asynccontextmanager
+async def sharing(redis: Redis) -> AsyncIterator[SharedAnswers]:
+    async with open_shared(redis.url, "comet-1", KEY, 100) as shared, trio.open_nursery() as nursery:
+        nursery.start_soon(shared.answers.run)
+        yield shared.answers
+        nursery.cancel_scope.cancel()
+
+
+async def put(answers: SharedAnswers, value: bytes, lease: float = 100.0, age: float = 0.0) -> None:
+    answers.keep(ONE, value, lease, age)
+    with trio.fail_after(30):
+        while answers.waits:  # noqa: ASYNC110  # it has no event
+            await trio.sleep(0.005)
+
+
+async def got(answers: SharedAnswers) -> bytes | bool:
+    found = (await answers.claim([ONE]))[ONE]
+    return found if isinstance(found, bool) else found.value
+
+
+async def test_an_older_answer_takes_no_newer_ones_place(each_redis: Redis) -> None:
+    """It may have been on its way for long."""
+    async with sharing(each_redis) as one, sharing(each_redis) as other:
+        await put(one, b"new", age=1.0)
+        await put(other, b"old", age=10.0)
+        assert await got(one) == b"new"
+        await put(other, b"newer")
+        assert await got(one) == b"newer"
+
+
+async def test_no_lease_is_made_longer_there(redis: Redis) -> None:
+    """Not by a command of Redis, nor by an answer that is put back: when it ends is sealed with it."""
+    async with sharing(redis) as one, sharing(redis) as other:
+        await put(one, b"value", lease=0.5)
+        (name,) = redis.names("*:answer:*")
+        sealed = redis.value(name)
+        redis.ask("PERSIST", name)
+        await trio.sleep(0.5)
+        assert await got(other) is True
+        redis.ask("SET", name, sealed, "EX", "10000")
+        assert await got(one) is True
+
+
+async def test_an_answer_ages_while_it_waits_to_be_sent(redis: Redis) -> None:
+    """A server that is stopped meanwhile executes late what it was sent."""
+    async with sharing(redis) as one, sharing(redis) as other:
+        await got(one)  # the server's clock is known
+        redis.send(signal.SIGSTOP)
+        one.keep(ONE, b"value", 0.5)
+        await trio.sleep(0.6)
+        redis.send(signal.SIGCONT)
+        with trio.fail_after(30):
+            while one.waits:  # noqa: ASYNC110  # it has no event
+                await trio.sleep(0.005)
+        assert await got(other) is True
+
+
+async def test_no_refresh_is_outlived_by_what_it_was_about(redis: Redis) -> None:
+    """What stands there holds no longer than a refresh is remembered, here a day."""
+    async with sharing(redis) as one:
+        await put(one, b"value", lease=10.0**7)
+        (name,) = redis.names("*:answer:*")
+        assert 0 < int(redis.ask("PTTL", name)[1:]) <= REMEMBERED * 1000
+
+
+async def test_thousands_are_looked_for_in_several_trips(redis: Redis) -> None:
+    """Each is short, so that none is taken for a server that is away."""
+    keys = [("parameters", "", str(number)) for number in range(2 * AT_ONCE + 1)]
+    async with sharing(redis) as one, sharing(redis) as other:
+        assert set((await one.claim(keys)).values()) == {True}
+        assert set((await other.claim(keys)).values()) == {False}

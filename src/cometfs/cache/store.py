@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import trio
 
 from cometfs.cache.due import due, left_for_caller
 from cometfs.cache.memory import CacheEntry, Memory, Which
+from cometfs.cache.sharing import SharedAnswer, SharedStore
 from cometfs.cache.singleflight import Flights
 from cometfs.cache.values import Freshness, Load, decoded, encoded, weigh, with_items_of
 from cometfs.connectivity import SILENCE, Connectivity
@@ -66,42 +67,6 @@ class PersistentStore(Protocol):
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows. `among`:
         one of these stands in each of those keys."""
-
-
-class SharedAnswer(Protocol):
-    """An answer that another machine has; seconds since it arrived there, and for which it holds."""
-
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def age(self) -> float: ...
-    @property
-    def left(self) -> float: ...
-
-
-class SharedStore(Protocol):
-    """Where several machines share answers (shared/answers.py)."""
-
-    def turn(self, key: Hashable, patience: float) -> AbstractAsyncContextManager[SharedAnswer | None]:
-        """Gives what is there, else None when it is the body's turn to ask."""
-
-    async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
-        """Of each key what is there, else whether it is this one's turn to ask for it."""
-
-    async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
-        """The same for an answer that holds for `left` seconds more."""
-
-    def keep(self, key: Hashable, value: bytes, lease: float, age: float) -> None:
-        """Takes an answer, to be sent soon."""
-
-    def settle(self, keys: Collection[Hashable]) -> None:
-        """What of these was claimed and not kept does not come."""
-
-    def drop_all(self, which: Which) -> None:
-        """What is there and older than this moment does not count any more."""
-
-    def forget(self, key: Hashable) -> None:
-        """The same for one key."""
 
 
 class Store:
@@ -263,6 +228,8 @@ class Store:
 
     def _of_others(self, key: Hashable, found: SharedAnswer) -> CacheEntry:
         """An answer that another machine has, held and written to disk here as well."""
+        if found.missing:
+            return self._miss(key, NotFound(found.value.decode()), self._in_time(key, Freshness(Lease(found.left))))
         value, before = decoded(found.value), self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
@@ -357,12 +324,18 @@ class Store:
             return self.keep(key, value, how.freshness(), lasting=how.lasting, shared=True)
         except NotFound as error:
             # Of what is running it may be there in a moment.
-            holds = self._in_time(key, Freshness(Lease(min(MISSING, how.freshness().lease)))).lease
-            missing = CacheEntry(None, self._memory.clock() + holds, 64, error)
-            self._memory.put(key, missing)
-            if self._persistent is not None:
-                self._persistent.forget(key)  # what was there before is not the last answer any more
-            return missing
+            freshness = self._in_time(key, Freshness(Lease(min(MISSING, how.freshness().lease))))
+            if how.lasting and self._shared is not None:
+                self._shared.keep(key, str(error).encode(), freshness.lease, missing=True)
+            return self._miss(key, error, freshness)
+
+    def _miss(self, key: Hashable, error: NotFound, freshness: Freshness) -> CacheEntry:
+        """There is no such thing, for so long."""
+        missing = CacheEntry(None, self._memory.clock() + freshness.lease, 64, error)
+        self._memory.put(key, missing)
+        if self._persistent is not None:
+            self._persistent.forget(key)  # what was there before is not the last answer any more
+        return missing
 
     def _hold(self, key: Hashable, value: Any, freshness: Freshness, weight: int) -> CacheEntry:
         now = self._memory.clock()

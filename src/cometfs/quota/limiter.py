@@ -17,7 +17,7 @@ import trio
 from cometfs.caller import CALLER, Caller, Urgency, command_of
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.bucket import MINUTE, Account, Bucket, Spent
-from cometfs.quota.pauses import LONGEST, Pauses
+from cometfs.quota.pauses import LONGEST, PauseKeeper, Pauses
 from cometfs.quota.token_bucket import KEPT_BACK, Level, left, shut_for, until_full, until_one
 
 AT_ONCE = 8
@@ -57,7 +57,10 @@ class Status(NamedTuple):
 class Budget:
     """The calls of one account, for one mount. `_hand` tokens are taken from the bucket and not yet used."""
 
-    def __init__(self, bucket: Bucket, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, bucket: Bucket, wall: Callable[[], float] = time.time, pauses: PauseKeeper | None = None
+    ) -> None:
+        """`pauses`: those that other machines keep, too."""
         self._bucket = bucket
         self._wall = wall
         self._hand = 0
@@ -67,7 +70,7 @@ class Budget:
         self._short = False
         """Whether a reader waits for a token."""
         self._wake = trio.Event()
-        self._pauses = Pauses()
+        self._pauses = pauses or Pauses()
         self._commands: dict[int, str] = {}
 
     async def admit(self, endpoint: str) -> None:
@@ -95,7 +98,7 @@ class Budget:
 
     async def shut(self, endpoint: str, seconds: float) -> None:
         """The server answered 429: no call of that endpoint for so long; none at all where others answer so, too."""
-        if self._pauses.begin(endpoint, seconds):
+        if await self._pauses.begin(endpoint, seconds):
             self._hand = 0
             until = self._wall() + min(seconds, LONGEST)
             self._level = await self._bucket.shut(until)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
@@ -31,14 +32,28 @@ class _Pause:
     ended: trio.Event = field(default_factory=trio.Event)
 
 
+class PauseKeeper(Protocol):
+    """Knows what pauses, wherever that is kept."""
+
+    async def begin(self, endpoint: str, seconds: float) -> bool:
+        """An endpoint answered 429. Returns whether everything pauses now."""
+
+    def answered(self, endpoint: str) -> None:
+        """A call was answered; during a pause that is one from before it, and means nothing."""
+
+    async def passed(self, endpoint: str) -> None:
+        """Returns when a call may go out. Raises Throttled during a pause."""
+
+
 class Pauses:
-    """What pauses, by endpoint. Times are trio's."""
+    """What pauses here, by endpoint; see `PauseKeeper`. Times are trio's."""
 
     def __init__(self) -> None:
         self._pauses: dict[str, _Pause] = {}
 
-    def begin(self, endpoint: str, seconds: float) -> bool:
-        """An endpoint answered 429. Returns whether everything pauses now."""
+    async def begin(self, endpoint: str, seconds: float) -> bool:
+        """See `PauseKeeper`."""
+        await trio.lowlevel.checkpoint()
         now = trio.current_time()
         others = [name for name, pause in self._pauses.items() if name != endpoint and pause.until > now]
         everything = bool(others)
@@ -48,13 +63,13 @@ class Pauses:
         return everything
 
     def answered(self, endpoint: str) -> None:
-        """A call was answered; during a pause that is one from before it, and means nothing."""
+        """See `PauseKeeper`."""
         for name in (endpoint, EVERYTHING) if self._pauses else ():
             if name in self._pauses and self._pauses[name].tried > -math.inf:
                 self._end(name)
 
     async def passed(self, endpoint: str) -> None:
-        """Returns when a call may go out. Raises Throttled during a pause."""
+        """See `PauseKeeper`."""
         for name in (EVERYTHING, endpoint) if self._pauses else ():
             while (pause := self._ended(name, endpoint)) is not None and not _is_first(pause):
                 with trio.move_on_at(pause.tried + HOLD):
@@ -66,12 +81,17 @@ class Pauses:
         pauses = {one: self._pauses[one] for one in (EVERYTHING, endpoint) if one in self._pauses}
         left = max((pause.until for pause in pauses.values()), default=0.0) - trio.current_time()
         if left > 0:
-            raise Throttled(f"Comet asked for a pause: {endpoint} may be called again in {left:.0f} s", left)
+            raise throttled(endpoint, left)
         return pauses.get(name)
 
     def _end(self, name: str) -> None:
         if (pause := self._pauses.pop(name, None)) is not None:
             pause.ended.set()
+
+
+def throttled(endpoint: str, left: float) -> Throttled:
+    """What a call gets during a pause that lasts for so long."""
+    return Throttled(f"Comet asked for a pause: {endpoint} may be called again in {left:.0f} s", left)
 
 
 def _is_first(pause: _Pause) -> bool:

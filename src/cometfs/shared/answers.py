@@ -1,19 +1,17 @@
 """Answers that several machines share: each is asked of Comet by one of them, and read by all while its lease holds.
 
 An answer that is not there is claimed by the first that wants it; the others wait for it, and ask themselves when it
-does not come. Each value has a mark made with the API key, without which it is not believed. What holds a link that
-is a key by itself is not shared. Not here: what is asked (cache/store.py).
+does not come. Not here: what is asked (cache/store.py), how a value stands there (sealed.py), what was refreshed
+(refreshes.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
-import zlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from typing import NamedTuple
 
 import trio
@@ -22,7 +20,9 @@ from cometfs.cache.memory import Which
 from cometfs.cache.persistent.rows import key_of
 from cometfs.cache.persistent.schema import FORMAT
 from cometfs.shared.place import Away, Full, Place
+from cometfs.shared.refreshes import REMEMBERED, Refreshes
 from cometfs.shared.scripts import CLAIM, GO_ON, PUT, RELEASE, RENEW
+from cometfs.shared.sealed import Value
 
 log = logging.getLogger(__name__)
 
@@ -38,32 +38,23 @@ RENEWAL_HOLDS = 10.0
 NEWER = 1.0
 """Seconds that an answer must hold for longer than another to be the newer one."""
 
-LONGEST = 10.0**7
-"""Seconds of a lease, at most: four months."""
+LONGEST = REMEMBERED
+"""Seconds of a lease, at most: a refresh is held against all that was there."""
 
 POLLS = (0.02, 0.05, 0.1, 0.2)
 """Seconds between two looks for what another asks for."""
 
-LARGEST = 8 << 20
-"""Bytes of a value, compressed."""
+AT_ONCE = 200
+"""Answers that are looked for in one trip."""
+
+HEAVY = 64 << 10
+"""Bytes whose mark is made, or verified, in a thread."""
 
 TOGETHER = 1 << 20
 """Bytes that go in one trip, before they are compressed."""
 
 QUEUE = 64 << 20
 """Bytes that may wait to be sent; what does not fit is not shared."""
-
-MARK = 16
-"""Bytes of a mark."""
-
-DROPS = 50
-"""Refreshes that are remembered, each held against what is found; of more, nothing is believed for as long."""
-
-REMEMBERED = 3600.0
-"""Seconds for which a refresh is remembered."""
-
-LINKS = (b"X-Amz-Signature=", b"X-Goog-Signature=", b"&Signature=", b"&sig=", b"?sig=")
-"""What stands in links that need no key: of S3, Google's, CloudFront's and Azure's storages."""
 
 
 class SharedAnswer(NamedTuple):
@@ -72,14 +63,19 @@ class SharedAnswer(NamedTuple):
     value: bytes
     age: float
     left: float
+    missing: bool = False
+    """Whether the answer was that there is no such thing; `value` says why, then."""
 
 
 class _Sent(NamedTuple):
+    """Moments on trio's clock."""
+
     key: Hashable
     value: bytes | None
     """None: it does not come."""
-    lease: float
-    age: float
+    arrived: float = 0.0
+    expires: float = 0.0
+    missing: bool = False
 
 
 class SharedAnswers:
@@ -94,12 +90,12 @@ class SharedAnswers:
         self._waiting = 0
         """Bytes of it."""
         self._wake = trio.Event()
-        self._dropped: OrderedDict[Which, float] = OrderedDict()
-        """What was refreshed here, and when: what is older is not believed."""
+        self._refreshes = Refreshes()
         self._sending = False
         self._went_on = 0.0
         self.found = self.brought = 0
-        self._full = False
+        self._full = self._forged = False
+        """Whether that was logged."""
 
     @property
     def waits(self) -> bool:
@@ -149,47 +145,67 @@ class SharedAnswers:
     async def _found(
         self, script: str, names: Mapping[Hashable, bytes], arguments: Sequence[str]
     ) -> dict[Hashable, SharedAnswer | bool]:
-        try:
-            replies = await self._place.run(script, list(names.values()), [self._claimant, *arguments])
-        except Away as error:
-            log.debug("not shared: %s", error)
-            return dict.fromkeys(names, True)
-        return {key: self._meaning(key, reply) for key, reply in zip(names, replies, strict=True)}
+        found: dict[Hashable, SharedAnswer | bool] = dict.fromkeys(names, True)
+        for begin in range(0, len(names), AT_ONCE):
+            some = dict(islice(names.items(), begin, begin + AT_ONCE))
+            try:
+                replies = await self._place.run(script, list(some.values()), [self._claimant, *arguments])
+            except Away as error:
+                log.debug("not shared: %s", error)
+                break
+            opened = await self._opened(list(some.values()), replies)
+            found |= {key: self._meaning(key, one) for key, one in zip(some, opened, strict=True)}
+        return found
 
-    def _meaning(self, key: Hashable, reply: object) -> SharedAnswer | bool:
-        if not isinstance(reply, list):
-            return bool(reply)
-        answer = self._opened(key, *reply)
-        if answer is None:
-            return True  # it is not believed, and another one takes its place
-        return answer
+    async def _opened(self, names: Sequence[bytes], replies: Sequence[bytes | int]) -> list[Value | bool]:
+        """Of replies what they hold: False where another one asks, True where nothing is there that is believed."""
+
+        def opened() -> list[Value | bool]:
+            return [
+                bool(reply) if isinstance(reply, int) else self._place.seal.opened(name, reply) or self._doubted()
+                for name, reply in zip(names, replies, strict=True)
+            ]
+
+        heavy = sum(len(reply) for reply in replies if not isinstance(reply, int)) > HEAVY
+        return await trio.to_thread.run_sync(opened) if heavy else opened()
+
+    def _doubted(self) -> bool:
+        if not self._forged:
+            self._forged = True
+            log.warning("an answer in the shared cache was written by another, and is not used")
+        return True
+
+    def _meaning(self, key: Hashable, found: Value | bool) -> SharedAnswer | bool:
+        """True, too, of what holds no more, or is too old after a refresh: another one takes its place."""
+        if isinstance(found, bool):
+            return found
+        now = self._clock()
+        there = self._place.clock.passed(now)
+        age, left = max(0.0, there - found.arrived), found.expires - there
+        if left <= 0 or self._refreshes.mean(key, now - age):
+            return True
+        return SharedAnswer(found.written, age, left, found.missing)
 
     # -- to bring --------------------------------------------------------------------------------------------------
 
-    def keep(self, key: Hashable, value: bytes, lease: float, age: float = 0.0) -> None:
-        """Takes an answer that holds for `lease` seconds more, to be sent at once in the background."""
-        if key_of(key) is None or lease <= 0 or any(link in value for link in LINKS):
+    def keep(self, key: Hashable, value: bytes, lease: float, age: float = 0.0, *, missing: bool = False) -> None:
+        """Takes an answer that holds for `lease` seconds more, to be sent at once in the background. `missing`: there
+        is no such thing, and `value` says why."""
+        if key_of(key) is None or lease <= 0 or self._waiting + len(value) > QUEUE or self._place.away:
             return
-        if self._waiting + len(value) > QUEUE or self._place.away:
-            return
-        self._put(_Sent(key, value, lease, age))
+        now = self._clock()
+        self._put(_Sent(key, value, now - age, now + min(lease, LONGEST), missing))
         self._claimed.discard(key)
 
     def settle(self, keys: Collection[Hashable]) -> None:
         """What of these was claimed and not kept does not come: others may ask."""
         for key in self._claimed.intersection(keys):
             self._claimed.discard(key)
-            self._put(_Sent(key, None, 0.0, 0.0))
+            self._put(_Sent(key, None))
 
     def drop_all(self, which: Which) -> None:
         """From now on what is there and older than this moment does not count for this one."""
-        now = self._clock()
-        while self._dropped and next(iter(self._dropped.values())) < now - REMEMBERED:
-            self._dropped.popitem(last=False)
-        if len(self._dropped) >= DROPS:
-            self._dropped.clear()
-            which = _every
-        self._dropped[which] = now
+        self._refreshes.note(which, self._clock())
 
     def forget(self, key: Hashable) -> None:
         """There is reason to doubt what is there."""
@@ -248,12 +264,13 @@ class SharedAnswers:
         return taken
 
     async def _send_together(self, taken: Sequence[_Sent]) -> None:
-        puts, gone = await trio.to_thread.run_sync(
-            self._sorted, taken
-        )  # to compress a listing of thousands takes a while
+        if not self._place.clock.known:
+            await self._place.run(GO_ON, [], [self._claimant, "0"])
+        # To compress a listing of thousands takes a while.
+        puts, gone = await trio.to_thread.run_sync(self._sorted, taken)
         try:
             if puts:
-                values = [part for _, value, left in puts for part in (value, left)]
+                values = [part for _, value, until in puts for part in (value, until)]
                 await self._place.run(PUT, [name for name, *_ in puts], [self._claimant, *values])
                 self.brought += len(puts)
         except Full as error:
@@ -263,59 +280,30 @@ class SharedAnswers:
             await self._place.run(RELEASE, gone, [self._claimant])
 
     def _sorted(self, taken: Sequence[_Sent]) -> tuple[list[tuple[bytes, bytes, str]], list[bytes]]:
-        """What is put, by name, with its milliseconds; what does not come."""
+        """What is put, by name, with the millisecond until which it holds; what does not come."""
         puts: list[tuple[bytes, bytes, str]] = []
         gone: list[bytes] = []
         for sent in taken:
-            name, sealed = self._name(sent.key), self._sealed(sent)
+            name, expires = self._name(sent.key), self._place.clock.written(sent.expires)
+            sealed = None if sent.value is None else self._sealed(name, sent, sent.value, expires)
             if sealed is None:
                 gone.append(name)
             else:
-                puts.append((name, sealed, str(max(1, int(min(sent.lease, LONGEST) * 1000)))))
+                puts.append((name, sealed, str(int(expires * 1000))))
         return puts, gone
+
+    def _sealed(self, name: bytes, sent: _Sent, value: bytes, expires: float) -> bytes | None:
+        arrived = self._place.clock.written(sent.arrived)
+        return self._place.seal.sealed(name, Value(value, arrived, expires, sent.missing))
 
     def _note_full(self, why: str) -> None:
         if not self._full:
             self._full = True
             log.warning("the shared cache has no room for more answers: %s", why)
 
-    # -- values ----------------------------------------------------------------------------------------------------
-
     def _name(self, key: Hashable) -> bytes:
         return self._place.key("answer", str(FORMAT), key_of(key) or "")
-
-    def _sealed(self, sent: _Sent) -> bytes | None:
-        """A mark, the milliseconds of the whole lease, and the value, compressed; None for what is not sent."""
-        if sent.value is None:
-            return None
-        whole = int(min(sent.lease + sent.age, LONGEST) * 1000)
-        body = whole.to_bytes(8, "big") + zlib.compress(sent.value, 1)
-        return self._mark(sent.key, body) + body if len(body) <= LARGEST else None
-
-    def _opened(self, key: Hashable, sealed: bytes, left_ms: int) -> SharedAnswer | None:
-        """None for what was not sealed by one that has the key, or is too old after a refresh."""
-        mark, body = sealed[:MARK], sealed[MARK:]
-        if mark != self._mark(key, body):
-            log.warning("an answer in the shared cache was written by another, and is not used")
-            return None
-        left = max(0.0, left_ms / 1000)
-        age = max(0.0, int.from_bytes(body[:8], "big") / 1000 - left)
-        return None if self._is_refreshed(key, age) else SharedAnswer(zlib.decompress(body[8:]), age, left)
-
-    def _mark(self, key: Hashable, body: bytes) -> bytes:
-        digest = hashlib.blake2b(key=self._place.secret, digest_size=MARK)
-        digest.update((key_of(key) or "").encode())
-        digest.update(body)
-        return digest.digest()
-
-    def _is_refreshed(self, key: Hashable, age: float) -> bool:
-        arrived = self._clock() - age
-        return any(arrived <= when and which(key) for which, when in self._dropped.items())
 
 
 def _bytes(sent: Sequence[_Sent]) -> int:
     return sum(len(one.value or b"") for one in sent)
-
-
-def _every(_key: Hashable) -> bool:
-    return True

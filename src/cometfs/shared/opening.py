@@ -7,16 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import trio
+
 from cometfs.shared.answers import SharedAnswers
 from cometfs.shared.bucket import SharedBucket
+from cometfs.shared.pauses import SharedPauses
 from cometfs.shared.place import open_place
 
 
 @dataclass(frozen=True)
 class Shared:
-    """The budget and the answers."""
+    """The budget, what pauses, and the answers."""
 
     bucket: SharedBucket
+    pauses: SharedPauses
     answers: SharedAnswers
 
     def as_object(self) -> dict[str, Any]:
@@ -27,5 +31,8 @@ class Shared:
 @asynccontextmanager
 async def open_shared(address: str, account: str, api_key: str, rate: float) -> AsyncIterator[Shared]:
     """`address`: of Redis or Valkey, `account`: the name of its folder, `rate`: calls an hour. Raises SetupError."""
-    async with open_place(address, account, api_key) as place:
-        yield Shared(SharedBucket(place, rate), SharedAnswers(place))
+    async with open_place(address, account, api_key) as place, trio.open_nursery() as sending:
+        pauses = SharedPauses(place)
+        sending.start_soon(pauses.run)
+        yield Shared(SharedBucket(place, rate), pauses, SharedAnswers(place))
+        sending.cancel_scope.cancel()

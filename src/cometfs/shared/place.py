@@ -1,16 +1,15 @@
 """A server of Redis or Valkey that several machines share: scripts run on it, or a quick failure.
 
-A server that does not answer within `PATIENCE` is left alone for a while (`PAUSES`): no reader waits for it again and
-again. Not here: what is kept there (answers.py, bucket.py).
+A server that does not answer within `PATIENCE` is left alone, and tried again beside all else after `PAUSES`: no
+reader waits for it a second time. Not here: what is kept there (answers.py, bucket.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,9 @@ from coredis.retry import NoRetryPolicy
 from cometfs.compat.coredis_noise import quiet
 from cometfs.printable import without_password
 from cometfs.shared.address import checked_address
+from cometfs.shared.clock import ServerClock
+from cometfs.shared.scripts import GO_ON
+from cometfs.shared.sealed import Seal
 
 log = logging.getLogger(__name__)
 
@@ -50,41 +52,56 @@ class Place:
     address: str
     """Without its password."""
     prefix: str
-    secret: bytes
-    """Made of the API key: what has no mark made with it was written by another."""
+    seal: Seal
+    """What has none was written by another."""
+    clock: ServerClock = field(default_factory=ServerClock)
     why: str = ""
     """Why it cannot be used, or nothing."""
-    since: float = 0.0
-    """When that began, on trio's clock."""
+    probes: trio.Nursery | None = None
+    """Where it is tried again, while all else goes on without it."""
     _failures: int = 0
+    _failed: float = 0.0
+    """When the last of them was seen."""
     _until: float = 0.0
     _scripts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def away(self) -> bool:
-        """Whether it is left alone now."""
-        return trio.current_time() < self._until
+        """Whether it is left alone now. Where it is time to try again, that is begun."""
+        now = trio.current_time()
+        if self.why and self.probes is not None and now >= self._until:
+            self._until = now + PATIENCE  # what asks meanwhile begins no other
+            self.probes.start_soon(self._probe)
+        return bool(self.why)
 
     def key(self, *words: str) -> bytes:
         """A key of this account's: what it is about cannot be read from it."""
         kind, *rest = words
-        digest = hashlib.blake2b("\0".join(rest).encode(), key=self.secret, digest_size=16).hexdigest()
-        return f"{self.prefix}:{kind}:{digest}".encode() if rest else f"{self.prefix}:{kind}".encode()
+        return f"{self.prefix}:{kind}:{self.seal.digest(*rest)}".encode() if rest else f"{self.prefix}:{kind}".encode()
 
     async def run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | float]) -> Any:
-        """What the script returns. Raises Away."""
+        """What the script returns. Raises Away, at once where that is known."""
         if self.away:
             raise Away(self.why)
+        return await self._run(script, keys, arguments)
+
+    async def _probe(self) -> None:
+        with suppress(Away):
+            await self._run(GO_ON, [], ["", "0"])
+
+    async def _run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | float]) -> Any:
+        sent = trio.current_time()
         try:
             with trio.fail_after(PATIENCE):
-                found = await self._registered(script)(keys=keys, args=arguments)
+                (seconds, micros), found = await self._registered(script)(keys=keys, args=arguments)
         except ResponseError as error:
             if str(error).startswith("OOM"):
                 raise Full(str(error)) from error
-            self._fail(str(error))  # a wrong password, an old version
+            self._fail(str(error), sent)  # a wrong password, an old version
         except (RedisError, OSError, trio.TooSlowError) as error:
-            self._fail(str(error) or f"no answer within {PATIENCE:g} s")
+            self._fail(str(error) or f"no answer within {PATIENCE:g} s", sent)
         else:
+            self.clock.note(int(seconds) + int(micros) / 1e6, sent, trio.current_time())
             self._recover()
             return found
         raise Away(self.why)
@@ -94,13 +111,14 @@ class Place:
             self._scripts[script] = self.client.register_script(script)
         return self._scripts[script]
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, sent: float) -> None:
+        if sent < self._failed:
+            return  # it was on its way when another one failed
         if not self.why:
-            self.since = trio.current_time()
             log.warning("the shared cache at %s cannot be used, so this mount goes on alone: %s", self.address, why)
         pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
-        self.why, self._failures = why, self._failures + 1
-        self._until = trio.current_time() + pause * random.uniform(0.8, 1.2)
+        self.why, self._failures, self._failed = why, self._failures + 1, trio.current_time()
+        self._until = self._failed + pause * random.uniform(0.8, 1.2)
 
     def _recover(self) -> None:
         if self.why:
@@ -112,7 +130,6 @@ class Place:
 async def open_place(address: str, account: str, api_key: str) -> AsyncIterator[Place]:
     """`account`: what no other account has, such as the name of its folder. Nothing is sent before it is used."""
     quiet()
-    secret = hashlib.blake2b(api_key.encode(), person=b"cometfs shared", digest_size=32).digest()
     client = coredis.Redis.from_url(
         checked_address(address),
         connect_timeout=PATIENCE,
@@ -124,7 +141,9 @@ async def open_place(address: str, account: str, api_key: str) -> AsyncIterator[
     async with trio.open_nursery() as nursery:
         await nursery.start(_kept_open, client, ended)
         try:
-            yield Place(client, without_password(address), f"cometfs:1:{account}", secret)
+            async with trio.open_nursery() as probes:
+                yield Place(client, without_password(address), f"cometfs:2:{account}", Seal(api_key), probes=probes)
+                probes.cancel_scope.cancel()
         finally:
             ended.set()
 

@@ -1,0 +1,82 @@
+"""Values as they stand in a place that others can write to: with a mark made with the API key, compressed.
+
+What has no such mark is not believed, nor what stands under another name or for longer than it was meant to. What must
+not stand there is found here: the key itself, and links that need none. Not here: the place (place.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from hmac import compare_digest
+from typing import NamedTuple
+
+MARK = 16
+"""Bytes of a mark."""
+
+TIME = 13
+"""Digits of a time: milliseconds since 1970."""
+
+LARGEST = 8 << 20
+"""Bytes of a value, compressed."""
+
+SHORTEST = 8
+"""Characters of an API key that is looked for: a shorter one is a test's, and stands in every other answer."""
+
+LINKS = re.compile(
+    rb"(?:x-amz-signature|x-amz-credential|x-goog-signature|x-oss-signature"
+    rb"|(?:[?&;]|%26|%3f|\\u0026|\\u003f|&amp;)(?:signature|sig))(?:=|%3d|\\u003d)",
+    re.IGNORECASE,
+)
+"""What stands in links that need no key: of S3, Google's, CloudFront's, Alibaba's and Azure's storages."""
+
+ANSWER, MISSING = b"a", b"m"
+
+
+class Value(NamedTuple):
+    """Times of the server, in seconds since 1970."""
+
+    written: bytes
+    arrived: float
+    expires: float
+    missing: bool = False
+    """Whether the answer was that there is no such thing; it is `written` then why."""
+
+
+class Seal:
+    """Of one API key."""
+
+    def __init__(self, api_key: str) -> None:
+        self._key = api_key.encode()
+        self._secret = hashlib.blake2b(self._key, person=b"cometfs shared", digest_size=32).digest()
+
+    def digest(self, *words: str) -> str:
+        """Names them, and does not tell them."""
+        return hashlib.blake2b("\0".join(words).encode(), key=self._secret, digest_size=MARK).hexdigest()
+
+    def sealed(self, name: bytes, value: Value) -> bytes | None:
+        """A mark, when it arrived and until when it holds, what it is, compressed; None for what must stay here. It may
+        take a while."""
+        if self._is_secret(value.written):
+            return None
+        times = b"%0*d%0*d" % (TIME, int(value.arrived * 1000), TIME, int(value.expires * 1000))
+        body = times + (MISSING if value.missing else ANSWER) + zlib.compress(value.written, 1)
+        return self._mark(name, body) + body if len(body) <= LARGEST else None
+
+    def opened(self, name: bytes, sealed: bytes) -> Value | None:
+        """None for what was not sealed under that name by one that has the key."""
+        mark, body = sealed[:MARK], sealed[MARK:]
+        if not compare_digest(mark, self._mark(name, body)):
+            return None
+        arrived, expires, kind = int(body[:TIME]), int(body[TIME : 2 * TIME]), body[2 * TIME : 2 * TIME + 1]
+        return Value(zlib.decompress(body[2 * TIME + 1 :]), arrived / 1000, expires / 1000, kind == MISSING)
+
+    def _is_secret(self, written: bytes) -> bool:
+        return (len(self._key) >= SHORTEST and self._key in written) or LINKS.search(written) is not None
+
+    def _mark(self, name: bytes, body: bytes) -> bytes:
+        digest = hashlib.blake2b(key=self._secret, digest_size=MARK)
+        digest.update(len(name).to_bytes(8, "big") + name)
+        digest.update(body)
+        return digest.digest()
