@@ -20,6 +20,7 @@ from cometfs import measured
 from cometfs._version import __version__
 from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
+from cometfs.cache.downloads.of_others import BodiesOfOthers
 from cometfs.cache.downloads.parted import PartedBodies
 from cometfs.cache.memory import Memory
 from cometfs.cache.persistent.blobs import BlobStore
@@ -122,7 +123,8 @@ async def open_vfs(
                 gauges["loads"] = flights.count
                 memory, others = Memory(MEMORY, owner=owner_of), shared.answers if shared else None
                 store = Store(memory, flights, writebehind, wall, connectivity, others)
-                answers = AnswerResolver(api, store, bodies, parted)
+                of_others = BodiesOfOthers(others) if others else None
+                answers = AnswerResolver(api, store, bodies, parted, of_others=of_others)
                 answers.status = _Status(api, answers, workspaces, budget, index, gauges, shared, wall()).now
                 meters |= measured.at_hand(api, index, blobs, gauges) | measured.of_lookups(answers, parted)
                 answers.metrics = partial(measured.text, meters, budget, index)

@@ -16,8 +16,10 @@ import trio
 
 from cometfs.cache.downloads.downloads import Bodies, ByteStream
 from cometfs.cache.downloads.fetch import OtherSize
+from cometfs.cache.downloads.of_others import BodiesOfOthers
 from cometfs.cache.downloads.parted import PartedBodies
 from cometfs.cache.downloads.parts import NotInParts
+from cometfs.cache.due import due
 from cometfs.cache.memory import CacheEntry, Which
 from cometfs.cache.store import Store
 from cometfs.cache.values import Freshness
@@ -116,10 +118,12 @@ class AnswerResolver:
         bodies: Bodies,
         parted: PartedBodies | None = None,
         status: Callable[[], Awaitable[Row]] = _no_status,
+        of_others: BodiesOfOthers | None = None,
     ) -> None:
         """`parted`: big bodies, where there is a disk for their blocks; `status`: what there is to say about the mount
-        itself."""
+        itself; `of_others`: small bodies that machines share."""
         self.api = api
+        self._of_others = of_others
         self.status = status
         self.metrics: Callable[[], Awaitable[str]] = _no_metrics
         """The same for Prometheus."""
@@ -370,9 +374,12 @@ class AnswerResolver:
         def begin() -> AbstractAsyncContextManager[ByteStream]:
             return validated(stream.begin(self.api, at), expected, lambda size: self._differs(stream, at, size))
 
+        if self._of_others is not None:
+            begin = self._of_others.sharing(stream.shared_key(at), expected.size, begin)
         while True:
             try:
-                body = await self.bodies.open(key, begin)
+                with due():
+                    body = await self.bodies.open(key, begin)
                 return OpenedBody(key, body, partial(self.bodies.release, key, body))
             except Withheld:
                 if not CALLER.get().waits:

@@ -274,6 +274,10 @@ class Stream:
         """Where the body for `at` is kept: another size in the listing means another body."""
         return Key.answer(self.name, self.size(at), at.key)
 
+    def shared_key(self, at: Context) -> Key:
+        """Where the body is shared: one that was logged at another time is another body, too."""
+        return Key.answer(self.name, f"{self.size(at)} of {self.row(at).get('createdAt')}", at.key)
+
     def block_key(self, at: Context, etag: str, number: int) -> Key:
         """Where a block of the body is kept that comes in parts."""
         return Key.answer(self.name, f"{self.size(at)} {etag} {number}", at.key)
