@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from cometfs.cache.persistent.index import Index
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.sources import experiment
@@ -45,6 +46,26 @@ async def test_a_table_takes_no_task_for_each_experiment(many: Catalog, tmp_path
     assert experiments >= 5 * COPIES
     assert len(listed) > experiments
     assert tasks.begun < experiments
+
+
+async def test_a_table_keeps_few_answers_of_an_experiment(many: Catalog, tmp_path: Path) -> None:
+    """And all of its metrics as one: a row of the index for each took more than asking for them."""
+    wire = Wire(many)
+    async with mounted(wire, tmp_path) as vfs:
+        written = (await read(vfs, TABLE)).decode().splitlines()
+        wire.asked.clear()
+        directory = f"{PROJECT}/{written[COPIES].split(',')[2]}"
+        files = await names(vfs, f"{directory}/metrics")
+        first = await read(vfs, f"{directory}/metrics/{files[0]}")
+        await vfs.settle()
+    assert wire.asked == []
+    assert len(files) > 3
+    kept = Index(tmp_path).totals().answers
+    assert kept < 6 * (len(written) - 1)
+    async with mounted(wire, tmp_path) as vfs:
+        assert await read(vfs, f"{directory}/metrics/{files[0]}") == first
+        assert await names(vfs, f"{directory}/metrics") == files
+    assert wire.asked == []
 
 
 async def test_so_many_at_once_are_asked_in_order() -> None:

@@ -6,15 +6,17 @@ fails, each is asked by itself. Not here: asking (batches.py).
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any
 
 from cometfs.cache.memory import Recent
-from cometfs.cache.store import Store
 from cometfs.errors import CometFSError, DeadlineExceeded
 from cometfs.lease import Lease
 from cometfs.vfs.answers.observations import Observations
+from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.siblings import Siblings
 from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, Found, Source
 
@@ -39,8 +41,8 @@ REMEMBERED = 4096
 class BatchTrust:
     """What is known of batches, by project and source."""
 
-    def __init__(self, store: Store, observations: Observations) -> None:
-        self._store = store
+    def __init__(self, answers: AnswerResolver, observations: Observations) -> None:
+        self._answers = answers
         self._observations = observations
         self._weights: Recent[Hashable, float] = Recent(REMEMBERED)
         """Bytes that the last batch about a project brought for an experiment."""
@@ -69,7 +71,7 @@ class BatchTrust:
         if not found:
             self.distrust(source, line)  # it brings nothing here: a call for nothing is enough
             return False
-        for one in found:
+        for one in itertools.chain(found, *map(partial(self._apart, source), found)):
             single = self._held(one.source, one.at)
             if single is not None and single != one.answer:
                 log.warning(
@@ -124,8 +126,15 @@ class BatchTrust:
         self._observations.record_count(MOST + batch.name, line.project, max(1, count // 2), FAILED)
         return count > 1
 
+    def _apart(self, source: Source, one: Found) -> Sequence[Found]:
+        """What it tells of others, and of `source`: of an experiment that was asked that by itself."""
+        if one.source.apart is None or self._held(source, one.at) is None:
+            return ()
+        told = source.within and source.within.tell(self._answers.asker(), one.answer, one.at)
+        return [*one.source.apart(one.at, one.answer), *([] if told is None else [Found(source, one.at, told)])]
+
     def _held(self, source: Source, at: Context) -> Any:
-        held = self._store.peek(source.key(at))
+        held = self._answers.store.peek(source.key(at))
         return None if held is None else held.value
 
 

@@ -60,7 +60,7 @@ class Batches:
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
-        return not self.is_under_way(source, at) and self._answers.store.recall(source.key(at)) is None
+        return not self.is_under_way(source, at) and self._answers.recall(source, at) is None
 
     async def ask_verified(self, source: Source, places: Sequence[Context]) -> None:
         """Asks about many experiments in one call, where enough of them were asked by themselves to verify it."""
@@ -143,12 +143,12 @@ class Batches:
     async def _in_turn(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         """Asks about those of which no other machine has the answers, or asks for them."""
         while places:
-            mine, places = await self._answers.claim(source, places)
+            mine, places = await self._answers.claim(batch.into or source, places)
             try:
                 if mine:
                     await self._call(source, batch, line, mine)
             finally:
-                self._answers.release(source, mine)
+                self._answers.release(batch.into or source, mine)
             if places:
                 await trio.sleep(OTHERS)
 

@@ -48,7 +48,7 @@ class Prefetcher:
         self._policy = Readahead()
         self._siblings = SiblingsByProject(answers.store)
         self.observations = Observations()
-        self._trust = BatchTrust(answers.store, self.observations)
+        self._trust = BatchTrust(answers, self.observations)
         self.batches = Batches(answers, self._siblings, self._trust)
         self._renewing: Recent[Hashable, float] = Recent(REMEMBERED)
         """What was asked again, and until when the answer held of which that was done: once is enough."""
@@ -152,7 +152,7 @@ class Prefetcher:
             log.debug("not asked together: %s", error)
 
     def _has(self, source: Source, at: Context) -> bool:
-        return self._answers.store.recall(source.key(at)) is not None
+        return self._answers.recall(source, at) is not None
 
     def _richest(self, source: Source, line: Siblings) -> Source:
         """What `source` is made of, where that will be asked for as well: a batch of it brings both, and one of
@@ -162,7 +162,7 @@ class Prefetcher:
 
     def _begin(self, source: Source, line: Siblings, places: list[Context]) -> None:
         batched = source.batch is not None and self._trust.is_trusted(source, line)
-        missing = [at for at in places if self._answers.store.recall(source.key(at)) is None]
+        missing = [at for at in places if self._answers.recall(source, at) is None]
         if batched:
             asked = [at for at in missing if self.batches.is_missing(source, at)]
         else:

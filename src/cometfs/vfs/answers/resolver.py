@@ -145,7 +145,22 @@ class AnswerResolver:
 
     def peek(self, source: Source, at: Context) -> CacheEntry | None:
         """What is in memory; makes no call."""
-        return self.store.peek(source.key(at))
+        return self.store.peek(source.key(at)) or self._within(source, at, self.store.peek)
+
+    def recall(self, source: Source, at: Context) -> CacheEntry | None:
+        """What is at hand, in memory or on disk; makes no call."""
+        return self.store.recall(source.key(at)) or self._within(source, at, self.store.recall)
+
+    def _within(self, source: Source, at: Context, look: Callable[[Key], CacheEntry | None]) -> CacheEntry | None:
+        """What another answer tells of it, where `look` finds that; held in memory from now on."""
+        if source.within is None:
+            return None
+        held = look(source.within.source.key(source.within.at(at)))
+        told = None if held is None or held.error is not None else source.within.tell(self.asker(), held.value, at)
+        if held is None or told is None:
+            return None
+        fresh = Freshness(Lease(self.store.remaining(held)), self.store.age(held), held.stale)
+        return self.store.keep(source.key(at), told, fresh)
 
     async def wanted(self, source: Source, at: Context) -> CacheEntry:
         """The answer, for a reader: what it wants next may be fetched ahead. Raises what Comet's answer raises."""
@@ -153,7 +168,7 @@ class AnswerResolver:
         if held is not None:
             return held
         here = self.peek(source, at) is not None  # that there is none is remembered, too
-        kept = self.store.recall(source.key(at)) is not None
+        kept = self.recall(source, at) is not None
         if source.kept:  # all else is made of what is
             self.lookups.record("answer", here=here, kept=kept)
         self.ahead.record_access(source, at, waited=not kept)
@@ -175,6 +190,9 @@ class AnswerResolver:
         key = source.key(at)
         if self.store.peek(key) is None:
             await self.ahead.wait_for_batch(source, at)
+        if source.within is not None and (held := self.recall(source, at)) and not held.stale:
+            held.unwrap()
+            return held
         while True:
             try:
                 return await self._ask(key, source, at)
@@ -182,6 +200,11 @@ class AnswerResolver:
                 if not CALLER.get().waits:
                     raise
                 # The call was put off, being only ahead; now a reader waits, and the next attempt is its own.
+            except NO_ANSWER:
+                last = self._within(source, at, self.store.stale)
+                if last is None:
+                    raise
+                return last
 
     async def _ask(self, key: Key, source: Source, at: Context) -> CacheEntry:
         asking = _Question(self, source.lease(at))
@@ -225,7 +248,7 @@ class AnswerResolver:
 
         async def take(some: Sequence[Context]) -> None:
             for count, at in enumerate(some, 1):
-                held = self.store.recall(source.key(at)) if at.key not in found else None
+                held = self.recall(source, at) if at.key not in found else None
                 if held is not None and held.error is None and not held.stale:
                     found[at.key] = make(held.value)
                 if count % UNTIL == 0:
@@ -442,7 +465,7 @@ class _Question:
         return self._answers.error_log.lines()
 
     def answer_nowait(self, source: Source, at: Context) -> Any:
-        held = self._answers.store.recall(source.key(at))
+        held = self._answers.recall(source, at)
         return None if held is None else held.value
 
     def fill(self, source: Source, at: Context, answer: Any) -> None:
@@ -451,7 +474,7 @@ class _Question:
         self._answers.fill(source, at, answer, fresh._replace(lease=Lease(min(source.lease(at), fresh.lease))))
 
     def recall(self, source: Source, at: Context) -> Any:
-        held = self._answers.store.recall(source.key(at))
+        held = self._answers.recall(source, at)
         return None if held is None or held.error is not None else self._made_of(held)
 
     def keep(self, source: Source, at: Context, answer: Any) -> None:

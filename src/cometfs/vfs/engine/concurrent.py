@@ -176,7 +176,7 @@ class ConcurrentReads:
         if not isinstance(source, Source) or node.at.experiment is None:
             return None
         asked_together = source.batch is not None or source in OF_MANY
-        if not asked_together or self._answers.store.recall(source.key(node.at)) is not None:
+        if not asked_together or self._answers.recall(source, node.at) is not None:
             return None
         return _Wanted(source, node.at)
 

@@ -68,7 +68,7 @@ class Reckoning:
 
     def known(self, source: Source, at: Context) -> Any:
         """See `Known`."""
-        held = self._answers.store.recall(source.key(at))
+        held = self._answers.recall(source, at)
         return None if held is None else () if held.error is not None else held.value
 
     def go_into(self, each: ForEach, at: Context) -> None:
@@ -99,7 +99,7 @@ class Reckoning:
         if isinstance(question, Stream):
             if not self._answers.has(question, at):
                 self._add(1, question.size(at) or self._weight(Weighs(1, question.name)))
-        elif self._answers.store.recall(key) is None and not self._by_batch(question, at):
+        elif self._answers.recall(question, at) is None and not self._by_batch(question, at):
             needs = _needs(self, question, at)
             if needs.calls and not needs.weighs:
                 self.unweighed.setdefault(question.called, []).append((question, at))

@@ -180,21 +180,20 @@ class WalkPrefetch:
 
     def _missing(self, at: Context, entry: Dir, usage: Usage) -> list[Question]:
         """The questions behind what is used of an experiment that are not answered."""
-        recall = self._answers.store.recall
         asked = {source.key(at): (source, at) for source in _questions(entry, usage)}
-        return [question for key, question in asked.items() if recall(key) is None]
+        return [question for question in asked.values() if self._answers.recall(*question) is None]
 
     def _bodies(self, errand: _Errand) -> list[Question]:
         """The small bodies and the answers in the directories that are used, as far as the listings at hand tell."""
         room = Room(BODIES, BODY_BYTES)
         found: dict[Hashable, Question] = {}
         for each in (each for one in _read(errand) for each in for_eaches_of(one)):
-            held = None if each.source is None else self._answers.store.recall(each.source.key(errand.at))
+            held = None if each.source is None else self._answers.recall(each.source, errand.at)
             if held is None or held.error is not None:
                 continue
             for source, at in _contents(each, errand.at, held.value):
                 if isinstance(source, Source):
-                    if self._answers.store.recall(source.key(at)) is None:
+                    if self._answers.recall(source, at) is None:
                         found[source.key(at)] = (source, at)
                 elif source.key(at) not in found and room.takes(source.size(at)) and not self._answers.has(source, at):
                     found[source.key(at)] = (source, at)
@@ -245,8 +244,8 @@ class WalkPrefetch:
         """What tells what is in the directories whose files are used, as far as it is not at hand."""
         eaches = (each for one in _read(errand) for each in for_eaches_of(one))
         asked = {each.source.key(errand.at): (each.source, errand.at) for each in eaches if each.source is not None}
-        missing = [(key, question) for key, question in asked.items() if self._answers.store.recall(key) is None]
-        return [question for _, question in missing if not self._prefetcher.batches.is_under_way(*question)]
+        missing = [question for question in asked.values() if self._answers.recall(*question) is None]
+        return [question for question in missing if not self._prefetcher.batches.is_under_way(*question)]
 
 
 def _is_whole(directory: Node) -> bool:

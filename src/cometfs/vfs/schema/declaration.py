@@ -181,6 +181,8 @@ class Batch:
     """Calls of single questions by which the first one about a project is verified."""
     weighs: Weighs | None = None
     """How much it brings of one experiment."""
+    into: Source | None = None
+    """What has all that it says of an experiment, where that is one value; None: what is asked for."""
     divides: bool = True
     """Whether a call about fewer experiments asks for less, and so may be answered where one about more was not."""
 
@@ -195,6 +197,16 @@ def _declare(name: str) -> None:
     if name in _DECLARED:
         raise ValueError(f"two questions are called {name!r}: each would be given the other's answers")
     _DECLARED.add(name)
+
+
+class Within(NamedTuple):
+    """Another answer that tells this one, too, so that both need no room."""
+
+    source: Source
+    at: Callable[[Context], Context]
+    """Where that is kept, of a place."""
+    tell: Callable[[Resolver, Any, Context], Any]
+    """This answer, of that one; None where it must be asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +239,10 @@ class Source:
     """What it costs, where that is not a call, or, of what is made of others, what those cost at its experiment."""
     endpoint: str = ""
     """What it calls, where its name does not begin with that."""
+    within: Within | None = None
+    """What may tell it beside its own answer, which comes first."""
+    apart: Callable[[Context, Any], list[Found]] | None = None
+    """What others it tells, with which a batch that brings it is verified."""
     together: Source | None = None
     """What is asked at the place of its directory where the sizes of all files there are wanted, and has at hand then
     what this is made of."""

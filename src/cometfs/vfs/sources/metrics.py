@@ -16,7 +16,7 @@ single calls have answered before. Not here: when a batch is asked for (prefetch
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import trio
@@ -27,11 +27,22 @@ from cometfs.comet.api import API
 from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound, Unsupported
 from cometfs.lease import FINISHED, LISTING
 from cometfs.render import points, spreads
-from cometfs.vfs.schema.declaration import Batch, Context, Found, Known, Needs, Resolver, Row, Source, Weighs
+from cometfs.vfs.schema.declaration import (
+    Batch,
+    Context,
+    Found,
+    Known,
+    Needs,
+    Resolver,
+    Row,
+    Source,
+    Weighs,
+    Within,
+)
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
-from cometfs.vfs.sources.charted_metrics import Parsed, is_light, parsed_of
-from cometfs.vfs.sources.experiment import about_experiment, key, listing_lease, patiently, sealed_lease
+from cometfs.vfs.sources.charted_metrics import Parsed
+from cometfs.vfs.sources.experiment import about_experiment, free, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, has_words, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
 
@@ -160,16 +171,20 @@ async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
     row, project = at.experiment or {}, of_project(at)
     if len(names) <= 1 or not at.version or row["archived"]:
         return {}
-    charted = await chart_calls.ask(asker, project, [at], names, parsed_of)
+    charted = await chart_calls.ask(asker, project, [at], names, Parsed.of)
     parsed = await believed(asker, [(at, one) for one in charted.values()])
-    sheets = parsed[key(at)].sheets if parsed else {}
+    sheets = parsed[key(at)].sheets() if parsed else {}
     for name, sheet in sheets.items():
         asker.fill(METRIC, experiment.at_metric(at, name), sheet)
     return sheets
 
 
 async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
-    return _spreads_of(await asker.answer(experiment.SUMMARY, at))
+    found = _spreads_of(await asker.answer(experiment.SUMMARY, at))
+    packed = asker.answer_nowait(PACKED, at)
+    if packed is not None:
+        _learn_which_counts(asker, at, Parsed.unpacked(packed), found)
+    return found
 
 
 def _spreads_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -189,14 +204,18 @@ async def believed(asker: Resolver, parsed: Sequence[tuple[Context, Parsed]]) ->
         if sheet is None:
             sheet = await _one_sheet(asker, one.at)
             asker.fill(METRIC, one.at, sheet)
-        return bool(sheet == one.points)
+        return bool(sheet == one.points.sheet(one.at.item))
 
     def charted_of(at: Context, name: str, one: Parsed) -> Charted:
         place = experiment.at_metric(at, name)
-        return Charted(place, one.lengths[name], one.sheets[name], asker.answer_nowait(METRIC, place) is not None)
+        return Charted(place, one.lengths[name], one, asker.answer_nowait(METRIC, place) is not None)
 
-    charted = [charted_of(at, name, one) for at, one in parsed for name in one.lengths]
-    longest = await chart_calls.whole_up_to(asker, of_project(parsed[0][0]), charted, agrees) if charted else 0
+    if not parsed:
+        return {}
+    project = of_project(parsed[0][0])
+    known = asker.count(chart_calls.CHECKED, project)
+    longer = [(at, name, one) for at, one in parsed for name, length in one.lengths.items() if length > known]
+    longest = await chart_calls.whole_up_to(asker, project, [charted_of(*one) for one in longer], agrees)
     return {key(at): one.up_to(longest) for at, one in parsed}
 
 
@@ -204,41 +223,39 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
     names = await column_names(asker, places, "metrics")
     if not names:
         return []
-    parsed = await chart_calls.ask(asker, of_project(places[0]), places, names, parsed_of)
-    parsed = await believed(asker, [(at, parsed[key(at)]) for at in places if key(at) in parsed])
-    found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and is_light(parsed[key(at)])}
-    first = await _first_counts(asker, [(at, one) for at, one in found.values() if one.tied])
-    return [answer for at, one in found.values() for answer in _found(at, one, first)]
+    charted = await chart_calls.ask(asker, of_project(places[0]), places, names, Parsed.of)
+    parsed = await believed(asker, [(at, charted[key(at)]) for at in places if key(at) in charted])
+    found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and parsed[key(at)].is_light}
+    await _ask_which_counts(asker, list(found.values())[:LOOKED_AT])
+    return [Found(PACKED, at, one.packed()) for at, one in found.values()]
 
 
-async def _first_counts(asker: Resolver, tied: Sequence[tuple[Context, Parsed]]) -> bool:
-    """Whether the summaries of a server show the first of equal values, as one experiment at least that has some says.
+LOOKED_AT = 32
+"""Experiments of a batch in which equal values are looked for: where they are rare, the first reader of one asks."""
+
+
+async def _ask_which_counts(asker: Resolver, some: Sequence[tuple[Context, Parsed]]) -> None:
+    """Has known whether the summaries of a server show the first of equal values, as one experiment that has some says.
 
     Costs a call, once, unless the summary of one is at hand: a reader that goes through a project has asked for some.
     """
-    if not tied:
-        return False
-    project = of_project(tied[0][0])
-    known = asker.agreement(FIRST_COUNTS, project)
-    if known is None:
-        at, parsed = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
+    if not some or asker.agreement(FIRST_COUNTS, of_project(some[0][0])) is not None:
+        return
+    tied = [(at, one) for at, one in some if (found := one.spreads()) is not None and found.tied]
+    if tied:
+        at, one = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
         try:
-            summary = _spreads_of(await asker.answer(experiment.SUMMARY, at))
+            summary = await asker.answer(experiment.SUMMARY, at)
         except NotFound:  # deleted since the listing: the next batch decides
-            return False
-        known = all(summary.get(name) == spread for name, spread in parsed.spreads.items())
+            return
+        _learn_which_counts(asker, at, one, _spreads_of(summary))
+
+
+def _learn_which_counts(asker: Resolver, at: Context, parsed: Parsed, summary: dict[str, list[Any]]) -> None:
+    project, found = of_project(at), parsed.spreads()
+    if found is not None and found.tied and asker.agreement(FIRST_COUNTS, project) is None:
+        known = all(summary.get(name) == spread for name, spread in found.by_name.items())
         asker.record_agreement(FIRST_COUNTS, project, agrees=known)
-    return known
-
-
-def _found(at: Context, parsed: Parsed, first: bool) -> list[Found]:
-    found = [Found(METRIC_NAMES, at, parsed.names)]
-    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in parsed.sheets.items()]
-    if len(parsed.extents) == len(parsed.names):
-        found.append(Found(EXTENTS, at, parsed.extents))
-    if len(parsed.spreads) == len(parsed.names) and (first or not parsed.tied):
-        found.append(Found(SPREADS, at, parsed.spreads))
-    return found
 
 
 async def _aside(work: Any, *arguments: Any, count: int) -> Any:
@@ -248,6 +265,34 @@ async def _aside(work: Any, *arguments: Any, count: int) -> Any:
     return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
 
 
+async def _nothing_yet(_asker: Resolver, _at: Context) -> bytes:
+    await trio.lowlevel.checkpoint()
+    return Parsed([], {}, {}).packed()
+
+
+def _apart(at: Context, packed: bytes) -> list[Found]:
+    parsed = Parsed.unpacked(packed)
+    found = [Found(METRIC_NAMES, at, parsed.names)]
+    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in parsed.sheets().items()]
+    return found
+
+
+PACKED = Source("metrics of an experiment in a chart", _nothing_yet, sealed_lease, needs=free, apart=_apart)
+"""What a chart of many says of one, which tells all of the below: one value on disk instead of one for each metric.
+Comes with batches alone."""
+
+
+def _told_spreads(asker: Resolver, packed: bytes, at: Context) -> dict[str, list[Any]] | None:
+    found = Parsed.unpacked(packed).spreads()
+    if found is None or (found.tied and not asker.agreement(FIRST_COUNTS, of_project(at))):
+        return None
+    return found.by_name
+
+
+def _told(what: Callable[[Parsed, Context], Any]) -> Within:
+    return Within(PACKED, experiment.of_experiment, lambda _asker, packed, at: what(Parsed.unpacked(packed), at))
+
+
 METRICS_OF_MANY = Batch(
     "experiments/multi-metric-chart of metrics",
     _metrics_of_many,
@@ -255,10 +300,16 @@ METRICS_OF_MANY = Batch(
     brings=lambda known, project: has_words("metrics", known, project),
     checks=1,
     weighs=Weighs(chart_calls.OF_SINGLE, EVERY_POINT.name),
+    into=PACKED,
 )
 
 SPREADS = Source(
-    "experiment/metrics/summary by name", _spreads, sealed_lease, METRICS_OF_MANY, of=(experiment.SUMMARY,)
+    "experiment/metrics/summary by name",
+    _spreads,
+    sealed_lease,
+    METRICS_OF_MANY,
+    of=(experiment.SUMMARY, PACKED),
+    within=Within(PACKED, experiment.of_experiment, _told_spreads),
 )
 """Metric -> `spreads.Spread`. Alone 1 call, the summary, which the listing of `metrics/` shares."""
 
@@ -300,7 +351,8 @@ async def _names_of_many(asker: Resolver, places: Sequence[Context]) -> list[Fou
     """Names cost no points, where that takes few calls."""
     logged_by = await asker.answer(LOGGED_BY, of_project(places[0]))
     if logged_by is None:
-        return await _metrics_of_many(asker, places)
+        found = await _metrics_of_many(asker, places)
+        return [*found, *(one for packed in found for one in _apart(packed.at, packed.answer)[:1])]
     # One that no metric finds is asked by itself: that it has none is not to be concluded from what is left out.
     return [Found(METRIC_NAMES, at, logged_by[key(at)]) for at in places if key(at) in logged_by]
 
@@ -310,7 +362,8 @@ METRIC_NAMES = Source(
     _names,
     sealed_lease,
     Batch("project/query by metric, or what brings the points", _names_of_many, first=16),
-    of=(SPREADS,),
+    of=(SPREADS, PACKED),
+    within=_told(lambda parsed, _at: parsed.names or None),
 )
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 
@@ -328,14 +381,22 @@ METRIC = Source(
     sealed_lease,
     after=METRIC_NAMES,
     brought_by=SPREADS,
-    of=(SHEETS,),
+    of=(SHEETS, PACKED),
     grows=True,
     needs=_metric_needs,
+    within=_told(lambda parsed, at: parsed.sheet(at.item)),
 )
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
 
-EXTENTS = Source("last, least and greatest values of metrics", _extents, sealed_lease, METRICS_OF_MANY, of=(SPREADS,))
+EXTENTS = Source(
+    "last, least and greatest values of metrics",
+    _extents,
+    sealed_lease,
+    METRICS_OF_MANY,
+    of=(SPREADS, PACKED),
+    within=_told(lambda parsed, _at: parsed.extents()),
+)
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
 
 

@@ -14,7 +14,7 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound
 from cometfs.lease import is_settling
 from cometfs.vfs.schema.declaration import Context, Resolver, Row
 from cometfs.vfs.sources import chart_calls, experiment
-from cometfs.vfs.sources.charted_metrics import parsed_of
+from cometfs.vfs.sources.charted_metrics import Parsed
 from cometfs.vfs.sources.experiment import each_of, key
 from cometfs.vfs.sources.metrics import METRIC, believed
 from cometfs.vfs.sources.parameters import of_project
@@ -69,7 +69,7 @@ async def _together(asker: Resolver, places: Sequence[Context]) -> dict[str, byt
     name, project = places[0].item, of_project(places[0])
     wholes = {key(at): experiment.of_experiment(at) for at in places}
     try:
-        charted = await chart_calls.ask(asker, project, list(wholes.values()), [name], parsed_of)
+        charted = await chart_calls.ask(asker, project, list(wholes.values()), [name], Parsed.of)
         parsed = await believed(asker, [(wholes[one], charted[one]) for one in wholes.keys() & charted.keys()])
     except NO_OTHER_WAY:
         raise
@@ -82,7 +82,8 @@ async def _together(asker: Resolver, places: Sequence[Context]) -> dict[str, byt
         log.debug("not asked together: %s", error)
         chart_calls.record_failure(asker, project)
         return {}
-    found = {one: of_one.sheets[name] for one, of_one in parsed.items() if name in of_one.sheets}
+    sheets = {one: of_one.sheet(name) for one, of_one in parsed.items()}
+    found = {one: sheet for one, sheet in sheets.items() if sheet is not None}
     for at in places:
         if key(at) in found:
             asker.fill(METRIC, at, found[key(at)])
