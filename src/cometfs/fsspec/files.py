@@ -5,10 +5,7 @@ Not here: how they are found (tree.py).
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from fsspec.asyn import AbstractAsyncStreamedFile
@@ -17,6 +14,7 @@ from fsspec.utils import isfilelike
 
 from cometfs.errors import Superseded
 from cometfs.fsspec import portal
+from cometfs.fsspec.saving import part_of
 from cometfs.fsspec.tree import PIECE, Handle, Tree, read
 
 if TYPE_CHECKING:
@@ -107,17 +105,9 @@ async def save(fs: CometFileSystem, path: str, target: Any, callback: Any) -> No
     try:
         if isfilelike(target):
             await _copy(fs, snapshot, target.write, callback)
-            return
-        folder, name = os.path.split(target)
-        part = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")  # noqa: PTH118
-        try:
-            with open(part, "xb") as file:  # noqa: ASYNC230, PTH123  # as all of fsspec writes local files
+        else:
+            with part_of(target) as file:
                 await _copy(fs, snapshot, file.write, callback)
-            os.replace(part, target)  # noqa: PTH105
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(part)  # noqa: PTH108
-            raise
     finally:
         snapshot.close()
 

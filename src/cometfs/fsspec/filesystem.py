@@ -13,10 +13,11 @@ from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
 from fsspec.utils import glob_translate, stringify_path
 
 from cometfs.config import MountSettings
@@ -24,8 +25,9 @@ from cometfs.errnos import as_oserror
 from cometfs.errors import CometFSError, ReadOnly, Unsupported
 from cometfs.fsspec import portal, tree
 from cometfs.fsspec.files import CometFile, CometStream, save
+from cometfs.fsspec.saving import Saving, make
 from cometfs.fsspec.settings import GIVEN, settings_of
-from cometfs.fsspec.tree import Found, Tree, on_tree
+from cometfs.fsspec.tree import Found, Tree, on_tree, within_deadline
 
 T = TypeVar("T")
 
@@ -95,14 +97,14 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
     async def ask(self, path: str, work: Callable[[Tree], Awaitable[T]]) -> T:
         """What `work` returns of the tree. Raises OSError, with the errno of the mount and the sentence."""
         try:
-            return await portal.ask(on_tree(self._settings(), work))
+            return await portal.ask(on_tree(self._settings(), within_deadline(work)))
         except CometFSError as error:
             raise as_oserror(error, path) from error
 
     def wait(self, path: str, work: Callable[[Tree], Awaitable[T]]) -> T:
         """The same, for a plain thread."""
         try:
-            return portal.wait(on_tree(self._settings(), work))
+            return portal.wait(on_tree(self._settings(), within_deadline(work)))
         except CometFSError as error:
             raise as_oserror(error, path) from error
 
@@ -127,10 +129,23 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
     async def _isfile(self, path: str) -> bool:
         return await self._look(path) == "file"
 
-    async def _ls(self, path: str, detail: bool = True, **_kwargs: Any) -> list[Any]:
+    async def _ls(self, path: str, detail: bool = True, refresh: bool = False, **_kwargs: Any) -> list[Any]:
         place = self._strip_protocol(path)
+        if refresh:
+            await self.ask(path, lambda account: account.refresh(place))
         found: list[Found] = await self.ask(path, lambda account: account.entries(place))
         return [_as_info(one) if detail else one.path for one in found]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Has Comet asked again for what is at a path or below it; without one, for all of the account."""
+        place = self._strip_protocol(path or "")
+        self.wait(place, lambda account: account.refresh(place))
+
+    def _walk(self, path: str, *args: Any, on_error: Any = None, below: Any = None, **kwargs: Any) -> Any:
+        """As fsspec has it, which takes a directory that cannot be listed for an empty one: here it is an error, unless
+        `on_error` has another word, which then goes for the directories below, too."""
+        on_error = on_error or below or _unless_absent
+        return super()._walk(path, *args, on_error=on_error, below=on_error, **kwargs)
 
     async def _glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
         place = self._strip_protocol(path)
@@ -147,10 +162,13 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
         return await self.ask(path, lambda account: account.cat(place, start, end))
 
     async def _cat(self, path: Any, recursive: bool = False, **kwargs: Any) -> Any:
+        """Of a directory, with `recursive`, the files."""
         if isinstance(path, list) or recursive or set(path) & set("*?["):
             paths = await self._expand_path(path, recursive=recursive)
+            if recursive:
+                path = paths = [one for one in paths if not await self._isdir(one)]
             await self.ask("", lambda account: account.gather(paths))
-        return await super()._cat(path, recursive=recursive, **kwargs)
+        return await super()._cat(path, **kwargs)
 
     async def _cat_ranges(self, paths: list[str], *args: Any, **kwargs: Any) -> Any:
         places = [self._strip_protocol(path) for path in paths]
@@ -159,12 +177,35 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
 
     async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_kwargs: Any) -> None:
         place = self._strip_protocol(rpath)
-        kind = await self._look(rpath)
-        link = await self.ask(rpath, lambda account: account.look(place, follow=False))
-        if kind != "directory":
+        if await self._look(rpath) != "directory":
             await save(self, place, lpath, callback)
-        else:
-            _make(Path(lpath), link.target)
+            return
+        make(lpath, (await self.ask(rpath, lambda account: account.look(place, follow=False))).target)
+
+    async def _get(
+        self, rpath: Any, lpath: Any, recursive: bool = False, callback: Any = DEFAULT_CALLBACK, **kwargs: Any
+    ) -> Any:
+        """A directory, with `recursive`, is gone through as `cometfs export` does. What cannot be had does not end the
+        rest: the first error is raised when all else is there."""
+        one = recursive and isinstance(rpath, str) and not isinstance(lpath, list) and not set(rpath) & set("*?[")
+        if not one or kwargs.get("maxdepth") or await self._look(rpath) != "directory":
+            return await super()._get(rpath, lpath, recursive=recursive, callback=callback, **kwargs)
+        source, target = self._strip_protocol(rpath), make_path_posix(lpath)
+        inside = (trailing_sep(target) or LocalFileSystem().isdir(target)) and not trailing_sep(rpath)
+        return await self._save_tree(source, Path(target, source.rpartition("/")[2] if inside else ""), callback)
+
+    async def _save_tree(self, source: str, target: Path, callback: Any) -> None:
+        async def work(account: Tree) -> Saving:
+            saving = Saving(account, await account.node(source), source, target, callback)
+            await saving.run()
+            return saving
+
+        errors = (await portal.ask(on_tree(self._settings(), work))).errors
+        for path, error in errors[:1]:
+            raised = error if isinstance(error, OSError) else as_oserror(cast(CometFSError, error), path)
+            if len(errors) > 1:
+                raised.add_note(f"{len(errors) - 1} more could not be copied")
+            raise raised from error
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any) -> CometFile:
         if mode != "rb":
@@ -223,12 +264,9 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
         self._refuse(path)
 
 
-def _make(directory: Path, target: str | None) -> None:
-    """A directory, or a link to one, as `cp -r` of a mount makes it."""
-    if target is None:
-        directory.mkdir(parents=True, exist_ok=True)
-    elif not os.path.lexists(directory):
-        directory.symlink_to(target)
+def _unless_absent(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _as_info(found: Found) -> dict[str, Any]:

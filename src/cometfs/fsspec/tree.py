@@ -27,6 +27,7 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Kind, Node, Opened
 from cometfs.vfs.schema.declaration import Dir, Link, Row
 from cometfs.vfs.sources import provenance
+from cometfs.walking.comet_tree import CometTree
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,14 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A node, and the directory that it is in."""
+    """A node, and the directories that it is in, nearest first."""
 
     node: Node
-    directory: Node
+    above: Sequence[Node]
+
+    @property
+    def directory(self) -> Node:
+        return self.above[0] if self.above else self.node
 
 
 class Handle(NamedTuple):
@@ -91,7 +96,7 @@ class Tree:
                     left.extendleft(reversed((await self._vfs.readlink(node)).split("/")))
                 else:
                     above.append(node)
-        return Place(above[-1], above[-2] if len(above) > 1 else above[-1])
+        return Place(above[-1], above[-2::-1])
 
     async def _child(self, directory: Node, name: str) -> Node:
         """An entry. One that turned out to be empty since it was listed is there for what names it: no kernel remembers
@@ -203,6 +208,19 @@ class Tree:
             raise NotFound(f"{path or '/'} is no project: name WORKSPACE/PROJECT")
         return node
 
+    async def node(self, path: str) -> Node:
+        """What stands there, links followed."""
+        return (await self._place(path)).node
+
+    def items(self, node: Node) -> CometTree:
+        """It, and all below it."""
+        return CometTree(self._vfs, node)
+
+    async def refresh(self, path: str) -> None:
+        """What is asked next of it, and of what is below it, Comet is asked."""
+        place = await self._place(path)
+        await self._vfs.refresh(place.node, place.above)
+
     async def settle(self) -> None:
         """Returns when other processes find on disk what was fetched so far."""
         await self._vfs.settle()
@@ -230,10 +248,21 @@ def on_tree(settings: MountSettings, work: Callable[[Tree], Awaitable[T]]) -> Ca
     return lambda portal: _on_tree(portal, settings, work)
 
 
+def within_deadline(work: Callable[[Tree], Awaitable[T]]) -> Callable[[Tree], Awaitable[T]]:
+    """The same, until nothing has come for the deadline: DeadlineExceeded then."""
+
+    async def limited(tree: Tree) -> T:
+        with tree.limiter.limit(0):
+            return await work(tree)
+        raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
+
+    return limited
+
+
 async def _on_tree(portal: Portal, settings: MountSettings, work: Callable[[Tree], Awaitable[T]]) -> T:
     """What `work` returns of a tree, which is opened for its first user and stays so.
 
-    Raises its errors, DeadlineExceeded where nothing comes for too long, and SetupError.
+    Raises its errors, and SetupError.
     """
     opening = portal.accounts.get(settings)
     if opening is None:
@@ -243,11 +272,9 @@ async def _on_tree(portal: Portal, settings: MountSettings, work: Callable[[Tree
     if opening.tree is None:
         raise opening.error or Stale("the account was closed")
     CALLER.set(Caller(os.getpid()))
-    with opening.tree.limiter.limit(0):
-        found = await work(opening.tree)
-        opening.keep()
-        return found
-    raise AssertionError("unreachable: limit() raises when it swallows a cancellation")
+    found = await work(opening.tree)
+    opening.keep()
+    return found
 
 
 async def _hold(portal: Portal, settings: MountSettings, opening: _Opening) -> None:
