@@ -87,22 +87,48 @@ def _errors(lines: Sequence[str]) -> Iterator[str]:
         yield f"  {'' if number else 'last errors':<12}{when} {errno} {by}{path}: {sentence}"
 
 
-def cost_lines(path: str, cost: Mapping[str, Any]) -> Iterator[str]:
-    """What `cometfs cost` prints."""
-    at_hand = f", {cost['at_hand']:,} of them at hand" if cost["at_hand"] else ""
-    yield f"{path}: {cost['calls']:,} calls, {filesize.decimal(cost['bytes'])}, {cost['files']:,} files{at_hand}"
-    yield f"  about {spoken(cost['seconds'])} for the calls"
-    for known, total in dict.fromkeys(map(tuple, cost["looked_into"].values())):
-        yield f"  an estimate, made from {known:,} of {total:,} listings of the same kind"
-    if cost["spread"] > SURE and cost["bytes"] * (1 + cost["spread"]) > LITTLE:
-        yield f"  the bytes may be {cost['spread']:.0%} more or less: of most, only the kind is known"
-    for label in cost["unknown"]:
-        yield f"  not counted: {label}, of which no listing is at hand (--calls N lets more calls be made)"
+def cost_lines(paths: Mapping[str, Mapping[str, Any]], cost: Mapping[str, Any]) -> Iterator[str]:
+    """What `cometfs cost` prints. `paths`: what each adds."""
+    if len(paths) > 1:
+        for path, added in paths.items():
+            yield f"  {path}: {_sums(added)}"
+        yield f"together: {_sums(cost)}"
+    else:
+        yield f"{next(iter(paths))}: {_sums(cost)}"
+    yield from _duration_lines(cost)
+    yield from _sureness_lines(cost)
     if cost["spent"]:
         yield f"  {cost['spent']:,} calls were made to find out; what they brought is cached"
 
 
-SURE = 0.05
+def _sums(cost: Mapping[str, Any]) -> str:
+    at_hand = f", {cost['at_hand']:,} of them at hand" if cost["at_hand"] else ""
+    return f"{cost['calls']:,} calls, {filesize.decimal(cost['bytes'])}, {cost['files']:,} files{at_hand}"
+
+
+def _duration_lines(cost: Mapping[str, Any]) -> Iterator[str]:
+    seconds = spoken(max(1.0, cost["seconds"]))
+    if cost["rate"]:
+        yield f"  about {seconds}, with {filesize.decimal(int(cost['rate']))} a second, as measured"
+    elif cost["calls"]:
+        yield f"  about {seconds} for the calls; how fast bytes come is not known yet"
+    if cost["paused"]:
+        yield f"  {spoken(cost['paused'])} of that wait for the budget of calls (cometfs help costs)"
+
+
+def _sureness_lines(cost: Mapping[str, Any]) -> Iterator[str]:
+    """How sure it is."""
+    (few, many), (little, much) = cost["calls_range"], cost["bytes_range"]
+    if (much > LITTLE and much - little > SURE * much) or many - few > SURE * many + 2:
+        size = f"{filesize.decimal(little)} to {filesize.decimal(much)}"
+        yield f"  in all likelihood {few:,} to {many:,} calls, {size}"
+    for known, total in dict.fromkeys(map(tuple, cost["looked_into"].values())):
+        yield f"  an estimate, made from {known:,} of {total:,} listings of the same kind (--calls N reads more)"
+    for label in cost["unknown"]:
+        yield f"  not counted: {label}, of which no listing is at hand (--calls N lets more calls be made)"
+
+
+SURE = 0.1
 """A part that an estimate may be off without a word about it."""
 
 

@@ -11,6 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+BIG = 1 << 16
+"""Bytes of a body from which on it shows how fast bytes come: less comes at once, after the wait for it."""
+
+ENOUGH = 1 << 18
+"""Bytes of such bodies from which on they show it."""
+
 
 class Waiting(NamedTuple):
     """A request that is on its way, or whose body is."""
@@ -38,6 +44,8 @@ class Request:
         self.bytes += count
         self._traffic.bytes += count
         self._traffic.bytes_by_endpoint[self.endpoint] += count
+        if self.bytes >= BIG:
+            self._traffic.streams(self, count)
 
     def end(self) -> None:
         """All of it has come, or nothing more will. A second time changes nothing."""
@@ -51,9 +59,14 @@ class Traffic:
         self._clock = clock
         self._open: dict[int, Request] = {}
         self.bytes = 0
-        self.requests = 0
-        self.seconds = 0.0
-        """All requests together took so long, those that were abreast each by itself."""
+        self._small = (0, 0.0)
+        """Requests whose bodies were small, and the seconds that they took."""
+        self._streaming: set[int] = set()
+        """The requests whose bodies are big, and on their way."""
+        self._since = 0.0
+        """When the first of those became big."""
+        self._streamed = (0, 0.0)
+        """Bytes that big bodies brought, and the seconds in which there was one at least."""
         self.calls: Counter[str] = Counter()
         """By endpoint; what a storage is asked is no call of Comet's."""
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -73,6 +86,27 @@ class Traffic:
         variance = max(0.0, (self.squares[endpoint] - count * mean**2) / (count - 1))
         return mean, math.sqrt(variance / count)
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds that a small answer takes; None where none has come."""
+        count, seconds = self._small
+        return seconds / count if count else None
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second that come when big bodies are on their way; None where that is not known."""
+        count, seconds = self._streamed
+        if self._streaming:
+            seconds += self._clock() - self._since
+        return count / seconds if count >= ENOUGH and seconds > 0 else None
+
+    def streams(self, request: Request, count: int) -> None:
+        """So many bytes of a big body have come."""
+        if not self._streaming:
+            self._since = self._clock()
+        self._streaming.add(id(request))
+        self._streamed = self._streamed[0] + count, self._streamed[1]
+
     def begin(self, endpoint: str, what: str) -> Request:
         """`what`: the question in a sentence, without the key."""
         request = Request(self, endpoint, what, self._clock())
@@ -80,10 +114,16 @@ class Traffic:
         return request
 
     def end(self, request: Request) -> None:
-        if self._open.pop(id(request), None) is not None:
-            self.requests += 1
-            self.seconds += self._clock() - request.began
-            self.squares[request.endpoint] += request.bytes**2
+        if self._open.pop(id(request), None) is None:
+            return
+        seconds = self._clock() - request.began
+        self.squares[request.endpoint] += request.bytes**2
+        if request.bytes < BIG:
+            self._small = self._small[0] + 1, self._small[1] + seconds
+        elif id(request) in self._streaming:
+            self._streaming.discard(id(request))
+            if not self._streaming:
+                self._streamed = self._streamed[0], self._streamed[1] + self._clock() - self._since
 
     def waiting(self) -> list[Waiting]:
         """What is on its way, the longest first."""

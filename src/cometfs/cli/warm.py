@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +17,15 @@ from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
+    from cometfs.warming.costing import Costs, Together
     from cometfs.warming.reading import Result
-    from cometfs.warming.running import Costs, Subject
+    from cometfs.warming.running import Subject
 
 PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 
 CALLS = click.option(
     "--calls",
-    default=12,
+    default=100,
     show_default=True,
     type=click.IntRange(min=0, max=999),
     metavar="N",
@@ -32,11 +34,13 @@ CALLS = click.option(
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per PATH.")
 
+COST_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for all PATHs of a mount.")
+
 
 @main.command()
 @PATHS
 @CALLS
-@JSON
+@COST_JSON
 @configured(*ACCOUNT, CACHE_DIR)
 @plain_errors
 def cost(
@@ -45,29 +49,28 @@ def cost(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Show what reading each PATH whole would cost: calls, bytes, time.
+    """Show what reading PATHs whole would cost: calls, bytes, time.
 
-    PATH is a path in a mount, or WORKSPACE/PROJECT/EXPERIMENT without one. What is at hand costs nothing. A few calls
-    are made to find out; what they bring is cached.
+    PATH is a path in a mount, or WORKSPACE/PROJECT/EXPERIMENT without one. What is at hand costs nothing, and what
+    several PATHs share is counted once. Calls are made to find out, most of which reading would make as well: what they
+    bring is cached.
     """
     from cometfs import lifetime
     from cometfs.warming import running
 
     settings = running.WarmSettings(paths, account_of(options), calls)
 
-    async def show(path: str, subject: Subject) -> None:
-        _show_cost(path, await subject.cost(calls), as_json=as_json)
-
-    lifetime.run(running.each, settings, show)
+    lifetime.run(running.costs, settings, partial(_show_cost, as_json=as_json))
 
 
-def _show_cost(path: str, found: Costs, *, as_json: bool) -> None:
+def _show_cost(together: Together, *, as_json: bool) -> None:
     from cometfs import report
 
+    each = dict(zip(together.paths, together.each, strict=True))
     if as_json:
-        console.print_json({"path": path, **found})
+        console.print_json({"paths": each, **together.found})
     else:
-        console.print_report(*report.cost_lines(path, found))
+        console.print_report(*report.cost_lines(each, together.found))
 
 
 @main.command()
@@ -100,18 +103,19 @@ def warm(
     if unpin and (pin or dry_run):
         raise click.UsageError("--unpin goes with neither --pin nor --dry-run")
     settings = running.WarmSettings(paths, account_of(options), calls)
+    if dry_run:
+        lifetime.run(running.costs, settings, partial(_show_cost, as_json=as_json))
+        return
     results = list["Result"]()
 
     async def show(path: str, subject: Subject) -> None:
         if unpin:
             _unpin(subject, path, as_json=as_json)
-        elif dry_run:
-            _show_cost(path, await subject.cost(calls), as_json=as_json)
         else:
             await _warm(path, subject, calls, results, pin=pin, as_json=as_json)
 
     lifetime.run(running.each, settings, show)
-    _end(results, 0 if unpin or dry_run else len(paths))
+    _end(results, 0 if unpin else len(paths))
 
 
 def _unpin(subject: Subject, path: str, *, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
 from cometfs.gauges import Histogram
 from cometfs.mountstate.access import MOUNTING, Owner
-from cometfs.mountstate.asked_twice import AskedTwice
+from cometfs.mountstate.asked_twice import AskedTwice, Together
 from cometfs.mountstate.follow import Follower
 from cometfs.mountstate.handles import Handles, OpenDir
 from cometfs.mountstate.inodes import Inode, Inodes
@@ -38,7 +38,7 @@ from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.engine.walk_prefetch import FOLLOWED
-from cometfs.vfs.nodes import Content, Listing, Opened, OpenedBody
+from cometfs.vfs.nodes import Content, Listing, Node, Opened, OpenedBody
 from cometfs.vfs.schema import names
 
 READABLE = select.POLLIN | select.POLLRDNORM
@@ -50,7 +50,8 @@ ATTRIBUTE = b"user.comet."
 LOG_LEVEL = logs.ATTRIBUTE.encode()
 
 COST = ATTRIBUTE + b"cost."
-"""In no listing, for it may make calls: as many as the number says that follows."""
+"""In no listing, for it may make calls: as many as the number says that follows. A word behind that is the same for
+paths whose cost is added up: what they share is counted once."""
 
 
 class Operations(ReadOnlyOperations):
@@ -76,6 +77,7 @@ class Operations(ReadOnlyOperations):
         self._refresh = Invalidation(vfs, self._inodes, self._handles, self.follower, self.invalidator)
         self.programs = Programs()
         self._costs = AskedTwice()
+        self._together = Together[Node]()
         self._replies = Replies(vfs, self._inodes, self._handles, self.follower, self.invalidator, owner)
         vfs.gauges |= {
             "open_files": self._handles.count,
@@ -357,10 +359,11 @@ class Operations(ReadOnlyOperations):
 
     @handler_after(_getxattr_nowait)
     async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
-        calls = name.removeprefix(COST).decode("ascii", "replace")
+        calls, _, word = name.removeprefix(COST).decode("ascii", "replace").partition(".")
         if not calls.isdecimal():
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
-        cost = await self._vfs.cost([(await self._place(inode)).node], int(calls), pace=FOLLOWED)
+        nodes = self._together.with_others(word, (await self._place(inode)).node)
+        cost = await self._vfs.cost(nodes, int(calls), pace=FOLLOWED)
         return self._costs.keep(msgspec.json.encode(cost), inode, name)
 
     @at_once

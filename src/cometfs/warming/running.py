@@ -5,16 +5,14 @@ Not here: options, and what is printed (cli/warm.py).
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
 
-from cometfs.errors import CometFSError, SetupError
+from cometfs.errors import CometFSError
 from cometfs.fuse import mountpoints
 from cometfs.lease import MOMENT
 from cometfs.lifetime import until_signal
@@ -22,17 +20,12 @@ from cometfs.vfs.layout import STATUS
 from cometfs.vfs.nodes import Node
 from cometfs.walking.comet_tree import CometTree
 from cometfs.walking.places import Account, Opened, Place, mounted, node_at, opened, place_in_mount
+from cometfs.warming.costing import ATTRIBUTE, Costs, Together, asked, cost_together
 from cometfs.warming.pinned import owners_below, owners_of_mounted
 from cometfs.warming.reading import Reading, Result
 
-ATTRIBUTE = "user.comet.cost"
-"""By which a mount is asked what a file or directory costs; a number behind it bounds the calls for that."""
-
 TICK = 0.25
 """Seconds between two looks at how far it is."""
-
-Costs = dict[str, Any]
-"""As `vfs/engine/cost.Cost` has it."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +72,7 @@ class InMount:
         self.folder = Path(mountpoints.status(place.mountpoint, STATUS)["cache"]["folder"])
 
     async def cost(self, calls: int) -> Costs:
-        return await trio.to_thread.run_sync(self._cost, calls, abandon_on_cancel=True)
-
-    def _cost(self, calls: int) -> Costs:
-        try:
-            found: Costs = json.loads(os.getxattr(self._place.path, f"{ATTRIBUTE}.{calls}"))
-        except OSError as error:
-            raise SetupError(f"cannot tell what {self._place.path} costs: {error.strerror}") from error
-        return found
+        return await trio.to_thread.run_sync(asked, self._place.path, f"{ATTRIBUTE}.{calls}", abandon_on_cancel=True)
 
     async def read(self, result: Result) -> None:
         await Reading(mounted(self._place.path), result).run()
@@ -137,6 +123,13 @@ async def each(settings: WarmSettings, work: Work) -> None:
                 continue
             async with opened(settings.account((path.strip("/").split("/")[0],))) as account:
                 await work(path, InAccount(account, await node_at(account.vfs, path), path.strip("/")))
+
+
+async def costs(settings: WarmSettings, show: Callable[[Together], None]) -> None:
+    """Shows what PATHs cost, those of a mount together. Raises SetupError, and what ends all."""
+    async with until_signal():
+        async for found in cost_together(settings.paths, settings.account, settings.calls):
+            show(found)
 
 
 async def warm(subject: Subject, result: Result, watch: Callable[[], None]) -> None:

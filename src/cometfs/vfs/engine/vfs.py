@@ -19,7 +19,7 @@ from cometfs.metrics import Meters
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.concurrent import ConcurrentReads
-from cometfs.vfs.engine.cost import Cost, Estimate
+from cometfs.vfs.engine.cost.estimate import Cost, Estimate
 from cometfs.vfs.engine.files import Files
 from cometfs.vfs.engine.invalidation import AnswerInvalidation
 from cometfs.vfs.engine.listings import Listings

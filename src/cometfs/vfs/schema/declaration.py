@@ -134,6 +134,10 @@ class Weighs(NamedTuple):
 
     times: float
     endpoint: str
+    grows: bool = False
+    """Whether those answers grow with the points of an experiment's metrics ..."""
+    amount: float | None = None
+    """... and how many these are, where that is known."""
 
 
 class Needs(NamedTuple):
@@ -143,8 +147,10 @@ class Needs(NamedTuple):
     """Of its own ..."""
     of: Sequence[tuple[Source | Stream, Context]] = ()
     """... and the other answers that it needs."""
-    weighs: Weighs | None = None
-    """How much its calls bring, all together; None: as much as other calls to its endpoint."""
+    weighs: Sequence[Weighs] = ()
+    """How much its calls bring, all together; empty: as much as other calls to its endpoint."""
+    perhaps: Weighs | None = None
+    """A call that may come with it, by which it is verified."""
 
 
 class Found(NamedTuple):
@@ -179,10 +185,12 @@ class Batch:
     """Calls that it makes each time, beside what is asked of a project once."""
     checks: int = 0
     """Calls of single questions by which the first one about a project is verified."""
-    weighs: Weighs | None = None
+    weighs: Callable[[Known, Context], Weighs] | None = None
     """How much it brings of one experiment."""
     into: Source | None = None
     """What has all that it says of an experiment, where that is one value; None: what is asked for."""
+    loses: Callable[[Known, Context], float] = lambda _known, _at: 0
+    """Whether an experiment is asked by itself all the same, as far as that is known: 1, or something between."""
     divides: bool = True
     """Whether a call about fewer experiments asks for less, and so may be answered where one about more was not."""
 
@@ -243,6 +251,9 @@ class Source:
     """What may tell it beside its own answer, which comes first."""
     apart: Callable[[Context, Any], list[Found]] | None = None
     """What others it tells, with which a batch that brings it is verified."""
+    told_by: tuple[Source, Callable[[Any], Any]] | None = None
+    """Another question whose answer tells the same, and how: what is only reckoned asks that, and leaves this one to a
+    batch."""
     together: Source | None = None
     """What is asked at the place of its directory where the sizes of all files there are wanted, and has at hand then
     what this is made of."""

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple, TypeVar
 from cometfs.comet.answers.models import Chart
 from cometfs.errors import NO_OTHER_WAY, CometFSError, NotFound, Unsupported
 from cometfs.lease import FINISHED
-from cometfs.vfs.schema.declaration import Context, Resolver
-from cometfs.vfs.sources.experiment import key, patiently
+from cometfs.render.points import CHART_LIMIT
+from cometfs.vfs.schema.declaration import Context, Known, Resolver, Weighs
+from cometfs.vfs.sources.charted_metrics import HEAVY
+from cometfs.vfs.sources.experiment import EVERY_POINT, SUMMARY, key, of_experiment, patiently
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,12 @@ T = TypeVar("T")
 
 OF_SINGLE = 0.42
 """How much the points of an experiment weigh in a chart, as a part of what they weigh by themselves (measured)."""
+
+ALONE = 3.0
+"""How much a metric weighs alone, as a part of what it weighs among all of its experiment (measured)."""
+
+SHEET_LINE = 45
+"""Bytes of a point as CSV, about: by which it is reckoned what is `HEAVY`."""
 
 CHECKED = "points of a metric up to which charts have all"
 
@@ -53,6 +61,55 @@ async def ask(
         raise Unsupported("no chart of several experiments was to be had before")
     keys = [key(at) for at in places]
     return await patiently(lambda: asker.api.experiment_metrics_for_chart_as(keys, metrics, make, params))
+
+
+def points_of(known: Known, at: Context) -> dict[str, float] | None:
+    """Metric -> how many points it has, as its summary lets expect: one a step. None where that is not at hand, or
+    steps tell nothing."""
+    rows = known.known(SUMMARY, of_experiment(at))
+    if rows is None:
+        return None
+    fields = ("stepMax", "stepMin", "stepCurrent")
+    found = {str(row["name"]): 1.0 + max(row[field] or 0 for field in fields) for row in rows}
+    return found if not found or max(found.values()) > FEW else None
+
+
+FEW = 2
+"""Points up to which a summary is not believed to tell how many there are: runs that log no steps look so."""
+
+
+def weighs(known: Known, at: Context, times: float) -> Weighs:
+    """What the points of an experiment weigh."""
+    found = points_of(known, at)
+    return Weighs(times, EVERY_POINT, grows=True, amount=None if found is None else sum(found.values()))
+
+
+def needs_of(known: Known, places: Sequence[Context], metric: str, metrics: int) -> tuple[list[Weighs], Weighs]:
+    """What a chart of one metric weighs, one of `metrics` of a project; and what it may be compared with."""
+    each = [points_of(known, at) for at in places]
+    share = OF_SINGLE / max(metrics, 1)
+    weighs = [
+        Weighs(share, EVERY_POINT, grows=True)
+        if found is None
+        else Weighs(OF_SINGLE, EVERY_POINT, grows=True, amount=found.get(metric, 0))
+        for found in each
+    ]
+    own = max((found.get(metric, 0) for found in each if found), default=0)
+    return weighs, Weighs(ALONE, EVERY_POINT, grows=True, amount=own)
+
+
+def weighs_charted(known: Known, at: Context) -> Weighs:
+    """The same as one of a chart of several."""
+    return weighs(known, at, OF_SINGLE)
+
+
+def loses(known: Known, at: Context) -> float:
+    """Whether a chart of several has too much of an experiment, so that this is asked by itself, too. Of points without
+    steps it may lose some."""
+    found = points_of(known, at)
+    if found is None:
+        return 0.5 if known.known(SUMMARY, of_experiment(at)) else 0
+    return max(found.values(), default=0) >= CHART_LIMIT or sum(found.values()) * SHEET_LINE > HEAVY
 
 
 def give_up(asker: Resolver, project: Context) -> None:

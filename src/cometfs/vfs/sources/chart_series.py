@@ -20,10 +20,10 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineE
 from cometfs.lease import FINISHED, LISTING, Lease
 from cometfs.render.series import Series, pack, pack_points
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source, Weighs
+from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
-from cometfs.vfs.sources.experiment import EVERY_POINT, each_of, key, sealed_lease
+from cometfs.vfs.sources.experiment import each_of, key, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, of_project, words_of
 
 log = logging.getLogger(__name__)
@@ -117,11 +117,12 @@ async def _ask(
         abreast = max(1, min(ABREAST, int(2 * TARGET / (of_one * size))))
 
 
-def needs(known: Known, project: Context, experiments: int) -> Needs:
-    """Of a chart of one metric of so many experiments."""
+def needs(known: Known, project: Context, places: Sequence[Context], metric: str) -> Needs:
+    """Of a chart of one metric of experiments, as far as it is not at hand."""
     metrics = len(words_of("metrics", known.known(COLUMNS, project) or ()))
-    points = Weighs(chart_calls.OF_SINGLE * experiments / max(metrics, 1), EVERY_POINT)
-    return Needs(math.ceil(experiments / TOGETHER), [(experiment.NAMED, project)], points)
+    weighs, perhaps = chart_calls.needs_of(known, places, metric, metrics)
+    calls = math.ceil(len(places) / TOGETHER)
+    return Needs(calls, [(experiment.NAMED, project)], weighs, perhaps if calls else None)
 
 
 def _size_for(of_one: float) -> int:

@@ -27,18 +27,7 @@ from cometfs.comet.api import API
 from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, NotFound, Unsupported
 from cometfs.lease import FINISHED, LISTING
 from cometfs.render import points, spreads
-from cometfs.vfs.schema.declaration import (
-    Batch,
-    Context,
-    Found,
-    Known,
-    Needs,
-    Resolver,
-    Row,
-    Source,
-    Weighs,
-    Within,
-)
+from cometfs.vfs.schema.declaration import Batch, Context, Found, Known, Needs, Resolver, Row, Source, Within
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.charted_metrics import Parsed
@@ -55,7 +44,14 @@ IN_THREAD = 20_000
 
 # -- Metrics -----------------------------------------------------------------------------------------------------------
 
-EVERY_POINT = about_experiment(experiment.EVERY_POINT, API.experiment_every_point, sealed_lease, kept=False)
+
+def _all_needs(known: Known, at: Context) -> Needs:
+    return Needs(1, weighs=[chart_calls.weighs(known, at, 1)])
+
+
+EVERY_POINT = about_experiment(
+    experiment.EVERY_POINT, API.experiment_every_point, sealed_lease, kept=False, needs=_all_needs
+)
 """Not kept on disk: the sheets are that are made of it."""
 
 
@@ -161,7 +157,7 @@ def _sheets_of(logged: dict[str, list[LoggedPoint]]) -> dict[str, bytes]:
     return {name: points.sheet(points.of_logged(logged.pop(name))) for name in list(logged)}
 
 
-SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, endpoint=EVERY_POINT.name)
+SHEETS = Source("sheets of all metrics", _sheets, sealed_lease, kept=False, endpoint=EVERY_POINT.name, needs=_all_needs)
 """1 call. The same as for `EVERY_POINT`, whose rows take six times as much memory."""
 
 
@@ -299,7 +295,8 @@ METRICS_OF_MANY = Batch(
     first=16,
     brings=lambda known, project: has_words("metrics", known, project),
     checks=1,
-    weighs=Weighs(chart_calls.OF_SINGLE, EVERY_POINT.name),
+    weighs=chart_calls.weighs_charted,
+    loses=chart_calls.loses,
     into=PACKED,
 )
 
@@ -364,6 +361,7 @@ METRIC_NAMES = Source(
     Batch("project/query by metric, or what brings the points", _names_of_many, first=16),
     of=(SPREADS, PACKED),
     within=_told(lambda parsed, _at: parsed.names or None),
+    told_by=(experiment.SUMMARY, lambda rows: sorted({row["name"] for row in rows})),
 )
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
 

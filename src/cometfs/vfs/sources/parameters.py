@@ -85,7 +85,7 @@ PARAMS = Source(
         _params_of_many,
         first=64,
         brings=lambda known, project: has_words("params", known, project),
-        weighs=Weighs(0.5, experiment.PARAMETERS.name),
+        weighs=lambda _known, _at: Weighs(0.5, experiment.PARAMETERS.name),
     ),
     of=(experiment.PARAMETERS,),
 )

@@ -135,7 +135,7 @@ def _lacking(known: Known, source: Source, at: Context) -> list[Context]:
 
 
 def _charted(known: Known, at: Context) -> Needs:
-    return chart_needs(known, of_project(at), len(_lacking(known, SERIES, at)))
+    return chart_needs(known, of_project(at), _lacking(known, SERIES, at), at.item)
 
 
 CHART = Source(

@@ -1,31 +1,38 @@
 """What single questions cost that are not at hand, each counted once: by the declaration, which says what an answer is
 made of, and what comes for many experiments in one call.
 
-Not here: which questions (cost.py).
+Not here: which questions (estimate.py), and what their answers weigh (weights.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cometfs.vfs.answers.resolver import AnswerResolver
+from cometfs.vfs.engine.cost.weights import ANSWER, Scales, Weights
 from cometfs.vfs.engine.walk_prefetch import Pace
-from cometfs.vfs.schema.declaration import Batch, Context, ForEach, Needs, Source, Stream, Weighs
+from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, ForEach, Needs, Source, Stream, Weighs
 from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.chart_calls import ALONE, points_of
+from cometfs.vfs.sources.metrics import METRIC_NAMES
 from cometfs.vfs.sources.parameters import of_project
-
-ANSWER = 1000
-"""Bytes of an answer, where none has come from its endpoint yet."""
-
 
 OFTEN = 2
 """Times that a question is asked of this and that, up to which one is not asked to know what it weighs."""
 
 MUCH = 10_000
 """Bytes of an answer from which on it is worth knowing what others weigh, too."""
+
+ONE_METRIC = "experiment/metrics/get-metric"
+
+WORKERS = 16
+"""Files that a walk reads at the same time."""
+
+MODEST = 5000
+"""Points that are weighed to know what points weigh, if there is an experiment with no more."""
 
 
 class Sum(NamedTuple):
@@ -35,6 +42,9 @@ class Sum(NamedTuple):
     bytes: float = 0.0
     files: float = 0.0
     at_hand: float = 0.0
+    perhaps: float = 0.0
+    """Calls and bytes of which half are counted: all may be made, or none."""
+    perhaps_bytes: float = 0.0
 
     def __add__(self, other: object) -> Sum:
         assert isinstance(other, Sum)
@@ -47,36 +57,60 @@ class Sum(NamedTuple):
         return Sum(*(mine / count for mine in self))
 
 
+class Count(NamedTuple):
+    """Of one endpoint."""
+
+    calls: float = 0.0
+    bytes: float = 0.0
+
+
 class Reckoning:
     """Counts; `_batched` has the experiments that are asked about together, by project."""
 
-    def __init__(self, answers: AnswerResolver, pace: Pace) -> None:
+    def __init__(self, answers: AnswerResolver, pace: Pace, scales: Scales) -> None:
         self._pace = pace
         self._answers = answers
         self._traffic = answers.api.traffic
+        self._scales = scales
+        self.weights = Weights(self._traffic, scales)
         self._counted: set[Hashable] = set()
         self._batched: dict[Hashable, set[Hashable]] = {}
+        self._samples: dict[Hashable, list[Context]] = {}
+        """The experiments of each project that are asked by themselves, and once more with the first batch."""
         self._basis: set[str] = set()
         """Endpoints by whose answers those of others are reckoned."""
-        self._leaned: defaultdict[str, float] = defaultdict(float)
-        """How many answers of an endpoint are reckoned with."""
+        self._charts: dict[Hashable, tuple[int, float]] = {}
+        """How many charts of a project are reckoned so far, and the most points of a metric among them."""
         self._in_batches: Counter[Hashable] = Counter()
         """How many experiments are asked about by a batch of a project so far."""
         self.unweighed: dict[str, list[tuple[Source, Context]]] = {}
         """What was counted, by endpoint."""
+        self.by_endpoint: defaultdict[str, Count] = defaultdict(Count)
         self.total = Sum()
 
     def known(self, source: Source, at: Context) -> Any:
         """See `Known`."""
         held = self._answers.recall(source, at)
-        return None if held is None else () if held.error is not None else held.value
+        if held is not None:
+            return () if held.error is not None else held.value
+        if source.told_by is None:
+            return None
+        other, tells = source.told_by
+        answer = self.known(other, at)
+        return None if answer is None else tells(answer)
 
     def go_into(self, each: ForEach, at: Context) -> None:
         """A directory is about to be gone through: of the experiments of a project, after the first ones, batches bring
         what they can."""
-        if each.source is experiment.EXPERIMENTS:
-            places = [each.bind(at, row) for row in self.known(each.source, at) or ()]
-            self._batched[of_project(places[0]).key if places else None] = {
+        if each.source is METRIC_NAMES and (points := points_of(self, at)) is not None:
+            self._scales.amounts[at.key[0]] = sum(points.values())
+        if each.source is not experiment.EXPERIMENTS:
+            return
+        places = [each.bind(at, row) for row in self.known(each.source, at) or ()]
+        if places:
+            project = of_project(places[0]).key
+            self._samples[project] = places[:SAMPLE]
+            self._batched[project] = {
                 place.key
                 for place in places[self._pace.alone :]
                 if place.version and not place.experiment["archived"]  # type: ignore[index]
@@ -98,15 +132,20 @@ class Reckoning:
         self._counted.add(key)
         if isinstance(question, Stream):
             if not self._answers.has(question, at):
-                self._add(1, question.size(at) or self._weight(Weighs(1, question.name)))
+                self._add(question.name, 1, question.size(at) or self._weight([Weighs(1, question.name)]))
         elif self._answers.recall(question, at) is None and not self._by_batch(question, at):
-            needs = _needs(self, question, at)
-            if needs.calls and not needs.weighs:
-                self.unweighed.setdefault(question.called, []).append((question, at))
-            self._add(needs.calls, self._weight(needs.weighs or Weighs(needs.calls, question.called)))
-            self._basis.update([needs.weighs.endpoint] if needs.weighs else [])
-            for part, place in needs.of:
-                self.ask(part, place)
+            self._ask_alone(question, at)
+
+    def _ask_alone(self, question: Source, at: Context) -> None:
+        needs = _needs(self, question, at)
+        if needs.calls and all(weighs.endpoint == question.called for weighs in needs.weighs):
+            self.unweighed.setdefault(question.called, []).append((question, at))
+        self._add(question.called, needs.calls, self._weight(needs.weighs or [Weighs(needs.calls, question.called)]))
+        self._basis.update(weighs.endpoint for weighs in needs.weighs)
+        if needs.perhaps is not None:
+            self._may_check(of_project(at), needs.perhaps)
+        for part, place in needs.of:
+            self.ask(part, place)
 
     def ask_all(self, source: Source, at: Context) -> None:
         """Counts what brings all items of an experiment, which are not known."""
@@ -118,15 +157,24 @@ class Reckoning:
         """Questions of which it is not known by so many answers what they weigh: those that others are reckoned by
         first, then what grows; of what weighs little one answer will do."""
         for endpoint, asked in sorted(self.unweighed.items(), key=self._rank):
+            if endpoint == experiment.EVERY_POINT and self._scales.amounts:
+                if not self._scales.is_measured:
+                    yield min(asked, key=self._modest)
+                continue
             known = self._traffic.calls[endpoint]
             wanted = enough if self._traffic.weight(endpoint, ANSWER)[0] > MUCH else 1
             first = endpoint in self._basis or enough > 1
-            if first and self._leaned[endpoint] > OFTEN and known < wanted:
+            if first and self.weights.leaned[endpoint] > OFTEN and known < wanted:
                 yield asked[known * len(asked) // wanted]
 
     def _rank(self, unweighed: tuple[str, list[tuple[Source, Context]]]) -> tuple[bool, bool]:
         endpoint, asked = unweighed
         return endpoint not in self._basis, not asked[0][0].grows
+
+    def _modest(self, question: tuple[Source, Context]) -> float:
+        """Orders experiments by how well they show what points weigh: the most of those that have not too many."""
+        amount = self._scales.amounts.get(question[1].key[0], math.inf)
+        return amount if amount > MODEST else -amount
 
     def _by_batch(self, question: Source, at: Context) -> bool:
         """Whether it comes with those of other experiments, which is counted then."""
@@ -140,30 +188,51 @@ class Reckoning:
             return False
         if question.brought_by is None and (batch.name, at.key) not in self._counted:
             self._counted.add((batch.name, at.key))
-            self._add_batch(batch, project)
-        return True
+            self._add_batch(batch, project, at)
+            if 0 < batch.loses(self, at) < 1:
+                self._add_perhaps(experiment.EVERY_POINT, Weighs(1, experiment.EVERY_POINT, grows=True))
+        return batch.loses(self, at) < 1
 
-    def _add_batch(self, batch: Batch, project: Context) -> None:
+    def _add_batch(self, batch: Batch, project: Context, at: Context) -> None:
         """Counts one experiment of a batch, and the call of the first one in each."""
         number = self._in_batches[batch.name, project.key]
         self._in_batches[batch.name, project.key] += 1
         begins = number % min(self._pace.together, batch.most) == 0
-        calls = batch.calls * begins + batch.checks * (number == 0)
-        self._add(calls, self._weight(batch.weighs) if batch.weighs else 0)
-        self._basis.update([batch.weighs.endpoint] if batch.weighs else [])
+        places = [at, *self._samples.get(project.key, ())] if number == 0 else [at]
+        weighs = [batch.weighs(self, place) for place in places] if batch.weighs else []
+        self._basis.update(one.endpoint for one in weighs)
+        self._add(batch.name.split(" ")[0], batch.calls * begins, self._weight(weighs))
+        if number == 0 and batch.checks:
+            points = points_of(self, at) or {}
+            self._may_check(project, _alone(max(points.values(), default=1.0)))
 
-    def _add(self, calls: float, size: float) -> None:
+    def _add(self, endpoint: str, calls: float, size: float) -> None:
         self.total = self.total._replace(calls=self.total.calls + calls, bytes=self.total.bytes + size)
+        before = self.by_endpoint[endpoint]
+        self.by_endpoint[endpoint] = Count(before.calls + calls, before.bytes + size)
 
-    def _weight(self, weighs: Weighs) -> float:
-        """In bytes, by the answers that have come."""
-        self._leaned[weighs.endpoint] += weighs.times
-        return weighs.times * self._traffic.weight(weighs.endpoint, ANSWER)[0]
+    def _may_check(self, project: Context, weighs: Weighs) -> None:
+        """A chart, or the first batch, may be compared with what a metric says alone: the first ones, which are read at
+        the same time, and those that are longer than all before."""
+        count, longest = self._charts.get(project.key, (0, 0.0))
+        amount = weighs.amount or 0.0
+        self._charts[project.key] = count + 1, max(longest, amount)
+        if amount and (count < WORKERS or amount > longest):
+            self._add_perhaps(ONE_METRIC, weighs)
 
-    def error(self) -> float:
-        """Standard error of the bytes that are reckoned by what other answers weigh."""
-        errors = (times * self._traffic.weight(one, ANSWER)[1] for one, times in self._leaned.items())
-        return math.hypot(*errors)
+    def _add_perhaps(self, endpoint: str, weighs: Weighs) -> None:
+        size = self._weight([weighs])
+        self._add(endpoint, 0.5, size / 2)
+        perhaps, perhaps_bytes = self.total.perhaps + 1, self.total.perhaps_bytes + size
+        self.total = self.total._replace(perhaps=perhaps, perhaps_bytes=perhaps_bytes)
+
+    def _weight(self, weighs: Sequence[Weighs]) -> float:
+        """In bytes."""
+        return sum(map(self.weights.of, weighs))
+
+
+def _alone(amount: float) -> Weighs:
+    return Weighs(ALONE, experiment.EVERY_POINT, grows=True, amount=amount)
 
 
 def _richer(question: Source) -> Source:
