@@ -21,6 +21,7 @@ import click
 from cometfs import bounded_log, logs
 from cometfs.errors import SetupError
 from cometfs.printable import Formatter, printable, printable_lines
+from cometfs.terminal import draws, is_styled, terminal
 
 log = logging.getLogger(__name__)
 
@@ -67,21 +68,21 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     cells = [[printable(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    if not sys.stdout.isatty():
+    if not is_styled():
         print_lines(*lines)
         return
     from rich.text import Text
 
-    terminal = _terminal()
-    terminal.print(Text(lines[0], "bold"), soft_wrap=True)
+    styled = terminal()
+    styled.print(Text(lines[0], "bold"), soft_wrap=True)
     for line in lines[1:]:
-        terminal.print(Text(line), soft_wrap=True)
+        styled.print(Text(line), soft_wrap=True)
 
 
 def print_report(*lines: str) -> None:
     """Prints lines of which the first is a heading: in colours on a terminal, as plain text elsewhere."""
-    if sys.stdout.isatty():
-        _terminal().print(_report(lines), soft_wrap=True)
+    if is_styled():
+        terminal().print(_report(lines), soft_wrap=True)
     else:
         print_lines(*lines)
 
@@ -89,14 +90,14 @@ def print_report(*lines: str) -> None:
 def watch(look: Callable[[], Iterable[str]], seconds: float, *, plain: bool = False) -> None:
     """Shows a report anew every so many seconds, until Ctrl-C: in place on a terminal, one after the other elsewhere
     and where it is `plain`."""
-    if plain or not sys.stdout.isatty():
+    if plain or not draws():
         while True:
             print_lines(*look())
             sys.stdout.flush()
             time.sleep(seconds)
     from rich.live import Live
 
-    with Live(_report(look()), console=_terminal(), auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(_report(look()), console=terminal(), auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             time.sleep(seconds)
             live.update(_report(look()), refresh=True)
@@ -115,12 +116,6 @@ def _report(lines: Iterable[str]) -> Any:
         found.append_text(shown)
     found.right_crop(1)
     return found
-
-
-def _terminal() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False)
 
 
 PLAIN = 10.0
@@ -152,7 +147,7 @@ def require_yes(question: str, given: bool) -> None:
 
 def show_page(text: str) -> None:
     """Shows a page of our own: through a pager on a terminal, as it is elsewhere."""
-    if sys.stdout.isatty():
+    if draws():
         click.echo_via_pager(text)
     else:
         click.echo(text, nl=False)

@@ -13,6 +13,7 @@ from rich.markdown import Markdown, TableElement
 from rich.table import Table
 
 from cometfs.errors import SetupError
+from cometfs.terminal import terminal
 
 _COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
 
@@ -43,7 +44,7 @@ def contents() -> str:
 
 def rendered(markdown: str) -> str:
     """The page as a terminal shows it, with its colours and as wide as it is."""
-    console = Console()
+    console = terminal()
     with console.capture() as printed:
         console.print(_Page(markdown))
     return printed.get()

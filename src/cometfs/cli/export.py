@@ -16,6 +16,7 @@ from cometfs.cli.group import INTERRUPTED, account_of, main, plain_errors
 from cometfs.options.kinds import PLACE
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
+from cometfs.terminal import draws, terminal
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.export.copying import Result
@@ -111,14 +112,13 @@ def _as_object(result: Result, seconds: float) -> dict[str, Any]:
 @contextmanager
 def _progress() -> Iterator[Callable[[Result], None]]:
     """A bar on a terminal, else a line from time to time."""
-    if not sys.stderr.isatty():
+    if not draws(stderr=True):
         yield console.now_and_then(lambda result: f"cometfs: {_summary(result)}")
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
-    with Progress(*columns, TextColumn("{task.fields[size]}"), console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, TextColumn("{task.fields[size]}"), console=terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, size="")
 
         def show(result: Result) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from cometfs import console
 from cometfs.cli.group import main, plain_errors
+from cometfs.terminal import draws
 
 
 @main.command("help")
@@ -21,4 +20,4 @@ def show_help(topic: str | None) -> None:
     from cometfs import help
 
     text = help.page(topic) if topic else help.contents()
-    console.show_page(help.rendered(text) if sys.stdout.isatty() else text)
+    console.show_page(help.rendered(text) if draws() else text)

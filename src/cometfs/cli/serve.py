@@ -13,6 +13,7 @@ from cometfs.cli.group import main, plain_errors, warn
 from cometfs.options.kinds import PLACE
 from cometfs.options.sources import option
 from cometfs.options.table import ALLOW_NON_EMPTY, API_KEY_FILE
+from cometfs.terminal import terminal
 
 
 @main.command()
@@ -112,8 +113,6 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
 
     MOUNTPOINT is ~/comet-demo by default. Ctrl-C ends the demo.
     """
-    from rich.console import Console
-
     from cometfs.fuse import mountpoints
 
     mountpoints.require_fuse()  # before what cannot be imported without it
@@ -123,5 +122,5 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
 
     place = resolve(mountpoint or Path("~/comet-demo"))
     with mountpoints.directory_at(place):
-        show = functools.partial(tour.show, Console(), place)
+        show = functools.partial(tour.show, terminal(markup=True, highlight=True), place)
         lifetime.run(functools.partial(app.demo, allow_non_empty=allow_non_empty), sample_directory(), place, show)

@@ -15,6 +15,7 @@ from cometfs import console
 from cometfs.cli.group import INTERRUPTED, account_of, main, plain_errors
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
+from cometfs.terminal import draws, terminal
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.warming.costing import Costs, Together
@@ -169,10 +170,9 @@ def _summary(result: Result) -> str:
 @contextmanager
 def _progress(path: str, found: Costs, result: Result) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, else a line from time to time."""
-    if not sys.stderr.isatty():
+    if not draws(stderr=True):
         yield console.now_and_then(lambda: f"cometfs: {path}: {_summary(result)}")
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns: tuple[Any, ...] = (
@@ -182,7 +182,7 @@ def _progress(path: str, found: Costs, result: Result) -> Iterator[Callable[[], 
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=found["bytes"], counts="")
 
         def show() -> None:
