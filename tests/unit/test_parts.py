@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import math
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -442,6 +443,8 @@ class World:
         self.server = Server(version_of(1), bounded)
         self.folder = folder
         self.position = 0
+        self.seen = deque[tuple[bytes | memoryview, bytes]](maxlen=200)
+        """What readers have got: nothing that is used again may be beneath it."""
 
     async def run(self, steps: list[tuple[Any, ...]]) -> None:
         """Takes all steps; a restart begins with another index, and blocks in the same folder."""
@@ -453,6 +456,7 @@ class World:
                 await self._until_restart(index, left)
             finally:
                 index.close()
+        assert all(found == expected for found, expected in self.seen)
 
     async def _until_restart(self, index: Index, left: list[tuple[Any, ...]]) -> None:
         blobs = BlobStore(index, Evictor(index, 1 << 30))
@@ -505,6 +509,7 @@ class World:
         except (Stale, Unreachable):
             return
         assert found == expected[offset : offset + length]
+        self.seen.append((found, expected[offset : offset + length]))
         self.position = offset + len(found)
 
     def _disk(self, step: str) -> None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 
 import trio
 
 from cometfs.buffers import Block
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
-from cometfs.cache.persistent.blobs import BlobStore, StoredBlob
+from cometfs.cache.persistent.blobs import BlobStore
+from cometfs.cache.persistent.stored_blocks import Flaw, read_all
 from cometfs.gauges import Lookups
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ MEMORY = 96 << 20
 BEHIND = 16
 """Blocks that may wait for the disk, of all readers. Each fetch waits from then on: what arrives faster than the disk
 takes it would fill the memory."""
+
+BATCH = 4
+"""Blocks that one trip to a thread brings from the disk: a trip costs less than to read one, but not by much."""
+
+LOADING = 32
+"""Blocks on their way from the disk, of all readers, from which on no more are loaded ahead of any: they would push
+each other out of the memory before they are read."""
 
 
 class Blocks:
@@ -78,16 +86,21 @@ class Blocks:
         return found
 
     def load_ahead(self, keys: Iterable[Hashable]) -> None:
-        """Has those of the blocks in memory soon that are on disk, by one trip to a thread."""
+        """Has those of the blocks in memory soon that are on disk."""
         wanted = [key for key in keys if key not in self._loading and self.peek(key) is None]
-        if wanted:
-            self._loads.start_soon(self._ahead, wanted, self._begin_loading(wanted))
+        for begin in range(0, len(wanted), BATCH):
+            batch = wanted[begin : begin + BATCH]
+            self._loads.start_soon(self._ahead, batch, self._begin_loading(batch))
 
     async def _ahead(self, keys: Sequence[Hashable], loaded: trio.Event) -> None:
         try:
             await self._from_disk(keys, loaded)
         except Exception:  # nothing waits for this task; a reader that comes tries it itself
             log.exception("bug in loading blocks from the cache")
+
+    def is_loading_enough(self) -> bool:
+        """Whether so much is on its way from the disk that what is only ahead must wait."""
+        return len(self._loading) >= LOADING
 
     def _begin_loading(self, keys: Sequence[Hashable]) -> trio.Event:
         loaded = trio.Event()
@@ -97,17 +110,16 @@ class Blocks:
     async def _from_disk(self, keys: Sequence[Hashable], loaded: trio.Event) -> Mapping[Hashable, Block]:
         """Those of the blocks that are what was kept; they are held from now on."""
         try:
-            with ExitStack() as files:
-                stored = {key: blob for key in keys if (blob := self._blobs.open(key)) is not None}
-                for blob in stored.values():
-                    files.enter_context(closing(blob.file))
-                found = await trio.to_thread.run_sync(_read, stored)
+            stored = self._blobs.blocks(keys)
+            read = await trio.to_thread.run_sync(read_all, stored)
         finally:
             for key in keys:
                 del self._loading[key]
             loaded.set()
-        for key in stored.keys() - found.keys():
-            stored[key].reject()
+        for key, flaw in read.items():
+            if isinstance(flaw, Flaw):
+                self._blobs.lost(stored[key], flaw)
+        found = {key: block for key, block in read.items() if not isinstance(block, Flaw)}
         for key, block in found.items():
             self._blobs.bytes_read["block"] += len(block)
             self.hold(key, block)
@@ -174,8 +186,3 @@ class Blocks:
             del self._due[key]
         for key in [key for key in self._held if which(key)]:
             self._room += len(self._held.pop(key))
-
-
-def _read(stored: Mapping[Hashable, StoredBlob]) -> Mapping[Hashable, Block]:
-    """Those that are what was kept; in a thread."""
-    return {key: block for key, blob in stored.items() if (block := blob.block()) is not None}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 import trio
 
 from cometfs.buffers import Block
-from cometfs.cache.downloads.blocks import BLOCK, Blocks
+from cometfs.cache.downloads.blocks import BATCH, BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
 from cometfs.cache.downloads.fetch import AskPart, Fetch, Part, Slots, Unwanted, UpToStop
 from cometfs.cache.downloads.pump import Piece, pour
@@ -37,7 +37,7 @@ WAITS = 1.0
 LOOKED_UP = 256
 """Blocks that are looked for at once: nothing else happens meanwhile."""
 
-LOADED = 8
+LOADED = 16
 """Blocks behind a program that reads on that come from the disk before they are asked for."""
 
 PAUSE = 5.0
@@ -200,7 +200,7 @@ class PartedBody:
         if cursor.seen_to == (first, stop):  # by the read before, of the same block
             return
         cursor.seen_to = first, stop
-        if cursor.window and first >= cursor.loaded_to - LOADED // 2:
+        if cursor.window and first >= cursor.loaded_to - LOADED + BATCH and not self._blocks.is_loading_enough():
             self._load_ahead(cursor, first)
         for fetch in self._fetches:
             if not fetch.ended and first <= fetch.at < stop:
@@ -218,7 +218,7 @@ class PartedBody:
         cursor.sure_to = stop
 
     def _load_ahead(self, cursor: Cursor, first: int) -> None:
-        """Has in memory what is on the disk, half of it while the other half is read."""
+        """Has in memory what is on the disk, some of it while the rest is read."""
         blocks = range(max(first, cursor.loaded_to), min(first + LOADED, self._count))
         cursor.loaded_to = blocks.stop
         self._blocks.load_ahead([self._key(block) for block in blocks if self._is_here(block)])

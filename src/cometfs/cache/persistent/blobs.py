@@ -22,18 +22,14 @@ from cometfs.buffers import Block
 from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
-from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, fresh_place, key_of
+from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, checksum, fresh_place, key_of
+from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock
 
 TRIM = 64 << 20
 """Bytes of blocks after which the budget is looked at, at the latest."""
 
 BLOCK = 1 << 20
 """Bytes that have one checksum: what is read anyway to answer a reader, more or less."""
-
-
-def checksum(block: Block) -> bytes:
-    """Of one block: by what processors have instructions for."""
-    return hashlib.sha256(block).digest()[:DIGEST]
 
 
 class Sums:
@@ -109,14 +105,6 @@ class StoredBlob:
         found = b"".join(part for part in parts if part is not None)
         return found if len(found) == end - offset else None
 
-    def block(self) -> Block | None:
-        """All of a body that is one block; None where it is not what it was. In a thread."""
-        try:
-            found = direct.read(self.file.fileno(), self.size)
-        except OSError:
-            return None
-        return found if checksum(found) == self.sums else None
-
     def _part(self, number: int, offset: int, end: int) -> bytes | None:
         start = number * BLOCK
         offset, end = max(offset, start), min(end, start + BLOCK)
@@ -184,7 +172,22 @@ class BlobStore:
     def kept(self, keys: Iterable[Hashable]) -> set[Hashable]:
         """Under which of these keys there are bodies, as far as the index knows."""
         names = {name: key for key in keys if (name := key_of(key)) is not None}
-        return {names[name] for name in self._index.view.bodies(names)}
+        return {names[name] for name in self._index.view.named(names)}
+
+    def blocks(self, keys: Iterable[Hashable]) -> dict[Hashable, StoredBlock]:
+        """Those of the keys under which there are blocks, found with one question to the index."""
+        names = {name: key for key in keys if (name := key_of(key)) is not None}
+        found = self._index.view.bodies(names).items()
+        kept = [(name, body) for name, body in found if (name, body.file) not in self._gone]
+        if kept:
+            self._used.update(name for name, _ in kept)
+            self.changed()
+        return {names[name]: StoredBlock(name, body, self._folder / body.file) for name, body in kept}
+
+    def lost(self, block: StoredBlock, flaw: Flaw) -> None:
+        """A block cannot be read."""
+        if flaw is not Flaw.CLOSED:
+            self._let_go(block.name, block.kept, damaged=flaw is Flaw.DAMAGED)
 
     def open(self, key: Hashable) -> StoredBlob | None:
         """The body under `key`, locked against being dropped; None where there is none, or not of its size."""

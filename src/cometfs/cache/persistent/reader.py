@@ -18,8 +18,8 @@ from cometfs.cache.persistent.schema import ANSWERS, BODIES
 log = logging.getLogger(__name__)
 
 _ANSWER = f"SELECT value, arrived, expires, mark FROM {ANSWERS} WHERE key = ?"
-_BODY = f"SELECT file, size, sums, mark FROM {BODIES} WHERE key = ?"
-_BODIES = f"SELECT key FROM {BODIES} WHERE key IN ({{}})"
+_NAMED = f"SELECT key FROM {BODIES} WHERE key IN ({{}})"
+_BODIES = f"SELECT key, file, size, sums, mark FROM {BODIES} WHERE key IN ({{}})"
 
 
 class View:
@@ -61,18 +61,19 @@ class View:
 
     def body(self, key: str) -> KeptBody | None:
         """Where the body under `key` is."""
-        row = None if self._is_dropped(key) else self._one(_BODY, key)
-        if row is None:
-            return None
-        if not is_sound(key, row[3], *row[:3]):
-            self._report(key, row[3])
-            return None
-        return KeptBody(*row[:3])
+        return self.bodies((key,)).get(key)
 
-    def bodies(self, keys: Collection[str]) -> list[str]:
+    def bodies(self, keys: Collection[str]) -> dict[str, KeptBody]:
+        """Where the bodies under these keys are, those that there are."""
+        found = self._among(_BODIES, keys)
+        for key, *body, mark in found:
+            if not is_sound(key, mark, *body):
+                self._report(key, mark)
+        return {key: KeptBody(*body) for key, *body, mark in found if is_sound(key, mark, *body)}
+
+    def named(self, keys: Collection[str]) -> list[str]:
         """Which of these keys have a row of a body, sound or not. A microsecond or two each."""
-        found = self._all(_BODIES.format(",".join("?" * len(keys))), tuple(keys))
-        return [key for (key,) in found if not self._is_dropped(key)]
+        return [key for (key,) in self._among(_NAMED, keys)]
 
     def close(self) -> None:
         """Closes its connection."""
@@ -87,6 +88,10 @@ class View:
         log.warning("a row of the cache was damaged on disk, and what it told is asked for again: %s", key)
         self.unsound.append(Unsound(key, checksum))
         self.changed()
+
+    def _among(self, question: str, keys: Collection[str]) -> Sequence[Any]:
+        found = self._all(question.format(",".join("?" * len(keys))), tuple(keys))
+        return [row for row in found if not self._is_dropped(row[0])]
 
     def _one(self, question: str, key: str) -> Any:
         return next(iter(self._all(question, (key,))), None)

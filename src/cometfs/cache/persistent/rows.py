@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cometfs.buffers import Block
+
 DIGEST = 16
 """Bytes of a checksum (BLAKE2b)."""
 
@@ -137,6 +139,11 @@ def of_name(name: str) -> Hashable:
     except msgspec.DecodeError:
         return None
     return tuple(key) if isinstance(key, list) else None
+
+
+def checksum(block: Block) -> bytes:
+    """Of one block: by what processors have instructions for."""
+    return hashlib.sha256(block).digest()[:DIGEST]
 
 
 def checksum_of(key: str, *words: object) -> bytes:
