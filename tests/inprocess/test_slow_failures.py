@@ -1,4 +1,4 @@
-"""Readers that queue behind one whose call had no answer: they share its failure, and cost no calls of their own."""
+"""Readers that queue behind one whose call failed: they share its failure, and cost no calls of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cometfs.caller import CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.http.failures import MOST
 from cometfs.comet.http.transport import Transport
-from cometfs.errors import DeadlineExceeded, Unreachable
+from cometfs.comet.http.retries import RETRIES
+from cometfs.errors import CometFSError, DeadlineExceeded, NotAllowed, ServerFailed, Unintelligible, Unreachable
 
 NAMES = {"workspaceNames": ["a"]}
 DEADLINE = 30.0
@@ -23,6 +24,8 @@ class Comet:
     def __init__(self) -> None:
         self.stalled = True
         self.dead = False
+        self.answers: dict[str, httpx.Response] = {}
+        """Instead of its own, by endpoint."""
         self.asked: list[str] = []
         self.probes = 0
 
@@ -35,6 +38,8 @@ class Comet:
             self.asked.append(endpoint)
         if self.dead or (self.stalled and endpoint == "projects"):
             await trio.sleep_forever()
+        if endpoint in self.answers:
+            return self.answers[endpoint]
         return httpx.Response(200, json=NAMES if endpoint == "workspaces" else {"projects": []})
 
     def api(self, deadline: float = DEADLINE) -> API:
@@ -69,6 +74,58 @@ async def test_a_program_that_asks_again_is_answered_anew(autojump_clock: MockCl
         await projects(api, 1)
         await projects(api, 2, "b")
     assert comet.asked == ["projects"] * 3
+
+
+FAILING = {
+    "500": (httpx.Response(500), ServerFailed, 1 + RETRIES),
+    "403": (httpx.Response(403), NotAllowed, 1),
+    "no answer of Comet's": (httpx.Response(200, json=[]), Unintelligible, 1),
+}
+
+
+@pytest.mark.parametrize(("answer", "error", "tries"), FAILING.values(), ids=FAILING)
+async def test_thirty_readers_of_a_failure_cost_one_call(
+    answer: httpx.Response, error: type[CometFSError], tries: int, autojump_clock: MockClock
+) -> None:
+    """And its tries. A program that asks again has a call of its own, and so has another one after a moment."""
+    comet = Comet()
+    comet.stalled, comet.answers["projects"] = False, answer
+    async with comet.api() as api:
+        for pid in range(1, 31):
+            with pytest.raises(error):
+                await projects(api, pid)
+        assert len(comet.asked) == tries
+        with pytest.raises(error):
+            await projects(api, 1)
+        assert len(comet.asked) == 2 * tries
+        await trio.sleep(MOST)
+        comet.answers.clear()
+        await projects(api, 31)
+    assert len(comet.asked) == 2 * tries + 1
+
+
+async def test_an_answer_ends_the_memory_of_a_failure(autojump_clock: MockClock) -> None:
+    """For all programs; also one that came by a download."""
+    comet = Comet()
+    comet.stalled = False
+    comet.answers |= dict.fromkeys(("projects", "experiment/asset/get-asset"), httpx.Response(403))
+    async with comet.api() as api:
+        for ask in (lambda pid: projects(api, pid), lambda pid: asset(api, pid)):
+            for pid in (1, 2):
+                with pytest.raises(NotAllowed):
+                    await ask(pid)
+        comet.answers.clear()
+        for ask in (lambda pid: projects(api, pid), lambda pid: asset(api, pid)):
+            for pid in (1, 2):
+                await ask(pid)
+    assert len(comet.asked) == 2 + 4
+
+
+async def asset(api: API, pid: int) -> None:
+    CALLER.set(Caller(pid))
+    async with api.stream_asset("k", "a") as stream:
+        async for _ in stream:
+            pass
 
 
 async def test_a_patient_mount_remembers_it_no_longer(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cometfs.comet.http.retries import RETRIES
 from tests.support import fault_kinds as kinds
 from tests.support.fault_proxy import Answer, Exchange, FaultProxy, Request, fault_proxy
 from tests.support.processes import PATIENCE, Comet, running_comet, running_mount
@@ -97,6 +98,21 @@ def test_readers_of_an_outage_do_not_wait_one_after_the_other(
             between.clear("silence")
         else:
             between.accept()
+        assert read_once_back(mounted / FOREST / "params.json").startswith(b"{")
+
+
+def test_thirty_readers_of_a_server_that_fails_cost_one_call(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
+    """And its tries; the reader that comes when it is well again, and asked before, has its bytes at once."""
+    comet, between = proxy
+    with running_mount(tmp_path, comet) as mounted:
+        assert (mounted / FOREST / "output.txt").read_bytes()
+        between.declare("500", of("experiment/parameters"), kinds.instead(kinds.COMET, 500))
+        readers = [cat(mounted / FOREST / "params.json") for _ in range(READERS)]
+        with pytest.raises(OSError, match=os.strerror(errno.EREMOTEIO)):
+            (mounted / FOREST / "params.json").read_bytes()
+        failed = os.strerror(errno.EREMOTEIO).encode()
+        assert all(failed in reader.communicate(timeout=PATIENCE)[1] for reader in readers)
+        assert between.clear("500") == 1 + RETRIES
         assert read_once_back(mounted / FOREST / "params.json").startswith(b"{")
 
 

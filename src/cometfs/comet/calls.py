@@ -21,7 +21,7 @@ from cometfs.caller import PATIENCE
 from cometfs.comet.address import Address
 from cometfs.comet.answers.shapes import UNREADABLE, mending, noting
 from cometfs.comet.http.encodings import ACCEPTED
-from cometfs.comet.http.failures import SlowFailures
+from cometfs.comet.http.failures import RecentFailures
 from cometfs.comet.http.large_answers import LARGE, LargeAnswers, Place
 from cometfs.comet.http.retries import COURTESY, Transient, backoff, retry_after
 from cometfs.comet.http.sniffing import is_cut_json, is_page
@@ -121,7 +121,7 @@ class Calls:
         self.breaker = transport.breaker(address.rest, self.allowing)
         self.deadline = deadline
         self._chance = chance
-        self.failures = SlowFailures()
+        self.failures = RecentFailures()
         self._logged: set[str] = set()
         self._large = LargeAnswers()
 
@@ -147,8 +147,9 @@ class Calls:
                     scope.deadline = due  # what arrives may take its time
                     return await self._read(question, reply, place)
 
-                body = await self.persistently(question, due, answered)
-                return await self.understood(question, body, read if exact else mending(read))
+                with self.failures.remembering(question.key):
+                    body = await self.persistently(question, due, answered)
+                    return await self.understood(question, body, read if exact else mending(read))
         raise self.too_late(question, min(patience, self.deadline))
 
     async def aclose(self) -> None:
@@ -166,7 +167,7 @@ class Calls:
         error = DeadlineExceeded(f"No answer within {seconds:g} s to {question}")
         if seconds >= self.deadline:
             self.breaker.silent(seconds, error)
-            self.failures.remember(question.key, error, seconds)
+            self.failures.silent(question.key, error, seconds)
         return error
 
     # -- one try after the other -----------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Downloads:
         """A part of the body of the answer to `question`; `link` is where the last part came from."""
         self._calls.failures.check(question.key)
         due = trio.current_time() + self._calls.deadline
-        with trio.move_on_at(due) as scope:
+        with trio.move_on_at(due) as scope, self._calls.failures.remembering(question.key):
             reply, url = await self._calls.persistently(
                 question, due, lambda: self._spanned(question, link, span.wanted(), due)
             )
@@ -100,7 +100,9 @@ class Downloads:
         with trio.CancelScope(deadline=due):
             await self._bodies.acquire()
             try:
-                return (await self._calls.persistently(question, due, lambda: self._followed(question, due, WHOLE)))[0]
+                with self._calls.failures.remembering(question.key):
+                    sent = await self._calls.persistently(question, due, lambda: self._followed(question, due, WHOLE))
+                return sent.reply
             except BaseException:
                 self._bodies.release()
                 raise

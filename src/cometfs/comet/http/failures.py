@@ -1,48 +1,53 @@
-"""Failures that took long, for those that queued behind them.
+"""Failures of a moment ago, for those that queued behind them.
 
 The kernel hands the lookups of a directory to a file system one after the other: thirty programs that want the same
-name would each wait a deadline of its own, the last one for fifteen minutes. A program that asks again itself is
-answered anew.
+name would each wait a deadline of its own, the last one for fifteen minutes, or cost a server that fails all the tries
+of a call. A program that asks again itself is answered anew.
 
 Not here: how long a call may take (`calls`), hosts that do not answer at all (`breaker`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from cometfs.caller import CALLER
-from cometfs.errors import Unreachable
+from cometfs.errors import AnswerTooLarge, CometFSError, NotAllowed, ServerFailed, Unintelligible, Unsupported
+
+ANSWERS = (ServerFailed, NotAllowed, Unintelligible, Unsupported, AnswerTooLarge)
+"""Failures that the server has answered with. Not so of connections, which the breaker knows about, and of a 429, which
+says itself for how long."""
 
 LONG = 3.0
-"""Seconds after which a failure is worth remembering."""
+"""Seconds after which a silence is worth remembering."""
 
 PART = 0.1
 """Of the time that it took: for so long it is remembered. What queues is there at once, what comes later is not it."""
 
 MOST = 5.0
-"""Seconds, whatever it took: by then the server may be well."""
+"""Seconds, whatever it took, and those of an answer: by then the server may be well."""
 
 
 @dataclass
 class _Failure:
-    error: Unreachable
+    error: CometFSError
     until: float
     shown_to: set[int] = field(default_factory=set)
     """Programs that it was the answer to."""
 
 
-class SlowFailures:
-    """Questions that were not answered a moment ago."""
+class RecentFailures:
+    """Questions that failed a moment ago."""
 
     def __init__(self) -> None:
         self._lately: dict[Hashable, _Failure] = {}
 
     def check(self, question: Hashable) -> None:
-        """Raises the failure of the same question, where another program waited for it just now."""
+        """Raises the failure of the same question, where it was another program's just now."""
         if not self._lately:
             return
         self._drop_past()
@@ -51,12 +56,24 @@ class SlowFailures:
             found.shown_to.add(pid)
             raise found.error.with_traceback(None)
 
-    def remember(self, question: Hashable, error: Unreachable, seconds: float) -> None:
-        """It took so long."""
-        self._drop_past()
+    @contextmanager
+    def remembering(self, question: Hashable) -> Iterator[None]:
+        """What the server answers to all tries of the body is remembered, where that is a failure."""
+        try:
+            yield
+        except ANSWERS as error:
+            self._keep(question, error, MOST)
+            raise
+        self._lately.pop(question, None)
+
+    def silent(self, question: Hashable, error: CometFSError, seconds: float) -> None:
+        """There was no answer for so long."""
         if seconds >= LONG:
-            until = trio.current_time() + min(MOST, seconds * PART)
-            self._lately[question] = _Failure(error, until, {CALLER.get().pid})
+            self._keep(question, error, min(MOST, seconds * PART))
+
+    def _keep(self, question: Hashable, error: CometFSError, seconds: float) -> None:
+        self._drop_past()
+        self._lately[question] = _Failure(error, trio.current_time() + seconds, {CALLER.get().pid})
 
     def _drop_past(self) -> None:
         now = trio.current_time()
