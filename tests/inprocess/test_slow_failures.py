@@ -10,8 +10,8 @@ from trio.testing import MockClock
 from cometfs.caller import CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.http.failures import MOST
-from cometfs.comet.http.transport import Transport
 from cometfs.comet.http.retries import RETRIES
+from cometfs.comet.http.transport import Transport
 from cometfs.errors import CometFSError, DeadlineExceeded, NotAllowed, ServerFailed, Unintelligible, Unreachable
 
 NAMES = {"workspaceNames": ["a"]}

@@ -163,7 +163,7 @@ async def test_an_expired_certificate_is_an_error_of_its_own(
     monkeypatch.setenv(FURTHER, str(authority.certificate))
     server = Server(answering(http(NAMES)))
     async with server.running(authority.server("localhost", days=-1)) as url, API(KEY, url) as api:
-        with pytest.raises(Untrusted, match="has expired.*: the server needs a new one") as raised:
+        with pytest.raises(Untrusted, match=r"has expired.*: the server needs a new one") as raised:
             await api.workspaces()
     assert errno_of(raised.value) == errno.EPROTO
     assert server.requests == []

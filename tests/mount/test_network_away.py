@@ -116,9 +116,7 @@ def test_thirty_readers_of_a_server_that_fails_cost_one_call(tmp_path: Path, pro
         assert read_once_back(mounted / FOREST / "params.json").startswith(b"{")
 
 
-def test_a_call_that_waits_already_ends_when_the_outage_is_known(
-    tmp_path: Path, proxy: tuple[Comet, FaultProxy]
-) -> None:
+def test_a_call_that_waits_ends_when_the_outage_is_known(tmp_path: Path, proxy: tuple[Comet, FaultProxy]) -> None:
     """With the error of those that come then, long before its own deadline."""
     comet, between = proxy
     with running_mount(tmp_path, comet, "--deadline", str(DEADLINE * 10)) as mounted:

@@ -88,15 +88,14 @@ def _connections() -> Iterator[Row]:
         ("reset inside the body", kinds.after_headers(kinds.reset)),
     ):
         yield from _at("connection", name, fault, ENETUNREACH, "connection (broke|ended)|answer from")
+    late = ETIMEDOUT, "(?i)no answer within|nothing came|byte.* arrived"
     for name, fault in (
         ("silence before an answer", kinds.silent),
         ("silence inside the headers", kinds.inside_headers(kinds.silent)),
         ("silence inside the body", kinds.after_headers(kinds.silent)),
         ("a byte a second", kinds.dripping(1.0)),
     ):
-        yield from _at(
-            "connection", name, fault, ETIMEDOUT, "(?i)no answer within|nothing came|byte.* arrived", silent=True
-        )
+        yield from _at("connection", name, fault, *late, silent=True)
 
 
 def _framing() -> Iterator[Row]:

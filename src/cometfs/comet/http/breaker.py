@@ -1,8 +1,8 @@
 """Whether a host is worth a call: a breaker that opens when connections to it fail, and closes when it answers again.
 
 A few failures of connection in a row open it; from then on a call fails at once, also one that waits already, and a
-probe asks now and then whether the host is back. A call that stayed without any answer until its deadline raises a doubt, and the probe decides: a
-server may just be slow. Any answer closes the breaker, also one that refuses.
+probe asks now and then whether the host is back. A call that stayed without any answer until its deadline raises a
+doubt, and the probe decides: a server may just be slow. Any answer closes the breaker, also one that refuses.
 
 Not here: sending (`transport`), what else may be wrong with an answer (`question`), waiting as a 429 asks (quota/).
 """
