@@ -110,14 +110,14 @@ async def test_an_answer_ends_the_memory_of_a_failure(autojump_clock: MockClock)
     comet.stalled = False
     comet.answers |= dict.fromkeys(("projects", "experiment/asset/get-asset"), httpx.Response(403))
     async with comet.api() as api:
-        for ask in (lambda pid: projects(api, pid), lambda pid: asset(api, pid)):
+        for ask in (projects, asset):
             for pid in (1, 2):
                 with pytest.raises(NotAllowed):
-                    await ask(pid)
+                    await ask(api, pid)
         comet.answers.clear()
-        for ask in (lambda pid: projects(api, pid), lambda pid: asset(api, pid)):
+        for ask in (projects, asset):
             for pid in (1, 2):
-                await ask(pid)
+                await ask(api, pid)
     assert len(comet.asked) == 2 + 4
 
 
