@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from cometfs.cache.persistent.index import Index
+from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.sources import experiment
@@ -57,15 +58,35 @@ async def test_a_table_keeps_few_answers_of_an_experiment(many: Catalog, tmp_pat
         directory = f"{PROJECT}/{written[COPIES].split(',')[2]}"
         files = await names(vfs, f"{directory}/metrics")
         first = await read(vfs, f"{directory}/metrics/{files[0]}")
+        charted = await read(vfs, f"{PROJECT}/charts/{files[0]}")
         await vfs.settle()
     assert wire.asked == []
     assert len(files) > 3
+    async with mounted(Wire(many), tmp_path / "alone") as alone:
+        assert await read(alone, f"{PROJECT}/charts/{files[0]}") == charted
     kept = Index(tmp_path).totals().answers
     assert kept < 6 * (len(written) - 1)
     async with mounted(wire, tmp_path) as vfs:
         assert await read(vfs, f"{directory}/metrics/{files[0]}") == first
         assert await names(vfs, f"{directory}/metrics") == files
     assert wire.asked == []
+
+
+async def test_a_table_looks_at_the_disk_once_for_each_answer(
+    many: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it asks for what is not there; what has come is in memory."""
+    looks: list[object] = []
+    recall = WriteBehind.recall
+
+    def counted(behind: WriteBehind, key: object) -> object:
+        looks.append(key)
+        return recall(behind, key)
+
+    monkeypatch.setattr(WriteBehind, "recall", counted)
+    async with mounted(Wire(many), tmp_path) as vfs:
+        experiments = (await read(vfs, TABLE)).count(b"\n") - 1
+    assert len(looks) < 7 * experiments
 
 
 async def test_so_many_at_once_are_asked_in_order() -> None:

@@ -207,5 +207,6 @@ def extent_of(found: Charted) -> Extent | None:
     """The same of a chart's points, without the text of each."""
     if not found.values or type(found.values[0]) is not float:
         return extent(measured(spelled(found)))
-    last = len(found.timestamps) - 1 - found.timestamps[::-1].index(max(found.timestamps))
-    return Extent(repr(found.values[last]), spelt(min(found.values)), spelt(max(found.values)))
+    values, timestamps, latest = found.values, found.timestamps, max(found.timestamps)
+    last = -1 if timestamps[-1] == latest else len(timestamps) - 1 - timestamps[::-1].index(latest)
+    return Extent(repr(values[last]), repr(min(values)), repr(max(values)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -361,17 +361,55 @@ def assets(body: bytes) -> list[Asset]:
 
 
 def charts(body: bytes) -> dict[str, Chart]:
-    return charts_as(body, lambda chart: chart)
+    """With all fields that the server sends, known or not."""
+    found = value(bounded(body), "experiments", dict[str, msgspec.Raw])
+    return {key: _any_chart(key, raw) for key, raw in found.items()}
+
+
+def _any_chart(key: str, raw: msgspec.Raw) -> Chart:
+    return CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row))
 
 
 def charts_as(body: bytes, make: Callable[[Chart], T]) -> dict[str, T]:
     """What `make` makes of each, of which no more than one is in memory at a time: the points of many experiments are
     ten times as many bytes as the body."""
     found = value(bounded(body), "experiments", dict[str, msgspec.Raw])
-    return {
-        key: make(CHART.normal({"experimentKey": key} | msgspec.json.decode(raw, type=Row)))
-        for key, raw in found.items()
-    }
+    return {key: make(_chart_of(key, raw)) for key, raw in found.items()}
+
+
+class _PlainMetric(TypedDict):
+    metricName: str
+    values: list[float]
+    steps: list[int | None]
+    epochs: list[int | None]
+    timestamps: list[int]
+    durations: list[int | None]
+
+
+class _PlainChart(TypedDict):
+    """A chart of which each metric is in its normal form already, as nearly all are."""
+
+    metrics: list[_PlainMetric]
+    params: NotRequired[dict[str, str | None] | None]
+    experimentName: NotRequired[str | None]
+    empty: NotRequired[bool | None]
+    steps: NotRequired[None]
+    epochs: NotRequired[None]
+
+
+_PLAIN = msgspec.json.Decoder(_PlainChart)
+
+_BLANK: Row = dict.fromkeys(Chart.__annotations__)
+
+
+def _chart_of(key: str, raw: msgspec.Raw) -> Chart:
+    """The known fields alone."""
+    try:
+        plain = _PLAIN.decode(raw)
+    except msgspec.ValidationError:
+        return _any_chart(key, raw)
+    whole = all(all(metric.values()) for metric in plain["metrics"])  # none of the lists is left empty
+    return cast(Chart, _BLANK | {"experimentKey": key} | plain) if whole else _any_chart(key, raw)
 
 
 def patch(body: bytes) -> bytes | None:

@@ -60,7 +60,12 @@ class Batches:
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
             return False
-        return not self.is_under_way(source, at) and self._answers.recall(source, at) is None
+        return not self.is_under_way(source, at) and not self._is_in_memory(source, at)
+
+    def _is_in_memory(self, source: Source, at: Context) -> bool:
+        """The disk was looked at by what asks for a batch, once for each experiment; what has come since is here."""
+        keys = [source.key(at), *([source.within.source.key(source.within.at(at))] if source.within else [])]
+        return any(self._answers.store.peek(key) is not None for key in keys)
 
     async def ask_verified(self, source: Source, places: Sequence[Context]) -> None:
         """Asks about many experiments in one call, where enough of them were asked by themselves to verify it."""
@@ -68,7 +73,8 @@ class Batches:
         if line is None or source.batch is None:
             return
         if self._trust.is_compared(source, line) or len(self._trust.sample(source, line)) >= SAMPLE:
-            await self.ask(source, line, list(places[: self._trust.most(source.batch, line)]))
+            some = places[: self._trust.most(source.batch, line)]
+            await self.ask(source, line, [at for at in some if self._answers.recall(source, at) is None])
 
     async def together(self, source: Source, places: Sequence[Context], take: Take | None = None) -> None:
         """Has the answers at hand afterwards of all places for which the source's batch can be trusted."""

@@ -149,18 +149,38 @@ class AnswerResolver:
 
     def recall(self, source: Source, at: Context) -> CacheEntry | None:
         """What is at hand, in memory or on disk; makes no call."""
-        return self.store.recall(source.key(at)) or self._within(source, at, self.store.recall)
+        if source.within is None:
+            return self.store.recall(source.key(at))
+        return self.peek(source, at) or self.store.recall(source.key(at)) or self._within(source, at, self.store.recall)
 
     def _within(self, source: Source, at: Context, look: Callable[[Key], CacheEntry | None]) -> CacheEntry | None:
         """What another answer tells of it, where `look` finds that; held in memory from now on."""
-        if source.within is None:
-            return None
-        held = look(source.within.source.key(source.within.at(at)))
-        told = None if held is None or held.error is not None else source.within.tell(self.asker(), held.value, at)
+        told, held = self._told(source, at, look)
         if held is None or told is None:
             return None
         fresh = Freshness(Lease(self.store.remaining(held)), self.store.age(held), held.stale)
         return self.store.keep(source.key(at), told, fresh)
+
+    def _told(
+        self, source: Source, at: Context, look: Callable[[Key], CacheEntry | None]
+    ) -> tuple[Any, CacheEntry | None]:
+        if source.within is None:
+            return None, None
+        held = look(source.within.source.key(source.within.at(at)))
+        if held is None or held.error is not None:
+            return None, None
+        return source.within.tell(self.asker(), held.value, at), held
+
+    def _for_a_table(self, source: Source, at: Context) -> Any:
+        """The answer at hand, None where there is none that is fresh. What another one tells is not held beside that:
+        a table wants it once."""
+        if self.store.peek(source.key(at)) is None:
+            for look in (self.store.peek, self.store.recall) if source.within is not None else ():
+                told, held = self._told(source, at, look)
+                if held is not None and not held.stale:
+                    return told
+        held = self.store.recall(source.key(at))
+        return held.value if held is not None and held.error is None and not held.stale else None
 
     async def wanted(self, source: Source, at: Context) -> CacheEntry:
         """The answer, for a reader: what it wants next may be fetched ahead. Raises what Comet's answer raises."""
@@ -248,9 +268,9 @@ class AnswerResolver:
 
         async def take(some: Sequence[Context]) -> None:
             for count, at in enumerate(some, 1):
-                held = self.recall(source, at) if at.key not in found else None
-                if held is not None and held.error is None and not held.stale:
-                    found[at.key] = make(held.value)
+                answer = self._for_a_table(source, at) if at.key not in found else None
+                if answer is not None:
+                    found[at.key] = make(answer)
                 if count % UNTIL == 0:
                     await trio.lowlevel.checkpoint()
 

@@ -20,10 +20,12 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineE
 from cometfs.lease import FINISHED, LISTING, Lease
 from cometfs.render.series import Series, pack, pack_points
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source
+from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source, Within
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
+from cometfs.vfs.sources.charted_metrics import Parsed
 from cometfs.vfs.sources.experiment import each_of, key, sealed_lease
+from cometfs.vfs.sources.metrics import PACKED
 from cometfs.vfs.sources.parameters import COLUMNS, of_project, words_of
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,14 @@ def _lease(at: Context) -> Lease:
     return Lease(max(sealed_lease(at), LISTING))
 
 
-SERIES = Source("a metric of one experiment in charts", _alone, _lease, of_each=True)
+SERIES = Source(
+    "a metric of one experiment in charts",
+    _alone,
+    _lease,
+    of=(PACKED,),
+    of_each=True,
+    within=Within(PACKED, experiment.of_experiment, lambda _asker, packed, at: Parsed.unpacked(packed).series(at.item)),
+)
 
 
 async def gather(

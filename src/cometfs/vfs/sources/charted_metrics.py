@@ -7,7 +7,7 @@ metrics.py).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -56,20 +56,12 @@ class Parsed(NamedTuple):
         return self._replace(points=_only(names, self.points), lengths=_only(names, self.lengths))
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it has the points of all metrics."""
-        return len(self.points) == len(self.names)
-
-    @property
     def is_light(self) -> bool:
         return bool(self.names) and sum(map(len, self.points.values())) <= HEAVY
 
     def sheet(self, name: str) -> bytes | None:
         """The points of a metric as CSV."""
         return points.sheet(points.spelled(_CHARTED.decode(self.points[name]))) if name in self.points else None
-
-    def sheets(self) -> dict[str, bytes]:
-        return {name: points.sheet(points.spelled(found)) for name, found in self._charted()}
 
     def series(self, name: str) -> bytes | None:
         """The points of a metric as `series.pack` packs them, nothing where there is no such metric; None where they
@@ -79,23 +71,36 @@ class Parsed(NamedTuple):
         found = _CHARTED.decode(self.points[name])
         return pack(found._asdict()) if type(found.values[0]) is float else None
 
+
+class Unpacked(NamedTuple):
+    """The same with all points, for what is made of those of all metrics."""
+
+    names: list[str]
+    points: dict[str, Charted]
+    lengths: dict[str, int]
+
+    @classmethod
+    def of(cls, packed: bytes) -> Unpacked:
+        return _UNPACKED.decode(packed)
+
+    def sheets(self) -> dict[str, bytes]:
+        return {name: points.sheet(points.spelled(found)) for name, found in self.points.items()}
+
     def extents(self) -> dict[str, list[Any]] | None:
         """Of each metric its last, least and greatest value, as text; None unless that is known of all."""
-        found = {name: list(extent) for name, one in self._charted() if (extent := points.extent_of(one)) is not None}
+        extents = {name: points.extent_of(found) for name, found in self.points.items()}
+        found = {name: list(extent) for name, extent in extents.items() if extent is not None}
         return found if len(found) == len(self.names) else None
 
     def spreads(self) -> Spreads | None:
         """Those of all metrics; None where they leave one open."""
-        if not self.is_whole:
+        if len(self.points) < len(self.names):
             return None
-        measured = {name: points.measured(points.spelled(one)) for name, one in self._charted()}
+        measured = {name: points.measured(points.spelled(one)) for name, one in self.points.items()}
         found = {name: one for name, of_one in measured.items() if (one := spreads.of_points(of_one)) is not None}
         if len(found) < len(self.names):
             return None
         return Spreads({name: list(one.spread) for name, one in found.items()}, any(one.tied for one in found.values()))
-
-    def _charted(self) -> Iterator[tuple[str, Charted]]:
-        return ((name, _CHARTED.decode(raw)) for name, raw in self.points.items())
 
 
 class Spreads(NamedTuple):
@@ -107,6 +112,8 @@ class Spreads(NamedTuple):
 
 
 _PARSED = msgspec.msgpack.Decoder(Parsed)
+
+_UNPACKED = msgspec.msgpack.Decoder(Unpacked)
 
 _CHARTED = msgspec.msgpack.Decoder(Charted)
 

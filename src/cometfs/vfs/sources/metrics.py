@@ -30,7 +30,7 @@ from cometfs.render import points, spreads
 from cometfs.vfs.schema.declaration import Batch, Context, Found, Known, Needs, Resolver, Row, Source, Within
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
-from cometfs.vfs.sources.charted_metrics import Parsed
+from cometfs.vfs.sources.charted_metrics import Parsed, Unpacked
 from cometfs.vfs.sources.experiment import about_experiment, free, key, listing_lease, patiently, sealed_lease
 from cometfs.vfs.sources.parameters import COLUMNS, column_names, has_words, of_project, words_of
 from cometfs.vfs.sources.queries import experiments_with
@@ -169,7 +169,7 @@ async def _charted(asker: Resolver, at: Context) -> dict[str, bytes]:
         return {}
     charted = await chart_calls.ask(asker, project, [at], names, Parsed.of)
     parsed = await believed(asker, [(at, one) for one in charted.values()])
-    sheets = parsed[key(at)].sheets() if parsed else {}
+    sheets = Unpacked.of(parsed[key(at)].packed()).sheets() if parsed else {}
     for name, sheet in sheets.items():
         asker.fill(METRIC, experiment.at_metric(at, name), sheet)
     return sheets
@@ -179,7 +179,7 @@ async def _spreads(asker: Resolver, at: Context) -> dict[str, list[Any]]:
     found = _spreads_of(await asker.answer(experiment.SUMMARY, at))
     packed = asker.answer_nowait(PACKED, at)
     if packed is not None:
-        _learn_which_counts(asker, at, Parsed.unpacked(packed), found)
+        _learn_which_counts(asker, at, packed, found)
     return found
 
 
@@ -222,22 +222,28 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
     charted = await chart_calls.ask(asker, of_project(places[0]), places, names, Parsed.of)
     parsed = await believed(asker, [(at, charted[key(at)]) for at in places if key(at) in charted])
     found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and parsed[key(at)].is_light}
-    await _ask_which_counts(asker, list(found.values())[:LOOKED_AT])
-    return [Found(PACKED, at, one.packed()) for at, one in found.values()]
+    packed = [(at, one.packed()) for at, one in found.values()]
+    await _ask_which_counts(asker, packed)
+    return [Found(PACKED, at, one) for at, one in packed]
 
 
-LOOKED_AT = 32
-"""Experiments of a batch in which equal values are looked for: where they are rare, the first reader of one asks."""
+LOOKED_AT = "experiments in which equal values were looked for"
+
+ENOUGH = 32
+"""After so many of a project, where equal values are rare: the first reader of one asks then."""
 
 
-async def _ask_which_counts(asker: Resolver, some: Sequence[tuple[Context, Parsed]]) -> None:
+async def _ask_which_counts(asker: Resolver, some: Sequence[tuple[Context, bytes]]) -> None:
     """Has known whether the summaries of a server show the first of equal values, as one experiment that has some says.
 
     Costs a call, once, unless the summary of one is at hand: a reader that goes through a project has asked for some.
     """
-    if not some or asker.agreement(FIRST_COUNTS, of_project(some[0][0])) is not None:
+    if not some or asker.agreement(FIRST_COUNTS, project := of_project(some[0][0])) is not None:
         return
-    tied = [(at, one) for at, one in some if (found := one.spreads()) is not None and found.tied]
+    looked_at = asker.count(LOOKED_AT, project)
+    some = some[: ENOUGH - looked_at]
+    asker.record_count(LOOKED_AT, project, looked_at + len(some))
+    tied = [(at, one) for at, one in some if (found := Unpacked.of(one).spreads()) and found.tied]
     if tied:
         at, one = next((one for one in tied if asker.answer_nowait(experiment.SUMMARY, one[0]) is not None), tied[0])
         try:
@@ -247,8 +253,8 @@ async def _ask_which_counts(asker: Resolver, some: Sequence[tuple[Context, Parse
         _learn_which_counts(asker, at, one, _spreads_of(summary))
 
 
-def _learn_which_counts(asker: Resolver, at: Context, parsed: Parsed, summary: dict[str, list[Any]]) -> None:
-    project, found = of_project(at), parsed.spreads()
+def _learn_which_counts(asker: Resolver, at: Context, packed: bytes, summary: dict[str, list[Any]]) -> None:
+    project, found = of_project(at), Unpacked.of(packed).spreads()
     if found is not None and found.tied and asker.agreement(FIRST_COUNTS, project) is None:
         known = all(summary.get(name) == spread for name, spread in found.by_name.items())
         asker.record_agreement(FIRST_COUNTS, project, agrees=known)
@@ -267,9 +273,9 @@ async def _nothing_yet(_asker: Resolver, _at: Context) -> bytes:
 
 
 def _apart(at: Context, packed: bytes) -> list[Found]:
-    parsed = Parsed.unpacked(packed)
-    found = [Found(METRIC_NAMES, at, parsed.names)]
-    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in parsed.sheets().items()]
+    unpacked = Unpacked.of(packed)
+    found = [Found(METRIC_NAMES, at, unpacked.names)]
+    found += [Found(METRIC, experiment.at_metric(at, name), sheet) for name, sheet in unpacked.sheets().items()]
     return found
 
 
@@ -279,14 +285,14 @@ Comes with batches alone."""
 
 
 def _told_spreads(asker: Resolver, packed: bytes, at: Context) -> dict[str, list[Any]] | None:
-    found = Parsed.unpacked(packed).spreads()
+    found = Unpacked.of(packed).spreads()
     if found is None or (found.tied and not asker.agreement(FIRST_COUNTS, of_project(at))):
         return None
     return found.by_name
 
 
-def _told(what: Callable[[Parsed, Context], Any]) -> Within:
-    return Within(PACKED, experiment.of_experiment, lambda _asker, packed, at: what(Parsed.unpacked(packed), at))
+def _told(what: Callable[[bytes, Context], Any]) -> Within:
+    return Within(PACKED, experiment.of_experiment, lambda _asker, packed, at: what(packed, at))
 
 
 METRICS_OF_MANY = Batch(
@@ -349,7 +355,7 @@ async def _names_of_many(asker: Resolver, places: Sequence[Context]) -> list[Fou
     logged_by = await asker.answer(LOGGED_BY, of_project(places[0]))
     if logged_by is None:
         found = await _metrics_of_many(asker, places)
-        return [*found, *(one for packed in found for one in _apart(packed.at, packed.answer)[:1])]
+        return [*found, *(Found(METRIC_NAMES, one.at, Parsed.unpacked(one.answer).names) for one in found)]
     # One that no metric finds is asked by itself: that it has none is not to be concluded from what is left out.
     return [Found(METRIC_NAMES, at, logged_by[key(at)]) for at in places if key(at) in logged_by]
 
@@ -360,7 +366,7 @@ METRIC_NAMES = Source(
     sealed_lease,
     Batch("project/query by metric, or what brings the points", _names_of_many, first=16),
     of=(SPREADS, PACKED),
-    within=_told(lambda parsed, _at: parsed.names or None),
+    within=_told(lambda packed, _at: Parsed.unpacked(packed).names or None),
     told_by=(experiment.SUMMARY, lambda rows: sorted({row["name"] for row in rows})),
 )
 """Sorted. Alone 1 call, the summary, which `metrics.json` shares."""
@@ -382,7 +388,7 @@ METRIC = Source(
     of=(SHEETS, PACKED),
     grows=True,
     needs=_metric_needs,
-    within=_told(lambda parsed, at: parsed.sheet(at.item)),
+    within=_told(lambda packed, at: Parsed.unpacked(packed).sheet(at.item)),
 )
 """A metric's points as CSV: its normal form. 1 call for the first of an experiment, 1 for all others together."""
 
@@ -393,7 +399,7 @@ EXTENTS = Source(
     sealed_lease,
     METRICS_OF_MANY,
     of=(SPREADS, PACKED),
-    within=_told(lambda parsed, _at: parsed.extents()),
+    within=_told(lambda packed, _at: Unpacked.of(packed).extents()),
 )
 """Metric -> [last, least, greatest], as text. Alone 1 call, the summary, which `metrics.json` shares."""
 
