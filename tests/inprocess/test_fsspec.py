@@ -162,6 +162,36 @@ def test_files_that_are_wanted_together_are_asked_for_together(cold: CometFileSy
     assert sum(Counter(asked).values()) <= 8, asked
 
 
+def test_files_that_are_read_together_take_few_trips_between_threads(
+    fs: CometFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each file was most of what 25,000 of them cost."""
+    paths = fs.glob("comet://ws/p/run-*/params.json")
+    alone = {path: fs.cat(path) for path in paths}
+    trips: list[object] = []
+    submit = portal.Portal.submit
+
+    def counted(taken: portal.Portal, work: Any) -> Any:
+        trips.append(work)
+        return submit(taken, work)
+
+    monkeypatch.setattr(portal.Portal, "submit", counted)
+    assert fs.cat(paths) == alone
+    assert len(trips) <= 2
+    assert fs.cat(paths, start=2, end=-1) == {path: body[2:-1] for path, body in alone.items()}
+
+
+def test_one_that_cannot_be_read_together_with_others(fs: CometFileSystem) -> None:
+    """Ends it all, is left out, or stands for itself, as its reader wants."""
+    paths = [f"{RUN}/params.json", f"{RUN}/nothing.json", RUN]
+    with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
+        fs.cat(paths[:2])
+    assert fs.cat(paths, on_error="omit") == {paths[0]: fs.cat(paths[0])}
+    found = fs.cat(paths, on_error="return")
+    assert isinstance(found[paths[1]], FileNotFoundError)
+    assert isinstance(found[paths[2]], IsADirectoryError)
+
+
 def test_ranges_of_a_big_asset_cost_their_parts(cold: CometFileSystem, comet: Comet) -> None:
     """Bytes from the middle do not wait for those before; ranges of several files come together."""
     whole, path = content(BIG), f"{ASSETS}/big.bin"

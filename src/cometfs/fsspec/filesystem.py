@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 SETTLE = 5.0
 """Seconds that a copy for another process waits at most for what this one has to write."""
+
+TOGETHER = 128
+"""Files that are read in one trip into the thread of the tree, as many as fsspec reads at a time."""
 
 OWN = frozenset({"asynchronous", "loop", "batch_size", "use_listings_cache", "listings_expiry_time", "max_paths"})
 """Options of fsspec itself."""
@@ -161,14 +164,31 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
         place = self._strip_protocol(path)
         return await self.ask(path, lambda account: account.cat(place, start, end))
 
-    async def _cat(self, path: Any, recursive: bool = False, **kwargs: Any) -> Any:
+    async def _cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """Of a directory, with `recursive`, the files."""
-        if isinstance(path, list) or recursive or set(path) & set("*?["):
-            paths = await self._expand_path(path, recursive=recursive)
-            if recursive:
-                path = paths = [one for one in paths if not await self._isdir(one)]
-            await self.ask("", lambda account: account.gather(paths))
-        return await super()._cat(path, **kwargs)
+        if not (isinstance(path, list) or recursive or set(path) & set("*?[")):
+            return await super()._cat(path, recursive=recursive, on_error=on_error, **kwargs)
+        paths = await self._expand_path(path, recursive=recursive)
+        if recursive:
+            paths = [one for one in paths if not await self._isdir(one)]
+        found = await self._cat_all(paths, kwargs.get("start"), kwargs.get("end"))
+        failed = next((one for one in found.values() if isinstance(one, OSError)), None)
+        if on_error == "raise" and failed is not None:
+            raise failed
+        return {one: it for one, it in found.items() if on_error != "omit" or not isinstance(it, OSError)}
+
+    async def _cat_all(self, paths: Sequence[str], start: int | None, end: int | None) -> dict[str, bytes | OSError]:
+        """The bytes of many files, or why there are none. A trip into the other thread takes more than to read what is
+        at hand: one for each file would be most of what a project costs."""
+        await self.ask("", lambda account: account.gather(paths))
+        found: dict[str, bytes | OSError] = {}
+        for first in range(0, len(paths), TOGETHER):
+            some = paths[first : first + TOGETHER]
+            brought = await self.ask("", lambda account, some=some: account.cat_all(some, start, end))  # type: ignore[misc]
+            found |= {
+                path: as_oserror(it, path) if isinstance(it, CometFSError) else it for path, it in brought.items()
+            }
+        return found
 
     async def _cat_ranges(self, paths: list[str], *args: Any, **kwargs: Any) -> Any:
         places = [self._strip_protocol(path) for path in paths]

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import trio
 
 from cometfs.account import open_account
-from cometfs.caller import CALLER, Caller
+from cometfs.caller import CALLER, PROGRESS, Caller
 from cometfs.composition import Cache
 from cometfs.config import MountSettings
 from cometfs.errors import CometFSError, NoSuchEntry, NotADirectory, NotFound, Stale
@@ -27,6 +27,7 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Kind, Node, Opened
 from cometfs.vfs.schema.declaration import Dir, Link, Row
 from cometfs.vfs.sources import provenance
+from cometfs.vfs.sources.experiment import each_of
 from cometfs.walking.comet_tree import CometTree
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,22 @@ class Tree:
             return await read(opened, first, max(0, last - first))
         finally:
             opened.close()
+
+    async def cat_all(
+        self, paths: Sequence[str], start: int | None, end: int | None
+    ) -> dict[str, bytes | CometFSError]:
+        """The bytes of many files, all at once, or why there are none."""
+        found: dict[str, bytes | CometFSError] = {}
+
+        async def one(path: str) -> None:
+            try:
+                found[path] = await self.cat(path, start, end)
+            except CometFSError as error:
+                found[path] = error
+            PROGRESS.get()()  # each has as long as one that is read alone
+
+        await each_of(paths, one, len(paths))
+        return {path: found[path] for path in paths}
 
     async def gather(self, paths: Sequence[str]) -> None:
         """Has at hand afterwards what one call answers for many files. What is wrong with one of them its reader
