@@ -21,7 +21,7 @@ from cometfs.cache.due import due, left_for_caller
 from cometfs.cache.memory import CacheEntry, Memory, Which
 from cometfs.cache.sharing import SharedAnswer, SharedStore
 from cometfs.cache.singleflight import Flights
-from cometfs.cache.values import Freshness, Load, decoded, encoded, weigh, with_items_of
+from cometfs.cache.values import Freshness, Load, decoded, encoded, weigh, with_items_of, with_shared_texts
 from cometfs.connectivity import SILENCE, Connectivity
 from cometfs.errors import NO_ANSWER, NotFound, Withheld
 from cometfs.lease import MISSING, Lease
@@ -125,7 +125,7 @@ class Store:
 
     def _taken(self, key: Hashable, kept: PersistedAnswer, left: float, *, stale: bool = False) -> CacheEntry:
         """An answer from disk, which holds for so many seconds."""
-        value = decoded(kept.value)
+        value = with_shared_texts(decoded(kept.value))
         freshness = Freshness(Lease(left), max(0.0, self._wall() - kept.arrived), stale)
         return self._hold(key, value, freshness, weigh(value, kept.value))
 
@@ -144,6 +144,7 @@ class Store:
         before = self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
+        value = with_shared_texts(value)
         freshness = self._in_time(key, lease if isinstance(lease, Freshness) else Freshness(lease))
         written = encoded(value) if lasting or weight is None else None
         if lasting:
@@ -230,7 +231,7 @@ class Store:
         """An answer that another machine has, held and written to disk here as well."""
         if found.missing:
             return self._miss(key, NotFound(found.value.decode()), self._in_time(key, Freshness(Lease(found.left))))
-        value, before = decoded(found.value), self._memory.last(key)
+        value, before = with_shared_texts(decoded(found.value)), self._memory.last(key)
         if before is not None:
             value = with_items_of(before.value, value)
         freshness = self._in_time(key, Freshness(Lease(found.left), found.age))

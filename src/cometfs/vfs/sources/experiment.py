@@ -290,6 +290,11 @@ class Named(NamedTuple):
         """See `state_of`."""
         return state_of(self.row)
 
+    @property
+    def beside(self) -> int:
+        """Bytes that it takes beside the row, which its listing holds."""
+        return 150
+
 
 def directories(rows: Sequence[Row]) -> list[names.Path]:
     """The names of experiments' directories in their project."""
