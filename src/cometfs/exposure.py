@@ -36,10 +36,12 @@ def _of_file(path: Path, secret: str = "an API key") -> str:
 
 
 def of_configuration() -> list[str]:
-    """Of configuration files: they may hold what is secret, and they name the server that gets the key. Raises
-    SetupError where one is damaged."""
-    open_to_others = [_of_file(file.path, file.secret) for file in read_files() if file.secret and is_open(file.path)]
-    return open_to_others + [
+    """Of configuration files: they may hold what is secret, or name the files that do, and they name the server that
+    gets the key. Raises SetupError where one is damaged."""
+    files = read_files()
+    open_to_others = [_of_file(file.path, file.secret) for file in files if file.secret and is_open(file.path)]
+    named = of_key_files(path for file in files for path in file.key_files)
+    return [*open_to_others, *named] + [
         f"{path} names where an API key goes and can be changed by others: chmod go-w {shlex.quote(str(path))}"
         for path in places()
         if _mode(path) & (stat.S_IWGRP | stat.S_IWOTH)

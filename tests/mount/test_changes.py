@@ -155,7 +155,6 @@ REFUSED = (
     ("echo x > {0}/params.json", "Read-only", None),
     ("echo x > {0}/metrics/new.csv", "Read-only", None),
     ("rm {0}/tags.txt", "not permitted", "it is a part of its experiment, and not removed"),
-    ("printf x > /tmp/$$; mv /tmp/$$ {0}/tags.txt; rm /tmp/$$; false", "not permitted", "written into it"),
     ("rm -r {0}", "not permitted", "experiments are not removed by this mount"),
     ("rmdir {0}", "not permitted", "experiments are not removed by this mount"),
     ("rmdir archived", "Read-only", None),
@@ -244,6 +243,8 @@ def deleting(tmp_path_factory: pytest.TempPathFactory, comet: Comet, experiments
         "rmdir {}",
         "find {} -delete",
         "python3 -c 'import shutil; shutil.rmtree(\"{}\")'",
+        "busybox rm -r {}",
+        "find {} -depth -delete",
     ],
 )
 def test_what_removes_an_experiment_archives_it(deleting: Mounted, experiments: Experiments, command: str) -> None:
@@ -280,6 +281,63 @@ def test_parts_and_archived_experiments_are_not_removed(deleting: Mounted, exper
     assert experiments.place(key) == ("whole", PROJECT, True)
 
 
+REST = "import os; d = os.open('partly', 0); [os.unlink('partly/' + n) for n in os.listdir(d) if n.endswith({!r})]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "find partly -name '*.txt' -delete",
+        "find partly -name metadata.json -delete",
+        "find partly -type f -delete",
+        f'python3 -c "{REST.format(".txt")}"',
+        f'python3 -c "{REST.format(".json")}"',
+        "find partly -name '*.txt' -exec rm {} +",
+        "rm partly/*.txt",
+        "printf 'y\\nn\\n' | rm -ri partly",
+    ],
+)
+def test_who_takes_away_a_part_is_refused(deleting: Mounted, experiments: Experiments, command: str) -> None:
+    """At once, or at the first file that is left out; with what removes a whole experiment."""
+    key = experiments.make("partly", "kept")
+    folder = deleting / WORKSPACE / PROJECT
+    for path in (folder.parent, folder):
+        path.touch()
+    listed = sorted(path.name for path in (folder / "partly").iterdir())
+    done = sh(command, folder)
+    if "rm -ri" not in command:
+        assert done.returncode != 0
+        assert "not permitted" in done.stderr
+        assert "A whole experiment is: rmdir EXPERIMENT, or rm -r of it" in "".join(errors_of(deleting)[-8:])
+    assert sorted(path.name for path in (folder / "partly").iterdir()) == listed
+    assert experiments.place(key) == ("partly", PROJECT, False)
+    experiments.ask(f"write/experiment/delete?experimentKey={key}")
+
+
+@pytest.mark.parametrize("command", ["mv", "busybox mv"])
+def test_a_file_is_moved_over_tags_from_elsewhere(
+    rw: Mounted, project: Path, experiments: Experiments, command: str
+) -> None:
+    """`mv` removes the old one first. What it moves away it cannot take from here, and nothing is changed."""
+    name = f"moved-over-{len(command)}"
+    key = experiments.make(name, "old")
+    project.touch()
+    done = sh(f"printf 'new\\nbetter\\n' > /tmp/$$ && {command} /tmp/$$ {name}/tags.txt && ! test -e /tmp/$$", project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert experiments.tags(key) == ["better", "new"]
+    assert (project / name / "tags.txt").read_text() == "better\nnew\n"
+    assert (
+        "not permitted"
+        in sh(f"{command} {name}/tags.txt /tmp/taken-$$; s=$?; rm -f /tmp/taken-$$; exit $s", project).stderr
+    )
+    assert (project / name / "tags.txt").read_text() == "better\nnew\n"
+    with_rubbish = sh(
+        f"printf '[' > /tmp/$$ && {command} /tmp/$$ {name}/others.json; s=$?; rm -f /tmp/$$; exit $s", project
+    )
+    assert with_rubbish.returncode != 0
+    assert (project / name / "others.json").read_text().startswith("{")
+
+
 def test_an_interrupted_removal_leaves_all(deleting: Mounted, experiments: Experiments) -> None:
     """Nothing goes before the directory itself does."""
     key = experiments.make("interrupted", "kept")
@@ -287,7 +345,7 @@ def test_an_interrupted_removal_leaves_all(deleting: Mounted, experiments: Exper
     for path in (folder.parent, folder):
         path.touch()
     listed = sorted(path.name for path in (folder / "interrupted").iterdir())
-    remove = "d = os.open('interrupted', 0); [os.unlink('interrupted/' + n) for n in os.listdir(d) if '.' in n]"
+    remove = "d = os.open('interrupted', 0); [os.unlink('interrupted/' + n) for n in os.listdir(d)[:2]]"
     assert sh(f'python3 -c "import os; {remove}"', folder).stderr == ""
     assert sorted(path.name for path in (folder / "interrupted").iterdir()) == listed
     assert (folder / "interrupted/tags.txt").read_text() == "kept\n"

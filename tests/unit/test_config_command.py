@@ -124,6 +124,24 @@ def test_what_is_open_and_what_is_misspelt_is_warned_of(own: Path) -> None:
     ]
 
 
+def test_key_files_that_are_named_are_looked_at(own: Path, tmp_path: Path) -> None:
+    """Once each, of every profile; the file that only names them may be read by all."""
+    write(
+        own, 'api_key_file = "a.key"\n[profiles.x]\napi_key_file = "~/b.key"\n[profiles.y]\napi_key_file = "~/b.key"\n'
+    )
+    own.chmod(0o644)
+    for path, mode in ((own.parent / "a.key", 0o640), (tmp_path / "b.key", 0o604)):
+        path.write_text(KEY)
+        path.chmod(mode)
+    warned = [
+        f"cometfs: warning: {path} holds an API key and is open to others: chmod 600 {path}"
+        for path in (own.parent / "a.key", tmp_path / "b.key")
+    ]
+    assert run().stderr.splitlines() == warned
+    (tmp_path / "b.key").chmod(0o600)
+    assert run().stderr.splitlines() == warned[:1]
+
+
 def test_a_wrong_variable_is_named(own: Path) -> None:
     """And not the flag, which nobody gave."""
     done = run(COMETFS_RATE="many")

@@ -85,11 +85,16 @@ def shows_no_size(pid: int) -> bool:
 
     The kernel does not pass on which attributes a program wants.
     """
+    return is_sizeless(_command(pid))
+
+
+def _command(pid: int) -> list[str]:
+    """A program and its arguments; nothing where that cannot be seen."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("ascii", "replace").split("\0")
     except OSError:
-        return False
-    return is_sizeless(words[:-1])
+        return []
+    return words[:-1]
 
 
 def is_sizeless(command: Sequence[str]) -> bool:
@@ -98,6 +103,29 @@ def is_sizeless(command: Sequence[str]) -> bool:
     if known is None or (known.needed and known.needed not in command):
         return False
     return all(known.allow(argument) for argument in command[1:])
+
+
+_TAKES_ALL = {"-delete", "-depth", "-d", "-H", "-L", "-P", "-mount", "-xdev", "-noleaf", "-ignore_readdir_race"}
+"""Words of `find` with which it finds everything."""
+
+
+def chooses(pid: int) -> bool:
+    """Whether `pid` is a `find` that does not delete everything that it looks through."""
+    name, words = _named(pid)
+    return name == "find" and any(word.startswith(("-", "!", "(")) and word not in _TAKES_ALL for word in words)
+
+
+def moves(pid: int) -> bool:
+    """Whether `pid` is `mv`."""
+    return _named(pid)[0] == "mv"
+
+
+def _named(pid: int) -> tuple[str, Sequence[str]]:
+    """The name of a program, and its arguments."""
+    command = _command(pid)
+    if command[:1] and command[0].rpartition("/")[2] == "busybox":
+        command = command[1:]
+    return (command[0].rpartition("/")[2], command[1:]) if command else ("", ())
 
 
 def still_holds(pid: int, inode: int, name: str) -> bool:

@@ -17,7 +17,7 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestConte
 
 from cometfs.errors import TooBig, Unreachable
 from cometfs.fuse.operations import Operations
-from cometfs.fuse.procfs import still_holds
+from cometfs.fuse.procfs import chooses, moves, still_holds
 from cometfs.fuse.readonly import is_touch, writes
 from cometfs.fuse.requests import at_once, handler
 from cometfs.mountstate.access import MOUNTING, Owner
@@ -26,13 +26,18 @@ from cometfs.mountstate.limits import RequestLimiter
 from cometfs.vfs.changes.changes import Changes
 from cometfs.vfs.changes.editing import edit_of
 from cometfs.vfs.engine.vfs import Vfs
-from cometfs.vfs.nodes import Content
+from cometfs.vfs.nodes import Content, Node
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.declaration import Dir
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 NOREPLACE = 1
 """renameat2: the new name must be free."""
+
+
+def _upwards(directory: Inode) -> list[Node]:
+    """A directory, and those that it lies in."""
+    return [directory.node, *(one.node for one in directory.above())]
 
 
 class _Writer(NamedTuple):
@@ -89,6 +94,11 @@ class WritableOperations(Operations):
         opened = self._handles.file(handle)
         if edit_of(place.node) is not None and isinstance(opened, Content | DirtyFile):
             self._changes.editor.gives(place.node, program, bytes(opened.part(0, opened.size)))
+
+    async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        if self._changes.is_making_way(self._inodes.at(parent_inode).node, names.decoded(name)):
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        return await super().lookup(parent_inode, name, ctx)
 
     @handler
     async def create(
@@ -166,23 +176,23 @@ class WritableOperations(Operations):
     @handler
     async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         parent, program = self._inodes.at(parent_inode), self.programs.of(ctx.pid)
-        removing = self._is_removing(parent, program)
-        await self._changes.remove(parent.node, names.decoded(name), program, removing=removing)
+        removing, moving = self._is_removing(parent, program), moves(program)
+        await self._changes.remove(_upwards(parent), names.decoded(name), program, removing=removing, moving=moving)
         self._inodes.part(parent, names.decoded(name))
 
     @handler
     async def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
         parent, program = self._inodes.at(parent_inode), self.programs.of(ctx.pid)
         removing = self._is_removing(parent, program)
-        whole = await self._changes.remove_directory(parent.node, names.decoded(name), program, removing=removing)
+        whole = await self._changes.remove_directory(_upwards(parent), names.decoded(name), program, removing=removing)
         self._inodes.part(parent, names.decoded(name))
         if whole:
             await self._refresh.relisted([parent])
 
     def _is_removing(self, inside: Inode, program: int) -> bool:
         """Whether a program that takes something away in an experiment has a directory of it open, as one has that
-        takes away all of it: `rm -r`, `find -delete`, shutil.rmtree."""
-        return any(
+        takes away all of it: `rm -r`, `find -delete`, shutil.rmtree. Not a `find` that chooses."""
+        return not chooses(program) and any(
             self.programs.of(opened.pid) == program and opened.inode.node.at.key[:1] == inside.node.at.key[:1]
             for opened in self._handles.dirs()
         )

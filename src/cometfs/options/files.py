@@ -64,6 +64,12 @@ class File:
         texts = [found.value for _, found in values if isinstance(found.value, str)]
         return "a password" if any(without_password(text) != text for text in texts) else None
 
+    @property
+    def key_files(self) -> list[Path]:
+        """The files with keys that it names, of all its profiles."""
+        found = [layer.get("api_key_file") for layer in (self.values, *self.profiles.values())]
+        return [expand(Path(one.value)) for one in found if one is not None]
+
 
 def named_file() -> Path | None:
     """The file that COMETFS_CONFIG names in the place of the user's."""

@@ -14,11 +14,16 @@ import trio
 from cometfs.errors import Exists, NotPermitted, ReadOnly, Refused
 from cometfs.vfs.changes.editing import Editor, edit_of
 from cometfs.vfs.changes.moves import Moves, experiments_of
+from cometfs.vfs.changes.removals import Removals
 from cometfs.vfs.changes.settling import Settling
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 from cometfs.vfs.writeback.scratch import edited_beside, is_temporary
+
+PART = "it is a part of its experiment, and not removed: what can be changed of it is written into it"
+
+PARTIAL = f"{PART}. A whole experiment is: rmdir EXPERIMENT, or rm -r of it"
 
 QUIET = 5.0
 """Seconds in which a program that removes an experiment file by file is refused aloud once."""
@@ -36,10 +41,15 @@ class Changes:
         self._deletes = vfs.writing.deletes
         self._moves = Moves(vfs, settling)
         self.editor = Editor(vfs, settling, now_ms)
+        self._removals = Removals(self._names)
         self._refused: tuple[int, object] = (0, None)
         """The program and the experiment of which a removal was last refused, ..."""
         self._quiet_until = 0.0
         """... and when such a refusal has a sentence again: one for each file would push out all others."""
+
+    async def _names(self, directory: Node) -> Sequence[str]:
+        listing, _ = await self._vfs.listings.children(directory)
+        return list(listing.nodes)
 
     # -- What may be -----------------------------------------------------------------------------------------------
 
@@ -73,9 +83,13 @@ class Changes:
             return await self._stored.create(directory, name, new=new)
         edited = self._edited(directory, name)
         if edited is not None:
-            if new:
+            replaced = self.editor.has_made_way(edited, program)
+            if new and not replaced:
                 raise Exists(f"there is a {name!r} already")
-            return edited, await self.editor.open(edited, program)
+            opened = await self.editor.open(edited, program)
+            if replaced:
+                opened.resize(0)
+            return edited, opened
         self._check_temporary(directory, name)
         return self._scratch.create(directory, name, new=new)
 
@@ -92,38 +106,57 @@ class Changes:
             edited.give_up()
             edited.close()
 
-    async def remove(self, directory: Node, name: str, program: int, *, removing: bool) -> None:
-        """Takes a file away. `removing`: as a part of what holds it, which goes as a whole afterwards, or not
-        at all."""
+    async def remove(self, above: Sequence[Node], name: str, program: int, *, removing: bool, moving: bool) -> None:
+        """Takes a file away, out of directories, nearest first. `removing`: as a part of what holds it, which goes as a
+        whole afterwards, or not at all; `moving`: to put another one in its place."""
+        directory = above[0]
         if directory.at.experiment is None:
             await self._stored.remove(directory, name)
         elif self._scratch.find(directory, name) is not None:
             self._scratch.remove(directory, name)
+        elif (edited := self._edited(directory, name)) and moving and self.editor.makes_way(edited, program):
+            return
         else:
-            self._check_removal(directory, program, removing=removing)
+            await self._remove_part(above, name, program, removing=removing, whole=False)
+
+    async def _remove_part(
+        self, above: Sequence[Node], name: str, program: int, *, removing: bool, whole: bool
+    ) -> None:
+        """Something in an experiment goes, as a part of all or not at all."""
+        inside = [node for node in above if node.at.experiment is not None]
+        self._check_removal(inside[-1], program, removing=removing)
+        if not await self._removals.takes(program, inside, name, whole=whole):
+            self._refuse_removal(inside[-1], program, PARTIAL + self._reported(inside[-1], program))
+
+    def _reported(self, experiment: Node, program: int) -> str:
+        count = self._removals.reported(program, experiment.at.key[:1])
+        return f" (the {count} that were reported as removed before are there)" if count else ""
 
     def _check_removal(self, directory: Node, program: int, *, removing: bool) -> None:
         row = directory.at.experiment or {}
-        if removing and self._deletes and not row["archived"]:
-            return
+        if not removing or not self._deletes or row["archived"]:
+            self._refuse_removal(directory, program, self._reason(removing=removing, archived=bool(row["archived"])))
+
+    def _refuse_removal(self, directory: Node, program: int, reason: str) -> NoReturn:
         before, now = self._refused, trio.current_time()
         self._refused = (program, directory.at.key[:1])
         if self._refused == before and now < self._quiet_until:
             raise NotPermitted("as before")
         self._quiet_until = now + QUIET
-        raise Refused(self._reason(removing=removing, archived=bool(row["archived"])))
+        raise Refused(reason)
 
     def _reason(self, *, removing: bool, archived: bool) -> str:
         if not removing:
-            return "it is a part of its experiment, and not removed: what can be changed of it is written into it"
+            return PARTIAL if self._deletes else PART
         if self._deletes and archived:
             return "it is in the archive already: what cannot be restored is deleted at Comet alone"
         return "experiments are not removed by this mount: move it to archived/, or mount with --allow-delete"
 
-    async def remove_directory(self, directory: Node, name: str, program: int, *, removing: bool) -> bool:
+    async def remove_directory(self, above: Sequence[Node], name: str, program: int, *, removing: bool) -> bool:
         """Archives an experiment, and returns whether it was one: a directory in it goes with it."""
+        directory = above[0]
         if directory.at.experiment is not None:
-            self._check_removal(directory, program, removing=removing)
+            await self._remove_part(above, name, program, removing=removing, whole=True)
             return False
         if experiments_of(directory) is None:
             self._stored.refuse(directory)
@@ -132,7 +165,13 @@ class Changes:
             raise ReadOnly(f"{name} is in every project")
         self._check_removal(experiment, program, removing=True)
         await self._moves.archive(experiment, directory)
+        self._removals.forget(program, experiment.at.key[:1])
         return True
+
+    def is_making_way(self, directory: Node, name: str) -> bool:
+        """Whether a file is not there, because a program is about to put another one in its place."""
+        edited = self._edited(directory, name) if self.editor.makes_ways else None
+        return edited is not None and self.editor.is_making_way(edited)
 
     # -- Names -----------------------------------------------------------------------------------------------------
 

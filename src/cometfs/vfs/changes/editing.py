@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import cast
 
+import trio
+
 from cometfs.cache.memory import Recent
 from cometfs.errors import BadEdit, BadText, Refused
 from cometfs.vfs.changes.settling import Settling
@@ -21,6 +23,10 @@ from cometfs.vfs.writeback.dirty_file import DirtyFile
 
 READERS = 256
 """Programs and files of which it is remembered what the program was given."""
+
+
+GAP = 5.0
+"""Seconds in which a file is not to be seen that makes way for another one."""
 
 
 def edit_of(node: Node) -> Edit | None:
@@ -65,10 +71,34 @@ class Editor:
         self._settling = settling
         self._open: dict[Hashable, _Edited] = {}
         self._given: Recent[Hashable, bytes] = Recent(READERS)
+        self._making_way: Recent[Hashable, tuple[int, float]] = Recent(READERS)
+        """By file, the program that puts another one in its place, and until when it may."""
 
     def gives(self, node: Node, program: int, content: bytes) -> None:
         """A program is given the bytes of a file."""
         self._given[node.identity, program] = content
+
+    def makes_way(self, node: Node, program: int) -> bool:
+        """`mv` removes a file before it writes another one there that comes from elsewhere: then it has not read it.
+        Nothing is changed before that is written."""
+        if (node.identity, program) in self._given:
+            return False
+        self._making_way[node.identity] = (program, trio.current_time() + GAP)
+        return True
+
+    @property
+    def makes_ways(self) -> bool:
+        """Whether there is such a file: every lookup asks."""
+        return bool(self._making_way)
+
+    def is_making_way(self, node: Node) -> bool:
+        """Whether a file is not to be seen for that reason."""
+        _program, until = self._making_way.get(node.identity, (0, 0.0))
+        return until > trio.current_time()
+
+    def has_made_way(self, node: Node, program: int) -> bool:
+        """Whether that is so, of a file that the same program makes now."""
+        return self._making_way.pop(node.identity, (0, 0.0))[0] == program
 
     async def open(self, node: Node, program: int) -> DirtyFile:
         """A file to write, to be closed once. Raises what Comet's answer raises."""
