@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,9 @@ SPARE = 16
 """Buffers that are kept for what comes next."""
 
 Block = bytes | memoryview
+
+Give = Callable[[Block], bool]
+"""Takes a block that has come, in a thread; whether the next one is wanted."""
 
 _spare: list[mmap.mmap] = []
 

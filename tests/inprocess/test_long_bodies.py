@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from cometfs.buffers import ROOM, Block
 from cometfs.comet.http.retries import Transient
-from cometfs.comet.http.transport import Transport
+from cometfs.comet.http.transport import Reply, Transport
 from cometfs.compat import httpcore_read
 from cometfs.compat.httpcore_read import LONG
 
@@ -22,11 +23,14 @@ CERTIFICATE = Path(__file__).parent / "localhost.pem"
 
 
 class Host:
-    """Answers every request with `BODY`, or as much of it as it `gives`; counts connections."""
+    """Answers every request with its body, or as much of it as it `gives`; counts connections."""
 
-    def __init__(self) -> None:
-        self.gives = len(BODY)
-        self.length = len(BODY)
+    def __init__(self, body: bytes = BODY) -> None:
+        self.body = body
+        self.gives = self.length = self.pauses_at = len(body)
+        self.goes_on = trio.Event()
+        """Awaited at `pauses_at`."""
+        self.goes_on.set()
         self.connections = 0
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -34,7 +38,9 @@ class Host:
         try:
             while await _request(stream):
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {self.length}\r\n\r\n".encode()
-                await stream.send_all(head + BODY[: self.gives])
+                await stream.send_all(head + self.body[: min(self.gives, self.pauses_at)])
+                await self.goes_on.wait()
+                await stream.send_all(self.body[self.pauses_at : self.gives])
                 if self.gives < self.length:
                     return
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -150,3 +156,92 @@ async def test_nothing_is_taken_beyond_the_end_of_the_body() -> None:
         assert await reply.read(MOST) == BODY[: LONG + 1]
         await reply.aclose()
     assert host.connections == 2
+
+
+# -- blocks, by way of a thread ----------------------------------------------------------------------------------------
+
+LONGER = random.Random("longer").randbytes(5 * ROOM + 999)
+
+
+class Given(list[bytes]):
+    """What a thread has given."""
+
+    def give(self, block: Block) -> bool:
+        self.append(bytes(block))
+        return True
+
+
+async def taken(reply: Reply, most: int = 100, wanted: int = 100) -> tuple[bytes, list[int]]:
+    """All that comes, and of how many bytes what came as whole blocks was, each time it was asked for. Of no more than
+    `most` at once, of which `wanted` are taken."""
+    found, sizes = list[bytes](), list[int]()
+    reply.keep_encoded()
+    while (chunk := await reply.chunk()) is not None:
+        found.append(chunk)
+        begun = [b"".join(found)[sum(map(len, found)) // ROOM * ROOM :]]
+        blocks = list[bytes]()
+
+        def give(block: Block, blocks: list[bytes] = blocks) -> bool:
+            assert len(block) == ROOM
+            blocks.append(bytes(block))
+            return len(blocks) < wanted
+
+        sizes.append(await reply.blocks(begun, most, give))
+        found.append(b"".join(blocks)[len(begun[0]) :])
+        assert len(found[-1]) == sizes[-1]
+    return b"".join(found), sizes
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(100, 100), (2, 100), (100, 1)])
+async def test_blocks_come_whole_and_in_order_by_one_thread(secure: bool, most: int, wanted: int) -> None:
+    """As many as are wanted. None of what is encrypted: all of that comes as chunks."""
+    host = Host(LONGER)
+    async with up(host, secure) as url, asking() as transport:
+        for _ in range(2):
+            reply = await transport.send("GET", url)
+            found, sizes = await taken(reply, most, wanted)
+            assert found == LONGER
+            assert max(sizes) <= min(most, wanted) * ROOM
+            assert secure != any(sizes)
+            await reply.aclose()
+    assert host.connections == 1
+
+
+async def test_a_connection_that_ends_in_a_block_is_an_error_and_what_came_before_stays() -> None:
+    host = Host(LONGER)
+    host.gives = 3 * ROOM + 5000
+    async with up(host, False) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        reply.keep_encoded()
+        first = await reply.chunk()
+        assert first is not None
+        blocks = Given()
+        await reply.blocks([first], 100, blocks.give)
+        assert b"".join(blocks) == LONGER[: 3 * ROOM]
+        assert await reply.chunk() == LONGER[3 * ROOM : host.gives]
+        with pytest.raises(Transient):
+            await reply.chunk()
+        await reply.aclose()
+
+
+async def test_a_block_that_is_late_comes_as_chunks() -> None:
+    """The thread waits for it no longer than a reader that is cancelled may wait."""
+    host = Host(LONGER)
+    host.pauses_at, host.goes_on = 2 * ROOM + 5000, trio.Event()
+    async with up(host, False) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        reply.keep_encoded()
+        begun = await reply.chunk()
+        assert begun is not None
+        blocks = Given()
+        await reply.blocks([begun], 100, blocks.give)
+        assert b"".join(blocks) == LONGER[: 2 * ROOM]
+        assert await reply.blocks([], 100, lambda _block: True) == 0  # not before what was late is taken
+        late = await reply.chunk()
+        assert late == LONGER[2 * ROOM :][:5000]
+        host.goes_on.set()
+        blocks.clear()
+        await reply.blocks([late], 100, blocks.give)
+        assert b"".join(blocks) == LONGER[2 * ROOM : 5 * ROOM]
+        assert await reply.chunk() == LONGER[5 * ROOM :]
+        await reply.aclose()

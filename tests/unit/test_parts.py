@@ -9,7 +9,7 @@ import errno
 import math
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +22,7 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cometfs.buffers import Block, Give, joined
 from cometfs.cache.downloads import parts
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.fetch import Slots
@@ -31,6 +32,7 @@ from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes
+from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.caller import AHEAD, CALLER
 from cometfs.errors import DeadlineExceeded, Stale, Unreachable, Withheld
 from cometfs.mountstate.limits import RequestLimiter
@@ -58,9 +60,27 @@ class Sent:
     close_delimited: bool = False
     is_html: bool = False
     is_encoded: bool = False
+    rest: Callable[[int], bytes] | None = None
+    """What a thread may receive of it, so many bytes at once."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks
+
+    async def blocks(self, begun: Sequence[Block], count: int, give: Give) -> int:
+        return 0 if self.rest is None else await trio.to_thread.run_sync(_give, self.rest, begun, count, give)
+
+
+def _give(rest: Callable[[int], bytes], begun: Sequence[Block], count: int, give: Give) -> int:
+    come = 0
+    for missing in [MIB - sum(map(len, begun)), *[MIB] * (count - 1)]:
+        chunk = rest(missing)
+        if not chunk:
+            break
+        wants = give(joined([*begun, chunk]))
+        begun, come = (), come + missing
+        if not wants:
+            break
+    return come
 
 
 @dataclass
@@ -77,6 +97,8 @@ class Server:
     sent: int = 0
     pace: float = 0.0
     """Seconds before each chunk."""
+    fast: bool = False
+    """Whether blocks come by way of a thread, but for some: those are late."""
 
     @asynccontextmanager
     async def ask(self, start: int, stop: int, etag: str) -> AsyncIterator[Sent]:
@@ -85,21 +107,51 @@ class Server:
         if etag and self.etag and etag != self.etag:
             raise Stale("it has changed")
         begin = start if self.ranges else 0
-        chunks = self.chunks(self.body, begin, stop if self.bounded and self.ranges else len(self.body))
+        end = stop if self.bounded and self.ranges else len(self.body)
+        line = Line(self, self.body, begin, end, self.breaks.pop(0) if self.breaks else None)
+        chunks = self.chunks(line)
+        rest = line.at_once if self.fast else None
         try:
-            yield Sent(begin, len(self.body), self.etag, self.bounded and self.ranges, chunks)
+            yield Sent(begin, len(self.body), self.etag, self.bounded and self.ranges, chunks, end - begin, rest=rest)
         finally:
             await chunks.aclose()
 
-    async def chunks(self, body: bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
-        left = self.breaks.pop(0) if self.breaks else None
-        for offset in range(start, stop, CHUNK):
+    async def chunks(self, line: Line):  # type: ignore[no-untyped-def]
+        while line.at < line.stop:
             await trio.sleep(self.pace)
-            if left is not None and offset - start >= left:
+            if line.is_broken:
                 raise Unreachable("the connection broke")
-            chunk = body[offset : min(offset + CHUNK, stop)]
-            self.sent += len(chunk)
-            yield chunk
+            yield line.take(CHUNK)
+
+
+@dataclass
+class Line:
+    """What is left to send of a part."""
+
+    server: Server
+    body: bytes
+    start: int
+    stop: int
+    breaks: int | None
+    at: int = -1
+
+    def __post_init__(self) -> None:
+        self.at = self.start
+
+    @property
+    def is_broken(self) -> bool:
+        return self.breaks is not None and self.at - self.start >= self.breaks
+
+    def take(self, size: int) -> bytes:
+        chunk = self.body[self.at : min(self.at + size, self.stop)]
+        self.at += len(chunk)
+        self.server.sent += len(chunk)
+        return chunk
+
+    def at_once(self, size: int) -> bytes:
+        """Nothing of every seventh block, and of one before whose end the connection breaks."""
+        ends = self.stop if self.breaks is None else min(self.stop, self.start + self.breaks)
+        return b"" if self.at // MIB % 7 == 3 or self.at + size > ends else self.take(size)
 
 
 def key_of(body: str | int, etag: str, number: int) -> Hashable:
@@ -128,9 +180,10 @@ async def test_the_end_of_a_big_body_costs_a_request_and_a_block(tmp_path: Path)
 
 
 @pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("breaks", [[], [3 * MIB, 0, MIB, CHUNK, CHUNK]])
-async def test_a_body_read_in_order_is_whole(tmp_path: Path, bounded: bool, breaks: list[int]) -> None:
-    server = Server(content(40 * MIB + 5), bounded, breaks=[2 * MIB, *breaks] if breaks else [])
+async def test_a_body_read_in_order_is_whole(tmp_path: Path, bounded: bool, breaks: list[int], fast: bool) -> None:
+    server = Server(content(40 * MIB + 5), bounded, breaks=[2 * MIB, *breaks] if breaks else [], fast=fast)
     async with opened(server, tmp_path) as body:
         got = [await body.read(offset, 128 << 10) for offset in range(0, body.size, 128 << 10)]
         assert b"".join(got) == server.body
@@ -315,8 +368,8 @@ async def test_a_deadline_counts_silence(tmp_path: Path) -> None:
     server = Server(content(12 * MIB), ranges=False)
     chunks, limiter = server.chunks, RequestLimiter(2.0, 10)
 
-    async def slow(body: bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
-        async with aclosing(chunks(body, start, stop)) as coming:
+    async def slow(line: Line):  # type: ignore[no-untyped-def]
+        async with aclosing(chunks(line)) as coming:
             async for chunk in coming:
                 await trio.sleep(math.inf if server.sent > 10 * MIB else 0.025)
                 yield chunk
@@ -339,7 +392,7 @@ async def test_the_end_of_a_mount_is_an_error_for_readers(tmp_path: Path) -> Non
     async def never(_start: int, _stop: int, _etag: str) -> AsyncIterator[Sent]:
         async with trio.open_nursery() as nothing:
             nothing.start_soon(trio.sleep_forever)
-        yield Sent(0, None, "", False, server.chunks(b"", 0, 0))
+        yield Sent(0, None, "", False, server.chunks(Line(server, b"", 0, 0, None)))
 
     server.ask = never  # type: ignore[method-assign, assignment]
     failed: list[bool] = []
@@ -385,7 +438,7 @@ async def test_a_bug_in_writing_a_block_reaches_no_reader(tmp_path: Path, monkey
     """Nor the loads of others; what comes next is kept."""
     server, lay, broken = Server(content(40 * MIB)), BlobStore.lay, iter([True])
 
-    def laid(blobs: BlobStore, blocks: Mapping[Hashable, bytes]) -> bool:
+    def laid(blobs: BlobStore, blocks: Mapping[Hashable, Summed]) -> bool:
         if next(broken, False):
             raise RuntimeError("a bug")
         return lay(blobs, blocks)
@@ -430,7 +483,7 @@ SEVERAL = st.tuples(st.just("several"), st.lists(st.integers(0, 12 * MIB), min_s
 REST = st.sampled_from(
     [
         *[("evict",), ("damage",), ("restart",), ("change",), ("close",), ("wait",)],
-        *[("ranges", False), ("ranges", True), ("bounded", False), ("bounded", True)],
+        *[("set", word, value) for word in ("ranges", "bounded", "fast") for value in (True, False)],
     ]
 )
 
@@ -440,7 +493,7 @@ class World:
 
     def __init__(self, folder: Path, bounded: bool) -> None:
         self.versions = 1
-        self.server = Server(version_of(1), bounded)
+        self.server = Server(version_of(1), bounded, fast=True)
         self.folder = folder
         self.position = 0
         self.seen = deque[tuple[bytes | memoryview, bytes]](maxlen=200)
@@ -495,10 +548,8 @@ class World:
                     readers.start_soon(self._read, body, expected, offset, 300_000)
         elif step == "break":
             self.server.breaks = words[0]
-        elif step == "ranges":
-            self.server.ranges = words[0]
-        elif step == "bounded":
-            self.server.bounded = words[0]
+        elif step == "set":
+            setattr(self.server, *words)
         elif step == "wait":
             await trio.sleep(60)
 

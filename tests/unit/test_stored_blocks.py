@@ -20,7 +20,7 @@ from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes
-from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock, read_all
+from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock, Summed, read_all
 
 KEPT: dict[Hashable, Block] = {
     number: random.Random(number).randbytes(size) for number, size in enumerate([BLOCK, BLOCK - 1, 4097, 1])
@@ -33,7 +33,7 @@ async def stored(folder: Path, kept: Mapping[Hashable, Block]) -> AsyncIterator[
     index = Index(folder)
     index.open()
     blobs = BlobStore(index, Evictor(index, 1 << 30))
-    assert blobs.lay(kept)
+    assert blobs.lay({key: Summed(block) for key, block in kept.items()})
     async with trio.open_nursery() as loads:
         yield blobs, Blocks(blobs, loads), index
         loads.cancel_scope.cancel()

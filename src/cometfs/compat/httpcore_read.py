@@ -1,8 +1,8 @@
 """Long bodies, read from the connection itself: httpcore takes 64 KiB at a time, and copies them three times.
 
 What does not simply lie on the wire is left to httpcore. What is not encrypted either is read in threads, a MiB for one
-call of the system: to wait in the event loop for each part of it takes twice the CPU time. Not here: errors
-(transport.py).
+call of the system: to wait in the event loop for each part of it takes twice the CPU time, and a trip to a thread for
+each MiB half as much again. Not here: errors (transport.py).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import trio
 
-from cometfs.buffers import ROOM, Block, lent
+from cometfs.buffers import ROOM, Block, Give, lent
 from cometfs.numbers import whole_of
 
 LONG = 1 << 20
@@ -52,17 +52,38 @@ class Straight:
         self._length = self.left = left
         """`left`: bytes that have not been read."""
         self._socket: socket.socket | None = None
-        self.lends = False
-        """Whether it may give memory that is lent."""
+        self._late = b""
+        """What has come of a block that did not come at once."""
 
-    async def read(self) -> Block:
+    async def read(self) -> bytes:
         """The next bytes; none at the end, and where the connection has ended."""
         if not self.left:
             return b""
         plain = self._socket or self._plain()
-        chunk = await (self._wire.read(min(self.left, AT_ONCE)) if plain is None else self._in_thread(plain))
+        if self._late:
+            chunk, self._late = self._late, b""
+        elif plain is None:
+            chunk = await self._wire.read(min(self.left, AT_ONCE))
+        else:
+            chunk = await self._in_thread(plain)
         self.left -= len(chunk)
         return chunk
+
+    async def blocks(self, begun: Sequence[Block], count: int, give: Give) -> int:
+        """Has a thread receive up to `count` blocks, one after the other, and `give` each as it comes; returns how many
+        bytes that were. `begun` is what has come of the first one.
+
+        Fewer, or none, where one does not come at once, or something lies between the connection and the body.
+        """
+        plain = self._socket or self._plain()
+        come = sum(map(len, begun))
+        count = min(count, (self.left + come) // ROOM)
+        if plain is None or self._late or count <= 0:
+            return 0
+        given, self._late = await trio.to_thread.run_sync(_give_blocks, plain, begun, count, give, limiter=_limiter())
+        size = given * ROOM - come if given else 0
+        self.left -= size
+        return size
 
     def close(self) -> None:
         """Nothing is read any more; the connection itself is httpcore's again."""
@@ -84,26 +105,53 @@ class Straight:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
         return self._socket
 
-    async def _in_thread(self, plain: socket.socket) -> Block:
+    async def _in_thread(self, plain: socket.socket) -> bytes:
         # Up to a boundary of the body, which is one of its blocks where it begins with one.
         wanted = min(self.left, IN_THREAD - (self._length - self.left) % IN_THREAD)
         while True:
-            chunk = await trio.to_thread.run_sync(_received, plain, wanted, self.lends, limiter=_limiter())
+            chunk = await trio.to_thread.run_sync(_received, plain, wanted, limiter=_limiter())
             if chunk is not None:
                 return chunk
 
 
-def _received(plain: socket.socket, wanted: int, lends: bool) -> Block | None:
+def _received(plain: socket.socket, wanted: int) -> bytes | None:
     """The next bytes, fewer where the line is slow; None if no byte came."""
     try:
-        if wanted < ROOM or not lends:
-            return plain.recv(wanted, socket.MSG_WAITALL)
-        buffer = lent()
-        come = plain.recv_into(buffer, wanted, socket.MSG_WAITALL)
+        return plain.recv(wanted, socket.MSG_WAITALL)
     except BlockingIOError:
         return None
-    # A part would keep all of the buffer, and a drip has a thousand of them.
-    return buffer.toreadonly() if come == ROOM else bytes(buffer[:come])
+
+
+def _give_blocks(plain: socket.socket, begun: Sequence[Block], count: int, give: Give) -> tuple[int, bytes]:
+    """How many blocks were given, and what has come of the next one."""
+    wants = True
+    for given in range(count):
+        if not wants:
+            return given, b""
+        block = lent()
+        at = _put(block, begun)
+        come = _received_into(plain, block[at:])
+        if at + come < ROOM:  # the buffer goes back: a drip has a thousand parts
+            return given, bytes(block[at : at + come])
+        begun, wants = (), give(block.toreadonly())
+    return count, b""
+
+
+def _put(block: memoryview, begun: Sequence[Block]) -> int:
+    """Where the first part of a block ends, which is put in its place."""
+    at = 0
+    for chunk in begun:
+        block[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return at
+
+
+def _received_into(plain: socket.socket, block: memoryview) -> int:
+    """How many bytes have come at once. An error shows again when it is asked for more."""
+    try:
+        return plain.recv_into(block, 0, socket.MSG_WAITALL)
+    except OSError:
+        return 0
 
 
 def _limiter() -> trio.CapacityLimiter:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads.pump import ByteStream, ended
 from cometfs.errors import Stale
 
@@ -20,7 +19,7 @@ class Again:
         self.size = stream.size
         self._stream, self._come, self._part = stream, come, part
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         offset = 0
         async with ended(aiter(self._stream)) as chunks:
             async for chunk in chunks:

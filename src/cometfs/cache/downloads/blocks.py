@@ -18,7 +18,7 @@ from cometfs.buffers import Block
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
 from cometfs.cache.persistent.blobs import BlobStore
-from cometfs.cache.persistent.stored_blocks import Flaw, read_all
+from cometfs.cache.persistent.stored_blocks import Flaw, Summed, read_all
 from cometfs.gauges import Lookups
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ class Blocks:
         self._held: OrderedDict[Hashable, Block] = OrderedDict()
         self._loading: dict[Hashable, trio.Event] = {}
         """What is on its way from the disk: the kernel asks for the parts of a block together, and once is enough."""
-        self._due: dict[Hashable, Block] = {}
+        self._due: dict[Hashable, Summed] = {}
         """What waits for its turn to be written, ..."""
-        self._being_written: dict[Hashable, Block] = {}
+        self._being_written: dict[Hashable, Summed] = {}
         """... and what is written now. Until it is on disk it is at hand, although newer blocks may need its memory."""
         self._writes = False
         """Whether a task writes, iff something is due or written."""
@@ -75,7 +75,8 @@ class Blocks:
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
-        return self._due.get(key) or self._being_written.get(key)
+        waiting = self._due.get(key) or self._being_written.get(key)
+        return waiting and waiting.block
 
     async def load(self, key: Hashable) -> Block | None:
         """The block; None where it is nowhere, or not what was kept."""
@@ -125,16 +126,24 @@ class Blocks:
             self.hold(key, block)
         return found
 
-    async def keep(self, key: Hashable, block: Block) -> None:
-        """Has a block that is held written to the disk, later; waits only while much waits for that already.
+    def keep(self, key: Hashable, fresh: Summed) -> None:
+        """Holds a block, and has it written to the disk later.
 
         Blocks that come while others are written are written together: a transaction costs more than a block.
         """
-        self._due[key] = block
+        self.hold(key, fresh.block)
+        self._due[key] = fresh
         if not self._writes:
             self._writes = True
             self._loads.start_soon(self._write)
-        while len(self._due) > BEHIND:
+
+    def has_room(self) -> bool:
+        """Whether the disk keeps up with what comes."""
+        return len(self._due) <= BEHIND
+
+    async def room(self) -> None:
+        """Waits while much waits for the disk."""
+        while not self.has_room():
             await self._written.wait()
 
     async def _write(self) -> None:
@@ -171,14 +180,14 @@ class Blocks:
         while self._room < 0 and len(self._held) > 1:
             self._room += len(self._held.popitem(last=False)[1])
 
-    def _lay(self, blocks: Mapping[Hashable, Block]) -> bool:
+    def _lay(self, blocks: Mapping[Hashable, Summed]) -> bool:
         """Whether the disk took them; in a thread."""
         return self._blobs.lay(blocks) or all(self._laid(*one) for one in blocks.items())
 
-    def _laid(self, key: Hashable, block: Block) -> bool:
+    def _laid(self, key: Hashable, fresh: Summed) -> bool:
         with suppress(OSError):
-            self._blobs.make_way(len(block))
-        return self._blobs.lay({key: block})
+            self._blobs.make_way(len(fresh.block))
+        return self._blobs.lay({key: fresh})
 
     def drop_all(self, which: Which) -> None:
         """Forgets the blocks in memory under those keys; what is on disk is the blob store's."""

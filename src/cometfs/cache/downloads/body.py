@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import trio
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads.again import Again
 from cometfs.cache.downloads.pump import ByteStream, Piece, ended
 from cometfs.cache.downloads.tmpfile import unnamed
@@ -184,7 +183,7 @@ class Body:
         for chunk in piece:
             self._count(chunk)
 
-    def _count(self, chunk: Block) -> None:
+    def _count(self, chunk: bytes) -> None:
         self._written += len(chunk)
         self._sums.add(chunk)
 

@@ -5,15 +5,20 @@ Not here: which parts are fetched (parts.py), requests (comet/).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Protocol
 
 import trio
 
-from cometfs.buffers import Block, joined
+from cometfs.buffers import Block, Give, joined
 from cometfs.cache.downloads.blocks import BLOCK
+from cometfs.cache.persistent.rows import checksum
+from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.errors import Stale
+
+CROSSING = 2
+"""Blocks on their way to the event loop, of one fetch, from which on its thread waits: they are memory."""
 
 
 class Part(Protocol):
@@ -50,7 +55,11 @@ class Part(Protocol):
     def is_encoded(self) -> bool:
         """Whether its bytes are those of a Content-Encoding."""
 
-    def __aiter__(self) -> AsyncIterator[Block]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def blocks(self, begun: Sequence[Block], count: int, give: Give) -> int:
+        """Has up to `count` blocks come by way of a thread, which `give`s them; how many bytes came so. `begun` is what
+        has come of the first one already. Whatever does not come fast comes by iteration."""
 
 
 AskPart = Callable[[int, int, str], AbstractAsyncContextManager[Part]]
@@ -74,8 +83,15 @@ class Fetch:
         self.error: Exception | None = None
         self.ended = False
         self.scope = trio.CancelScope()
+        self.given_up = False
+        """Whether that was cancelled, for threads to see."""
         self.waiting: list[Callable[[], None]] = []
         """What readers that wait for it want called when something comes: only silence ends their patience."""
+
+    def give_up(self) -> None:
+        """Nothing wants it any more."""
+        self.given_up = True
+        self.scope.cancel()
 
     def heard(self) -> None:
         """Something has come."""
@@ -108,6 +124,33 @@ class Fetch:
         """Whether the block comes, sooner or later."""
         return not self.ended and self.at <= block < self.stop
 
+    def has_come(self) -> None:
+        """All of the block that is being brought; the next one is begun."""
+        self.begun, self.come = [], 0
+        self.at += 1
+
+
+class Crossing:
+    """Blocks of a fetch on their way from the thread that receives them to the event loop, with their checksums."""
+
+    def __init__(self, fetch: Fetch, take: Callable[[Summed], None], more: Callable[[], bool]) -> None:
+        """`take` is called in the event loop, `more` by the thread."""
+        self._fetch, self._take, self._more = fetch, take, more
+        self._loop = trio.lowlevel.current_trio_token()
+        self._given = self._taken = 0
+
+    def give(self, block: Block) -> bool:
+        """In the thread; False where the event loop does not keep up, or more is not wanted."""
+        self._given += 1
+        self._loop.run_sync_soon(self._arrive, Summed(block, checksum(block)))
+        return self._given - self._taken <= CROSSING and not self._fetch.given_up and self._more()
+
+    def _arrive(self, one: Summed) -> None:
+        self._taken += 1
+        self._fetch.heard()
+        if self._fetch.at < self._fetch.stop:  # else another fetch brings it
+            self._take(one)
+
 
 class Unwanted(Exception):
     """What a fetch would bring next is wanted by nothing, or comes otherwise."""
@@ -125,10 +168,11 @@ class UpToStop:
     def __init__(self, part: Part, fetch: Fetch, size: int) -> None:
         self._part, self._fetch, self._size = part, fetch, size
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         offset, chunks = self._fetch.offset, aiter(self._part)
         async for chunk in chunks:
             self._fetch.heard()
+            offset = self._fetch.offset  # more may have come, as blocks
             left = max(0, min(self._fetch.stop * BLOCK, self._size) - offset)
             offset += len(chunk)
             if offset >= self._size and self._part.size is None:
@@ -140,7 +184,7 @@ class UpToStop:
         if self._part.size is None and not self._part.close_delimited:
             raise OtherSize(f"a file has {offset} bytes, its listing says {self._size}: open it again")
 
-    async def _check_end(self, offset: int, chunks: AsyncIterator[Block]) -> None:
+    async def _check_end(self, offset: int, chunks: AsyncIterator[bytes]) -> None:
         if offset == self._size:
             async for chunk in chunks:
                 offset += len(chunk)

@@ -17,8 +17,9 @@ import trio
 from cometfs.buffers import Block
 from cometfs.cache.downloads.blocks import BATCH, BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
-from cometfs.cache.downloads.fetch import AskPart, Fetch, Part, Slots, Unwanted, UpToStop
-from cometfs.cache.downloads.pump import Piece, pour
+from cometfs.cache.downloads.fetch import AskPart, Crossing, Fetch, Part, Slots, Unwanted, UpToStop
+from cometfs.cache.downloads.pump import ended
+from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.caller import CALLER, PROGRESS
 from cometfs.errors import Stale, Unintelligible, Unreachable, Withheld
 
@@ -134,7 +135,7 @@ class PartedBody:
     def give_up(self) -> None:
         """The last reader has gone: what is on its way is not wanted."""
         for fetch in self._fetches:
-            fetch.scope.cancel()
+            fetch.give_up()
 
     # -- blocks that are missing -----------------------------------------------------------------------------------
 
@@ -319,7 +320,24 @@ class PartedBody:
             self._begin_at_front(fetch)
         if not part.bounded:
             self._go_on(fetch)
-        await pour(UpToStop(part, fetch, self.size), lambda piece: self._append(fetch, piece))
+        async with ended(aiter(UpToStop(part, fetch, self.size))) as chunks:
+            async for chunk in chunks:
+                fetch.add(chunk)
+                await self._append(fetch)
+                while fetch.at < fetch.stop and await self._take_blocks(fetch, part):
+                    pass
+                if fetch.at >= fetch.stop:
+                    return
+
+    async def _take_blocks(self, fetch: Fetch, part: Part) -> bool:
+        """Takes whole blocks, as long as they come fast; whether any came."""
+        at, stop = fetch.at, fetch.stop if fetch.bounded else min(fetch.stop, fetch.limit)
+        whole = min(stop, self.size // BLOCK)
+        if at < whole:
+            crossing = Crossing(fetch, lambda one: self._came(fetch, one), self._blocks.has_room)
+            await part.blocks(fetch.begun, whole - at, crossing.give)
+            await self._onward(fetch)
+        return fetch.at > at
 
     def _agree(self, part: Part) -> None:
         """Raises Stale where the part is one of another body than those before, or than the listing has."""
@@ -357,16 +375,23 @@ class PartedBody:
             if not at_hand:
                 fetch.stop = block + 1
 
-    async def _append(self, fetch: Fetch, piece: Piece) -> None:
-        for chunk in piece:
-            fetch.add(chunk)
+    async def _append(self, fetch: Fetch) -> None:
         while fetch.at < fetch.stop and fetch.come >= (length := min(BLOCK, self.size - fetch.at * BLOCK)):
-            number, block = fetch.at, fetch.taken(length)
-            key = self._key(number)
-            self._blocks.hold(key, block)
-            self._here.add(number)
-            self._announce()
-            await self._blocks.keep(key, block)
+            number = fetch.at
+            self._keep(number, Summed(fetch.taken(length)))
+        await self._onward(fetch)
+
+    def _came(self, fetch: Fetch, one: Summed) -> None:
+        self._keep(fetch.at, one)
+        fetch.has_come()
+
+    def _keep(self, number: int, one: Summed) -> None:
+        self._blocks.keep(self._key(number), one)
+        self._here.add(number)
+        self._announce()
+
+    async def _onward(self, fetch: Fetch) -> None:
+        await self._blocks.room()
         # What is nearer to its end than this may have ended already.
         if not fetch.bounded and FORWARD // BLOCK <= fetch.stop - fetch.at < LOOKED_UP // 4:
             self._go_on(fetch)

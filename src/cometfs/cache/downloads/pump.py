@@ -11,15 +11,13 @@ from typing import Protocol
 
 import trio
 
-from cometfs.buffers import Block
-
 CHUNK = 1 << 20
 """Bytes gathered before one write: a trip to a thread costs 0.1 ms, which 1 MiB hides."""
 
 AHEAD = 2
 """Pieces that may wait for their write while the next one is gathered: with what is written, some 4 MiB of memory."""
 
-Piece = Sequence[Block]
+Piece = Sequence[bytes]
 """What came one after the other, as it came: to join it would be to copy it."""
 
 Append = Callable[[Piece], Awaitable[None]]
@@ -31,7 +29,7 @@ class ByteStream(Protocol):
     @property
     def size(self) -> int | None: ...
 
-    def __aiter__(self) -> AsyncIterator[Block]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 Begin = Callable[[], AbstractAsyncContextManager[ByteStream]]
@@ -65,7 +63,7 @@ async def _write(
 async def _gather(stream: ByteStream, send: Append) -> None:
     """The first bytes at once, for a reader that wants only them."""
     wanted = 1
-    gathered: list[Block] = []
+    gathered: list[bytes] = []
     size = 0
     async with ended(aiter(stream)) as chunks:
         async for chunk in chunks:
@@ -79,7 +77,7 @@ async def _gather(stream: ByteStream, send: Append) -> None:
 
 
 @asynccontextmanager
-async def ended(chunks: AsyncIterator[Block]) -> AsyncIterator[AsyncIterator[Block]]:
+async def ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
     """A generator that is left early must be closed: where what it brings does not fit on the disk, for one."""
     try:
         yield chunks

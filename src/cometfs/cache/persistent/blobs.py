@@ -18,12 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from cometfs.buffers import Block
 from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.eviction import Evictor, unlink
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import DIGEST, Changes, KeptBody, checksum, fresh_place, key_of
-from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock
+from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock, Summed
 
 TRIM = 64 << 20
 """Bytes of blocks after which the budget is looked at, at the latest."""
@@ -41,7 +40,7 @@ class Sums:
         self._missing = BLOCK
         """Bytes that the block which is open still takes."""
 
-    def add(self, chunk: Block) -> None:
+    def add(self, chunk: bytes) -> None:
         """What came next."""
         view = memoryview(chunk)
         while view:
@@ -272,24 +271,25 @@ class BlobStore:
             return False
         return True
 
-    def lay(self, blocks: Mapping[Hashable, Block]) -> bool:
+    def lay(self, blocks: Mapping[Hashable, Summed]) -> bool:
         """Keeps bodies of one block each, all in one go; False where there is no room for all of them. In a thread.
 
         They have their names while they are written: being orphans they are removed if the process dies then.
         """
-        names = {fresh_place(): (key_of(key), block) for key, block in blocks.items()}
-        if not self._evictor.has(sum(map(len, blocks.values()))) or not self._index.announce(*names):
+        names = {fresh_place(): (key_of(key), *one) for key, one in blocks.items()}
+        size = sum(len(one.block) for one in blocks.values())
+        if not self._evictor.has(size) or not self._index.announce(*names):
             return False
         laid = list[tuple[str, KeptBody]]()
         try:
-            for file, (name, block) in names.items():
+            for file, (name, block, sums) in names.items():
                 assert name is not None  # of a block
                 direct.write_new(self._folder / file, block)
-                laid.append((name, KeptBody(file, len(block), checksum(block))))
+                laid.append((name, KeptBody(file, len(block), sums or checksum(block))))
         except OSError:
             laid = []
         kept = set(self._index.keep_bodies(laid)) if laid else set[str]()
-        self._trim(sum(map(len, blocks.values())))
+        self._trim(size)
         for file in names.keys() - kept:
             unlink(self._index.folder, file)
         return len(kept) == len(names)

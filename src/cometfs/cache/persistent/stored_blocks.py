@@ -17,6 +17,13 @@ from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.rows import KeptBody, checksum
 
 
+class Summed(NamedTuple):
+    """A block that is to be kept and, if it is known already, its checksum."""
+
+    block: Block
+    sums: bytes = b""
+
+
 class Flaw(Enum):
     """Why a block that has a row cannot be read."""
 

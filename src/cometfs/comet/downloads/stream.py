@@ -5,11 +5,11 @@ Not here: asking for it (`downloads`), and whether it is what a listing says (vf
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
-from cometfs.buffers import Block
+from cometfs.buffers import ROOM, Block, Give
 from cometfs.comet.downloads.spans import Placed
 from cometfs.comet.http.encodings import is_encoded
 from cometfs.comet.http.retries import Transient
@@ -59,9 +59,17 @@ class AssetStream:
         self._reply.keep_encoded()
         self.size = size
 
-    def lend(self) -> None:
-        """Gives memory that is lent, where that saves copies."""
-        self._reply.lend()
+    async def blocks(self, begun: Sequence[Block], count: int, give: Give) -> int:
+        """Up to `count` blocks of a MiB, each for `give` in a thread, as long as they come fast; how many bytes came
+        so. `begun` is what has come of the first one."""
+        if self._error is not None or self.size is None:
+            return 0
+        left = self.size - self._arrived + sum(map(len, begun))
+        come = await self._reply.blocks(begun, min(count, left // ROOM), give)
+        self._arrived += come
+        if come:
+            self._patience, self._waited_s, self._came = self._stall, 0.0, 0
+        return come
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -143,9 +151,10 @@ class AssetPart:
         self._stream = stream
         # Spans are of what is on the wire: a part from the middle of a compressed body cannot be decoded.
         stream.keep_encoded(at.size)
-        stream.lend()
 
-    def __aiter__(self) -> AsyncIterator[Block]:
+        self.blocks = stream.blocks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream
 
 

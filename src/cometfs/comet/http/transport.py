@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, cast
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import trio
 
 from cometfs._version import __version__
+from cometfs.buffers import Block, Give
 from cometfs.comet.http import trust
 from cometfs.comet.http.breaker import Breaker
 from cometfs.comet.http.causes import innermost, reason
@@ -161,10 +162,17 @@ class Reply:
         """The body is given as it is on the wire; for before its first byte."""
         self._decoder = Plain()
 
-    def lend(self) -> None:
-        """Chunks may be memory that is lent (`cometfs.buffers`), as good as bytes for most."""
-        if self._straight is not None:
-            self._straight.lends = True
+    async def blocks(self, begun: Sequence[Block], count: int, give: Give) -> int:
+        """Up to `count` blocks of the body as it is on the wire, each for `give` in a thread; how many bytes came so.
+
+        `begun` is what has come of the first one. The rest comes as chunks; all of it where it is no long body.
+        """
+        if self._straight is None or self._ended or not self._inside or not isinstance(self._decoder, Plain):
+            return 0
+        come = await self._straight.blocks(begun, count, give)
+        if self.request:
+            self.request.came(come)
+        return come
 
     async def _pending_or_part(self) -> bytes | None:
         """No bytes where those that have come hold more; then others get their turn, as there may be a thousand times
@@ -204,7 +212,7 @@ class Reply:
             raise httpx.ReadError("the connection broke") from exc
         if rest.left and not chunk:
             raise httpx.RemoteProtocolError("the connection ended")
-        return cast(bytes, chunk) or None
+        return chunk or None
 
     def _decoded(self, part: bytes | None) -> bytes:
         try:

@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads.fetch import AskPart, Part
 from cometfs.cache.downloads.parts import NotInParts
 from cometfs.cache.downloads.pump import ByteStream
@@ -152,13 +151,14 @@ class _LookedAt:
         self.close_delimited, self.is_html, self.is_encoded = part.close_delimited, part.is_html, part.is_encoded
         self.beginning = b""
         self._chunks = aiter(part)
+        self.blocks = part.blocks
 
     async def look(self) -> None:
         """Takes the beginning."""
         while len(self.beginning) < LOOK and (chunk := await anext(self._chunks, None)) is not None:
             self.beginning += chunk
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.beginning:
             yield self.beginning
         async for chunk in self._chunks:
@@ -173,7 +173,7 @@ class _Checked:
         self.arrived = 0
         self._stream, self._expected = stream, expected
         self._chunks = aiter(stream)
-        self._held: list[Block] = []
+        self._held: list[bytes] = []
         self._beginning = b""
 
     async def look(self) -> None:
@@ -184,10 +184,10 @@ class _Checked:
             self._held.append(chunk)
         self._check(self.size)
 
-    def __aiter__(self) -> AsyncIterator[Block]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
-    async def __anext__(self) -> Block:
+    async def __anext__(self) -> bytes:
         if self._held:
             return self._held.pop(0)
         chunk = await self._next()
@@ -196,7 +196,7 @@ class _Checked:
             raise StopAsyncIteration
         return chunk
 
-    async def _next(self) -> Block | None:
+    async def _next(self) -> bytes | None:
         chunk = await anext(self._chunks, None)
         if chunk is not None:
             self.arrived += len(chunk)
