@@ -11,7 +11,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tests.support import loaded_comet_ml
+from tests.support.loaded_programs import Loaded, start
+from tests.support.processes import PATIENCE
 
 SCRIPTS = Path(__file__).parents[1] / "client" / "scripts"
 API_KEY = "some-key"
@@ -44,9 +45,14 @@ def run(script: str, *words: str, folder: Path, url: str) -> str:
 def python(*words: str, folder: Path, url: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
     """`python WORDS`, to its end, where comet_ml is loaded already."""
     environ = surroundings(folder, url, **settings)
-    common = surroundings(Path("/nonexistent"), NOWHERE)
+    common = tuple(sorted(surroundings(Path("/nonexistent"), NOWHERE).items()))
+    loaded = Loaded(("comet_ml.experiment",), common)
     with TemporaryFile() as out, TemporaryFile() as err:
-        status = loaded_comet_ml.run(words, folder, environ, common, out, err)
+        program = start(loaded, words, folder, environ, out.fileno(), err.fileno())
+        try:
+            status = program.wait(PATIENCE)
+        finally:
+            program.kill()
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(words, status, out.read(), err.read())

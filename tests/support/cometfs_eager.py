@@ -18,4 +18,5 @@ for option in mount.params:
     if option.name == "live_interval":
         option.type = click.FLOAT  # shorter ones than any user may want
 
-main(prog_name="cometfs")
+if __name__ == "__main__":
+    main(prog_name="cometfs")

@@ -13,4 +13,5 @@ revalidate.PAUSE = 0.5  # as in earnest, what was asked in vain still holds when
 
 from cometfs.cli import main  # noqa: E402  # those that take the lease by name take this one
 
-main(prog_name="cometfs")
+if __name__ == "__main__":
+    main(prog_name="cometfs")

@@ -9,4 +9,5 @@ lease.MISSING = lease.Lease(3600.0)
 
 from cometfs.cli import main  # noqa: E402  # those that take the lease by name take this one
 
-main(prog_name="cometfs")
+if __name__ == "__main__":
+    main(prog_name="cometfs")

@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cometfs.server import sample_directory
+from tests.support.loaded_programs import Forked, Loaded, start
 
 COMETFS = (sys.executable, "-W", "error", "-m", "cometfs")
 
@@ -31,12 +32,24 @@ PATIENCE = 180.0
 Runs of comet_ml, of which three go on at once, take 30 on a machine that has much else to do."""
 
 
+Process = subprocess.Popen[str] | Forked
+
+_FORKED = ("cometfs", *(f"tests.support.cometfs_{name}" for name in ("patient", "hasty", "eager")))
+"""Programs whose module may be imported before they run."""
+
+_LOADED = {
+    "mount": ("cometfs.app", "cometfs.config", "cometfs.daemon", "cometfs.lifetime", "cometfs.fuse.session"),
+    "serve": ("cometfs.config", "cometfs.exposure", "cometfs.lifetime", "cometfs.serving", "cometfs.server.http.app"),
+}
+"""What these commands import when they run."""
+
+
 @dataclass
 class Comet:
     """An embedded Comet in a process of its own, and what it was asked."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: Process
     access_log: Path
     archives: Path
 
@@ -59,7 +72,7 @@ class Mounted:
     """A mount in a process of its own."""
 
     path: Path
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
     comet: Comet
 
@@ -84,15 +97,37 @@ def running_comet(folder: Path, *options: str, archives: Path | None = None) -> 
     log.touch()
     where = archives or sample_directory()
     command = [*COMETFS, "serve", str(where), "--access-log", str(log), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
+    reading, writing = os.pipe()
+    with open(reading) as stdout:  # noqa: PTH123  # a descriptor
         try:
-            assert process.stdout is not None
-            said = process.stdout.readline()
+            process = _started(command, dict(os.environ), writing, 2)
+        finally:
+            os.close(writing)
+        try:
+            said = stdout.readline()
             assert said.startswith("Comet at http://127.0.0.1:"), said
             yield Comet(said.split()[-1], process, log, where)
         finally:
             process.terminate()
             process.wait(PATIENCE)
+
+
+def _started(command: list[str], environ: dict[str, str], out: int, err: int) -> Process:
+    """In a group of its own: where the group of the tests is orphaned, as under a service manager, the kernel sends
+    SIGHUP to all of it when one ends while another is stopped. Forked where a test cannot see that."""
+    *python, module, verb = command[: len(COMETFS) + 1]
+    usual = _for_interpreter(environ) == _for_interpreter(os.environ)
+    if python != list(COMETFS[:-1]) or module not in _FORKED or not usual:
+        return subprocess.Popen(command, env=environ, stdout=out, stderr=err, text=True, process_group=0)
+    own = () if module == "cometfs" else (module,)
+    loaded = Loaded((*own, *_LOADED[verb]), _for_interpreter(environ), COMETFS[1:-2])
+    return start(loaded, command[len(python) - 1 :], Path.cwd(), environ, out, err)
+
+
+def _for_interpreter(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What an interpreter, or the C library, reads when it starts."""
+    read = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "MALLOC_", "GLIBC_")
+    return tuple(sorted((name, value) for name, value in environ.items() if name.startswith(read)))
 
 
 @contextmanager
@@ -118,10 +153,7 @@ def running_mount(
         environment = {**os.environ, **own, **environ}
         command = [*before, *program, "mount", str(mountpoint), "--url", comet.url, "--foreground", *options]
         stderr = stack.enter_context(log.open("w"))
-        # A group of its own: where the group of the tests is orphaned, as under a service manager, the kernel sends
-        # SIGHUP to all of it when one ends while another is stopped.
-        popen = subprocess.Popen(command, env=environment, stderr=stderr, text=True, process_group=0)
-        process = stack.enter_context(popen)
+        process = _started(command, environment, 1, stderr.fileno())
         mounted = Mounted(mountpoint, process, log, comet)
         try:
             _await_ready(ready, mounted)
