@@ -1,4 +1,4 @@
-"""Tables of a project of which one experiment cannot be had: its cells are empty, the last column says why."""
+"""Tables and charts of a project that lack one experiment: its cells are empty, the last column says why."""
 
 from __future__ import annotations
 
@@ -184,3 +184,81 @@ async def test_a_state_that_cannot_be_had_costs_a_cell(vfs: Vfs, wire: Partial, 
         key: "" if key == KEY else row["state"] for key, row in whole.items()
     }
     assert "experiment/metadata answered 403" in found[KEY]["error"]
+
+
+POINTS, METRIC = "experiment/metrics/get-metric", "validate_loss"
+CHART = f"{PROJECT}/charts/{METRIC}"
+DIRECTORY = "mlp-baseline"
+"""Of `KEY`."""
+
+
+def columns_of(written: bytes) -> dict[str, list[str]]:
+    head, *rows = csv.reader(written.decode().splitlines())
+    return {name: [row[number] for row in rows] for number, name in enumerate(head)}
+
+
+@pytest.mark.logs(f"a chart of '{METRIC}' lacks 1 experiments")
+async def test_a_chart_of_one_that_fails_has_an_empty_column(
+    index: Catalog, mock_clock: trio.testing.MockClock
+) -> None:
+    """The others are what they were, and so is the head, but for the last column; the picture says it as well."""
+    wire = Partial(index)
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        whole = columns_of(await read(vfs, f"{CHART}.csv"))
+        assert "error" not in whole
+        assert any(whole[DIRECTORY])
+    wire.refused, wire.endpoints = {KEY}, {POINTS}
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        found = columns_of(await read(vfs, f"{CHART}.csv"))
+        asked = len(wire.asked)
+        assert f"{METRIC} (not to be had: {DIRECTORY})" in (await read(vfs, f"{CHART}.svg")).decode()
+        assert len(wire.asked) == asked
+        assert list(found) == [*whole, "error"]
+        assert not any(found.pop(DIRECTORY))
+        error, *empty = found.pop("error")
+        assert not any(empty)
+        assert error.startswith(f"{DIRECTORY}: ")
+        assert f"{POINTS} answered 403: not \\x1b[1myou" in error
+        values = {name: dict(zip(whole["step"], whole[name], strict=True)) for name in found}
+        assert found == {name: [values[name][step] for step in found["step"]] for name in found}
+        wire.refused.clear()
+        mock_clock.jump(PARTIAL + 0.1)
+        assert columns_of(await read(vfs, f"{CHART}.csv")) == whole
+        await at_rest()
+
+
+async def best_of(vfs: Vfs) -> dict[str, str]:
+    return {
+        which: (await vfs.readlink(await at(vfs, f"{PROJECT}/views/best/{METRIC}/{which}"))).rpartition("/")[2]
+        for which in ("min", "max")
+    }
+
+
+async def test_the_best_is_known_where_one_has_no_points(vfs: Vfs, wire: Partial, index: Catalog) -> None:
+    """From its summary, whichever it is."""
+    async with API("key", "http://comet", transport=Transport(Partial(index))) as api, open_vfs(api) as other:
+        true = await best_of(other)
+        children, _ = await other.listings.children(await at(other, PROJECT))
+        keys = {name: str(node.at.key[0]) for name, node in children.nodes.items() if node.at.experiment}
+    wire.refused, wire.endpoints = {keys[name] for name in true.values()}, {POINTS}
+    assert await best_of(vfs) == true
+
+
+@pytest.mark.logs(f"the best by '{METRIC}' is known but for 1 experiments")
+async def test_the_best_of_the_others_is_shown_and_logged(vfs: Vfs, wire: Partial, index: Catalog) -> None:
+    """Where nothing at all is known of one."""
+    async with API("key", "http://comet", transport=Transport(Partial(index))) as api, open_vfs(api) as other:
+        true = await best_of(other)
+        children, _ = await other.listings.children(await at(other, PROJECT))
+    wire.refused = {str(children.nodes[true["min"]].at.key[0])}
+    wire.endpoints = {POINTS, "experiment/metrics/summary"}
+    assert (await best_of(vfs))["min"] not in {true["min"], "README.md"}
+
+
+async def test_a_chart_of_which_nothing_can_be_had_is_an_error(vfs: Vfs, wire: Partial, whole: Rows) -> None:
+    wire.refused, wire.endpoints = set(whole), {POINTS, "experiment/metrics/summary"}
+    for path in (f"{CHART}.csv", f"{CHART}.svg"):
+        with pytest.raises(CometFSError, match="answered 403"):
+            await read(vfs, path)
+    with pytest.raises(CometFSError, match="answered 403"):
+        await best_of(vfs)

@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
 from cometfs.errors import TooBig
@@ -28,19 +29,32 @@ MOST = 128 << 20
 """Bytes of a chart's table at most: it is made in memory."""
 
 
-def chart(lines: Lines, most: int = MOST) -> bytes:
+def chart(lines: Lines, errors: Sequence[str] = (), most: int = MOST) -> bytes:
     """One metric of many experiments: step, and a column per experiment, a row per step that any of them has.
 
-    Of several values at one step the last one stands. Raises TooBig for a table of more than `most` bytes.
+    Of several values at one step the last one stands. `errors`: why some columns are empty, in the first row of a `LAST`
+    column, which is there for them alone. Raises TooBig for a table of more than `most` bytes.
     """
     out = io.BytesIO()
-    out.write(sheet(("step", *(name for name, _ in lines)), ()))
+    out.write(sheet(("step", *(name for name, _ in lines), *((LAST,) if errors else ())), ()))
+    ends, begun = _ends(errors), out.tell()
     for steps, cells in aligned.rows([series for _, series in lines]):
         places = [str(placed(step)) for step in steps]
-        out.writelines(f"{line}\n".encode() for line in map(",".join, zip(places, *cells, strict=True)))
+        written = map(",".join, zip(places, *cells, strict=True))
+        out.writelines(f"{line}{end}\n".encode() for line, end in zip(written, ends, strict=False))
         if out.tell() > most:
             raise TooBig(f"a chart of {len(lines):,} experiments has more than {most >> 20} MiB as a table")
+    if errors and out.tell() == begun:
+        out.write(f"{',' * len(lines)}{next(ends)}\n".encode())
     return out.getvalue()
+
+
+def _ends(errors: Sequence[str]) -> Iterator[str]:
+    """What follows the other cells of each row."""
+    if errors:
+        cell = sheet(None, [["; ".join(errors)]]).decode().removesuffix("\n")
+        return chain([f",{cell}"], repeat(","))
+    return repeat("")
 
 
 KINDS = ("param.", "other.", "metric.")

@@ -79,7 +79,7 @@ class Breaker:
         """Calls that were begun; those that had when the last failure was counted."""
         self._failures = 0
         self.heard_at = -math.inf
-        """When it last answered, on trio's clock."""
+        """When something of it last came, on trio's clock."""
         self._since: float | None = None
         self._due: float | None = None
         """When the next probe is made."""
@@ -142,6 +142,10 @@ class Breaker:
             for scope in self._waits:
                 scope.deadline = math.inf
             self._decide()
+
+    def came(self) -> None:
+        """More of an answer has come. That opens no way for new calls, but it is no silence."""
+        self.heard_at = trio.current_time()
 
     def failed(self, call: int, seconds: float, error: Transient) -> None:
         """A call could not be sent, or its connection broke, after so many seconds.

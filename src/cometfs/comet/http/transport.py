@@ -193,6 +193,7 @@ class Reply:
             self._ended = True
             raise
         self._ended = part is None
+        self._breaker.came()
         if part and self.request:
             self.request.came(len(part))
         return part

@@ -25,7 +25,7 @@ from cometfs.cache.store import Store
 from cometfs.cache.values import Freshness
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
-from cometfs.errors import NO_ANSWER, NO_OTHER_WAY, CometFSError, NotFound, Stale, Withheld
+from cometfs.errors import NO_ANSWER, CometFSError, NotFound, Stale, Withheld
 from cometfs.gauges import Lookups
 from cometfs.lease import PARTIAL, SEALED, Lease
 from cometfs.vfs.answers.observations import Observations
@@ -37,7 +37,7 @@ from cometfs.vfs.keys import Key, Place
 from cometfs.vfs.nodes import OpenedBody
 from cometfs.vfs.schema.declaration import Context, Failed, Resolver, Row, Source, Stream
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.experiment import each_of
+from cometfs.vfs.sources.experiment import each_of, tolerate
 from cometfs.vfs.sources.parameters import of_project
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,6 @@ log = logging.getLogger(__name__)
 BIG = 8 << 20
 """Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
-
-TOLERATED = 16
-"""Places of a table that may fail before it is looked whether more are answered: an outage is not waited for a thousand
-times."""
 
 UNTIL = 50
 """Answers at hand that are taken before others get their turn."""
@@ -279,12 +275,8 @@ class AnswerResolver:
                 found[at.key] = make((await self.ask(source, at)).value)
             except NotFound:
                 return  # deleted since the listing
-            except NO_OTHER_WAY:
-                raise
             except CometFSError as error:
-                if failed is None or len(failed) >= max(TOLERATED, len(found)):
-                    raise  # it is the server or the network, and not these experiments
-                failed[at.key] = error
+                tolerate(failed, at.key, error, len(found))
 
         # What is at hand takes no task, and is taken before what comes next pushes it out of memory.
         await take(places)
@@ -471,9 +463,12 @@ class _Question:
         make: Callable[[Any], Any] = lambda answer: answer,
     ) -> dict[Place, Any]:
         found = await self._answers.together(source, places, failed, make)
-        if failed:
-            self._lease = Lease(min(self._lease, PARTIAL))
+        self.lacks(list((failed or {}).values()))
         return found
+
+    def lacks(self, errors: Sequence[CometFSError]) -> None:
+        if errors:
+            self._lease = Lease(min(self._lease, PARTIAL))
 
     async def status(self) -> Row:
         return await self._answers.status()

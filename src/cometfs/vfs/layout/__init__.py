@@ -40,7 +40,7 @@ ERRORS = PurePath(".cometfs", "errors.log")
 CHART_CSV = File(
     "",
     project_tables.CHART,
-    lambda chart: csv.chart(chart.series()),
+    lambda chart: csv.chart(chart.series(), [f"{name}: {why}" for name, why in chart.errors.items()]),
     "one metric of all experiments, aligned on step, a column for each: 1 call for every 100",
     sdk=("experiment_metrics_for_chart",),
     slow=True,

@@ -58,7 +58,8 @@ def api_file(method: str, source: Source | None, render: Callable[[Any], bytes] 
 
 def chart_svg(chart: project_tables.ProjectChart) -> bytes:
     lines = [Line(name, *((series.steps, series.values) if series else ((), ()))) for name, series in chart.series()]
-    return plots.chart_svg(chart.metric, lines)
+    lacking = f" (not to be had: {', '.join(chart.errors)})" if chart.errors else ""
+    return plots.chart_svg(chart.metric + lacking, lines)
 
 
 def plot_svg(plotted: Plotted) -> bytes:

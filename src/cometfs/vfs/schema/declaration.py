@@ -76,6 +76,9 @@ class Resolver(Protocol):
         others are answered; what is made of it holds for a moment then. Without it the first error comes out.
         """
 
+    def lacks(self, errors: Sequence[CometFSError]) -> None:
+        """Something of what is made could not be had, for these reasons, if there are any: it holds for a moment."""
+
     async def status(self) -> Row:
         """What there is to say about the mount itself: its calls, its cache."""
 

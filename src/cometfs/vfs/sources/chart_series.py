@@ -20,11 +20,11 @@ from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError, DeadlineE
 from cometfs.lease import FINISHED, LISTING, Lease
 from cometfs.render.series import Series, pack, pack_points
 from cometfs.vfs.keys import Place
-from cometfs.vfs.schema.declaration import Context, Known, Needs, Resolver, Source, Within
+from cometfs.vfs.schema.declaration import Context, Failed, Known, Needs, Resolver, Source, Within
 from cometfs.vfs.sources import chart_calls, experiment
 from cometfs.vfs.sources.chart_calls import Charted
 from cometfs.vfs.sources.charted_metrics import Parsed
-from cometfs.vfs.sources.experiment import each_of, key, sealed_lease
+from cometfs.vfs.sources.experiment import each_of, key, sealed_lease, tolerate
 from cometfs.vfs.sources.metrics import PACKED
 from cometfs.vfs.sources.parameters import COLUMNS, of_project, words_of
 
@@ -82,10 +82,12 @@ async def gather(
     metrics: Sequence[str],
     take: Take,
     enough: Callable[[], bool] = lambda: False,
+    failed: Failed | None = None,
 ) -> None:
     """Gives `take` each of those metrics of each experiment, asking for what is not at hand, until it is `enough`.
 
-    Raises AnswerTooLarge where one metric of one experiment is more than an answer can be.
+    `failed`: as in `Resolver.answers`. Raises AnswerTooLarge where one metric of one experiment is more than an answer
+    can be.
     """
     missing, names = [], set()
     for count, at in enumerate(places, 1):
@@ -97,7 +99,8 @@ async def gather(
             await trio.lowlevel.checkpoint()
         if enough():
             return
-    await _ask(asker, missing, sorted(names), take, enough)
+    await _ask(asker, missing, sorted(names), take, enough, failed)
+    asker.lacks(list((failed or {}).values()))
 
 
 def _at_hand(asker: Resolver, at: Context, name: str, take: Take) -> bool:
@@ -108,9 +111,14 @@ def _at_hand(asker: Resolver, at: Context, name: str, take: Take) -> bool:
 
 
 async def _ask(
-    asker: Resolver, places: Sequence[Context], metrics: Sequence[str], take: Take, enough: Callable[[], bool]
+    asker: Resolver,
+    places: Sequence[Context],
+    metrics: Sequence[str],
+    take: Take,
+    enough: Callable[[], bool],
+    failed: Failed | None,
 ) -> None:
-    left, calls = deque(places), _Calls(asker, metrics, take)
+    left, calls = deque(places), _Calls(asker, metrics, take, failed)
     size, abreast = TOGETHER if len(metrics) == 1 else FIRST, 1
     if places and (known := asker.count(WEIGHT, of_project(places[0]))):
         size = _size_for(known * len(metrics))
@@ -149,10 +157,11 @@ STRIKES = 2
 class _Calls:
     """The calls of one `gather`. What fails is halved, down to one experiment, of which each metric is asked alone."""
 
-    def __init__(self, asker: Resolver, metrics: Sequence[str], take: Take) -> None:
+    def __init__(self, asker: Resolver, metrics: Sequence[str], take: Take, failed: Failed | None) -> None:
         self._asker = asker
         self._metrics = metrics
         self._take = take
+        self._failed, self._answered = failed, 0
         self._strikes = 0
         self._too_many = TOGETHER + 1
         """Experiments of which a chart failed."""
@@ -219,10 +228,14 @@ class _Calls:
             packed = await _alone(self._asker, experiment.at_metric(at, name))
         except NotFound:  # deleted since the listing
             packed = b""
+        except CometFSError as error:
+            tolerate(self._failed, at.key, error, self._answered)
+            return 0
         self._keep(at, name, packed)
         return len(packed)
 
     def _keep(self, at: Context, name: str, packed: bytes) -> None:
+        self._answered += 1
         self._asker.keep(SERIES, experiment.at_metric(at, name), packed)
         self._take(at, name, packed)
 

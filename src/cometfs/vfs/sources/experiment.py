@@ -19,10 +19,11 @@ from cometfs import lease
 from cometfs.caller import patience
 from cometfs.comet.answers.models import image
 from cometfs.comet.api import API
-from cometfs.errors import CometFSError
+from cometfs.errors import NO_OTHER_WAY, CometFSError
 from cometfs.lease import Lease
+from cometfs.vfs.keys import Place
 from cometfs.vfs.schema import names
-from cometfs.vfs.schema.declaration import Batch, Context, Known, Needs, Resolver, Row, Source, Stream
+from cometfs.vfs.schema.declaration import Batch, Context, Failed, Known, Needs, Resolver, Row, Source, Stream
 from cometfs.vfs.sources.provenance import state_of
 
 T = TypeVar("T")
@@ -347,6 +348,19 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 ABREAST = 8
 """Questions of one table that are asked at once: the other connections are for readers that wait for something else."""
+
+
+TOLERATED = 16
+"""Places of a table that may fail before it is looked whether more are answered: an outage is not waited for a thousand
+times."""
+
+
+def tolerate(failed: Failed | None, place: Place, error: CometFSError, answered: int) -> None:
+    """Notes why a place could not be had, where so many others were. Raises `error` where none may fail, or where it is
+    the server or the network, and not that place."""
+    if failed is None or isinstance(error, NO_OTHER_WAY) or len(failed) >= max(TOLERATED, answered):
+        raise error
+    failed[place] = error
 
 
 async def each_of(

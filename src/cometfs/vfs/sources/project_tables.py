@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, overload
 from cometfs.cache.values import decoded, encoded
 from cometfs.comet.answers.predicates import tagged
 from cometfs.errors import TooBig
+from cometfs.numbers import number_of
 from cometfs.printable import printable
 from cometfs.render.series import Series
 from cometfs.times import in_utc
@@ -72,6 +73,8 @@ class ProjectChart(NamedTuple):
     lines: list[tuple[str, bytes]]
     is_whole: bool = True
     """False where there are more points than fit in memory: then there are no lines."""
+    errors: Mapping[str, str] = {}
+    """By directory why the points of an experiment could not be had."""
 
     def series(self) -> list[tuple[str, Series | None]]:
         """The lines to draw. Raises TooBig where there are too many points."""
@@ -93,10 +96,14 @@ async def _chart(asker: Resolver, at: Context) -> ProjectChart:
         found[place.key[0]] = packed
         total += len(packed)
 
-    await gather(asker, _places(at, named), [at.item], take, lambda: total > MOST)
+    failed: Failed = {}
+    await gather(asker, _places(at, named), [at.item], take, lambda: total > MOST, failed)
     if total > MOST:
         return ProjectChart(at.item, [], is_whole=False)
-    return ProjectChart(at.item, [(one.directory, found[one.row["experimentKey"]]) for one in named])
+    _check_any(failed, f"a chart of {at.item!r} lacks", any_found=bool(found))
+    keys = [(one.directory, one.row["experimentKey"]) for one in named]
+    errors = {name: printable(str(failed[(key,)])) for name, key in keys if (key,) in failed}
+    return ProjectChart(at.item, [(name, found.get(key, b"")) for name, key in keys], errors=errors)
 
 
 def _places(at: Context, named: Sequence[Named]) -> list[Context]:
@@ -113,7 +120,8 @@ async def _charts(asker: Resolver, at: Context) -> int:
         nonlocal total
         total += len(packed)
 
-    await gather(asker, _places(at, await _by_directory(asker, at)), metrics, take, lambda: total > MOST)
+    named = await _by_directory(asker, at)
+    await gather(asker, _places(at, named), metrics, take, lambda: total > MOST, failed={})
     return len(metrics)
 
 
@@ -159,7 +167,9 @@ async def _best(asker: Resolver, at: Context) -> dict[str, str]:
         if span is not None:
             spans.append((*span, named[str(place.key[0])].directory))
 
-    await gather(asker, _places(at, list(named.values())), [at.item], take)
+    failed: Failed = {}
+    await gather(asker, _places(at, list(named.values())), [at.item], take, failed=failed)
+    spans += await _summarised(asker, at, [named[str(place[0])] for place in failed], bool(spans))
     if not spans:
         return {}
     least = min(spans, key=lambda found: (found[0], found[2]))
@@ -167,12 +177,31 @@ async def _best(asker: Resolver, at: Context) -> dict[str, str]:
     return {"max": greatest[2], "min": least[2]}
 
 
+async def _summarised(
+    asker: Resolver, at: Context, lacking: Sequence[Named], any_found: bool
+) -> list[tuple[float, float, str]]:
+    """The same of experiments whose points could not be had, by what Comet says of each; logs which are unknown."""
+    if not lacking:
+        return []
+    failed: Failed = {}
+    places = _places(at, lacking)
+    found = await asker.answers(EXTENTS, places, failed)
+    _check_any(failed, f"the best by {at.item!r} is known but for", any_found=any_found or bool(found))
+    spans = []
+    for one, place in zip(lacking, places, strict=True):
+        _, least, greatest = found.get(place.key, {}).get(at.item, (None,) * 3)
+        low, high = number_of(least), number_of(greatest)
+        if low is not None and high is not None and not math.isnan(low + high):
+            spans.append((low, high, one.directory))
+    return spans
+
+
 BEST = Source(
     "experiments/multi-metric-chart for the best",
     _best,
     listing_lease,
     kept=False,
-    of=(experiment.NAMED, SERIES),
+    of=(experiment.NAMED, SERIES, EXTENTS),
     needs=lambda _known, at: Needs(0, [(CHART, at)]),
 )
 """The directories of the experiments with the greatest ("max") and the least value ("min") of a metric, of equals the
@@ -277,7 +306,8 @@ async def _records(asker: Resolver, at: Context) -> Records:
     untagged: Failed = {}
     tags = _Brought(await tags_of(asker, places, columns, untagged) if places else {}, untagged)
     brought = (rows, tags, params, others, metrics)
-    _check_any(brought)
+    failed = {key: error for of_one in reversed(brought) for key, error in of_one.failed.items()}
+    _check_any(failed, "a table has empty cells for", any_found=any(of_one.found for of_one in brought[2:]))
     # One that was deleted since the listing is missing somewhere: its row goes, not the table.
     return Records(
         [
@@ -296,14 +326,13 @@ def _record(one: Named, key: Place, brought: Sequence[_Brought]) -> ExperimentRe
     return ExperimentRecord(one, tags.get(key, []), logged, "; ".join(sentences))
 
 
-def _check_any(brought: Sequence[_Brought]) -> None:
+def _check_any(failed: Failed, lacking: str, *, any_found: bool) -> None:
     """Raises the first error where nothing at all was answered, and logs it where something was."""
-    errors = [error for of_one in brought for error in of_one.failed.values()]
-    if errors and not any(of_one.found for of_one in brought[2:]):
-        raise errors[0]
-    if errors:
-        lacking = len({key for of_one in brought for key in of_one.failed})
-        log.warning("a table has empty cells for %s experiments, such as: %s", lacking, errors[0])
+    if failed:
+        first = next(iter(failed.values()))
+        if not any_found:
+            raise first
+        log.warning("%s %s experiments, such as: %s", lacking, len(failed), first)
 
 
 def _record_needs(known: Known, at: Context) -> Needs:
