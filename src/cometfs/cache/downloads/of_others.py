@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads.pump import Begin, ByteStream
 from cometfs.cache.due import left_for_caller
 from cometfs.cache.sharing import SharedStore
@@ -69,7 +68,7 @@ class _Copied:
         self.ended = False
         self._stream, self._give_up = stream, give_up
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         small = self._is_small(self.size or 0)
         async for chunk in self._stream:
             small = small and self._is_small(len(self.copy) + len(chunk))
