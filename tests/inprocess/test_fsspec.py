@@ -18,6 +18,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.callbacks import Callback
 from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests
 
 from cometfs.errnos import NoAnswer
@@ -222,6 +223,93 @@ def test_get_file_leaves_whole_files_alone(fs: CometFileSystem, tmp_path: Path) 
         fs.get_file(f"{ASSETS}/table.csv", file)
     assert (tmp_path / "open").read_bytes() == fs.cat(f"{ASSETS}/table.csv")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["big.bin", "open"]
+
+
+def test_get_file_makes_the_directories_that_it_needs(fs: CometFileSystem, tmp_path: Path) -> None:
+    fs.get_file(f"{ASSETS}/table.csv", tmp_path / "not/there/table.csv")
+    assert (tmp_path / "not/there/table.csv").read_bytes() == fs.cat(f"{ASSETS}/table.csv")
+
+
+def test_what_cannot_be_copied_does_not_end_the_rest(fs: CometFileSystem, tmp_path: Path) -> None:
+    """The error comes when all else is there; nothing is left half written."""
+    with pytest.raises(FileNotFoundError):
+        fs.get("ws/p/nothing", str(tmp_path / "copy"), recursive=True)
+    assert not (tmp_path / "copy").exists()
+    (tmp_path / "copy/scenario/file1").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        fs.get(f"{ASSETS}/scenario", f"{tmp_path}/copy", recursive=True)
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_a_copy_tells_how_far_it_is(fs: CometFileSystem, tmp_path: Path) -> None:
+    """By fsspec's callbacks: files, and bytes of each."""
+    callback = Counted()
+    fs.get(ASSETS, str(tmp_path / "copy"), recursive=True, callback=callback)
+    copied = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+    assert callback.size == callback.value == len(copied)
+    assert callback.bytes == sum(path.stat().st_size for path in copied)
+
+
+class Counted(Callback):  # type: ignore[misc]  # fsspec ships no types
+    """Adds up what its branches are told."""
+
+    bytes = 0
+
+    def branched(self, *_paths: str, **_kwargs: Any) -> Callback:
+        return Callback(hooks={"count": self._count})
+
+    def _count(self, size: int, value: int, **_kwargs: Any) -> None:
+        self.bytes += size if size == value else 0
+
+
+def test_the_files_of_a_directory_are_read_by_one_word(fs: CometFileSystem) -> None:
+    """Its directories are no files."""
+    found = fs.cat(f"{ASSETS}/hashed", recursive=True)
+    assert sorted(found.values()) == [str(number).encode() for number in range(10)]
+    assert set(fs.cat(f"{ASSETS}/scenario", recursive=True)) == set(fs.find(f"{ASSETS}/scenario"))
+
+
+def test_what_is_asked_again_is_asked_of_comet(cold: CometFileSystem, comet: Comet) -> None:
+    """A listing that is to be fresh, and all that a path means."""
+    with comet.asked() as first:
+        names = cold.ls("ws/p", detail=False)
+        assert cold.ls("ws/p", detail=False) == names
+    assert first.count("experiments") == 1
+    with comet.asked() as again:
+        assert cold.ls("ws/p", detail=False, refresh=True) == names
+    assert again.count("experiments") == 1
+    body = cold.cat(f"{RUN}/params.json")
+    for path in (f"comet://{RUN}/params.json", RUN, None):
+        cold.invalidate_cache(path)
+        with comet.asked() as asked:
+            assert cold.cat(f"{RUN}/params.json") == body
+        assert asked.count("experiment/parameters") == 1, path
+
+
+def test_what_cannot_be_listed_is_no_empty_directory(tmp_path: Path) -> None:
+    """However deep, in whatever goes through a tree; a program that says so gets the rest."""
+    write_account(tmp_path / "archives")
+    with running_comet(tmp_path, archives=tmp_path / "archives") as comet:
+        fs = CometFileSystem(url=comet.url, cache_dir=tmp_path / "cache", deadline=2)
+        listed = fs.ls("ws/p", detail=False)
+        comet.process.terminate()
+        comet.process.wait()
+        ways: list[Callable[[], object]] = [
+            lambda: list(fs.walk("ws/p")),
+            lambda: list(fs.walk("ws/p", topdown=False)),
+            lambda: fs.find("ws/p"),
+            lambda: fs.glob("ws/p/**/loss.csv"),
+            lambda: fs.du("ws/p"),
+            lambda: fs.cat("ws/p", recursive=True),
+            lambda: fs.get("ws/p", str(tmp_path / "copy"), recursive=True),
+        ]
+        for way in ways:
+            with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+                way()
+        walked = [path for path, _, _ in fs.walk("ws/p", on_error="omit", maxdepth=2)]
+        assert {path for path in listed if path.startswith("ws/p/run")} <= set(walked)
+        portal.close()
+    assert list(fs.walk("ws/nothing", on_error="omit")) == [("ws/nothing", [], [])]
 
 
 def test_a_copy_of_a_project_has_its_links(fs: CometFileSystem, tmp_path: Path) -> None:

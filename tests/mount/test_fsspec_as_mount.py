@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cometfs.fsspec import CometFileSystem, portal
+from tests.support.lasting_listings import prolonged
 from tests.support.processes import PATIENT, Comet, Mounted, running_mount
 
 PROJECT = "vision-lab/digits"
@@ -55,3 +56,16 @@ def test_files_of_all_experiments_cost_no_more_calls(fs: CometFileSystem, comet:
             printed = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
         assert b"".join(found[path] for path in sorted(found)) == printed.stdout
         assert len(asked) <= len(by_mount), (pattern, asked, by_mount)
+
+
+def test_a_copy_of_a_project_costs_no_more_calls(fs: CometFileSystem, comet: Comet, tmp_path: Path) -> None:
+    """Than `cp -r` of a mount, and brings the same files."""
+    with comet.asked() as asked, prolonged():
+        fs.get(PROJECT, str(tmp_path / "got"), recursive=True)
+    (tmp_path / "mount").mkdir()
+    with comet.asked() as by_mount, running_mount(tmp_path / "mount", comet, program=PATIENT) as mounted:
+        subprocess.run(["cp", "-r", mounted / PROJECT, tmp_path / "copied"], check=True)
+    assert len(asked) <= len(by_mount), (asked, by_mount)
+    done = subprocess.run(["diff", "-r", tmp_path / "got", tmp_path / "copied"], capture_output=True, text=True)
+    # What is known to be empty a mount hides.
+    assert [line for line in done.stdout.splitlines() if not line.startswith(f"Only in {tmp_path}/got")] == []

@@ -144,11 +144,12 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
         place = self._strip_protocol(path or "")
         self.wait(place, lambda account: account.refresh(place))
 
-    def _walk(self, path: str, *args: Any, on_error: Any = None, below: Any = None, **kwargs: Any) -> Any:
+    async def _walk(self, path: str, *args: Any, on_error: Any = None, below: Any = None, **kwargs: Any) -> Any:
         """As fsspec has it, which takes a directory that cannot be listed for an empty one: here it is an error, unless
         `on_error` has another word, which then goes for the directories below, too."""
         on_error = on_error or below or _unless_absent
-        return super()._walk(path, *args, on_error=on_error, below=on_error, **kwargs)
+        async for found in super()._walk(path, *args, on_error=on_error, below=on_error, **kwargs):
+            yield found
 
     async def _glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
         place = self._strip_protocol(path)

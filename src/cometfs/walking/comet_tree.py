@@ -9,10 +9,11 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from cometfs._version import __version__
-from cometfs.errors import NoSuchEntry, NotADirectory, NotFound, SetupError
+from cometfs.errors import CometFSError, NoSuchEntry, NotADirectory, NotFound, SetupError
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.engine.walk_prefetch import TOGETHER
 from cometfs.vfs.nodes import Kind, Node
@@ -39,7 +40,7 @@ class CometTree:
 
     async def gather(self, directories: Sequence[Item], wanted: Wanted | None) -> None:
         if not is_experiment(directories[0].node):
-            self._vfs.expect(directories[0].node)
+            await self._gather_files(directories[0], wanted)
             return
 
         def shown(node: Node, name: str) -> bool:
@@ -48,6 +49,13 @@ class CometTree:
         places = {id(item.node): item.path for item in directories}
         await self._list(directories)
         await self._vfs.gather([item.node for item in directories], shown, bodies=wanted is None)
+
+    async def _gather_files(self, directory: Item, wanted: Wanted | None) -> None:
+        self._vfs.expect(directory.node)
+        with suppress(CometFSError):  # of which its reader hears
+            found = await self.children(directory)
+            files = [one.node for one in found if one.kind == "file" and (wanted is None or wanted(one.path))]
+            await self._vfs.gather_files(directory.node, files)
 
     async def _list(self, directories: Sequence[Item]) -> None:
         """Lists what costs no call, while nothing is known of it: so that an export has the same files whatever is at

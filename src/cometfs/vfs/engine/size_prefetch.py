@@ -9,7 +9,8 @@ the asking (prefetch.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cometfs.cache.store import Store
@@ -75,6 +76,13 @@ class SizePrefetch:
                 await self._prefetcher.ask(source, directory.at)
         elif going.first is None:
             self._keep(directory, _Pass(False, node.name), GOING_THROUGH)
+
+    async def gather(self, directory: Node, files: Sequence[Node]) -> None:
+        """Asks for what one question brings of several of a directory's files, which will all be read."""
+        asked = [one for node in files for one, _ in self._questions(node) if isinstance(one, Source)]
+        for source, count in Counter(one.together for one in asked).items():
+            if source is not None and count > 1:
+                await self._prefetcher.ask(source, directory.at)
 
     def _questions(self, node: Node) -> list[Question]:
         """What must be asked to tell the size of a file, if anything."""

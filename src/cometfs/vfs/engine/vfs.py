@@ -160,6 +160,10 @@ class Vfs:
         wanted; `bodies`: and their small bodies."""
         await self._walk_prefetch.gather(experiments, wanted, bodies=bodies)
 
+    async def gather_files(self, directory: Node, files: Sequence[Node]) -> None:
+        """Fetches what one question brings of several files of a directory, for a program that will read them all."""
+        await self._size_prefetch.gather(directory, files)
+
     async def settle(self) -> None:
         """Returns when other processes find on disk what was fetched so far."""
         await self._store.settle()
