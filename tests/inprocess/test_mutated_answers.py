@@ -138,8 +138,8 @@ async def walk(index: Catalog, endpoint: str, changes: list[tuple[int, Any]]) ->
 
 
 @pytest.mark.parametrize("endpoint", SHOWN)
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=st.lists(st.tuples(st.integers(0, 2000), CHANGES), min_size=1, max_size=6))
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 2000), CHANGES), min_size=1, max_size=12))
 def test_no_value_that_a_server_sends_is_a_traceback(
     index: Catalog, caplog: pytest.LogCaptureFixture, endpoint: str, changes: list[tuple[int, Any]]
 ) -> None:
