@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tokenize
 from collections.abc import Callable, Iterator
@@ -30,13 +31,19 @@ SPEAKERS = {"console.py", "help.py", "logs.py", "tour.py"}
 """Where something is printed, or logging is set up: what is foreign is made printable there."""
 
 
-def calls() -> Iterator[tuple[str, int, ast.Call, str]]:
+@functools.cache
+def calls() -> list[tuple[str, int, ast.Call, str]]:
     """Every call in the source: its module, line, and the last part of the name that is called."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                yield path.relative_to(SOURCE).as_posix(), node.lineno, node, name
+    return [
+        (path.relative_to(SOURCE).as_posix(), node.lineno, node, called(node))
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+
+
+def called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def turns_paths(_node: ast.Call, name: str) -> bool:
