@@ -32,8 +32,8 @@ CHARTS = "experiments/multi-metric-chart"
 
 @pytest.fixture(scope="module")
 def many() -> Catalog:
-    """The sample, every archive 25 times."""
-    return open_directory(sample_directory(), 25)
+    """The sample, every archive 21 times."""
+    return open_directory(sample_directory(), 21)
 
 
 @pytest.fixture
