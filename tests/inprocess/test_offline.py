@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -285,3 +286,22 @@ async def test_offline_asks_nothing(tmp_path: Path, wire: Wire) -> None:
     assert wire.asked == []
     assert shown["state"] == "offline"
     assert shown["oldest_s"] == pytest.approx(WEEK, abs=3600)
+
+
+STORE = ".cometfs/store"
+
+
+@LOST
+async def test_the_store_is_read_as_it_was(tmp_path: Path, wire: Wire) -> None:
+    """Also by another process, and whatever kinds of values others have put there."""
+    values = {"note": "first", "a/b": "", "plan": {"lr": [0.1]}}
+    wire.edits["panel/store"] = lambda answer: answer.update(store=json.dumps(values))
+    async with mounted(wire, tmp_path) as vfs:
+        before = {name: await read(vfs, f"{STORE}/{name}") for name in await names(vfs, STORE)}
+        await at_rest()
+    assert before == {"note": b"first", "a%2Fb": b"", "plan": b'{"lr": [0.1]}'}
+    wire.failing = True
+    async with mounted(wire, tmp_path, wall=lambda: time.time() + WEEK) as vfs:
+        assert {name: await read(vfs, f"{STORE}/{name}") for name in await names(vfs, STORE)} == before
+        with pytest.raises(Unreachable):
+            await at(vfs, f"{STORE}/another")

@@ -121,6 +121,18 @@ async def test_an_answer_ends_the_memory_of_a_failure(autojump_clock: MockClock)
     assert len(comet.asked) == 2 + 4
 
 
+async def test_a_change_shares_no_failure(autojump_clock: MockClock) -> None:
+    """It may be made by now, and each is meant."""
+    comet = Comet()
+    comet.answers["write/experiment/log-other"] = httpx.Response(403)
+    async with comet.api() as api:
+        for pid in (1, 2):
+            CALLER.set(Caller(pid))
+            with pytest.raises(NotAllowed):
+                await api.log_experiment_other("k", "a", "b")
+    assert len(comet.asked) == 2
+
+
 async def asset(api: API, pid: int) -> None:
     CALLER.set(Caller(pid))
     async with api.stream_asset("k", "a") as stream:

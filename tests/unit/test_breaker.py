@@ -243,6 +243,24 @@ async def test_a_call_that_waits_ends_when_calls_fail_at_once(mounted: Host, aut
     assert await ended_after(mounted, 5.0) == 5.0
 
 
+async def test_a_call_that_waits_is_not_ended_by_failures_of_others(mounted: Host, autojump_clock: MockClock) -> None:
+    """One endpoint may fail: a probe decides."""
+    took: list[float] = []
+
+    async def wait() -> None:
+        took.append(await ended_after(mounted))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(3.0)
+        mounted.alive = True
+        mounted.fail(FAILURES)
+        assert mounted.is_open
+        await mounted.takes()
+        assert not mounted.is_open
+    assert took == [100.0]
+
+
 async def test_an_answer_lets_go_on_what_waits(mounted: Host, autojump_clock: MockClock) -> None:
     """That began to wait while the host was away."""
     await mounted.open_for_long()

@@ -23,11 +23,14 @@ class Comet:
     def __init__(self, **values: str) -> None:
         self.values = dict(values)
         self.failing = False
-        self.doubts = 0
-        self.desk = WritebackBuffer(kv_store.WRITER, cast(API, self), self.doubt, lambda: 7.0)
+        self.doubts = self.changes = 0
+        self.desk = WritebackBuffer(kv_store.WRITER, cast(API, self), self.doubt, self.change, lambda: 7.0)
 
     def doubt(self) -> None:
         self.doubts += 1
+
+    def change(self) -> None:
+        self.changes += 1
 
     async def store(self, key: str, value: str) -> Any:
         await trio.lowlevel.checkpoint()

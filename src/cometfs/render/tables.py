@@ -32,7 +32,7 @@ MOST = 128 << 20
 def chart(lines: Lines, errors: Sequence[str] = (), most: int = MOST) -> bytes:
     """One metric of many experiments: step, and a column per experiment, a row per step that any of them has.
 
-    Of several values at one step the last one stands. `errors`: why some columns are empty, in the first row of a `LAST`
+    Of several values at one step the last one stands. `errors`: why some columns are empty, in the first row of a last
     column, which is there for them alone. Raises TooBig for a table of more than `most` bytes.
     """
     out = io.BytesIO()

@@ -122,7 +122,7 @@ class Breaker:
         raises then."""
         with trio.CancelScope() as scope:
             self._waits[scope] = trio.current_time() + patience
-            if self._since is not None:
+            if self._since is not None and self._probes:
                 scope.deadline = self._waits[scope]
             try:
                 yield
@@ -186,7 +186,8 @@ class Breaker:
         pause = min(LAST, FIRST * 2.0 ** min(self._probes, 60))
         self._due = trio.current_time() + pause * (1 + self._chance()) / 2
         self._patience = self._due + GRACE if pause <= BRIEF and took < GRACE else -math.inf
-        for scope, until in self._waits.items():
+        # What waits may be answered yet where calls have failed and no probe has: by now it may be one endpoint.
+        for scope, until in self._waits.items() if self._probes else ():
             scope.deadline = until
         self._decide()
 

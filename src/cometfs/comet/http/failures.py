@@ -41,7 +41,7 @@ class _Failure:
 
 
 class RecentFailures:
-    """Questions that failed a moment ago."""
+    """Questions that failed a moment ago; None is none."""
 
     def __init__(self) -> None:
         self._lately: dict[Hashable, _Failure] = {}
@@ -73,7 +73,8 @@ class RecentFailures:
 
     def _keep(self, question: Hashable, error: CometFSError, seconds: float) -> None:
         self._drop_past()
-        self._lately[question] = _Failure(error, trio.current_time() + seconds, {CALLER.get().pid})
+        if question is not None:
+            self._lately[question] = _Failure(error, trio.current_time() + seconds, {CALLER.get().pid})
 
     def _drop_past(self) -> None:
         now = trio.current_time()

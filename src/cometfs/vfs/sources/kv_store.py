@@ -5,8 +5,11 @@ Not here: the files that are being written (buffer.py) and Comet's endpoint for 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
 
 import msgspec
 import trio
@@ -21,6 +24,7 @@ from cometfs.vfs.schema.declaration import (
     Dir,
     File,
     ForEach,
+    Needs,
     Resolver,
     Source,
     StoredValue,
@@ -60,10 +64,21 @@ def is_scratch(key: str) -> bool:
     return _SWAP.fullmatch(key) is not None
 
 
-async def _ask(asker: Resolver, _at: Context) -> StoreSnapshot:
+PROCESS = uuid4().hex
+"""Whose clock a moment is of."""
+
+
+async def _ask(asker: Resolver, _at: Context) -> list[Any]:
+    """Whose clock it is, when it was asked for by that, and the values."""
     began = trio.current_time()
     found = held((await asker.api.get_store())["store"])
-    return StoreSnapshot(began, {key: _bytes(bytes(value)) for key, value in found.items()}, {})
+    return [PROCESS, began, {key: _bytes(bytes(value)) for key, value in found.items()}]
+
+
+async def _snapshot(asker: Resolver, at: Context) -> StoreSnapshot:
+    process, began, values = await asker.answer(STORED, at)
+    # What another process has asked for may be older than what was written here.
+    return StoreSnapshot(began if process == PROCESS else -math.inf, values, {})
 
 
 def _bytes(raw: bytes) -> bytes:
@@ -102,8 +117,17 @@ def _at_stored(at: Context, row: StoredValue) -> Context:
     return Context(at.web, row.modified_ms or at.modified_ms, (*at.key, row.key), item=row)
 
 
-STORE = Source("panel/store", _ask, held_for, kept=False)
-"""Not kept on disk: its time is by this process's clock."""
+STORED = Source("panel/store", _ask, held_for)
+
+STORE = Source(
+    "the store as of a moment",
+    _snapshot,
+    held_for,
+    kept=False,
+    of=(STORED,),
+    needs=lambda _known, at: Needs(0, [(STORED, at)]),
+)
+"""The moment is by this process's clock."""
 
 WRITER = Writer(STORE, _save, _rename, _remove, name_of, key_of, is_scratch)
 VALUE = File(

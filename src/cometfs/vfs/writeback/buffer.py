@@ -46,16 +46,18 @@ class WritebackBuffer:
         writer: Writer,
         api: API,
         doubt: Callable[[], None],
+        outdated: Callable[[], None] = lambda: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
-        """`doubt` is called when a write has failed, so that it is unknown what Comet has."""
+        """`doubt` is called when a write has failed, so that it is unknown what Comet has, and `outdated` after each: no
+        other process may be shown what was answered before."""
         self.revision = 0
         """Grows with every change of what the directory holds."""
         self.modified_ms: float | None = None
         self.now_ms = now_ms
         self._writer = writer
         self._api = api
-        self._doubt = doubt
+        self._doubt, self._outdated = doubt, outdated
         self._dirty: dict[str, DirtyFile] = {}
         self._written: dict[str, _StoredLately] = {}
         self._scratch: dict[str, bytes] = {}
@@ -199,6 +201,8 @@ class WritebackBuffer:
             log.warning("%s: %s", what, str(error) or type(error).__name__)
             self._doubt()
             raise
+        finally:
+            self._outdated()
 
     def _changed(self) -> None:
         self.revision += 1

@@ -6,13 +6,15 @@ Not here: the bytes of an open file (dirty_file.py), and what was stored lately 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, NoReturn
 
 from cometfs.errors import NotPermitted, ReadOnly
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.nodes import Node, leaf
-from cometfs.vfs.schema.declaration import Context, Dir, File, Link, StoredValue, StoreSnapshot, Writer, for_eaches_of
+from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, StoredValue, StoreSnapshot, Stream, Writer, for_eaches_of
 from cometfs.vfs.writeback.buffer import WritebackBuffer
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 from cometfs.vfs.writeback.scratch import ENTRY as SCRATCH
@@ -43,9 +45,14 @@ class WritePolicy:
         if writer is None:
             return None
         if writer not in self._buffers:
-            key, store = writer.source.key(_directory_of(node)), self._answers.store
-            self._buffers[writer] = WritebackBuffer(writer, self._answers.api, lambda: store.drop(key))
+            at = _directory_of(node)
+            outdated, doubt = partial(self._drop, at, writer.source.of), partial(self._drop, at, [writer.source])
+            self._buffers[writer] = WritebackBuffer(writer, self._answers.api, doubt, outdated)
         return self._buffers[writer]
+
+    def _drop(self, at: Context, questions: Iterable[Source | Stream]) -> None:
+        for question in questions:
+            self._answers.store.drop(question.key(at))
 
     def edits(self, entry: File | Dir | Link) -> bool:
         """Whether it can be edited, and so is there even where Comet has nothing."""
