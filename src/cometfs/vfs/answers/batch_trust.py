@@ -130,8 +130,8 @@ class BatchTrust:
         """What it tells of others, and of `source`: of an experiment that was asked that by itself."""
         if one.source.apart is None or self._held(source, one.at) is None:
             return ()
-        told = source.within and source.within.tell(self._answers.asker(), one.answer, one.at)
-        return [*one.source.apart(one.at, one.answer), *([] if told is None else [Found(source, one.at, told)])]
+        own = source.within and source.within.tell(self._answers.asker(), one.answer, one.at)
+        return [*one.source.apart(one.at, one.answer), *([] if own is None else [Found(source, one.at, own)])]
 
     def _held(self, source: Source, at: Context) -> Any:
         held = self._answers.store.peek(source.key(at))

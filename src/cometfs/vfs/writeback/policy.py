@@ -14,7 +14,18 @@ from typing import NamedTuple, NoReturn
 from cometfs.errors import NotPermitted, ReadOnly
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.nodes import Node, leaf
-from cometfs.vfs.schema.declaration import Context, Dir, File, Link, Source, StoredValue, StoreSnapshot, Stream, Writer, for_eaches_of
+from cometfs.vfs.schema.declaration import (
+    Context,
+    Dir,
+    File,
+    Link,
+    Source,
+    StoredValue,
+    StoreSnapshot,
+    Stream,
+    Writer,
+    for_eaches_of,
+)
 from cometfs.vfs.writeback.buffer import WritebackBuffer
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 from cometfs.vfs.writeback.scratch import ENTRY as SCRATCH
