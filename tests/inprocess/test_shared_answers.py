@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -14,8 +14,10 @@ import trio
 
 from cometfs.errors import NotFound
 from cometfs.server.catalog.catalog import Catalog
-from cometfs.shared.answers import AT_ONCE, SharedAnswers
+from cometfs.shared.answers import SharedAnswers
+from cometfs.shared.awaited import AT_ONCE
 from cometfs.shared.opening import open_shared
+from cometfs.shared.outbox import Outbox, Sent
 from cometfs.shared.refreshes import REMEMBERED
 from cometfs.vfs.sources.experiment import PARAMETERS
 from tests.inprocess.conftest import BASELINE, Wire, at, names, read
@@ -23,6 +25,8 @@ from tests.support.redis_server import Redis
 from tests.support.shared_machines import KEY, Machine, at_once, everything, machine, machines, sent
 
 PROJECT = "vision-lab/digits"
+
+Send = Callable[[Outbox, Sequence[Sent]], Awaitable[None]]
 
 
 async def params(one: Machine) -> dict[str, bytes]:
@@ -151,7 +155,7 @@ async def test_an_end_in_the_middle_of_sending_loses_nothing(redis: Redis) -> No
         for key in keys[:40]:
             shared.answers.keep(key, b"value", 60.0)
         shared.answers.settle(keys[40:45])
-        while not shared.answers._sending:  # it has no event
+        while not shared.answers._outbox._going:  # it has no event
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     assert not redis.names("*:claim")
@@ -297,3 +301,35 @@ async def test_thousands_are_looked_for_in_several_trips(redis: Redis) -> None:
     async with sharing(redis) as one, sharing(redis) as other:
         assert set((await one.claim(keys)).values()) == {True}
         assert set((await other.claim(keys)).values()) == {False}
+
+
+async def test_what_cannot_be_sent_at_the_end_keeps_nobody(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends with much to send lets the others ask for it."""
+    keys = [("parameters", "", str(number)) for number in range(5)]
+    async with sharing(redis) as one:
+        await one.claim(keys)
+        monkeypatch.setattr("cometfs.shared.outbox.LAST", 0.3)
+        monkeypatch.setattr("cometfs.shared.outbox.Outbox._send_together", _slowly(Outbox._send_together))
+        for key in keys:
+            one.keep(key, b"value", 60.0)
+    assert not redis.names("*:claim")
+
+
+def _slowly(send: Send) -> Send:
+    async def slowly(self: Outbox, taken: Sequence[Sent]) -> None:
+        await trio.sleep(600.0 if any(one.value is not None for one in taken) else 0.0)
+        await send(self, taken)
+
+    return slowly
+
+
+async def test_a_claim_lasts_until_its_answer_is_there(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while that is on its way for long."""
+    monkeypatch.setattr("cometfs.shared.answers.CLAIM_HOLDS", 0.6)
+    monkeypatch.setattr("cometfs.shared.outbox.Outbox._send_together", _slowly(Outbox._send_together))
+    monkeypatch.setattr("cometfs.shared.outbox.LAST", 0.1)
+    async with sharing(redis) as one, sharing(redis) as other:
+        assert await got(one) is True
+        one.keep(ONE, b"value", 60.0)
+        await trio.sleep(1.5)
+        assert await got(other) is False

@@ -30,13 +30,17 @@ EACH = [pytest.param(program, id=Path(program or "none").name) for program in (P
 """For tests that run with each of them."""
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Redis:
     """It keeps nothing on disk: one that is killed has lost everything."""
 
     def __init__(self, folder: Path, program: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.program, self.folder, self.url = program, folder, f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import coredis
 import trio
@@ -19,6 +21,7 @@ from coredis.exceptions import RedisError, ResponseError
 from coredis.retry import NoRetryPolicy
 
 from cometfs.compat.coredis_noise import quiet
+from cometfs.errors import SetupError
 from cometfs.printable import without_password
 from cometfs.shared.address import checked_address
 from cometfs.shared.clock import ServerClock
@@ -34,6 +37,7 @@ PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds until it is tried again, after so many failures in a row."""
 
 CONNECTIONS = 8
+"""Trips at once; one more is for trying whether it is back."""
 
 
 class Away(Exception):
@@ -64,6 +68,7 @@ class Place:
     """When the last of them was seen."""
     _until: float = 0.0
     _scripts: dict[str, Any] = field(default_factory=dict)
+    _trips: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(CONNECTIONS))
 
     @property
     def away(self) -> bool:
@@ -83,7 +88,10 @@ class Place:
         """What the script returns. Raises Away, at once where that is known."""
         if self.away:
             raise Away(self.why)
-        return await self._run(script, keys, arguments)
+        async with self._trips:  # to wait for others to come back is no silence of the server's
+            if self.why:
+                raise Away(self.why)
+            return await self._run(script, keys, arguments)
 
     async def _probe(self) -> None:
         with suppress(Away):
@@ -99,7 +107,7 @@ class Place:
                 raise Full(str(error)) from error
             self._fail(str(error), sent)  # a wrong password, an old version
         except (RedisError, OSError, trio.TooSlowError) as error:
-            self._fail(str(error) or f"no answer within {PATIENCE:g} s", sent)
+            self._fail(_why(error) or f"no answer within {PATIENCE:g} s", sent)
         else:
             self.clock.note(int(seconds) + int(micros) / 1e6, sent, trio.current_time())
             self._recover()
@@ -128,12 +136,15 @@ class Place:
 
 @asynccontextmanager
 async def open_place(address: str, account: str, api_key: str) -> AsyncIterator[Place]:
-    """`account`: what no other account has, such as the name of its folder. Nothing is sent before it is used."""
+    """`account`: what no other account has, such as the name of its folder. Nothing is sent before it is used. Raises
+    SetupError."""
     quiet()
     client = coredis.Redis.from_url(
         checked_address(address),
+        decode_components=True,
+        **_tls(address),
         connect_timeout=PATIENCE,
-        max_connections=CONNECTIONS,
+        max_connections=CONNECTIONS + 1,
         retry_policy=NoRetryPolicy(),
         verify_version=False,
     )
@@ -156,3 +167,25 @@ async def _kept_open(
         async with client:
             task_status.started()
             await ended.wait()
+
+
+def _tls(address: str) -> dict[str, Any]:
+    """What verifies the server of an address, its name too, which the library by itself does not."""
+    parts = urlsplit(address)
+    files = dict(parse_qsl(parts.query))
+    if parts.scheme != "rediss":
+        return {}
+    try:
+        context = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
+        if "ssl_certfile" in files:
+            context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
+    except OSError as error:
+        raise SetupError(f"the certificates of {without_password(address)!r} cannot be used: {error}") from error
+    return {"ssl_context": context}
+
+
+def _why(error: BaseException) -> str:
+    """What it is at last: the library only says that there is no connection."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
+    return str(error)

@@ -81,6 +81,15 @@ end
 return found
 """)
 
+CHANGED = _timed("""
+-- KEYS: answers that others ask for. Returns of each 1 where it has come, or does not come any more.
+local found = {}
+for i, key in ipairs(KEYS) do
+    found[i] = redis.call('EXISTS', key) == 1 and 1 or 1 - redis.call('EXISTS', key .. ':claim')
+end
+return found
+""")
+
 RENEW = _timed("""
 -- KEYS: an answer. ARGV: claimant, milliseconds of a claim, milliseconds for which it holds where it is renewed.
 -- Returns what CLAIM does: the value where it holds for longer.
