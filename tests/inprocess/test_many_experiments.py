@@ -11,7 +11,10 @@ from cometfs.cache.persistent.index import Index
 from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.vfs.answers import prefetch
+from cometfs.vfs.keys import Key
 from cometfs.vfs.sources import experiment
+from cometfs.vfs.sources.metrics import PACKED
 from tests.inprocess.conftest import Wire, mounted, names, read
 
 COPIES = 60
@@ -69,6 +72,23 @@ async def test_a_table_keeps_few_answers_of_an_experiment(many: Catalog, tmp_pat
     async with mounted(wire, tmp_path) as vfs:
         assert await read(vfs, f"{directory}/metrics/{files[0]}") == first
         assert await names(vfs, f"{directory}/metrics") == files
+    assert wire.asked == []
+
+
+async def test_a_big_table_leaves_the_answers_of_others_in_memory(
+    many: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has taken is on disk: held in memory, too, it pushed out all else, and then itself."""
+    monkeypatch.setattr(prefetch, "HELD", 1 << 10)
+    wire = Wire(many)
+    async with mounted(wire, tmp_path) as vfs:
+        written = (await read(vfs, TABLE)).decode().splitlines()
+        held = [key for key in vfs._answers.store.all_keys() if isinstance(key, Key) and key.of == PACKED.name]
+        # Those with 20,000 points, of which a chart may lack some: each was asked by itself after all.
+        assert len(held) <= COPIES + 2
+        wire.asked.clear()
+        for line in written[1::10]:
+            assert await names(vfs, f"{PROJECT}/{line.split(',')[2]}/metrics")
     assert wire.asked == []
 
 

@@ -572,3 +572,13 @@ def test_a_body_that_is_too_late_for_its_row_is_not_kept(account: Account) -> No
     assert account.index.announce("ab/" + "c" * 30)
     account.index.removed(["ab/" + "c" * 30])
     assert not account.index.keep_bodies([("k", KeptBody("ab/" + "c" * 30, 1, b""))])
+
+
+async def test_many_answers_that_wait_for_room_are_all_kept(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into the queue is not kept: it is for what comes faster than a disk writes."""
+    monkeypatch.setattr("cometfs.cache.persistent.writebehind.QUEUE", 100_000)
+    for number in range(20):
+        account.writebehind.keep(("k", number), bytes(20_000), NOON, NOON + 3600)
+        await account.writebehind.room()
+    await account.writebehind.settle()
+    assert account.index.totals().answers == 20

@@ -64,6 +64,9 @@ class PersistentStore(Protocol):
     async def settle(self) -> None:
         """Returns when what it took is where other processes find it, if the disk allows."""
 
+    async def room(self) -> None:
+        """Returns when it can take more."""
+
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows. `among`:
         one of these stands in each of those keys."""
@@ -185,6 +188,16 @@ class Store:
         """Returns when other processes find on disk what is kept there."""
         if self._persistent is not None:
             await self._persistent.settle()
+
+    async def room(self) -> None:
+        """Returns when what comes next finds room on its way to disk, too."""
+        if self._persistent is not None:
+            await self._persistent.room()
+
+    def let_go(self, keys: Collection[Hashable]) -> None:
+        """Holds these no longer in memory, if they are on disk."""
+        for key in keys if self._persistent is not None else ():
+            self._memory.drop(key)
 
     def last(self, key: Hashable) -> Any:
         """The last value under `key`, even if it holds no more; None where there is none."""

@@ -193,6 +193,12 @@ class WriteBehind:
             with trio.move_on_after(LAST):
                 await self._flush(abandon=True)
 
+    async def room(self) -> None:
+        """Writes what is due now where that is half of what may wait: more would not be kept. Gives up soon."""
+        if self._bytes > QUEUE // 2:
+            with trio.move_on_after(LAST):
+                await self._flush(abandon=True)
+
     async def _flush(self, *, abandon: bool = False) -> None:
         async with self._flushing:
             await self._flush_alone(abandon=abandon)

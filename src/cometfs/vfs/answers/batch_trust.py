@@ -96,6 +96,10 @@ class BatchTrust:
         most = batch.first if weight is None else max(1, min(batch.most, int(TARGET / max(weight, 1.0))))
         return min(most, self._observations.count(MOST + batch.name, line.project) or most)
 
+    def weight(self, batch: Batch, line: Siblings) -> float:
+        """Bytes that the last batch brought for an experiment; 0 where none did."""
+        return self._weights.get((batch.name, line.project.key), 0.0)
+
     def brought(self, batch: Batch, line: Siblings, weight: float) -> None:
         """A batch brought so many bytes for an experiment."""
         self._weights[batch.name, line.project.key] = weight

@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring its answer: a third of the deadline of its request."""
 
+HELD = 32 << 20
+"""Bytes of answers to one question that a table leaves in memory. Of more, nothing: it has taken what it wants, the
+rest is on disk, and all that others read would be pushed out."""
+
 OTHERS = 0.1
 """Seconds until it is looked again whether another machine has brought what it asks for."""
 
@@ -88,6 +92,9 @@ class Batches:
             await self.ask(source, line, chunk)
             if take is not None:
                 await take(chunk)
+                if len(missing) * self._trust.weight(batch, line) > HELD:
+                    self._answers.let_go(source, chunk)
+            await self._answers.store.room()
 
         if not self._trust.is_compared(source, line):
             sample, missing = missing[:SAMPLE], missing[SAMPLE:]

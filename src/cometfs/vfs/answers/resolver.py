@@ -284,6 +284,11 @@ class AnswerResolver:
         await each_of([at for at in places if at.key not in found], one)
         return found
 
+    def let_go(self, source: Source, places: Sequence[Context]) -> None:
+        """Holds what has come about these places no longer in memory, if it is on disk."""
+        kept = source.within.source if source.within else source
+        self.store.let_go([kept.key(at) for at in places])
+
     async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
         """Forgets what is kept under those keys, and what was observed of them; see `Store.drop_all`."""
         self.ahead.observations.drop_all(which)

@@ -65,8 +65,7 @@ class _Fields(NamedTuple):
 
 async def _searched(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     fields = _Fields.of(await asker.answer(COLUMNS, of_project(places[0])))
-    rows = await _rows(asker, of_project(places[0]), {key(at) for at in places})
-    logged = [fields.logged(at, rows[key(at)]) for at in places if key(at) in rows]
+    logged = await _rows(asker, of_project(places[0]), {key(at): at for at in places}, fields)
     if not any(one.others for one in logged):
         return []  # it has keys, and no columns
     await each_of(_doubtful(logged), lambda one: _ask_own(asker, one.at))
@@ -76,19 +75,21 @@ async def _searched(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     return found
 
 
-async def _rows(asker: Resolver, project: Context, wanted: set[str]) -> dict[str, Row]:
-    """The rows of those experiments, by key, as far as the server has them."""
-    found: dict[str, Row] = {}
+async def _rows(asker: Resolver, project: Context, wanted: Mapping[str, Context], fields: _Fields) -> list[_Logged]:
+    """What is said of those experiments, in their order, as far as the server has them. No page is held beside it."""
+    found: dict[str, _Logged | None] = {}
     for page in count(1):
         ask = partial(asker.api.search_experiments, str(project.key[0]), limit=PAGE, page=page)
         rows = await patiently(ask)
         # A page of none that is wanted says nothing of the next one; one that has come before is from a server that
         # has no pages.
-        new = {row["experimentKey"]: row for row in rows if row["experimentKey"] not in found}
-        found |= new
-        if len(rows) < PAGE or not new or found.keys() >= wanted:
+        new = [row for row in rows if row["experimentKey"] not in found]
+        for row in new:
+            at = wanted.get(row["experimentKey"])
+            found[row["experimentKey"]] = None if at is None else fields.logged(at, row)
+        if len(rows) < PAGE or not new or found.keys() >= wanted.keys():
             break
-    return {one: found[one] for one in found.keys() & wanted}
+    return [logged for one in wanted if (logged := found.get(one)) is not None]
 
 
 def _doubtful(logged: Sequence[_Logged]) -> list[_Logged]:
