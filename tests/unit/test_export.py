@@ -10,7 +10,7 @@ import pytest
 
 from cometfs.errors import OutOfSpace, SetupError
 from cometfs.export import cometx_files
-from cometfs.export.target import OWN, Target
+from cometfs.export.target import DIRECTORIES, OWN, Target
 from cometfs.walking.globs import Selection
 
 
@@ -90,6 +90,28 @@ def test_nothing_is_written_outside(tmp_path: Path) -> None:
         pass
 
 
+def test_directories_that_stay_open_are_those_that_are_there(tmp_path: Path) -> None:
+    """One that is removed meanwhile is made again; only so many are open, and none afterwards."""
+    before = len(named(Path("/proc/self/fd")))
+    with Target(tmp_path) as target:
+        for number in range(DIRECTORIES + 10):
+            write(target, f"d{number}", "f")
+        assert len(named(Path("/proc/self/fd"))) <= before + DIRECTORIES + 4
+        newest = tmp_path / f"d{DIRECTORIES + 9}"
+        (newest / "f").unlink()
+        newest.rmdir()
+        write(target, newest.name, "g")
+        assert named(newest) == ["g"]
+        assert named(tmp_path / "d0") == ["f"]
+    assert len(named(Path("/proc/self/fd"))) == before
+
+
+def write(target: Target, *path: str) -> None:
+    """An empty file."""
+    with target.part("/".join(path)) as part:
+        target.finish(part, path, 0)
+
+
 def test_what_is_there_is_known_again_until_it_changes(tmp_path: Path) -> None:
     """By version, time, size and checksum; after a line of the journal was cut, too."""
     with Target(tmp_path) as target, target.part("f") as part:
@@ -101,11 +123,13 @@ def test_what_is_there_is_known_again_until_it_changes(tmp_path: Path) -> None:
     (tmp_path / OWN / "7.part").write_text("half")
     with Target(tmp_path) as target:
         assert not (tmp_path / OWN / "7.part").exists()
-        assert target.holds(("f",), "v1", 99.0) == 5
-        assert target.holds(("f",), "v1", 101.0) is None
-        assert target.holds(("f",), "v2", 99.0) is None
+        kept = target.remembered(("f",), "v1", 99.0)
+        assert kept is not None
+        assert (kept.size, target.holds(("f",), kept)) == (5, True)
+        assert target.remembered(("f",), "v1", 101.0) is None
+        assert target.remembered(("f",), "v2", 99.0) is None
         (tmp_path / "f").write_text("BYTES")
-        assert target.holds(("f",), "v1", 99.0) is None
+        assert not target.holds(("f",), kept)
         with pytest.raises(SetupError, match="another export"), Target(tmp_path):
             pass
 

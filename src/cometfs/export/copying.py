@@ -62,7 +62,7 @@ class Copying(Walk):
 
     async def entered(self, directory: Item) -> None:
         if self.selection.is_whole:
-            await trio.to_thread.run_sync(self._target.make, directory.path)
+            self._target.make(directory.path)
             self._directories.append(directory)
 
     def found(self, item: Item) -> bool:
@@ -75,12 +75,11 @@ class Copying(Walk):
 
     async def visit(self, item: Item) -> None:
         version = self.tree.version(item)
-        if version is not None:
-            held = await trio.to_thread.run_sync(self._target.holds, item.path, version.word, self._now())
-            if held is not None:
-                self.result.kept += 1
-                self.result.kept_bytes += held
-                return
+        kept = self._target.remembered(item.path, version.word, self._now()) if version is not None else None
+        if kept is not None and await trio.to_thread.run_sync(self._target.holds, item.path, kept):
+            self.result.kept += 1
+            self.result.kept_bytes += kept.size
+            return
         opened = await self.tree.open(item)
         if opened is None:
             self.result.found -= 1

@@ -24,6 +24,9 @@ from cometfs.vfs.schema.names import Path
 OWN = ".cometfs-export"
 """What an export has of its own in its directory: the journal, and files that are not whole yet."""
 
+DIRECTORIES = 32
+"""That are open at once, of those that files were written to last."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -54,6 +57,8 @@ class Target:
     def __init__(self, folder: Place) -> None:
         self.folder = folder
         self._count = 0
+        self._open_directories: dict[Path, int] = {}
+        """Their descriptors, the last used last."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -73,6 +78,7 @@ class Target:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._root = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._stack.callback(os.close, self._root)
+        self._stack.callback(self._close_directories)
         self._own = self._below(self._root, names.encoded(OWN))
         self._stack.callback(os.close, self._own)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,14 +93,13 @@ class Target:
                 os.unlink(name, dir_fd=self._own)
         self.journal = Journal(log)
 
-    def holds(self, path: Path, version: str, now: float) -> int | None:
-        """The size of a file that is there as it was exported, in a version that still holds; else None."""
+    def remembered(self, path: Path, version: str, now: float) -> Kept | None:
+        """A file as it was exported, in a version that still holds; None where it was not."""
         kept = self.journal.get("/".join(path))
-        if kept is None or kept.version != version or not now < kept.until:
-            return None
-        return kept.size if self._is_there(path, kept) else None
+        return kept if kept is not None and kept.version == version and now < kept.until else None
 
-    def _is_there(self, path: Path, kept: Kept) -> bool:
+    def holds(self, path: Path, kept: Kept) -> bool:
+        """Whether it is there as it was exported."""
         try:
             with self._within(path[:-1]) as parent:
                 found = os.open(names.encoded(path[-1]), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
@@ -124,8 +129,7 @@ class Target:
     def finish(self, part: Part, path: Path, modified_ns: int) -> None:
         """Gives a file its name. Raises OSError."""
         os.utime(part.descriptor, ns=(modified_ns, modified_ns))
-        with self._within(path[:-1]) as parent:
-            os.rename(part.name, names.encoded(path[-1]), src_dir_fd=self._own, dst_dir_fd=parent)
+        self._rename(part.name, path)
 
     def remember(self, part: Part, path: Path, version: str, until: float) -> None:
         """Lets `holds` know of it the next time."""
@@ -146,12 +150,11 @@ class Target:
         steps = posixpath.normpath(posixpath.join(*path[:-1], target))
         if target.startswith("/") or steps.split("/")[0] == ".." or not self._exists(tuple(inside.split("/")[1:])):
             return False
-        with self._within(path[:-1]) as parent:
-            name = f"{self._count}.link.part"
-            self._count += 1
-            os.symlink(names.encoded(target), name, dir_fd=self._own)
-            os.utime(name, ns=(modified_ns, modified_ns), dir_fd=self._own, follow_symlinks=False)
-            os.rename(name, names.encoded(path[-1]), src_dir_fd=self._own, dst_dir_fd=parent)
+        name = f"{self._count}.link.part"
+        self._count += 1
+        os.symlink(names.encoded(target), name, dir_fd=self._own)
+        os.utime(name, ns=(modified_ns, modified_ns), dir_fd=self._own, follow_symlinks=False)
+        self._rename(name, path)
         return True
 
     def _exists(self, path: Path) -> bool:
@@ -161,6 +164,31 @@ class Target:
         except OSError:
             return False
         return True
+
+    def _rename(self, name: str, path: Path) -> None:
+        """Gives what is whole its name. The directories of the last files are kept open: to open each again, from the
+        first on, takes longer than to write most files."""
+        directory = path[:-1]
+        for known in (self._open_directories.pop(directory, None), None):
+            descriptor = self._opened(directory) if known is None else known
+            self._open_directories[directory] = descriptor
+            try:
+                os.rename(name, names.encoded(path[-1]), src_dir_fd=self._own, dst_dir_fd=descriptor)
+                return
+            except FileNotFoundError:  # it was removed meanwhile
+                os.close(self._open_directories.pop(directory))
+                if known is None:
+                    raise
+
+    def _opened(self, directory: Path) -> int:
+        if len(self._open_directories) >= DIRECTORIES:
+            os.close(self._open_directories.pop(next(iter(self._open_directories))))
+        with self._within(directory) as descriptor:
+            return os.dup(descriptor)
+
+    def _close_directories(self) -> None:
+        while self._open_directories:
+            os.close(self._open_directories.popitem()[1])
 
     @contextmanager
     def _within(self, directory: Path, *, make: bool = True) -> Iterator[int]:
