@@ -184,8 +184,18 @@ def test_an_automount_of_the_machine_mounts_on_the_first_look(machine: Machine, 
     mount, automount = r"srv-comet\x2dlab.mount", r"srv-comet\x2dlab.automount"
     assert output.endswith(f"enabled and started {automount}\n")
     assert shown(machine, mount, "ActiveState", None) == "inactive"
-    assert "vision-lab" in machine.run("ls", "/srv/comet-lab", user=USER)
+    looked = machine.run("ls", "/srv/comet-lab", user=USER, check=False)
+    assert "vision-lab" in looked, looked + machine.run("journalctl", "--no-pager", "-u", mount)
     assert shown(machine, mount, "ActiveState", None) == "active"
+    (daemon,) = machine.run("pgrep", "-f", "cometfs mount .*/srv/comet-lab").split()
+    assert machine.run("stat", "-c", "%U", f"/proc/{daemon}").strip() == "cometfs"
+    found = machine.run("cat", f"/proc/{daemon}/status")
+    assert f"CapBnd:\t{1 << 21:016x}\n" in found  # CAP_SYS_ADMIN
+    assert "NoNewPrivs:\t1\n" in found
+    assert KEY not in machine.run("cat", f"/proc/{daemon}/environ", f"/proc/{daemon}/cmdline")
+    assert machine.run("find", "/run", "-maxdepth", "1", "-name", "cometfs-*") == ""
+    assert machine.run("stat", "-c", "%U %a", "/var/cache/cometfs").strip() == "cometfs 700"
+    assert KEY not in machine.run("journalctl", "--no-pager")
     status, output = cometfs(machine, "service", "remove", shared_profile, "--system")
     assert (status, output.count("removed ")) == (0, 2)
     assert mounts(machine, Path("/srv/comet-lab")) == 0

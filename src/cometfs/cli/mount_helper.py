@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
@@ -16,7 +17,9 @@ from cometfs import console
 from cometfs.cli.group import main
 from cometfs.cli.mount import mount
 from cometfs.errors import SetupError
-from cometfs.units import fstab
+from cometfs.home import expand
+from cometfs.options import sources
+from cometfs.units import fstab, installing, privileges
 
 USAGE, FAILURE = 1, 32
 """Exit statuses of mount(8): a call that is wrong, and a mount that failed."""
@@ -36,7 +39,8 @@ MANUAL = (
 
 MORE = {
     "writable": "As `--rw`: each line has the word `rw` by mount(8) itself.",
-    "setuid=USER": "Mount as that user, with the configuration and the cache of that user.",
+    "setuid=USER": "Mount as that user, with the configuration and the cache of that user. As `cometfs`, the user of"
+    " the system's services, with the key of a file that root alone can read.",
 }
 """Options that are no flags."""
 
@@ -58,6 +62,8 @@ def helper() -> None:
     words = sys.argv[1:]
     try:
         place, flags, fake, user = _parsed(words)
+        if user == privileges.USER and os.geteuid() == 0 and not fake:
+            sys.exit(FAILURE if _mount_as_service([*flags, place]) else 0)
         if user is not None:
             become(user)
     except SetupError as error:
@@ -65,6 +71,23 @@ def helper() -> None:
         sys.exit(USAGE)
     if not fake:
         _mount([*flags, place])
+
+
+def _mount_as_service(words: Sequence[str]) -> int:
+    """Has a daemon mount that runs as the user of the system's services, with a copy of root's key. Raises
+    SetupError."""
+    words, named = without(words, "--api-key-file")
+    profile = without(words, "--profile")[1]
+    found = named or getattr(sources.in_force(profile, environ={}).get("api_key_file"), "value", None)
+    return privileges.run_as_service([*installing.command(), "mount", *words], expand(Path(found)) if found else None)
+
+
+def without(words: Sequence[str], flag: str) -> tuple[Sequence[str], str | None]:
+    """Words without a flag, and its value."""
+    if flag not in words:
+        return words, None
+    at = words.index(flag)
+    return [*words[:at], *words[at + 2 :]], words[at + 1]
 
 
 def _parsed(words: Sequence[str]) -> tuple[str, list[str], bool, str | None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cometfs.errors import SetupError
 from cometfs.home import home
+from cometfs.units.privileges import own_directory
 from cometfs.units.systemd import SYSUSERS, Service, header, service_name, text_of
 
 SYSTEM = Path("/etc/systemd/system")
@@ -22,6 +23,9 @@ SYSUSERS_FILE = Path("/etc/sysusers.d/cometfs.conf")
 
 HELPERS = (Path("/sbin/mount.cometfs"), Path("/sbin/mount.fuse.cometfs"))
 """Where mount(8) looks for a helper, by both names of the type."""
+
+SHARED_CACHE = Path("/var/cache/cometfs")
+"""The cache of the machine's mounts: that of a service, too (CacheDirectory)."""
 
 SHOWN = ("Id", "Description", "ActiveState", "SubState", "UnitFileState", "StatusText", "Result")
 """What is asked about a unit."""
@@ -50,7 +54,7 @@ def files(service: Service) -> dict[Path, str]:
     """Everything that is written for a service."""
     place = folder(system=service.system)
     found = {place / name: text for name, text in service.units().items()}
-    return found | ({SYSUSERS_FILE: text_of(SYSUSERS)} if service.system and not service.automount else {})
+    return found | ({SYSUSERS_FILE: text_of(SYSUSERS)} if service.system else {})
 
 
 def install(service: Service) -> Iterator[str]:
@@ -60,10 +64,11 @@ def install(service: Service) -> Iterator[str]:
         wrote = _write(path, text)
         changed |= wrote
         yield f"{'wrote' if wrote else 'unchanged'} {path}"
-    if service.automount:
-        yield from link_helpers()
-    elif service.system:
+    if service.system:
         _run("systemd-sysusers", str(SYSUSERS_FILE))
+    if service.automount:
+        own_directory(SHARED_CACHE)
+        yield from link_helpers()
     if not service.system:
         _make_directory(service.mountpoint)
     _systemctl(service.system, "daemon-reload")
