@@ -49,8 +49,8 @@ class WritebackBuffer:
         outdated: Callable[[], None] = lambda: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
-        """`doubt` is called when a write has failed, so that it is unknown what Comet has, and `outdated` after each: no
-        other process may be shown what was answered before."""
+        """`doubt` is called when a write has failed, so that it is unknown what Comet has, and `outdated` after each:
+        no other process may be shown what was answered before."""
         self.revision = 0
         """Grows with every change of what the directory holds."""
         self.modified_ms: float | None = None
