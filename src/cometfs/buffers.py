@@ -33,7 +33,7 @@ def lent() -> memoryview:
     try:
         memory = _spare.pop()
     except IndexError:
-        memory = mmap.mmap(-1, ROOM)
+        memory = mmap.mmap(-1, ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory costs more
     # Every view of this array, and every view of that one, keeps the array; so it goes with the last of them.
     array = _kind().from_buffer(memory)
     weakref.finalize(array, _take_back, memory).atexit = False

@@ -207,6 +207,17 @@ async def test_blocks_come_whole_and_in_order_by_one_thread(secure: bool, most: 
     assert host.connections == 1
 
 
+async def test_a_thread_comes_back_soon_however_much_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cancelled waits for it: on a slow line a part of a body takes minutes."""
+    monkeypatch.setattr(httpcore_read, "TURN", 0.0)
+    async with up(Host(LONGER), False) as url, asking() as transport:
+        reply = await transport.send("GET", url)
+        found, sizes = await taken(reply)
+        assert found == LONGER
+        assert ROOM // 2 < max(sizes) <= ROOM
+        await reply.aclose()
+
+
 async def test_a_connection_that_ends_in_a_block_is_an_error_and_what_came_before_stays() -> None:
     host = Host(LONGER)
     host.gives = 3 * ROOM + 5000

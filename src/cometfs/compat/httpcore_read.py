@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -28,7 +29,8 @@ IN_THREAD = ROOM
 """The same in a thread: a block of a big body, which then is copied no more."""
 
 TURN = 0.25
-"""Seconds that a thread waits for so many bytes: a reader that is cancelled waits for it."""
+"""Seconds that a thread waits for so many bytes, and after which it begins no other block: a reader that is cancelled
+waits for it, and so does the end of a mount."""
 
 THREADS = 64
 """More than there are connections: a read must not wait for another one's line, nor the disk for either."""
@@ -124,9 +126,9 @@ def _received(plain: socket.socket, wanted: int) -> bytes | None:
 
 def _give_blocks(plain: socket.socket, begun: Sequence[Block], count: int, give: Give) -> tuple[int, bytes]:
     """How many blocks were given, and what has come of the next one."""
-    wants = True
+    wants, until = True, time.monotonic() + TURN
     for given in range(count):
-        if not wants:
+        if given and (not wants or time.monotonic() > until):
             return given, b""
         block = lent()
         at = _put(block, begun)

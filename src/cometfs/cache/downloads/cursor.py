@@ -34,7 +34,7 @@ PLACES = 8
 """Places in one body that are followed at once; the one left alone for longest is forgotten."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cursor:
     """A place up to which a program has read."""
 
