@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def run_stuck(folder: Path, tests: str, *options: str) -> subprocess.CompletedPr
     (folder / "test_stuck.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder)]
     command += ["-p", "no:cacheprovider", "-rA", *options, str(folder / "test_stuck.py")]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+    two = {**os.environ, "PYTEST_XDIST_AUTO_NUM_WORKERS": "2"}
+    return subprocess.run(command, cwd=folder, env=two, capture_output=True, text=True, timeout=180)
 
 
 def test_what_waits_for_ever_fails_and_the_next_test_runs(tmp_path: Path) -> None:
