@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trio
 import trio.testing
 
 from cometfs.comet.api import API
@@ -47,8 +48,14 @@ class Partial(Wire):
         self.status = 403
         self.lacking = {"experiments/multi-metric-chart", "project/query", "experiments/search"}
 
+        self.released = trio.Event()
+        """Until then it answers no `endpoints` about those of `held`."""
+        self.held: set[str] = set()
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
+        if self.asked[-1] in self.endpoints and request.url.params.get("experimentKey") in self.held:
+            await self.released.wait()
         refused = self.asked[-1] in self.endpoints and request.url.params.get("experimentKey") in self.refused
         return httpx.Response(self.status, json={"msg": "not \x1b[1myou", "code": self.status}) if refused else response
 
@@ -262,3 +269,35 @@ async def test_a_chart_of_which_nothing_can_be_had_is_an_error(vfs: Vfs, wire: P
             await read(vfs, path)
     with pytest.raises(CometFSError, match="answered 403"):
         await best_of(vfs)
+
+
+async def test_what_comes_after_its_reader_gave_up_is_kept(
+    index: Catalog, tmp_path: Path, whole: Rows, mock_clock: trio.testing.MockClock
+) -> None:
+    """The next reader has it, without a call, where all has come; one that comes before waits for the same calls."""
+    wire = Partial(index)
+    wire.held = {KEY}
+    async with mounted(wire, tmp_path) as vfs, trio.open_nursery() as readers:
+        path = await at(vfs, f"{SUMMARY}/experiments.csv")
+        with trio.CancelScope() as deadline:
+            readers.start_soon(_cancel_at_rest, deadline)
+            await vfs.files.open(path)
+        assert deadline.cancelled_caught
+        asked = list(wire.asked)
+        readers.start_soon(_release_at_rest, wire)
+        assert (await table(vfs)).keys() == whole.keys()
+        new = len(wire.asked) - len(asked)
+        await table(vfs)
+        assert len(wire.asked) == len(asked) + new
+        about = [(endpoint, query) for endpoint, query in wire.about if endpoint in PARTS]
+        assert len(about) == len(set(about)), "asked twice"
+
+
+async def _cancel_at_rest(deadline: trio.CancelScope) -> None:
+    await at_rest()
+    deadline.cancel()
+
+
+async def _release_at_rest(wire: Partial) -> None:
+    await at_rest()
+    wire.released.set()

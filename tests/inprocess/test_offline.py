@@ -288,6 +288,31 @@ async def test_offline_asks_nothing(tmp_path: Path, wire: Wire) -> None:
     assert shown["oldest_s"] == pytest.approx(WEEK, abs=3600)
 
 
+@LOST
+@pytest.mark.parametrize("touched", [f"{BASELINE}/params.json", BASELINE, PROJECT, ""])
+async def test_a_refresh_before_an_outage_is_known_loses_nothing(touched: str, tmp_path: Path, wire: Wire) -> None:
+    """Its answers are the last ones until newer ones come, in memory and on disk; then they are current."""
+    path = f"{BASELINE}/params.json"
+
+    async def lists() -> list[str]:
+        return await names(vfs, BASELINE)
+
+    async with mounted(wire, tmp_path) as vfs:
+        before = await read(vfs, path), await lists()
+        await at_rest()
+        parts = touched.split("/") if touched else []
+        node, *above = [await at(vfs, "/".join(parts[:depth])) for depth in range(len(parts), 0, -1)] + [vfs.root]
+        await vfs.refresh(node, above)
+        wire.failing = True
+        assert (await read(vfs, path), await lists()) == before
+    async with mounted(wire, tmp_path) as vfs:
+        assert (await read(vfs, path), await lists()) == before
+    wire.failing = False
+    wire.edits["experiment/parameters"] = lambda answer: answer["values"].clear()
+    async with mounted(wire, tmp_path) as vfs:
+        assert await read(vfs, path) == b"{}\n"
+
+
 STORE = ".cometfs/store"
 
 

@@ -36,7 +36,8 @@ the answers, outside their budget."""
 class CacheEntry:
     """A value as it arrived. Exactly one of `value` and `error` counts: an error is a remembered "there is none".
 
-    Never changed but for `read`, and `expires` when dropped. Not frozen: it would be three times as slow to make.
+    Never changed but for `read`, `expires` when dropped, and `refreshed`. Not frozen: it would be three times as slow
+    to make.
     """
 
     value: Any
@@ -51,6 +52,8 @@ class CacheEntry:
     """Whether a reader has had it: what there is to learn from that is known."""
     stale: bool = False
     """Whether it is shown, for want of an answer, although its lease had ended."""
+    refreshed: bool = False
+    """Whether another was asked for by a refresh: it is shown for want of that, and nothing is made of it."""
 
     def unwrap(self) -> Any:
         """The value; raises the remembered error instead where there is one."""
@@ -144,11 +147,23 @@ class Memory:
         """Forgets those keys. A caller that has a value of theirs in hand sees its lease end: what is made of it holds
         no longer either. `among`: if given, the owner of each of those keys is one of these."""
         now = self.clock()
-        keys = list(self._held) if among is None or not self._known else self._held.of(among)
-        for key in filter(which, keys):
+        for key in self._meant(which, among):
             # Not through the cache's own `[]`, as in a sweep.
             Cache.__getitem__(self._held, key).expires = now
             del self._held[key]
+
+    def expire_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+        """The same, but values stay the last ones until others take their places."""
+        now = self.clock()
+        for key in self._meant(which, among):
+            held = Cache.__getitem__(self._held, key)
+            held.expires, held.refreshed = min(now, held.expires), True
+            if held.error is not None:
+                del self._held[key]
+
+    def _meant(self, which: Which, among: Collection[Hashable] | None) -> list[Hashable]:
+        keys = list(self._held) if among is None or not self._known else self._held.of(among)
+        return list(filter(which, keys))
 
     def all_keys(self) -> list[Hashable]:
         """All that are held, used or not."""

@@ -44,6 +44,8 @@ class PersistedAnswer(Protocol):
     def arrived(self) -> float: ...
     @property
     def expires(self) -> float: ...
+    @property
+    def refreshed(self) -> bool: ...
 
 
 class PersistentStore(Protocol):
@@ -67,9 +69,9 @@ class PersistentStore(Protocol):
     async def room(self) -> None:
         """Returns when it can take more."""
 
-    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None, *, expire: bool = False) -> None:
         """Drops those: none is recalled from now on, and none is left when this returns, if the disk allows. `among`:
-        one of these stands in each of those keys."""
+        one of these stands in each of those keys; `expire`: answers stay the last ones, which hold no more."""
 
 
 class Store:
@@ -173,16 +175,17 @@ class Store:
         if self._shared is not None:
             self._shared.forget(key)
 
-    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None, *, expire: bool = False) -> None:
         """Forgets what is held under those keys. Loads that are under way for them still answer their callers, but are
         not kept, and not joined any more. `among`: where it is known that one of these stands in each of
-        those keys, they are found faster."""
-        self._memory.drop_all(which, among)
+        those keys, they are found faster; `expire`: until others take their places they are shown where none can be
+        had."""
+        (self._memory.expire_all if expire else self._memory.drop_all)(which, among)
         self._flights.drop_all(which)
         if self._shared is not None:
             self._shared.drop_all(which)
         if self._persistent is not None:
-            await self._persistent.drop_all(which, among)
+            await self._persistent.drop_all(which, among, expire=expire)
 
     async def settle(self) -> None:
         """Returns when other processes find on disk what is kept there."""
@@ -200,12 +203,12 @@ class Store:
             self._memory.drop(key)
 
     def last(self, key: Hashable) -> Any:
-        """The last value under `key`, even if it holds no more; None where there is none."""
+        """The last value under `key`, even if it holds no more; None where a refresh wants another."""
         held = self._memory.last(key)
         if held is not None or self._persistent is None:
-            return None if held is None else held.value
+            return None if held is None or held.refreshed else held.value
         kept = self._persistent.last(key)
-        return None if kept is None else decoded(kept.value)
+        return None if kept is None or kept.refreshed else decoded(kept.value)
 
     def all_keys(self) -> list[Hashable]:
         """Those under which something is in memory."""

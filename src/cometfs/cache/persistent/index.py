@@ -20,7 +20,7 @@ from cometfs import database
 from cometfs.cache.persistent import schema
 from cometfs.cache.persistent.quarantine import DAMAGED, set_aside
 from cometfs.cache.persistent.reader import View
-from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, checksum_of
+from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, checksum_of, is_sound
 from cometfs.cache.persistent.schema import ANSWERS, BODIES, ORPHANS, TOTALS
 from cometfs.database import transaction
 
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 FOLDER = "bodies"
 """Where the files of bodies are."""
+
+TOGETHER = 100
+"""Answers that are changed in one go, while others wait to write."""
 
 GRACE = 60.0
 """Seconds after which a body that was about to get its name has died with its process."""
@@ -115,6 +118,25 @@ class Index:
                 keys = [row for row in db.execute(f"SELECT key FROM {table} WHERE {part}", among) if which(row[0])]
                 with transaction(db):
                     db.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
+            return True
+
+        return self.attempt(work, False)
+
+    def expire_all(self, which: Callable[[str], bool], among: Sequence[str] = ()) -> bool:
+        """The same, but those answers stay, and hold no more."""
+        part = " OR ".join(["instr(key, ?)"] * len(among)) or "TRUE"
+
+        def work(db: sqlite3.Connection) -> bool:
+            keys, bodies = (
+                [row for row in db.execute(f"SELECT key FROM {table} WHERE {part}", among) if which(row[0])]
+                for table in (ANSWERS, BODIES)
+            )
+            for begin in range(0, len(keys), TOGETHER):
+                with transaction(db):
+                    for (key,) in keys[begin : begin + TOGETHER]:
+                        _expire(db, key)
+            with transaction(db):
+                db.executemany(f"DELETE FROM {BODIES} WHERE key = ?", bodies)
             return True
 
         return self.attempt(work, False)
@@ -315,6 +337,16 @@ class Index:
         if not self._warned:
             self._warned = True
             log.warning("the cache in %s cannot be used, so nothing is kept: %s", self.folder, error)
+
+
+def _expire(db: sqlite3.Connection, key: str) -> None:
+    """An answer holds no more. One that is not what was written stays so."""
+    for value, arrived, expires, mark in db.execute(
+        f"SELECT value, arrived, expires, mark FROM {ANSWERS} WHERE key = ?", (key,)
+    ).fetchall():
+        if is_sound(key, mark, value, arrived, expires):
+            row = (arrived, checksum_of(key, value, arrived, arrived), key)
+            db.execute(f"UPDATE {ANSWERS} SET expires = ?, mark = ? WHERE key = ?", row)
 
 
 def _oldest(which: str) -> str:

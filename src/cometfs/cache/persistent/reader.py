@@ -32,6 +32,8 @@ class View:
         self.unsound: list[Unsound] = []
         self.dropped: list[Callable[[str], bool]] = []
         """Which rows count as not there, until they are not."""
+        self.expired: list[Callable[[str], bool]] = []
+        """The same of bodies; of these answers none holds."""
         self.changed: Callable[[], None] = lambda: None
         """Called when there is something to do for the thread that writes."""
         self._db: sqlite3.Connection | None = None
@@ -46,11 +48,11 @@ class View:
     def answer(self, key: str) -> Kept | None:
         """The answer under `key` that still holds; None too for one that is not what was written. Some 15 us."""
         kept = self.last(key)
-        return kept if kept is not None and kept.holds(self.wall()) else None
+        return kept if kept is not None and kept.holds(self.wall()) and not _is_of(self.expired, key) else None
 
     def last(self, key: str) -> Kept | None:
         """The same, even where it holds no more."""
-        row = None if self._is_dropped(key) else self._one(_ANSWER, key)
+        row = None if _is_of(self.dropped, key) else self._one(_ANSWER, key)
         if row is None:
             return None
         if not is_sound(key, row[3], *row[:3]):
@@ -82,7 +84,7 @@ class View:
             self._db = None
 
     def _is_dropped(self, key: str) -> bool:
-        return any(which(key) for which in self.dropped)
+        return _is_of(self.dropped, key) or _is_of(self.expired, key)
 
     def _report(self, key: str, checksum: Any) -> None:
         log.warning("a row of the cache was damaged on disk, and what it told is asked for again: %s", key)
@@ -108,3 +110,7 @@ class View:
                 self.fault = error
                 self.changed()
             return ()
+
+
+def _is_of(some: Sequence[Callable[[str], bool]], key: str) -> bool:
+    return any(which(key) for which in some)

@@ -35,6 +35,11 @@ class Kept(NamedTuple):
         """Whether it is still good, and its age is known."""
         return self.arrived - AHEAD <= now < self.expires
 
+    @property
+    def refreshed(self) -> bool:
+        """Whether another was asked for by a refresh."""
+        return self.expires <= self.arrived
+
 
 class KeptBody(NamedTuple):
     """Where a body is: its file below the folder of bodies, its size in bytes, the checksums of its blocks."""

@@ -49,6 +49,12 @@ NOTES = 20_000
 """Answers of which it is remembered when that was noted last."""
 
 
+Named = Callable[[str], bool]
+"""Whether a row is one of those that are meant."""
+
+TakeOut = Callable[[Named, Sequence[str]], bool]
+
+
 class _Pending(NamedTuple):
     done: bool
     view: Connection | None
@@ -134,35 +140,45 @@ class WriteBehind:
         if name is not None:
             self._put(name, None)
 
-    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None, *, expire: bool = False) -> None:
         """Drops answers and bodies. None is found from now on; returns when they are gone from the file, or when that
-        takes too long and is left for later. `among`: if given, one of these stands in each of those keys."""
+        takes too long and is left for later. `among`: if given, one of these stands in each of those keys; `expire`:
+        answers hold no more, and stay."""
         words = () if among is None or len(among) > FEW else tuple(filter(None, map(key_of, among)))
 
         def named(name: str) -> bool:
             return which(of_name(name))
 
-        for name in [name for name in self._due if named(name)]:
-            self._put(name, None)
+        for name, answer in [(name, answer) for name, answer in self._due.items() if named(name)]:
+            self._put(name, answer._replace(expires=answer.arrived) if expire and answer else None)
         view = self._index.view
-        view.dropped = [*view.dropped, named] if len(view.dropped) < DROPS else [_every]
+        if expire:
+            view.expired = _with(view.expired, named)
+        else:
+            view.dropped = _with(view.dropped, named)
         with trio.move_on_after(LAST):
             await self._drop(words)
         self.wake()
 
     async def _drop(self, words: Sequence[str] = ()) -> None:
         """Takes out of the file what was dropped; what cannot be taken out goes on counting as not there."""
-        dropped = list(self._index.view.dropped)
-        if not dropped:
-            return
+        view, index = self._index.view, self._index
+        # Those words are of the last; one that was left over may be of any.
+        few = words if len(view.dropped) + len(view.expired) == 1 and _every not in view.dropped + view.expired else ()
+        gone = await self._taken_out(index.drop_all, view.dropped, few)
+        view.dropped = [which for which in view.dropped if which not in gone]
+        gone = await self._taken_out(index.expire_all, view.expired, few)
+        view.expired = [which for which in view.expired if which not in gone]
+
+    async def _taken_out(self, work: TakeOut, some: Sequence[Named], words: Sequence[str]) -> Sequence[Named]:
+        """Those of `some` that are done with."""
+        some = list(some)
 
         def named(name: str) -> bool:
-            return any(which(name) for which in dropped)
+            return any(which(name) for which in some)
 
-        # Those words are of the last; one that was left over may be of any.
-        few = words if len(dropped) == 1 and dropped != [_every] else ()
-        if await trio.to_thread.run_sync(self._index.drop_all, named, few, abandon_on_cancel=True):
-            self._index.view.dropped = [which for which in self._index.view.dropped if which not in dropped]
+        done = bool(some) and await trio.to_thread.run_sync(work, named, words, abandon_on_cancel=True)
+        return some if done else []
 
     def _put(self, name: str, answer: Answer | None) -> None:
         before = self._due.get(name)
@@ -249,3 +265,7 @@ class WriteBehind:
 
 def _every(_name: str) -> bool:
     return True
+
+
+def _with(some: list[Named], named: Named) -> list[Named]:
+    return [*some, named] if len(some) < DROPS else [_every]

@@ -289,10 +289,10 @@ class AnswerResolver:
         kept = source.within.source if source.within else source
         self.store.let_go([kept.key(at) for at in places])
 
-    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None) -> None:
+    async def drop_all(self, which: Which, among: Collection[Hashable] | None = None, *, expire: bool = False) -> None:
         """Forgets what is kept under those keys, and what was observed of them; see `Store.drop_all`."""
         self.ahead.observations.drop_all(which)
-        await self.store.drop_all(which, among)
+        await self.store.drop_all(which, among, expire=expire)
 
     def asker(self) -> Resolver:
         """What a source is asked with that no reader waits for."""

@@ -47,7 +47,8 @@ class AnswerInvalidation:
         """What stood in listings that were dropped alone: dropping what lies below them later takes knowing it."""
 
     async def __call__(self, node: Node, above: Sequence[Node]) -> Scope:
-        """Drops it, so that its next reader asks Comet; makes no call itself.
+        """Drops it, so that its next reader asks Comet; makes no call itself. Where that has no answer, the reader is
+        shown what was answered before: all but bodies stays until something newer has come.
 
         `above`: the directories that the node lies in, nearest first. What is open stays as it is; what is returned
         tells of which files that is old now. Raises Unreachable while Comet is away: nothing would take its place.
@@ -60,7 +61,7 @@ class AnswerInvalidation:
         if METADATA.name in scope.names and node.at.experiment is not None:
             self._answers.doubts.add(node.at)
         self._remember(scope, [node, *above])
-        return await self._drop(scope, node.at)
+        return await self._drop(scope, node.at, expire=True)
 
     async def relisted(self, experiment: Node, directories: Sequence[Node]) -> None:
         """Drops what tells where an experiment is and how it is called: the listings of the projects of
@@ -71,12 +72,12 @@ class AnswerInvalidation:
         self._remember(asking, directories)
         await self._drop(asking, experiment.at)
 
-    async def _drop(self, scope: Scope, at: Context) -> Scope:
+    async def _drop(self, scope: Scope, at: Context, *, expire: bool = False) -> Scope:
         scope = replace(scope, spared=self._sizes.doubt(at, scope.firsts, scope.means))
         self._answers.bodies.drop_all(scope)
         if self._answers.parted is not None:
             self._answers.parted.drop_all(scope)
-        await self._answers.drop_all(scope, scope.firsts)
+        await self._answers.drop_all(scope, scope.firsts, expire=expire)
         self._omitted.drop_all(scope)
         return scope
 
