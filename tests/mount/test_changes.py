@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,33 @@ def test_who_takes_away_a_part_is_refused(deleting: Mounted, experiments: Experi
         assert "A whole experiment is: rmdir EXPERIMENT, or rm -r of it" in "".join(errors_of(deleting)[-8:])
     assert sorted(path.name for path in (folder / "partly").iterdir()) == listed
     assert experiments.place(key) == ("partly", PROJECT, False)
+    experiments.ask(f"write/experiment/delete?experimentKey={key}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo x >> {}/others.json",
+        "echo x > {}/others.json",
+        """echo '{{"b": "1"}}' > {}/others.json""",
+        r"printf 'a\xff\n' >> {}/tags.txt",
+        r"printf 'a\xff\n' > {}/tags.txt",
+    ],
+)
+def test_a_shell_learns_of_what_is_wrong_when_it_writes(
+    rw: Mounted, project: Path, experiments: Experiments, command: str
+) -> None:
+    """Its own `echo` looks at no error of close. Nothing is changed, though the file was emptied before."""
+    key = experiments.make("echoed", "kept", a="1")
+    project.touch()
+    with experiments.comet.asked() as asked:
+        done = sh(f"bash -c {shlex.quote(command.format('echoed'))}", project)
+    assert done.returncode == 1
+    assert "write error" in done.stderr
+    assert [endpoint for endpoint in asked if "write" in endpoint] == []
+    assert "nothing" in errors_of(rw)[-1] or "no UTF-8" in errors_of(rw)[-1]
+    assert (experiments.tags(key), experiments.others(key)["a"]) == (["kept"], "1")
+    assert (project / "echoed/tags.txt").read_text() == "kept\n"
     experiments.ask(f"write/experiment/delete?experimentKey={key}")
 
 

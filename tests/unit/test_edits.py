@@ -12,7 +12,7 @@ import trio
 from cometfs.comet.api import API
 from cometfs.errors import BadEdit, BadText, CometFSError, Conflict, NotAllowed, Refused, ServerFailed, Throttled
 from cometfs.vfs.changes.settling import Settling
-from cometfs.vfs.edits import Other, Tags, other_changes, tag_changes
+from cometfs.vfs.edits import OTHERS, TAGS, Other, Tags, other_changes, tag_changes
 from cometfs.vfs.schema.changes import Change
 
 
@@ -170,3 +170,48 @@ async def test_a_program_that_is_killed_leaves_nothing_half_made(autojump_clock:
         await make(Fake(comet, "a"), Killed(comet, "b"))
     assert scope.cancelled_caught
     assert (comet.sent, comet.there) == (["a", "-a"], set())
+
+
+@pytest.mark.parametrize(
+    ("after", "error"),
+    [
+        (b"a\n\xff", BadText),
+        (b"a\n\xc3", None),
+        (b"", None),
+    ],
+)
+def test_tags_that_are_no_text_are_seen_at_once(after: bytes, error: type[Exception] | None) -> None:
+    """A letter of which a part is yet to come is none."""
+    found = TAGS.hopeless("k", b"a\n", after)
+    assert error is None if found is None else type(found) is error
+
+
+@pytest.mark.parametrize(
+    ("after", "error"),
+    [
+        (b'{"a": "1"}\nx\n', BadEdit),
+        (b'{"a": "1"} x', BadEdit),
+        (b"x\n", BadEdit),
+        (b"[]", BadEdit),
+        (b"12", BadEdit),
+        (b'{"b": "1"}', Refused),
+        (b'{"a": []}', BadEdit),
+        (b'{"a": "\xff', BadText),
+        (b'{"a": "1\n', BadEdit),
+        (b'{"a": "2"}\n', None),
+        (b'{"a": "2 ', None),
+        (b'{"a": "2\xc3', None),
+        (b'{"a":\n', None),
+        (b'{"a": 1,\n', None),
+        (b"{\n", None),
+        (b'{"a": tr', None),
+        (b"", None),
+    ],
+)
+def test_others_that_cannot_become_right_are_seen_at_once(after: bytes, error: type[Exception] | None) -> None:
+    """Before the file is closed; what may become right is waited for."""
+    found = OTHERS.hopeless("k", b'{"a": "1"}', after)
+    assert error is None if found is None else type(found) is error
+    if found is not None:
+        with pytest.raises(type(found)):
+            other_changes("k", b'{"a": "1"}', after + b"  \n")

@@ -94,12 +94,20 @@ async def test_what_cannot_be_stored_stays_dirty_and_is_taken_back() -> None:
     assert comet.desk.open("k", comet.answered).value == b"old"
 
 
-@pytest.mark.logs("no UTF-8 at byte 0")
+@pytest.mark.logs("no UTF-8 at byte")
 async def test_what_is_no_text_or_too_big_is_refused() -> None:
-    """At the save and at the write."""
+    """At the write, and from then on; a letter in two parts is none; what comes in any order is seen at the save."""
     comet = Comet()
     draft = comet.desk.create("k", comet.answered, new=True)
-    draft.write(0, b"\xff")
+    draft.write(0, b"a\xc3")
+    draft.write(2, b"\xa9")
+    for _ in range(2):
+        with pytest.raises(BadText):
+            draft.write(3, b"\xff")
+    with pytest.raises(BadText):
+        await draft.save()
+    draft = comet.desk.create("k", comet.answered, new=False)
+    draft.write(1, b"\xff")
     with pytest.raises(BadText):
         await draft.save()
     with pytest.raises(TooBig):

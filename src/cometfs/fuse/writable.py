@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn, cast
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, RequestContext, SetattrFields
 
-from cometfs.errors import TooBig, Unreachable
+from cometfs.errors import CometFSError, Unreachable
 from cometfs.fuse.operations import Operations
 from cometfs.fuse.procfs import chooses, moves, still_holds
 from cometfs.fuse.readonly import is_touch, writes
@@ -120,7 +120,7 @@ class WritableOperations(Operations):
         try:
             # Where the end is the kernel may not know: it asks for sizes when a program does.
             return dirty_file.write(dirty_file.size if writer.appends else off, buf)
-        except TooBig:
+        except CometFSError:
             self.invalidator.invalidate_attrs(writer.inode.number)
             raise
 

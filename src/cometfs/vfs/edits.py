@@ -7,14 +7,15 @@ when one fails (vfs/changes/settling.py).
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, cast
 
 from cometfs.comet.api import API
-from cometfs.errors import BadEdit, BadText, Refused
+from cometfs.errors import BadEdit, BadText, CometFSError, Refused
 from cometfs.vfs.schema.changes import Change, Edit
 
 # -- Names and places --------------------------------------------------------------------------------------------------
@@ -210,6 +211,51 @@ def _text(content: bytes, what: str) -> str:
         raise BadText(f"{what} are texts, and this is no UTF-8 at byte {error.start}") from error
 
 
-TAGS = Edit(tag_changes)
-OTHERS = Edit(other_changes, renames=True)
+# -- What is never taken ----------------------------------------------------------------------------------------------
+
+
+def undecodable(content: bytes) -> int | None:
+    """The byte at which it is no UTF-8, whatever follows: a letter that is cut at its end may be yet to come."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
+
+
+def hopeless_tags(key: str, before: bytes, after: bytes) -> CometFSError | None:
+    """Any lines will do."""
+    return None if undecodable(after) is None else _raised(tag_changes, key, before, after)
+
+
+def hopeless_others(key: str, before: bytes, after: bytes) -> CometFSError | None:
+    """One that is complete is not completed by what follows; one that breaks off in mid-line may be."""
+    if undecodable(after) is None and not _ends(codecs.getincrementaldecoder("utf-8")().decode(after)):
+        return None
+    return _raised(other_changes, key, before, after)
+
+
+def _ends(text: str) -> bool:
+    """Whether nothing that follows can make another JSON object of it: it is one, or breaks off before the end of a
+    line, beyond which no word and no string goes on."""
+    shown = text.strip()
+    try:
+        json.JSONDecoder().raw_decode(shown)
+    except RecursionError:
+        return True
+    except json.JSONDecodeError as error:
+        return text.endswith("\n") and error.pos < len(shown)
+    return True
+
+
+def _raised(changes: Callable[[str, bytes, bytes], object], *values: Any) -> CometFSError | None:
+    try:
+        changes(*values)
+    except (BadEdit, BadText, Refused) as error:
+        return error
+    return None
+
+
+TAGS = Edit(tag_changes, hopeless_tags)
+OTHERS = Edit(other_changes, hopeless_others, renames=True)
 """The other called `Name` is the experiment's name."""

@@ -12,7 +12,7 @@ from typing import cast
 import trio
 
 from cometfs.cache.memory import Recent
-from cometfs.errors import BadEdit, BadText, Refused
+from cometfs.errors import BadEdit, BadText, CometFSError, Refused
 from cometfs.vfs.changes.settling import Settling
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
@@ -34,6 +34,11 @@ def edit_of(node: Node) -> Edit | None:
     return node.entry.edit if isinstance(node.entry, File) else None
 
 
+def _of_file(node: Node, error: CometFSError) -> CometFSError:
+    """The same error, which names the file."""
+    return type(error)(f"{node.name}: {error}")
+
+
 class _Edited(DirtyFile):
     """An edited file that is open, which all its handles share."""
 
@@ -51,6 +56,10 @@ class _Edited(DirtyFile):
         await self._editor.send(self.node, self._before, value)
         self._before = self._given = value
         self._editor.gives(self.node, self._program, value)
+
+    def hopeless(self, _key: str, value: bytes) -> CometFSError | None:
+        error = cast(Edit, edit_of(self.node)).hopeless(key_of(self.node.at), self._before, value)
+        return None if error is None else _of_file(self.node, error)
 
     def forget(self, _dirty_file: DirtyFile) -> None:
         self._editor.closed(self)
@@ -133,5 +142,5 @@ class Editor:
         try:
             changes = edit.changes(key_of(node.at), before, after)
         except (BadEdit, BadText, Refused) as error:
-            raise type(error)(f"{node.name}: {error}") from error
+            raise _of_file(node, error) from error
         await self._settling.make(changes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cometfs.comet.api import API
+from cometfs.errors import CometFSError
 
 
 class Change(Protocol):
@@ -36,6 +37,9 @@ class Edit:
     changes: Callable[[str, bytes, bytes], Sequence[Change]]
     """From the experiment's key, the bytes that were edited and those they have become. Raises BadText and BadEdit for
     what means nothing, Refused for what Comet cannot do."""
+    hopeless: Callable[[str, bytes, bytes], CometFSError | None]
+    """What `changes` will raise whatever is still written behind the bytes that are there; None where that is not
+    sure."""
     renames: bool = False
     """Whether a change of it may show in the listing of experiments."""
 

@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeVar
 import trio
 
 from cometfs.comet.api import API
-from cometfs.errors import Exists, NoSuchEntry
+from cometfs.errors import BadText, CometFSError, Exists, NoSuchEntry
+from cometfs.vfs.edits import undecodable
 from cometfs.vfs.schema.declaration import StoredValue, StoreSnapshot, Writer
 from cometfs.vfs.writeback.dirty_file import DirtyFile
 
@@ -62,6 +63,15 @@ class WritebackBuffer:
         self._written: dict[str, _StoredLately] = {}
         self._scratch: dict[str, bytes] = {}
         self._seen: dict[str, _Seen] = {}
+
+    def hopeless(self, key: str, value: bytes) -> CometFSError | None:
+        """Comet keeps texts."""
+        byte = None if key in self._scratch or self._writer.scratch(key) else undecodable(value)
+        if byte is None:
+            return None
+        error = BadText(f"the store holds texts, and {key!r} is no UTF-8 at byte {byte}")
+        log.warning("%r is not stored: %s", key, error)
+        return error
 
     def over(self, answered: StoreSnapshot) -> StoreSnapshot:
         """What an answer holds, with what is known better here."""

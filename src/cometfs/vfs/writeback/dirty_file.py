@@ -12,12 +12,16 @@ from typing import Protocol
 
 import trio
 
-from cometfs.errors import TooBig
+from cometfs.errors import CometFSError, TooBig
 
 log = logging.getLogger(__name__)
 
 BIGGEST = 16 << 20
 """Bytes that a value may have. All values travel together, at each change; this is far beyond what that is good for."""
+
+
+JUDGED = 1 << 20
+"""Bytes up to which it is looked at each write whether they can be stored: more is seen when it is closed."""
 
 
 class Owner(Protocol):
@@ -30,6 +34,9 @@ class Owner(Protocol):
 
     def forget(self, dirty_file: DirtyFile) -> None:
         """The last handle on `dirty_file` is closed."""
+
+    def hopeless(self, key: str, value: bytes) -> CometFSError | None:
+        """Why nothing that begins with `value` will ever be stored; None where that is not sure."""
 
 
 class DirtyFile:
@@ -44,7 +51,7 @@ class DirtyFile:
         """Whether its name is gone: what is written now has no name and is not stored."""
         self.failed = False
         """Whether the last try to store it failed."""
-        self.refused = ""
+        self.refused: CometFSError | None = None
         """Why nothing of it will be stored, where a part of it was refused: half of a value is none."""
         self.bare = base is None
         """Whether it was just made or emptied, and nothing written since."""
@@ -97,12 +104,16 @@ class DirtyFile:
         return self.part(offset, length)
 
     def write(self, offset: int, chunk: bytes) -> int:
-        """Puts `chunk` at `offset`, zeros into a gap before it. Raises TooBig, and from then on always."""
+        """Puts `chunk` at `offset`, zeros into a gap before it. Raises TooBig, and what it is known by already that it
+        will not be stored: from then on always. Programs that do not look at close, as shells, learn it so."""
         self._check(offset + len(chunk))
+        at_end = offset == len(self._bytes)
         self._bytes.extend(bytes(max(0, offset - len(self._bytes))))
         self._bytes[offset : offset + len(chunk)] = chunk
         self.bare = False
         self._edited()
+        if at_end and len(self._bytes) <= JUDGED:
+            self._refuse(self._buffer.hopeless(self.key, self.value))
         return len(chunk)
 
     def resize(self, size: int) -> None:
@@ -141,12 +152,17 @@ class DirtyFile:
             self._buffer.forget(self)
 
     def _check(self, size: int) -> None:
-        if size > BIGGEST and not self.refused:
-            self.refused = f"{self.key!r} would have {size} bytes, and a value may have {BIGGEST}: the old one stays"
+        too_big = f"{self.key!r} would have {size} bytes, and a value may have {BIGGEST}: the old one stays"
+        self._refuse(self.refused or (TooBig(too_big) if size > BIGGEST else None))
+
+    def _refuse(self, error: CometFSError | None) -> None:
+        if error is None:
+            return
+        if self.refused is None:
+            self.refused = error
             self.give_up()
             self._buffer.forget(self)
-        if self.refused:
-            raise TooBig(self.refused)
+        raise type(error)(*error.args)
 
     def _edited(self) -> None:
         self._edits += 1

@@ -125,6 +125,9 @@ class ScratchFiles:
     def forget(self, dirty_file: DirtyFile) -> None:
         """It stays until it is removed."""
 
+    def hopeless(self, key: str, value: bytes) -> None:
+        """Nothing is: it is not sent."""
+
     def _make_room(self) -> None:
         old = self.now_ms() - LIFE * 1000
         closed = [key for key, one in self._files.items() if not one.file.references]
