@@ -40,33 +40,40 @@ step("ls", lambda: fs.ls("scale/project", detail=False))
 step("params", lambda: fs.cat(fs.glob("scale/project/*/params.json")))
 step("table", lambda: fs.cat("scale/project/summary/experiments.csv"))
 step("chart", lambda: fs.cat("scale/project/charts/metric-00.csv"))
-print(json.dumps({"took": took, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"took": took, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}))
 """
 
 STEPS = ("ls", "params", "table", "chart")
 
 
 class Figure(NamedTuple):
-    """What so many processes took: seconds of the slowest by step, calls of all, bytes of memory of the biggest."""
+    """What so many processes took: seconds of the slowest by step, calls of all; of one, the most seconds of CPU and
+    bytes of memory."""
 
     experiments: int
     processes: int
     shared: bool
     took: dict[str, float]
     calls: int
+    cpu: float
     peak: int
 
     def row(self) -> str:
         """A line of the table."""
-        steps = " | ".join(f"{self.took[step]:.1f}" for step in STEPS)
-        alone = f"{self.calls / RATE:.2f} h"
-        shared = "yes" if self.shared else "no"
-        peak = f"{self.peak / 1e6:.0f} MB"
-        return f"| {self.experiments:,} | {self.processes} | {shared} | {self.calls:,} | {alone} | {steps} | {peak} |"
+        key = f"{60 * self.calls / RATE:.1f} min"
+        steps = [f"{self.took[step]:.1f}" for step in STEPS]
+        counts = f"{self.experiments:,}", self.processes, "yes" if self.shared else "no", f"{self.calls:,}"
+        return _line(*counts, key, *steps, f"{self.cpu:.0f}", f"{self.peak / 1e6:.0f} MB")
 
 
-HEAD = """| experiments | processes | shared | calls | of a key | ls (s) | params (s) | table (s) | chart (s) | memory |
-|---|---|---|---|---|---|---|---|---|---|"""
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+COLUMNS = ("experiments", "processes", "shared", "calls", "of a key", *(f"{step} (s)" for step in STEPS))
+
+HEAD = "\n".join((_line(*COLUMNS, "CPU of one (s)", "memory of one"), _line(*["---"] * (len(COLUMNS) + 2))))
 
 
 def write_archive(folder: Path) -> None:
@@ -114,7 +121,8 @@ def measured(server: Server, folder: Path, experiments: int, processes: int, sha
     found = [json.loads(out) for out, _ in ended]
     took = {step: max(one["took"][step] for one in found) for step in STEPS}
     calls = server.since(mark).calls
-    return Figure(experiments, processes, bool(shared), took, calls, max(one["peak"] for one in found))
+    cpu, peak = (max(one[what] for one in found) for what in ("cpu", "peak"))
+    return Figure(experiments, processes, bool(shared), took, calls, cpu, peak)
 
 
 @contextmanager
