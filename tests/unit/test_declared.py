@@ -89,6 +89,8 @@ NAMING = {
     "experiment/tags, sorted",
     "experiment/asset/list",
     "names of metrics",
+    # Which a batch has brought; it is never asked for.
+    "metrics of an experiment in a chart",
     "experiment/metrics/summary by name",
     "experiment/metrics/summary",
     "artifacts/get-all",

@@ -378,6 +378,8 @@ def charts_as(body: bytes, make: Callable[[Chart], T]) -> dict[str, T]:
 
 
 class _PlainMetric(TypedDict):
+    """A `ChartMetric` in its normal form. `timestamps` are in ms since 1970, `durations` in ms."""
+
     metricName: str
     values: list[float]
     steps: list[int | None]

@@ -151,11 +151,11 @@ class AnswerResolver:
 
     def _within(self, source: Source, at: Context, look: Callable[[Key], CacheEntry | None]) -> CacheEntry | None:
         """What another answer tells of it, where `look` finds that; held in memory from now on."""
-        told, held = self._told(source, at, look)
-        if held is None or told is None:
+        found, held = self._told(source, at, look)
+        if held is None or found is None:
             return None
         fresh = Freshness(Lease(self.store.remaining(held)), self.store.age(held), held.stale)
-        return self.store.keep(source.key(at), told, fresh)
+        return self.store.keep(source.key(at), found, fresh)
 
     def _told(
         self, source: Source, at: Context, look: Callable[[Key], CacheEntry | None]
@@ -172,9 +172,9 @@ class AnswerResolver:
         a table wants it once."""
         if self.store.peek(source.key(at)) is None:
             for look in (self.store.peek, self.store.recall) if source.within is not None else ():
-                told, held = self._told(source, at, look)
+                found, held = self._told(source, at, look)
                 if held is not None and not held.stale:
-                    return told
+                    return found
         held = self.store.recall(source.key(at))
         return held.value if held is not None and held.error is None and not held.stale else None
 

@@ -76,7 +76,7 @@ async def _searched(asker: Resolver, places: Sequence[Context]) -> list[Found]:
 
 
 async def _rows(asker: Resolver, project: Context, wanted: Mapping[str, Context], fields: _Fields) -> list[_Logged]:
-    """What is said of those experiments, in their order, as far as the server has them. No page is held beside it."""
+    """What rows tell of those experiments, in their order, as far as the server has them. No page is held beside it."""
     found: dict[str, _Logged | None] = {}
     for page in count(1):
         ask = partial(asker.api.search_experiments, str(project.key[0]), limit=PAGE, page=page)
