@@ -14,6 +14,7 @@ import pytest
 
 from cometfs.export.target import OWN
 from tests.support.processes import COMETFS, PATIENCE, Comet, Mounted, running_comet
+from tests.support.subprocesses import await_of
 
 PROJECT = "vision-lab/digits"
 
@@ -96,8 +97,7 @@ def test_interrupted_it_leaves_no_half_file_and_goes_on(blow: signal.Signals, tm
             [*COMETFS, "export", *words], env=surroundings(tmp_path, comet), stderr=subprocess.PIPE, text=True
         ) as process:
             journal = tmp_path / "exported" / OWN / "journal.jsonl"
-            while not journal.exists() or journal.read_bytes().count(b"[") < 5:
-                assert process.poll() is None
+            await_of(process, lambda: journal.exists() and journal.read_bytes().count(b"[") >= 5)
             process.send_signal(blow)
             _, said = process.communicate(timeout=PATIENCE)
         part = tree(tmp_path / "exported", times=False)

@@ -21,7 +21,7 @@ from tests.support.faulty_comet import Answer, faulty_comet
 from tests.support.other_users import Stranger, needs_root, stranger_on
 from tests.support.processes import COMETFS, PATIENCE, Comet, is_mounted, running_comet
 from tests.support.spawning import inside
-from tests.support.subprocesses import Said, Stage, clean_up
+from tests.support.subprocesses import Said, Stage, await_that, clean_up
 
 
 @pytest.fixture
@@ -129,8 +129,7 @@ def test_closed_streams_are_no_obstacle(closed: str, mode: str, stage: Stage, co
     with subprocess.Popen(["sh", "-c", script, "sh", *mount], env=environ) as process:
         if not mode:
             assert process.wait(PATIENCE) == 0
-        while not is_mounted(path):
-            assert process.poll() is None
+        await_that(lambda: is_mounted(path), "nothing is mounted")
         assert {entry.name for entry in path.iterdir()} >= {"tabular", "vision-lab"}
         umount = ["sh", "-c", script, "sh", *COMETFS, "umount", str(path)]
         assert subprocess.run(umount, env=environ, check=False, timeout=PATIENCE).returncode == 0

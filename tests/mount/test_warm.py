@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.alike_runs import ASSETS, HUGE, HUGE_PROJECT, PROJECT, write_alike_runs, write_differing_runs
 from tests.support.processes import COMETFS, PATIENCE, Comet, running_comet, running_mount
+from tests.support.subprocesses import await_of
 
 RUNS = 20
 
@@ -149,8 +150,7 @@ def test_warm_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
             [*COMETFS, "warm", PROJECT], env=surroundings(tmp_path, slow), stderr=subprocess.PIPE, text=True
         )
         with process:
-            while len(assets(slow)) < RUNS * ASSETS // 4:
-                assert process.poll() is None
+            await_of(process, lambda: len(assets(slow)) >= RUNS * ASSETS // 4)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130

@@ -83,6 +83,12 @@ def await_that(condition: Callable[[], bool], complaint: str) -> None:
         time.sleep(0.01)
 
 
+def await_of(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """The same of what a process does, which must not end before."""
+    await_that(lambda: process.poll() is not None or condition(), "it did not come that far")
+    assert process.poll() is None
+
+
 def mounts_at(path: Path) -> int:
     """How many mounts are stacked at `path`."""
     return Path("/proc/self/mountinfo").read_text().count(f" {path} ")
