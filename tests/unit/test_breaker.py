@@ -255,10 +255,9 @@ async def test_a_call_that_waits_is_not_ended_by_failures_of_others(mounted: Hos
         await trio.sleep(3.0)
         mounted.alive = True
         mounted.fail(FAILURES)
-        states = [mounted.is_open]
+        assert mounted.breaker.outage is not None
         await mounted.takes()
-        states.append(mounted.is_open)
-    assert states == [True, False]
+        assert not mounted.is_open
     assert took == [100.0]
 
 

@@ -65,7 +65,7 @@ class KvStoreClient:
     async def text(self) -> str:
         """The store as its server has it, which is a JSON object. Raises Unintelligible for anything else: that is not
         an account that never stored anything, which has ``{}``."""
-        return await self._calls.ask(Question(STORE, lacking="a store"), _text, exact=True)
+        return await self._calls.ask(Question(STORE, lacking="a store", alone=True), _text, exact=True)
 
     async def read(self) -> Held:
         """What is stored now."""

@@ -76,6 +76,8 @@ class Question:
     """For an endpoint that not every server has: what then cannot be had."""
     retries: int = RETRIES
     """Tries after the first one; fewer where there is another way than to try again."""
+    alone: bool = False
+    """Whether its failure is no answer to others that ask: it is read for a change."""
     most: int = 0
     """Bytes of the answer that are held in memory, where these are more than of any other."""
 
@@ -87,8 +89,8 @@ class Question:
 
     @property
     def key(self) -> Hashable:
-        """The same for the same question; None of a change, of which each is meant."""
-        if self.endpoint.startswith("write/"):
+        """The same for the same question; None of a change, of which each is meant, and of what is read for one."""
+        if self.alone or self.endpoint.startswith("write/"):
             return None
         return self.endpoint, tuple(sorted(self.query.items())), msgspec.json.encode(self.body)
 
