@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
@@ -22,7 +23,7 @@ from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.layout import tree
 from cometfs.vfs.nodes import Node
 from cometfs.vfs.schema.declaration import Context, Dir, Link, Source, Stream
-from cometfs.vfs.sources import experiment, versioned
+from cometfs.vfs.sources import experiment, kv_store, versioned
 from tests.inprocess.conftest import BASELINE, Wire, at, read
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -79,18 +80,21 @@ async def test_what_a_mount_shows_does_not_depend_on_the_mounts_before(wire: Wir
         assert json.loads(alone["/.api/workspaces.json"]) == (settings.get("workspaces") or ["tabular", "vision-lab"])
 
 
-async def test_an_answer_with_the_time_of_a_process_is_not_kept(wire: Wire, tmp_path: Path) -> None:
-    """The store's says when it was asked for, by a clock that no other process reads: no lease brings it to disk."""
-    for _ in range(2):
-        wire.asked.clear()
+async def test_a_moment_of_another_process_is_older_than_all_here(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's answer says when it was asked for, by a clock that no other process reads: it is kept for them all
+    the same, and what they have written counts more."""
+    for process in ("one", "another"):
+        monkeypatch.setattr(kv_store, "PROCESS", process)
         async with (
             API("key", "http://comet", transport=Transport(wire)) as api,
-            open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,
+            open_vfs(api, cache=Cache(tmp_path, 1 << 30), wall=lambda: 1e9) as vfs,
         ):
-            await vfs.listings.children(await at(vfs, ".cometfs/store"))
-            await vfs.listings.children(await at(vfs, BASELINE.rsplit("/", 1)[0]))
-        assert wire.asked.count("panel/store") == 1
-    assert "experiments" not in wire.asked, "what is kept is not asked again"
+            node = await at(vfs, ".cometfs/store")
+            found = (await vfs._answers.ask(kv_store.STORE, node.at)).value
+            assert (found.began == -math.inf) == (process == "another")
+    assert wire.asked.count("panel/store") == 1
 
 
 def test_no_two_questions_share_a_name() -> None:
