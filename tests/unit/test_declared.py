@@ -100,6 +100,7 @@ NAMING = {
     "registry-model/details",
     "experiment/model/asset/list",
     "panel/store",
+    "the store as of a moment",
 }
 """Questions whose answers are names (or whose values come with the names: the store's), one answer a directory."""
 

@@ -19,7 +19,8 @@ from cometfs.cli.mount import mount
 from cometfs.errors import SetupError
 from cometfs.home import expand
 from cometfs.options import sources
-from cometfs.units import fstab, installing, privileges
+from cometfs.units import fstab
+from cometfs.units.fstab import SERVICES
 
 USAGE, FAILURE = 1, 32
 """Exit statuses of mount(8): a call that is wrong, and a mount that failed."""
@@ -62,7 +63,7 @@ def helper() -> None:
     words = sys.argv[1:]
     try:
         place, flags, fake, user = _parsed(words)
-        if user == privileges.USER and os.geteuid() == 0 and not fake:
+        if user == SERVICES and os.geteuid() == 0 and not fake:
             sys.exit(FAILURE if _mount_as_service([*flags, place]) else 0)
         if user is not None:
             become(user)
@@ -76,6 +77,8 @@ def helper() -> None:
 def _mount_as_service(words: Sequence[str]) -> int:
     """Has a daemon mount that runs as the user of the system's services, with a copy of root's key. Raises
     SetupError."""
+    from cometfs.units import installing, privileges
+
     words, named = without(words, "--api-key-file")
     profile = without(words, "--profile")[1]
     found = named or getattr(sources.in_force(profile, environ={}).get("api_key_file"), "value", None)

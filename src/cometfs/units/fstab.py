@@ -30,6 +30,9 @@ _OF_OTHERS = re.compile(r"(x-|X-).*|(comment|uhelper|helper|subtype)=.*")
 ALIASES = {"writable": "rw", "nonempty": "allow_non_empty"}
 """`rw` of mount(8) stands in each line; --rw is another thing, and has another name here."""
 
+SERVICES = "cometfs"
+"""The user of the system's services, named in `cometfs.conf`."""
+
 SETUID = "setuid"
 """The user that a mount is made as; mount.fuse3 has it, too."""
 

@@ -18,15 +18,13 @@ from pathlib import Path
 
 from cometfs.config import CREDENTIAL
 from cometfs.errors import SetupError
-
-USER = "cometfs"
-"""The user that `cometfs.conf` names."""
+from cometfs.units.fstab import SERVICES
 
 RUNTIME = Path("/run")
 """In memory."""
 
 
-def run_as_service(words: Sequence[str], key_file: Path | None, user: str = USER) -> int:
+def run_as_service(words: Sequence[str], key_file: Path | None, user: str = SERVICES) -> int:
     """Runs a command as that user, and returns its exit status. Raises SetupError."""
     found = _entry(user)
     setpriv = shutil.which("setpriv", path="/usr/local/bin:/usr/bin:/bin")
@@ -68,7 +66,7 @@ def _credentials(key_file: Path | None, user: pwd.struct_passwd) -> Iterator[Map
         raise SetupError(f"cannot hand over the key of {key_file}: {error.strerror}") from error
 
 
-def own_directory(path: Path, user: str = USER) -> None:
+def own_directory(path: Path, user: str = SERVICES) -> None:
     """Makes a directory that is that user's alone. Raises SetupError."""
     found = _entry(user)
     try:
