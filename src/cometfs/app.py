@@ -17,16 +17,16 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from cometfs import statusline
-from cometfs.account import check, open_account
 from cometfs.compat.glibc_malloc import give_back
-from cometfs.composition import Cache
+from cometfs.composition.account import check, open_account
+from cometfs.composition.assembly import Cache
 from cometfs.config import MountSettings
-from cometfs.daemon import claim, notify_systemd
 from cometfs.errors import SetupError
 from cometfs.folders import account_in_use, cache_directory
 from cometfs.fuse import mountpoints, session
-from cometfs.lifetime import until_signal
+from cometfs.process.daemon import claim, notify_systemd
+from cometfs.process.lifetime import until_signal
+from cometfs.status import statusline
 from cometfs.vfs.engine.vfs import Vfs
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ async def demo(
 
     Ends like `mount`. The archives are only read; what the demo writes is in a directory that goes with it.
     """
-    from cometfs import demo_run
+    from cometfs.demo import run as demo_run
     from cometfs.server.http import listener
     from cometfs.server.http.lifespan import opened
 
@@ -169,8 +169,8 @@ async def _serve(vfs: Vfs, settings: MountSettings, root: str, ready: Callable[[
 
 async def _serve_metrics(nursery: trio.Nursery, vfs: Vfs, bind: str) -> None:
     """Serves them at HOST:PORT for as long as the nursery lasts. Raises SetupError."""
-    from cometfs.exposition import Exposition
     from cometfs.server.http import listener
+    from cometfs.telemetry.exposition import Exposition
 
     try:
         await nursery.start(listener.serve, Exposition(vfs.metrics), bind)

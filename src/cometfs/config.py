@@ -18,7 +18,7 @@ from cometfs.comet.settings import Settings, find_settings
 from cometfs.errors import SetupError
 from cometfs.folders import cache_path
 from cometfs.fuse.mountinfo import resolve
-from cometfs.home import expand
+from cometfs.host.home import expand
 from cometfs.lease import RUNNING
 from cometfs.mountstate.access import Access, Others, Owner
 from cometfs.options.listing import InForce

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from cometfs.errors import CometFSError, DeadlineExceeded, Unreachable
-from cometfs.times import spoken
+from cometfs.text.times import spoken
 
 log = logging.getLogger(__name__)
 

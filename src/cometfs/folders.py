@@ -18,10 +18,10 @@ import platformdirs
 
 from cometfs.cache.persistent.occupancy import occupied
 from cometfs.comet.address import parse_address
-from cometfs.database import FILE
 from cometfs.errors import SetupError
 from cometfs.fuse.mountinfo import network_of
-from cometfs.home import expand
+from cometfs.host.database import FILE
+from cometfs.host.home import expand
 
 _REMEDY = "set HOME or XDG_CACHE_HOME to a directory that you may write to, or name one by --cache-dir"
 

@@ -13,7 +13,7 @@ from rich.markdown import Markdown, TableElement
 from rich.table import Table
 
 from cometfs.errors import SetupError
-from cometfs.terminal import terminal
+from cometfs.process.terminal import terminal
 
 _COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
 

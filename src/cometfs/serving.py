@@ -13,7 +13,7 @@ import trio
 from cometfs import exposure
 from cometfs.config import ServeSettings
 from cometfs.errors import SetupError
-from cometfs.lifetime import until_signal
+from cometfs.process.lifetime import until_signal
 from cometfs.server.http import listener
 from cometfs.server.http.hosts import OwnNames, machine_names
 from cometfs.server.http.lifespan import opened

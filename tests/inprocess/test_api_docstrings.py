@@ -22,7 +22,7 @@ from cometfs import API
 from cometfs.comet.answers import predicates
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.writes.change_api import ChangeAPI
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import NotFound
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory

@@ -20,10 +20,10 @@ from cometfs import API
 from cometfs.comet.answers import models
 from cometfs.comet.http.transport import Transport
 from cometfs.errors import CometFSError, KeyRejected, NotFound
-from cometfs.numbers import number_of
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.server.http import listener
 from cometfs.server.http.app import make_app
+from cometfs.text.numbers import number_of
 
 SAMPLE = Path(cometfs.server.__file__).parent / "sample"
 KEY = "0123456789abcdefghijklmno"

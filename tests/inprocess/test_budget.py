@@ -15,7 +15,7 @@ import trio.testing
 from cometfs.caller import AHEAD, CALLER, Caller
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_budget, open_vfs
+from cometfs.composition.assembly import open_budget, open_vfs
 from cometfs.errors import Throttled, Withheld
 from cometfs.quota.limiter import AT_ONCE, Budget
 from cometfs.quota.pauses import Pauses

@@ -12,7 +12,7 @@ import trio
 from cometfs.comet.answers.models import Chart
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import AnswerTooLarge, TooBig
 from cometfs.lease import LISTING
 from cometfs.vfs.engine.vfs import Vfs

@@ -12,7 +12,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import Unreachable
 from cometfs.lease import ACCOUNT, FINISHED, LISTING, RUNNING, SEALED, Lease
 from cometfs.vfs.engine.vfs import Vfs

@@ -15,7 +15,7 @@ import trio.testing
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_vfs
+from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.errors import AnswerTooLarge
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
@@ -66,7 +66,7 @@ async def test_so_they_do_where_memory_has_no_room_for_the_project(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its listing comes from the disk then. It was not found, and each experiment was asked for by itself."""
-    monkeypatch.setattr("cometfs.composition.MEMORY", 150_000)
+    monkeypatch.setattr("cometfs.composition.assembly.MEMORY", 150_000)
     async with (
         API("key", "http://comet", transport=Transport(wire)) as api,
         open_vfs(api, cache=Cache(tmp_path, 1 << 30)) as vfs,

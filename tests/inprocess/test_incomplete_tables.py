@@ -14,7 +14,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import CometFSError, KeyRejected
 from cometfs.lease import PARTIAL
 from cometfs.server import sample_directory

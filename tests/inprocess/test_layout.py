@@ -14,7 +14,7 @@ import pytest
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.engine.vfs import Vfs

@@ -15,7 +15,7 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_vfs
+from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.errors import NotFound, Unreachable
 from cometfs.server.catalog.catalog import open_directory
 from cometfs.vfs.engine.vfs import Vfs

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from cometfs.buffers import ROOM, Block
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Reply, Transport
 from cometfs.compat import httpcore_read
 from cometfs.compat.httpcore_read import LONG
+from cometfs.host.buffers import ROOM, Block
 
 MOST = 64 << 20
 BODY = random.Random("long").randbytes(LONG + 12345)

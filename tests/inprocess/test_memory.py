@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cometfs import composition
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
+from cometfs.composition import assembly as composition
 from cometfs.mountstate.inodes import BYTES, Inode, Inodes
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import CometFSError
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.vfs.engine.vfs import Vfs

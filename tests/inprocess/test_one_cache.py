@@ -15,7 +15,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_vfs
+from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.lease import LISTING, Lease
 from cometfs.vfs import keys
 from cometfs.vfs.engine.scope import questions_of

@@ -13,7 +13,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import open_vfs
+from cometfs.composition.assembly import open_vfs
 from cometfs.errors import CometFSError
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import open_directory

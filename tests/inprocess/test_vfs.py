@@ -13,7 +13,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import MEMORY, open_vfs
+from cometfs.composition.assembly import MEMORY, open_vfs
 from cometfs.errors import IsADirectory, NoSuchEntry, NotADirectory, Unreachable
 from cometfs.lease import FINISHED, LISTING, RUNNING
 from cometfs.vfs import nodes

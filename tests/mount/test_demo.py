@@ -15,9 +15,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from cometfs import demo_run
+from cometfs.demo import run as demo_run
+from cometfs.demo.tour import FOLLOWS, STOPS
 from cometfs.server import sample_directory
-from cometfs.tour import FOLLOWS, STOPS
 from tests.support.live_runs import following
 from tests.support.processes import COMETFS, PATIENCE, is_mounted
 from tests.support.spawning import inside

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cometfs import metrics
+from cometfs.telemetry import metrics
 from tests.mount.test_faults import FOREST
 from tests.support.faulty_comet import Answer, faulty_comet
 from tests.support.processes import Comet, Mounted, running_comet, running_mount

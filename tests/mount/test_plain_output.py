@@ -25,9 +25,10 @@ QUIET = {"mount", "umount", "serve"}
 ALL_OF_THEM = """
 import json, sys
 from pathlib import Path
-from cometfs import console, tour
+from cometfs.process import console
+from cometfs.demo import tour
 from cometfs.cli import main
-from cometfs.terminal import terminal
+from cometfs.process.terminal import terminal
 
 for words in json.loads(sys.argv[1]):
     print("$", *words, flush=True)

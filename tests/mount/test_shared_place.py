@@ -30,7 +30,7 @@ PATTERNS = ["ws/p/*/params.json", "ws/p/summary/experiments.csv", "ws/p/*/metric
 PROCESSES_OF_ONE = """
 import hashlib, os, sys
 import fsspec
-import cometfs.account, cometfs.fsspec.filesystem, cometfs.shared.opening, cometfs.shared.place as place
+import cometfs.composition.account, cometfs.fsspec.filesystem, cometfs.shared.opening, cometfs.shared.place as place
 place.PATIENCE = 60.0  # a busy machine is not to be taken for a Redis that is away
 url, folder, shared, count, patterns = sys.argv[1:]
 

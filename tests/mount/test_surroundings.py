@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cometfs.bounded_log import FULL
 from cometfs.folders import log_name
+from cometfs.telemetry.bounded_log import FULL
 from tests.support.faulty_comet import Answer, faulty_comet
 from tests.support.other_users import Stranger, needs_root, stranger_on
 from tests.support.processes import COMETFS, PATIENCE, Comet, is_mounted, running_comet

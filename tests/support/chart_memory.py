@@ -21,7 +21,7 @@ import trio
 from cometfs.comet.answers.models import Chart
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_vfs
+from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.errors import AnswerTooLarge, TooBig
 from cometfs.vfs.engine.vfs import Vfs
 from tests.inprocess.conftest import at, read

@@ -13,7 +13,7 @@ import trio
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_budget, open_vfs
+from cometfs.composition.assembly import Cache, open_budget, open_vfs
 from cometfs.quota.limiter import Budget
 from cometfs.shared.opening import Shared, open_shared
 from cometfs.shared.sealed import MARK, TIME

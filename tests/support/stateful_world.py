@@ -21,7 +21,7 @@ import trio.testing
 
 from cometfs.comet.api import API
 from cometfs.comet.http.transport import Transport
-from cometfs.composition import Cache, open_vfs
+from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.connectivity import Connectivity
 from cometfs.errors import (
     CometFSError,

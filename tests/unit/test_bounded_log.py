@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cometfs import bounded_log
-from cometfs.bounded_log import FILES, REMEMBERED, SPAN, Handler, Repeats, make_room
+from cometfs.telemetry import bounded_log
+from cometfs.telemetry.bounded_log import FILES, REMEMBERED, SPAN, Handler, Repeats, make_room
 
 
 def test_of_equal_lines_few_are_written_with_their_number() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cometfs import buffers
-from cometfs.buffers import ROOM, SPARE, Block, is_lent, joined, lent
+from cometfs.host import buffers
+from cometfs.host.buffers import ROOM, SPARE, Block, is_lent, joined, lent
 
 BYTES = random.Random(1).randbytes(ROOM)
 

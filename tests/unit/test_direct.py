@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cometfs.buffers import ROOM, Block, joined
 from cometfs.cache.persistent import direct
+from cometfs.host.buffers import ROOM, Block, joined
 
 BYTES = random.Random(1).randbytes(ROOM + 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cometfs.traffic import BIG, Traffic
+from cometfs.telemetry.traffic import BIG, Traffic
 from cometfs.vfs.engine.cost.duration import duration
 
 

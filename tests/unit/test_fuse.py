@@ -25,11 +25,11 @@ from cometfs.fuse.notify import KernelInvalidator
 from cometfs.fuse.procfs import is_sizeless, shows_no_size
 from cometfs.fuse.replies import Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.gauges import Histogram
 from cometfs.lease import Lease
 from cometfs.mountstate.handles import Handles
 from cometfs.mountstate.inodes import AT_A_TIME, Inode, Inodes, State
 from cometfs.mountstate.limits import RequestLimiter, is_dying
+from cometfs.telemetry.gauges import Histogram
 from cometfs.vfs.nodes import Attributes, Content, Node
 from cometfs.vfs.schema.declaration import Context, Dir, File, Link
 

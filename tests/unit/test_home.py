@@ -13,7 +13,7 @@ from cometfs.config import mount_settings
 from cometfs.errors import SetupError
 from cometfs.folders import log_name
 from cometfs.fuse.unmounting import FILES, files_of
-from cometfs.home import expand, home
+from cometfs.host.home import expand, home
 
 
 def nobody(_uid: int) -> pwd.struct_passwd:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cometfs import installing
 from cometfs.errors import SetupError
 from cometfs.fuse import mountpoints
+from cometfs.host import installing
 
 
 @pytest.mark.parametrize(

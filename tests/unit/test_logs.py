@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cometfs import console, logs
 from cometfs.errors import SetupError
+from cometfs.process import console
+from cometfs.telemetry import logs
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cometfs import metrics
-from cometfs.exposition import DASHBOARD, Exposition
-from cometfs.gauges import BOUNDS, Histogram
-from cometfs.metrics import MOST, OTHERS
+from cometfs.telemetry import metrics
+from cometfs.telemetry.exposition import DASHBOARD, Exposition
+from cometfs.telemetry.gauges import BOUNDS, Histogram
+from cometfs.telemetry.metrics import MOST, OTHERS
 
 ROOT = Path(__file__).parents[2]
 

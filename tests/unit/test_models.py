@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cometfs import API
 from cometfs.comet.answers import models, predicates, series, workspace_models
 from cometfs.comet.answers.shapes import Mismatch, Shape, as_text, mending, noting, value_if_any, whole
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 from tests.support.mutations import ODD
 
 RECORDED = Path(__file__).parent.parent / "recorded"

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from cometfs.comet.answers import models
 from cometfs.comet.http.retries import UNSPECIFIED, retry_after
 from cometfs.compat.httpcore_read import LONG, straight
-from cometfs.numbers import number_of, numbers_of, whole_of
 from cometfs.render import points
 from cometfs.render.cells import is_number
 from cometfs.server.catalog.artifacts import order
 from cometfs.server.errors import ApiError
 from cometfs.server.http.listener import parsed
 from cometfs.server.request import Request
+from cometfs.text.numbers import number_of, numbers_of, whole_of
 
 WIDE = "1\uff10"
 """A ten whose zero is a full-width digit: Python's `float` and `int` read it."""

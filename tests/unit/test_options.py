@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cometfs import config, console
+from cometfs import config
 from cometfs.cli import main
 from cometfs.comet import settings as comet_settings
 from cometfs.comet.settings import DEFAULT_URL
@@ -20,6 +20,7 @@ from cometfs.options import files
 from cometfs.options.kinds import FLAG, GROUP, NAMES, PATH, SHARED, SIZE, TEXT, UMASK, USER, Kind
 from cometfs.options.sources import configured
 from cometfs.options.table import MOUNT, Option
+from cometfs.process import console
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cometfs.buffers import Block, Give, joined
 from cometfs.cache.downloads import parts
 from cometfs.cache.downloads.blocks import BLOCK, Blocks
 from cometfs.cache.downloads.fetch import Slots
@@ -35,6 +34,7 @@ from cometfs.cache.persistent.rows import Changes
 from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.caller import AHEAD, CALLER
 from cometfs.errors import DeadlineExceeded, Stale, Unreachable, Withheld
+from cometfs.host.buffers import Block, Give, joined
 from cometfs.mountstate.limits import RequestLimiter
 
 MIB = 1 << 20

@@ -16,7 +16,6 @@ import pytest
 import trio
 import trio.testing
 
-from cometfs import database
 from cometfs.cache.downloads import downloads
 from cometfs.cache.downloads.body import Body
 from cometfs.cache.downloads.downloads import SMALL, Bodies
@@ -28,6 +27,7 @@ from cometfs.cache.persistent.rows import Answer, Changes, KeptBody, Row
 from cometfs.cache.persistent.schema import ANSWERS, BODIES, FORMAT, TOTALS
 from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.errors import Stale
+from cometfs.host import database
 
 NOON = 1_700_000_000.0
 BUDGET = 1 << 30

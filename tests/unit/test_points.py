@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometfs.comet.answers import models
-from cometfs.numbers import number_of
 from cometfs.render import points, spreads
 from cometfs.render.numbers import placed, spelt
+from cometfs.text.numbers import number_of
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**70), 2**70).map(float)
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometfs import console, logs
-from cometfs.printable import Formatter, printable, printable_lines
-from cometfs.report import status_lines
+from cometfs.process import console
+from cometfs.status.report import status_lines
+from cometfs.telemetry import logs
+from cometfs.text.printable import Formatter, printable, printable_lines
 
 TITLE = "\x1b]0;owned\x07"
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import trio
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads import blocks as module
 from cometfs.cache.downloads.blocks import BATCH, BLOCK, LOADING, Blocks
 from cometfs.cache.persistent.blobs import BlobStore
@@ -21,6 +20,7 @@ from cometfs.cache.persistent.eviction import Evictor
 from cometfs.cache.persistent.index import FOLDER, Index
 from cometfs.cache.persistent.rows import Changes
 from cometfs.cache.persistent.stored_blocks import Flaw, StoredBlock, Summed, read_all
+from cometfs.host.buffers import Block
 
 KEPT: dict[Hashable, Block] = {
     number: random.Random(number).randbytes(size) for number, size in enumerate([BLOCK, BLOCK - 1, 4097, 1])

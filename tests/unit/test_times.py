@@ -6,7 +6,7 @@ import pytest
 
 from cometfs.render.cells import moment
 from cometfs.server.read_api.query import _moment
-from cometfs.times import in_utc
+from cometfs.text.times import in_utc
 
 NEVER = [1e18, -1e18, 1e300, float("inf"), float("nan")]
 """Milliseconds that no calendar has."""

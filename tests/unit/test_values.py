@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from cometfs import composition
 from cometfs.cache.values import decoded, encoded, weigh, with_shared_texts
 from cometfs.comet.answers import models
+from cometfs.composition import assembly as composition
 from cometfs.vfs.sources.experiment import Named
 
 EXPERIMENTS = 25_000

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors
 from cometfs.options.sources import configured
 from cometfs.options.table import CACHE_DIR
+from cometfs.process import console
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.cache.persistent.inspection import Contents, Findings

@@ -7,9 +7,9 @@ import platform
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-from cometfs import console
 from cometfs._version import __version__
 from cometfs.cli.group import main
+from cometfs.process import console
 
 SHELLS = ("bash", "zsh", "fish")
 

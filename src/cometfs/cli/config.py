@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import SetupError
 from cometfs.options.sources import PROFILE
+from cometfs.process import console
 
 
 @main.command("config")

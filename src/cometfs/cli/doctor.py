@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
+from cometfs.process import console
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.doctor.local.finding import Finding
@@ -58,8 +58,9 @@ def doctor(
     if account:
         _examine(report, cache_dir, options, yes=yes)
         return
-    from cometfs import config, lifetime
+    from cometfs import config
     from cometfs.doctor.local import finding, looking
+    from cometfs.process import lifetime
 
     found = list["Finding"]()
 
@@ -98,9 +99,10 @@ def _bundle(file: Path, found: Sequence[Finding], options: dict[str, Any], *, qu
 
 
 def _examine(report: Path, cache_dir: Path | None, options: dict[str, Any], *, yes: bool) -> None:
-    from cometfs import config, exposure, lifetime
+    from cometfs import config, exposure
     from cometfs.doctor import account as examination
     from cometfs.doctor.asking import CALLS
+    from cometfs.process import lifetime
 
     found = config.credentials(**options)
     warn(exposure.of_mount(found.url, found.key_files, found.network))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import INTERRUPTED, account_of, main, plain_errors
 from cometfs.options.kinds import PLACE
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
-from cometfs.terminal import draws, terminal
+from cometfs.process import console
+from cometfs.process.terminal import draws, terminal
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.export.copying import Result
@@ -54,8 +54,8 @@ def export(
     The same command goes on where it was interrupted. What cannot be had is listed at the end; the exit status is 1
     then, and 130 after Ctrl-C.
     """
-    from cometfs import lifetime
     from cometfs.export import running
+    from cometfs.process import lifetime
     from cometfs.walking.globs import Selection
 
     try:

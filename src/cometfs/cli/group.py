@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from cometfs import console
 from cometfs._version import __version__
 from cometfs.errors import CometFSError, SetupError
+from cometfs.process import console
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.config import MountSettings
@@ -86,7 +86,7 @@ class _Group(_Commands, _Command):
 @click.version_option(__version__, prog_name="cometfs")
 def main() -> None:
     """Mount a Comet account (comet.com) as a directory, or run a Comet server on this machine."""
-    from cometfs.daemon import open_streams
+    from cometfs.process.daemon import open_streams
 
     open_streams()
     console.log_to_stderr("warning")

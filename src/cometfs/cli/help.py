@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors
-from cometfs.terminal import draws
+from cometfs.process import console
+from cometfs.process.terminal import draws
 
 
 @main.command("help")

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from cometfs import console, logs
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.errors import CometFSError
 from cometfs.options.kinds import MOUNTED
 from cometfs.options.sources import PROFILE, configured, in_force
 from cometfs.options.table import MOUNT, MOUNTPOINT
+from cometfs.process import console
+from cometfs.telemetry import logs
 
 
 @main.command()
@@ -37,8 +38,9 @@ def mount(mountpoint: Path, **options: Any) -> None:
     from cometfs.fuse import mountpoints
 
     mountpoints.require_fuse()  # before what cannot be imported without it
-    from cometfs import app, config, daemon, exposure, folders, lifetime
+    from cometfs import app, config, exposure, folders
     from cometfs.options.listing import misspelt
+    from cometfs.process import daemon, lifetime
 
     settings = config.mount_settings(mountpoint, **options)
     mountpoints.prepare(settings.mountpoint, allow_non_empty=settings.allow_non_empty)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main
 from cometfs.cli.mount import mount
 from cometfs.errors import SetupError
-from cometfs.home import expand
+from cometfs.host.home import expand
 from cometfs.options import sources
+from cometfs.process import console
 from cometfs.units import fstab
 from cometfs.units.fstab import SERVICES
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors, warn
 from cometfs.options.kinds import PLACE
 from cometfs.options.sources import option
 from cometfs.options.table import ALLOW_NON_EMPTY, API_KEY_FILE
-from cometfs.terminal import terminal
+from cometfs.process import console
+from cometfs.process.terminal import terminal
 
 
 @main.command()
@@ -81,7 +81,8 @@ def serve(
     It serves the offline archives of comet_ml in DIR, and stores there what comet_ml logs to it. DIR is created if it
     is missing. Without DIR, the server has a sample that is read-only.
     """
-    from cometfs import config, exposure, lifetime, serving
+    from cometfs import config, exposure, serving
+    from cometfs.process import lifetime
 
     if api_key_file is not None:
         if api_key is not None:
@@ -116,8 +117,10 @@ def demo(mountpoint: Path | None, allow_non_empty: bool) -> None:
     from cometfs.fuse import mountpoints
 
     mountpoints.require_fuse()  # before what cannot be imported without it
-    from cometfs import app, lifetime, tour
+    from cometfs import app
+    from cometfs.demo import tour
     from cometfs.fuse.mountinfo import resolve
+    from cometfs.process import lifetime
     from cometfs.server import sample_directory
 
     place = resolve(mountpoint or Path("~/comet-demo"))

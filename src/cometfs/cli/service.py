@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors
 from cometfs.options.kinds import PLACE
+from cometfs.process import console
 
 if TYPE_CHECKING:
     from cometfs.units.systemd import Service

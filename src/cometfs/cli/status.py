@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import main, plain_errors
 from cometfs.errors import CometFSError
 from cometfs.options.kinds import MOUNTED
+from cometfs.process import console
 
 
 @main.command("list")
@@ -23,7 +23,7 @@ def list_mounts(as_json: bool) -> None:
 
     As root, the mounts of all users. One that is dead is listed, too: 'cometfs umount' takes it away.
     """
-    from cometfs import overview, report
+    from cometfs.status import overview, report
     from cometfs.vfs.layout import STATUS
 
     found = overview.of_user(STATUS)
@@ -54,8 +54,8 @@ def status(mountpoint: Path | None, as_json: bool, watch: bool, interval: float)
 
     Without MOUNTPOINT, every mount is shown.
     """
-    from cometfs import report
     from cometfs.fuse.mountinfo import resolve
+    from cometfs.status import report
 
     place = resolve(mountpoint) if mountpoint else None
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cometfs import console
 from cometfs.cli.group import INTERRUPTED, account_of, main, plain_errors
 from cometfs.options.sources import configured
 from cometfs.options.table import ACCOUNT, CACHE_DIR
-from cometfs.terminal import draws, terminal
+from cometfs.process import console
+from cometfs.process.terminal import draws, terminal
 
 if TYPE_CHECKING:  # its imports cost what `--help` need not wait for
     from cometfs.warming.costing import Costs, Together
@@ -56,7 +56,7 @@ def cost(
     several PATHs share is counted once. Calls are made to find out, most of which reading would make as well: what they
     bring is cached.
     """
-    from cometfs import lifetime
+    from cometfs.process import lifetime
     from cometfs.warming import running
 
     settings = running.WarmSettings(paths, account_of(options), calls)
@@ -65,7 +65,7 @@ def cost(
 
 
 def _show_cost(together: Together, *, as_json: bool) -> None:
-    from cometfs import report
+    from cometfs.status import report
 
     each = dict(zip(together.paths, together.each, strict=True))
     if as_json:
@@ -98,7 +98,7 @@ def warm(
     interrupted: what is cached is not fetched again. The exit status is 1 if something cannot be had, and 130 after
     Ctrl-C.
     """
-    from cometfs import lifetime
+    from cometfs.process import lifetime
     from cometfs.warming import running
 
     if unpin and (pin or dry_run):

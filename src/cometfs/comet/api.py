@@ -36,7 +36,7 @@ from cometfs.comet.writes.change_api import ChangeAPI
 from cometfs.comet.writes.store_api import StoreAPI
 from cometfs.connectivity import Connectivity
 from cometfs.errors import NotFound
-from cometfs.traffic import Traffic
+from cometfs.telemetry.traffic import Traffic
 
 __all__ = ["API", "AssetStream"]
 
@@ -66,7 +66,7 @@ class API(WorkspaceAPI, ExperimentAPI, MetricAPI, AssetAPI, StoreAPI, ChangeAPI)
     - `network`: certificates to trust, and a header for a firewall (`cometfs.comet.network.Network`); by default from
       where Comet's own clients take them
     - `connectivity`: knows afterwards whether Comet answers; with ``Connectivity(offline=True)`` nothing is sent
-    - `traffic`: counts what is on its way (`cometfs.traffic.Traffic`)
+    - `traffic`: counts what is on its way (`cometfs.telemetry.traffic.Traffic`)
 
     Raises SetupError if there is no API key, or one that cannot be a key.
 

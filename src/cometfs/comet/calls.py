@@ -38,7 +38,7 @@ from cometfs.errors import (
     Unreachable,
     Withheld,
 )
-from cometfs.traffic import Traffic
+from cometfs.telemetry.traffic import Traffic
 
 log = logging.getLogger(__name__)
 

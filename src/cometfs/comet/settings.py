@@ -21,7 +21,7 @@ import msgspec
 
 from cometfs.comet.network import Network, find_network
 from cometfs.errors import SetupError
-from cometfs.home import home as home_directory
+from cometfs.host.home import home as home_directory
 
 DEFAULT_URL = "https://www.comet.com/clientlib/"
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import trio
 
-from cometfs.buffers import ROOM, Block, Give, lent
-from cometfs.numbers import whole_of
+from cometfs.host.buffers import ROOM, Block, Give, lent
+from cometfs.text.numbers import whole_of
 
 LONG = 1 << 20
 """Bytes of a body from which on this is worth its while."""

@@ -16,7 +16,7 @@ from cometfs.comet.calls import Calls
 from cometfs.comet.http.transport import Transport
 from cometfs.comet.missing import write_missing
 from cometfs.comet.network import Network
-from cometfs.composition import open_budget
+from cometfs.composition.assembly import open_budget
 from cometfs.doctor.asking import DEADLINE, Asker
 from cometfs.doctor.findings import Finding, unusable
 from cometfs.doctor.report_file import report
@@ -24,8 +24,8 @@ from cometfs.doctor.survey import Survey, survey
 from cometfs.doctor.table import lines
 from cometfs.errors import CometFSError, KeyRejected, ServerFailed, SetupError, Unreachable, Untrusted
 from cometfs.folders import account_in_use, cache_directory
-from cometfs.lifetime import until_signal
 from cometfs.options.table import RATE
+from cometfs.process.lifetime import until_signal
 
 
 @dataclass(frozen=True)

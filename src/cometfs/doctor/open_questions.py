@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cometfs.comet.http.sniffing import is_page, is_refusal
 from cometfs.doctor.asking import Answer
 from cometfs.doctor.subjects import PAGE, Row, Subject, inner, rows, text
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 
 SAMPLED = 500
 """Points of a metric in a chart that is not full."""

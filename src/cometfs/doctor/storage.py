@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cometfs.doctor.asking import Answer
 from cometfs.doctor.findings import Finding, Result
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 
 _EXPIRY = ("X-Amz-Expires", "X-Goog-Expires")
 """Parameters of links that say for how many seconds they hold."""

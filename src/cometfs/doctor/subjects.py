@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 
 Row = dict[str, Any]
 

@@ -17,7 +17,7 @@ from cometfs.errors import SetupError
 from cometfs.export.cometx_tree import CometxTree
 from cometfs.export.copying import Copying, Result
 from cometfs.export.target import Target
-from cometfs.lifetime import until_signal
+from cometfs.process.lifetime import until_signal
 from cometfs.walking.comet_tree import CometTree
 from cometfs.walking.globs import Selection
 from cometfs.walking.items import Tree

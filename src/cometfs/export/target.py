@@ -17,7 +17,7 @@ from typing import Self
 
 from cometfs.errors import SetupError, no_place
 from cometfs.export.journal import Journal, Kept
-from cometfs.files import write_all
+from cometfs.host.files import write_all
 from cometfs.vfs.schema import names
 from cometfs.vfs.schema.names import Path
 

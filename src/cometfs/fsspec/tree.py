@@ -15,9 +15,9 @@ from typing import NamedTuple, TypeVar
 
 import trio
 
-from cometfs.account import open_account
 from cometfs.caller import CALLER, PROGRESS, Caller
-from cometfs.composition import Cache
+from cometfs.composition.account import open_account
+from cometfs.composition.assembly import Cache
 from cometfs.config import MountSettings
 from cometfs.errors import CometFSError, NoSuchEntry, NotADirectory, NotFound, Stale
 from cometfs.folders import account_in_use, cache_directory

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cometfs.errors import SetupError
-from cometfs.home import expand
+from cometfs.host.home import expand
 
 SUBTYPE = "cometfs"
 """Mounts of ours have the type fuse.cometfs."""

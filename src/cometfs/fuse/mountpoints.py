@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from cometfs import installing, logs
 from cometfs.errors import SetupError
 from cometfs.fuse import unmounting
 from cometfs.fuse.mountinfo import PATIENCE, is_dead, mount_at, mounts, resolve
 from cometfs.fuse.occupants import Occupant, occupants
+from cometfs.host import installing
+from cometfs.telemetry import logs
 
 AUTOMOUNT = "autofs"
 """What systemd mounts where the first look is to mount something."""

@@ -17,7 +17,6 @@ import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, InodeT, ReaddirToken, RequestContext, SetattrFields
 
-from cometfs import logs, metrics
 from cometfs.caller import command_of
 from cometfs.errors import NoSuchEntry, NotPermitted
 from cometfs.fuse.failing import subject
@@ -26,7 +25,6 @@ from cometfs.fuse.procfs import Programs, wants_size
 from cometfs.fuse.readonly import ReadOnlyOperations, is_touch, refuse, runs, writes
 from cometfs.fuse.replies import BLOCK, Replies
 from cometfs.fuse.requests import at_once, handler, handler_after
-from cometfs.gauges import Histogram
 from cometfs.mountstate.access import MOUNTING, Owner
 from cometfs.mountstate.asked_twice import AskedTwice, Together
 from cometfs.mountstate.follow import Follower
@@ -36,6 +34,8 @@ from cometfs.mountstate.invalidate import Invalidation
 from cometfs.mountstate.kernel_view import Shared
 from cometfs.mountstate.limits import RequestLimiter
 from cometfs.mountstate.revalidate import Revalidator
+from cometfs.telemetry import logs, metrics
+from cometfs.telemetry.gauges import Histogram
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.engine.walk_prefetch import FOLLOWED
 from cometfs.vfs.nodes import Content, Listing, Node, Opened, OpenedBody

@@ -19,8 +19,8 @@ from pyfuse3 import EntryAttributes, FileInfo, InodeT, RequestContext, SetattrFi
 
 from cometfs.errors import ReadOnly
 from cometfs.fuse.requests import at_once
-from cometfs.gauges import Histogram
 from cometfs.mountstate.limits import RequestLimiter
+from cometfs.telemetry.gauges import Histogram
 from cometfs.vfs.nodes import Attributes
 
 NOW = 2_000_000_000

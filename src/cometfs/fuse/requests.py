@@ -28,8 +28,8 @@ from cometfs.errors import (
     Refused,
     Superseded,
 )
-from cometfs.gauges import Histogram
 from cometfs.mountstate.limits import RequestLimiter
+from cometfs.telemetry.gauges import Histogram
 
 log = logging.getLogger(__name__)
 

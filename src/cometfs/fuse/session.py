@@ -25,7 +25,7 @@ from cometfs.fuse.unmounting import limit_files
 from cometfs.fuse.writable import WritableOperations
 from cometfs.mountstate.access import Access
 from cometfs.mountstate.limits import RequestLimiter
-from cometfs.printable import printable
+from cometfs.text.printable import printable
 from cometfs.vfs.engine.vfs import Vfs
 
 STDERR = 2

@@ -14,11 +14,11 @@ from typing import Any
 import click
 
 from cometfs.errors import SetupError
-from cometfs.home import expand, home
+from cometfs.host.home import expand, home
 from cometfs.options.kinds import NAMES, PATH
 from cometfs.options.table import MOUNT, Option
 from cometfs.options.template import template
-from cometfs.printable import without_password
+from cometfs.text.printable import without_password
 
 SYSTEM = Path("/etc/cometfs/config.toml")
 """For all users of a machine."""

@@ -15,8 +15,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from cometfs.errors import SetupError
-from cometfs.printable import without_password
 from cometfs.shared.address import checked_address
+from cometfs.text.printable import without_password
 
 if TYPE_CHECKING:
     _IntegerType = click.ParamType[int]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cometfs.lease import RUNNING
-from cometfs.logs import FORMATS, LEVELS
 from cometfs.options.kinds import (
     FLAG,
     GROUP,
@@ -26,6 +25,7 @@ from cometfs.options.kinds import (
     seconds,
     whole,
 )
+from cometfs.telemetry.logs import FORMATS, LEVELS
 
 RATE = 15_000
 """Calls an hour that Comet documents for a key."""

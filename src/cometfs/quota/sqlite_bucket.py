@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from cometfs import database
+from cometfs.host import database
 from cometfs.quota.bucket import MINUTE, Account, Spent
 from cometfs.quota.token_bucket import HOUR, Level, filled, full, shut, taken
 

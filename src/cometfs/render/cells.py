@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import re
 
-from cometfs.numbers import number_of
-from cometfs.times import in_utc
+from cometfs.text.numbers import number_of
+from cometfs.text.times import in_utc
 
 DIGITS = 4
 """Significant digits of a number that are shown; a whole number is shown whole."""

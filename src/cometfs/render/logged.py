@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from cometfs.depth import DEEPEST, is_deep
-from cometfs.numbers import number_of, whole_of, word_of
 from cometfs.render.objects import dumped
 from cometfs.render.tables import sheet
+from cometfs.text.depth import DEEPEST, is_deep
+from cometfs.text.numbers import number_of, whole_of, word_of
 
 MOST_EDGES = 20_000
 """Bins of one histogram on either side; comet_ml's own have 1,550 in all. Some are kept in memory, as text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cometfs.numbers import number_of, word_of
+from cometfs.text.numbers import number_of, word_of
 
 _EXACT = 2.0**53
 """Whole doubles below this are written as integers, which they are exactly."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from cometfs.numbers import number_of
 from cometfs.render.numbers import spelt
 from cometfs.render.text import text
+from cometfs.text.numbers import number_of
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?0*[0-9]{1,3})?")
 """An exponent of more digits overflows, or is one of zero, which some readers refuse for it."""

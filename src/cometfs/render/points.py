@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
-from cometfs.numbers import numbers_of
 from cometfs.render.numbers import placed, spelt
 from cometfs.render.text import text
+from cometfs.text.numbers import numbers_of
 
 CHART_LIMIT = 15_000
 """Points of a metric in a chart at most (Comet's documentation); a metric that has as many may have more."""

@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, SupportsIndex, overload
 
-from cometfs.numbers import number_of
 from cometfs.render.numbers import spelt
+from cometfs.text.numbers import number_of
 
 Point = tuple[float, float | None]
 

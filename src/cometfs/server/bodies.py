@@ -12,8 +12,8 @@ from contextlib import aclosing, asynccontextmanager
 import trio
 from starlette.requests import Request
 
-from cometfs.numbers import whole_of
 from cometfs.server.errors import ApiError
+from cometfs.text.numbers import whole_of
 
 LONGEST_BODY = 32 << 20
 """Bytes of a body, unpacked. comet_ml sends at most some thousand values, or lines of 5,000,000 characters, at once."""

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request as HttpRequest
 
-from cometfs.numbers import whole_of
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.catalog.project import ServedExperiment, ServedProject
 from cometfs.server.errors import NO_EXPERIMENT_KEY, NO_PROJECT_NAME, NO_SUCH_EXPERIMENT, NO_SUCH_WORKSPACE, ApiError
@@ -25,6 +24,7 @@ from cometfs.server.storage.artifact_store import ArtifactStore
 from cometfs.server.storage.journal import Journal
 from cometfs.server.storage.kv_store import KvStore
 from cometfs.server.storage.optimizer_store import OptimizerStore
+from cometfs.text.numbers import whole_of
 
 Item = TypeVar("Item")
 Taken = TypeVar("Taken")

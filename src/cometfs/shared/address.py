@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from cometfs.errors import SetupError
-from cometfs.printable import without_password
+from cometfs.text.printable import without_password
 
 SCHEMES = ("redis", "rediss", "unix")
 

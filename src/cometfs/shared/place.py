@@ -22,11 +22,11 @@ from coredis.retry import NoRetryPolicy
 
 from cometfs.compat.coredis_noise import quiet
 from cometfs.errors import SetupError
-from cometfs.printable import without_password
 from cometfs.shared.address import checked_address
 from cometfs.shared.clock import ServerClock
 from cometfs.shared.scripts import GO_ON
 from cometfs.shared.sealed import Seal
+from cometfs.text.printable import without_password
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cometfs.errors import SetupError
-from cometfs.home import home
+from cometfs.host.home import home
 from cometfs.units.privileges import own_directory
 from cometfs.units.systemd import SYSUSERS, Service, header, service_name, text_of
 

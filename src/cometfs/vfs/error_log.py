@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cometfs.caller import command_of
-from cometfs.printable import printable
-from cometfs.times import in_utc
+from cometfs.text.printable import printable
+from cometfs.text.times import in_utc
 
 KEPT = 200
 """Lines."""

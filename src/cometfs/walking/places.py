@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.account import check, open_account
 from cometfs.comet.api import API
-from cometfs.composition import Cache
+from cometfs.composition.account import check, open_account
+from cometfs.composition.assembly import Cache
 from cometfs.config import MountSettings
 from cometfs.errors import SetupError
 from cometfs.folders import account_in_use, cache_directory

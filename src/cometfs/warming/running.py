@@ -15,7 +15,7 @@ import trio
 from cometfs.errors import CometFSError
 from cometfs.fuse import mountpoints
 from cometfs.lease import MOMENT
-from cometfs.lifetime import until_signal
+from cometfs.process.lifetime import until_signal
 from cometfs.vfs.layout import STATUS
 from cometfs.vfs.nodes import Node
 from cometfs.walking.comet_tree import CometTree

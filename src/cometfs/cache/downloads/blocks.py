@@ -14,12 +14,12 @@ from contextlib import suppress
 
 import trio
 
-from cometfs.buffers import Block
 from cometfs.cache.memory import Which
 from cometfs.cache.persistent.blobs import BLOCK as BLOCK
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.stored_blocks import Flaw, Summed, read_all
-from cometfs.gauges import Lookups
+from cometfs.host.buffers import Block
+from cometfs.telemetry.gauges import Lookups
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from cometfs.cache.downloads.tmpfile import unnamed
 from cometfs.cache.persistent.blobs import BlobStore, StoredBlob, Sums, Whole
 from cometfs.caller import PROGRESS
 from cometfs.errors import OutOfFiles, OutOfSpace, Stale, Unreachable, no_place
-from cometfs.files import write_all
+from cometfs.host.files import write_all
 
 
 class Body:

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import trio
 
-from cometfs.buffers import Block, Give, joined
 from cometfs.cache.downloads.blocks import BLOCK
 from cometfs.cache.persistent.rows import checksum
 from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.errors import Stale
+from cometfs.host.buffers import Block, Give, joined
 
 CROSSING = 2
 """Blocks on their way to the event loop, of one fetch, from which on its thread waits: they are memory."""

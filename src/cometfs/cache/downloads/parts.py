@@ -14,7 +14,6 @@ from collections.abc import Callable, Hashable, Sequence
 
 import trio
 
-from cometfs.buffers import Block
 from cometfs.cache.downloads.blocks import BATCH, BLOCK, Blocks
 from cometfs.cache.downloads.cursor import FORWARD, Cursor, Cursors
 from cometfs.cache.downloads.fetch import AskPart, Crossing, Fetch, Part, Slots, Unwanted, UpToStop
@@ -22,6 +21,7 @@ from cometfs.cache.downloads.pump import ended
 from cometfs.cache.persistent.stored_blocks import Summed
 from cometfs.caller import CALLER, PROGRESS
 from cometfs.errors import Stale, Unintelligible, Unreachable, Withheld
+from cometfs.host.buffers import Block
 
 PART = 8
 """Blocks of a part, at most: eight of them abreast are the widest window."""

@@ -12,8 +12,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from cometfs.buffers import ROOM, Block, is_lent, lent
-from cometfs.files import write_all
+from cometfs.host.buffers import ROOM, Block, is_lent, lent
+from cometfs.host.files import write_all
 
 UNIT = 4096
 """Places, lengths and memory are multiples of it: no disk asks for more."""

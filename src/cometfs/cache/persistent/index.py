@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cometfs import database
 from cometfs.cache.persistent import schema
 from cometfs.cache.persistent.quarantine import DAMAGED, set_aside
 from cometfs.cache.persistent.reader import View
 from cometfs.cache.persistent.rows import Changes, KeptBody, Row, Totals, checksum_of, is_sound
 from cometfs.cache.persistent.schema import ANSWERS, BODIES, ORPHANS, TOTALS
-from cometfs.database import transaction
+from cometfs.host import database
+from cometfs.host.database import transaction
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cometfs import database
 from cometfs.cache.persistent import pins, schema
 from cometfs.cache.persistent.blobs import StoredBlob
 from cometfs.cache.persistent.eviction import sweep, unlink
@@ -22,6 +21,7 @@ from cometfs.cache.persistent.quarantine import DAMAGED, bytes_below
 from cometfs.cache.persistent.rows import Changes, KeptBody, Totals, Unsound, is_place, is_sound
 from cometfs.cache.persistent.schema import ANSWERS, BODIES, ORPHANS, TOTALS
 from cometfs.errors import SetupError
+from cometfs.host import database
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cometfs.buffers import Block
+from cometfs.host.buffers import Block
 
 DIGEST = 16
 """Bytes of a checksum (BLAKE2b)."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from cometfs.database import transaction
+from cometfs.host.database import transaction
 
 FORMAT = 5
 """To be raised whenever a kept answer or body would be different bytes, or mean something else."""

@@ -12,9 +12,9 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from cometfs.buffers import Block
 from cometfs.cache.persistent import direct
 from cometfs.cache.persistent.rows import KeptBody, checksum
+from cometfs.host.buffers import Block
 
 
 class Summed(NamedTuple):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from cometfs.comet.answers.shapes import Mismatch, Row, Shape, as_text, bounded, items, texts, value
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 
 T = TypeVar("T")
 

@@ -24,9 +24,9 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 
 import msgspec
 
-from cometfs.depth import is_deep
 from cometfs.errors import AnswerTooLarge
-from cometfs.numbers import number_of, whole_of
+from cometfs.text.depth import is_deep
+from cometfs.text.numbers import number_of, whole_of
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -15,7 +15,7 @@ import trio
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question
 from cometfs.errors import Stale, Unintelligible
-from cometfs.numbers import whole_of
+from cometfs.text.numbers import whole_of
 
 PLAIN: Mapping[str, str] = {"Accept-Encoding": "identity"}
 """Asks for the bytes themselves, so that Content-Length is their number."""

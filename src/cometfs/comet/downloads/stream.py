@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
-from cometfs.buffers import ROOM, Block, Give
 from cometfs.comet.downloads.spans import Placed
 from cometfs.comet.http.encodings import is_encoded
 from cometfs.comet.http.retries import Transient
 from cometfs.comet.http.transport import Reply
 from cometfs.comet.question import Question
 from cometfs.errors import CometFSError, DeadlineExceeded, Unintelligible, Unreachable
-from cometfs.numbers import whole_of
+from cometfs.host.buffers import ROOM, Block, Give
+from cometfs.text.numbers import whole_of
 
 STALL = 30.0
 """Seconds without a byte after which a download counts as broken, where the deadline of calls is not less."""

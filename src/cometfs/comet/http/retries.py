@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from cometfs.errors import OutOfFiles, ServerFailed, Unreachable
-from cometfs.numbers import number_of
+from cometfs.text.numbers import number_of
 
 RETRIES = 3
 """Tries after the first one; Comet's own Python client has as many."""

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import trio
 
 from cometfs._version import __version__
-from cometfs.buffers import Block, Give
 from cometfs.comet.http import trust
 from cometfs.comet.http.breaker import Breaker
 from cometfs.comet.http.causes import innermost, reason
@@ -29,8 +28,9 @@ from cometfs.comet.network import Network
 from cometfs.compat.httpcore_read import Straight, read_out, straight
 from cometfs.compat.httpx_without_main import httpx
 from cometfs.errors import AnswerTooLarge, CometFSError, Unintelligible, Unreachable, Untrusted, lacks_descriptor
-from cometfs.numbers import whole_of
-from cometfs.traffic import Request
+from cometfs.host.buffers import Block, Give
+from cometfs.telemetry.traffic import Request
+from cometfs.text.numbers import whole_of
 
 SHOWN = 20
 """Hosts that are shown: storages may be many."""

@@ -16,11 +16,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cometfs import folders, overview
+from cometfs import folders
 from cometfs._version import __version__
 from cometfs.doctor.local import secrets
 from cometfs.doctor.local.finding import Finding, as_objects, lines
 from cometfs.errors import SetupError
+from cometfs.status import overview
 from cometfs.vfs.layout import ERRORS, STATUS
 
 LIBRARIES = ("pyfuse3", "trio", "httpx", "httpcore", "msgspec", "rich", "click", "hypercorn", "starlette")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from cometfs.numbers import numbers_of
+from cometfs.text.numbers import numbers_of
 
 
 class Line(NamedTuple):

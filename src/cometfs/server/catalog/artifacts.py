@@ -23,11 +23,11 @@ from typing import Any
 
 import msgspec
 
-from cometfs.files import read_regular, status_of
-from cometfs.numbers import whole_of
+from cometfs.host.files import read_regular, status_of
 from cometfs.server.catalog.disk_names import from_disk
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.values import text_of
+from cometfs.text.numbers import whole_of
 
 LOG = logging.getLogger("cometfs.server")
 

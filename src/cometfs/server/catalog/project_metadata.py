@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from cometfs.files import read_regular
+from cometfs.host.files import read_regular
 
 LOG = logging.getLogger("cometfs.server")
 

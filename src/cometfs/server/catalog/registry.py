@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from cometfs.numbers import whole_of
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs.apply import derived_id
 from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.schema import RegisterModel
+from cometfs.text.numbers import whole_of
 
 LOG = logging.getLogger("cometfs.server")
 

@@ -23,7 +23,7 @@ from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
 from cometfs.compat.hypercorn_connection import Connection, Limits
-from cometfs.numbers import whole_of
+from cometfs.text.numbers import whole_of
 
 LOG = logging.getLogger("cometfs.server.http")
 

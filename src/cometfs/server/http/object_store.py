@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cometfs.numbers import whole_of
 from cometfs.server.routing import key_of
+from cometfs.text.numbers import whole_of
 
 LIFETIME = 3600
 """Seconds for which a link is valid."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from cometfs.numbers import number_of
 from cometfs.server.optimizer.algorithms import Result, Values, check_grid, next_set, spec_of
 from cometfs.server.optimizer.space import InvalidSearch, space_of
+from cometfs.text.numbers import number_of
 
 DONE = "completed"
 """The state of a trial that has a score, and of a search that has no more of them."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from cometfs.numbers import number_of
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs import content
 from cometfs.server.runs.record import RunRecord
 from cometfs.server.runs.values import text_of
+from cometfs.text.numbers import number_of
 
 SAMPLE = 500
 """How many points of a metric a chart gets that does not ask for all."""

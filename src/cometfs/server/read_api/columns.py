@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cometfs.numbers import number_of
 from cometfs.server.catalog.project import ServedProject
 from cometfs.server.runs.record import RunRecord
+from cometfs.text.numbers import number_of
 
 METADATA = {
     "runId": "string",

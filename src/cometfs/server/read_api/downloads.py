@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from cometfs.files import open_regular
+from cometfs.host.files import open_regular
 from cometfs.server.catalog.registry import file_name, model_assets
 from cometfs.server.errors import NO_SUCH_ARTIFACT_VERSION, NO_SUCH_MODEL, ApiError
 from cometfs.server.read_api import full_metrics, histograms, registry

@@ -14,10 +14,10 @@ import re
 import zipfile
 from typing import Any
 
-from cometfs.numbers import number_of
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.runs import content
 from cometfs.server.runs.apply import derived_id
+from cometfs.text.numbers import number_of
 
 TYPE = "ASSET_TYPE_FULL_METRIC"
 

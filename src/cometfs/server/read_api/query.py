@@ -20,11 +20,11 @@ from typing import Any
 
 import msgspec
 
-from cometfs.numbers import number_of
 from cometfs.server.catalog.project import ServedExperiment, ServedProject
 from cometfs.server.runs import content
 from cometfs.server.runs.values import text_of
-from cometfs.times import in_utc
+from cometfs.text.numbers import number_of
+from cometfs.text.times import in_utc
 
 
 class Rule(msgspec.Struct):

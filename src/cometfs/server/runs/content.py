@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from cometfs.numbers import number_of
 from cometfs.server.runs import schema as m
 from cometfs.server.runs.record import LoggedAsset, RunRecord
 from cometfs.server.runs.values import shown_name, text_of
+from cometfs.text.numbers import number_of
 
 BLOCK = 256
 """Pieces of output that are read at once from its end."""

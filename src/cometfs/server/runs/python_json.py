@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.numbers import word_of
+from cometfs.text.numbers import word_of
 
 DEEPEST = 200
 """How deep lists and objects may stand in each other. Python's own limit depends on the caller's stack: what one reader

@@ -13,8 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cometfs.numbers import number_of, word_of
 from cometfs.server.runs.schema import Number
+from cometfs.text.numbers import number_of, word_of
 
 
 def text_of(value: Any) -> str:

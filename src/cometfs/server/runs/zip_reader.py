@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from cometfs.compat.zip_directory import size_of_directory
-from cometfs.files import open_regular, status_of
+from cometfs.host.files import open_regular, status_of
 
 MESSAGES = "messages.json"
 EXPERIMENT = "experiment.json"

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.files import open_regular, read_regular
+from cometfs.host.files import open_regular, read_regular
 from cometfs.server.catalog.artifacts import (
     ABOUT,
     FOLDER,

@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import copymode
 from typing import BinaryIO
 
-from cometfs.files import open_regular, write_all
+from cometfs.host.files import open_regular, write_all
 
 
 def replace(path: Path, content: bytes, fresh: Path | None = None, *, synced: bool = False) -> None:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from cometfs.files import open_regular
+from cometfs.host.files import open_regular
 from cometfs.server.runs.overlap import Overlap, messages_in
 from cometfs.server.runs.schema import FileUpload, Scene
 from cometfs.server.runs.zip_reader import Archive

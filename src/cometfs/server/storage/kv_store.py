@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from cometfs.files import read_regular
+from cometfs.host.files import read_regular
 from cometfs.server.storage.atomic import replace
 from cometfs.server.storage.errors import full_disk
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cometfs.files import open_regular, read_regular
+from cometfs.host.files import open_regular, read_regular
 from cometfs.server.optimizer.space import InvalidSearch
 from cometfs.server.optimizer.sweep import Assigned, Created, Event, Sweep, Updated
 from cometfs.server.storage.atomic import append

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.files import read_regular
+from cometfs.host.files import read_regular
 from cometfs.server.catalog.catalog import Catalog
 from cometfs.server.catalog.project import ServedProject
 from cometfs.server.catalog.project_metadata import PROJECTS, ProjectMetadata, entry_name

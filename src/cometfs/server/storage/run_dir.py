@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from cometfs.files import open_regular, read_regular
+from cometfs.host.files import open_regular, read_regular
 from cometfs.server.runs.decode import BrokenLine, decode
 from cometfs.server.runs.zip_reader import EXPERIMENT, MESSAGES
 from cometfs.server.storage.atomic import append, free, replace

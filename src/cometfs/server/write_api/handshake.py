@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import trio
 
-from cometfs.numbers import whole_of
 from cometfs.server.addresses import address
 from cometfs.server.catalog.project import ServedExperiment
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Endpoint, Request
 from cometfs.server.runs.schema import Number
 from cometfs.server.storage.experiment_json import moment, now
+from cometfs.text.numbers import whole_of
 
 ALREADY_EXISTS = 90999
 NOT_FOUND_TO_WRITE = 90210

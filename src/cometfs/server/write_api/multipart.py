@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request as HttpRequest
 
-from cometfs.files import open_regular, write_all
+from cometfs.host.files import open_regular, write_all
 from cometfs.server.errors import ApiError
 from cometfs.server.request import Request
 from cometfs.server.storage.errors import StorageError, full_disk

@@ -26,8 +26,8 @@ from cometfs.cache.values import Freshness
 from cometfs.caller import CALLER
 from cometfs.comet.api import API
 from cometfs.errors import NO_ANSWER, CometFSError, NotFound, Stale, Withheld
-from cometfs.gauges import Lookups
 from cometfs.lease import PARTIAL, SEALED, Lease
+from cometfs.telemetry.gauges import Lookups
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.revalidation import RevalidationSet
 from cometfs.vfs.answers.validation import Expected, parts_validated, stream_name, validated

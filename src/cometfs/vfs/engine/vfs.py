@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from cometfs.gauges import Gauges
 from cometfs.lease import LISTING, RUNNING, Lease
-from cometfs.metrics import Meters
+from cometfs.telemetry.gauges import Gauges
+from cometfs.telemetry.metrics import Meters
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.concurrent import ConcurrentReads

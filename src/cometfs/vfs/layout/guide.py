@@ -5,7 +5,7 @@ Not here: README.md of the repository.
 
 from __future__ import annotations
 
-from cometfs.printable import printable
+from cometfs.text.printable import printable
 from cometfs.vfs.schema.declaration import Context, Dir
 from cometfs.vfs.schema.markdown import markdown
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, overload
 from cometfs.cache.values import decoded, encoded
 from cometfs.comet.answers.predicates import tagged
 from cometfs.errors import TooBig
-from cometfs.numbers import number_of
-from cometfs.printable import printable
 from cometfs.render.series import Series
-from cometfs.times import in_utc
+from cometfs.text.numbers import number_of
+from cometfs.text.printable import printable
+from cometfs.text.times import in_utc
 from cometfs.vfs.keys import Place
 from cometfs.vfs.schema.declaration import SAMPLE, Context, Failed, Known, Needs, Resolver, Row, Source
 from cometfs.vfs.sources import experiment

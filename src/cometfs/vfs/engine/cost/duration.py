@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cometfs.traffic import Traffic
+from cometfs.telemetry.traffic import Traffic
 from cometfs.vfs.answers.abreast import ABREAST
 
 SECONDS = 0.1

@@ -1,7 +1,7 @@
 """What answers weigh that have not come yet: by those of their endpoint that have, or by what they grow with, such as
 the points of metrics. How far off that may be is counted along.
 
-Not here: which answers (needs.py), and what has come (`cometfs.traffic`).
+Not here: which answers (needs.py), and what has come (`cometfs.telemetry.traffic`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Hashable
 
-from cometfs.traffic import Traffic
+from cometfs.telemetry.traffic import Traffic
 from cometfs.vfs.schema.declaration import Weighs
 
 ANSWER = 1000.0

@@ -15,7 +15,7 @@ import trio
 from cometfs.cache.persistent.account_lock import AccountLock
 from cometfs.comet.api import API
 from cometfs.comet.missing import KnownGate, read_missing
-from cometfs.composition import Cache, open_budget, open_vfs
+from cometfs.composition.assembly import Cache, open_budget, open_vfs
 from cometfs.config import MountSettings
 from cometfs.connectivity import Connectivity
 from cometfs.errors import (
@@ -28,7 +28,7 @@ from cometfs.errors import (
     Unreachable,
     Untrusted,
 )
-from cometfs.installing import python_command
+from cometfs.host.installing import python_command
 from cometfs.lease import Lease
 from cometfs.vfs.engine.vfs import Vfs
 

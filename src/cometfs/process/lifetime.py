@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from cometfs.daemon import notify_systemd
 from cometfs.errors import CometFSError
+from cometfs.process.daemon import notify_systemd
 
 GARBAGE = (5_000, 20, 20)
 """Thresholds of the garbage collector: Python's own, of 700 objects, take a tenth of the CPU time of a copy."""

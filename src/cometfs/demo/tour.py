@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from cometfs.home import home
-from cometfs.printable import printable
+from cometfs.host.home import home
+from cometfs.text.printable import printable
 
 FOLLOWS = "tail -f"
 """How a command begins that does not end by itself."""

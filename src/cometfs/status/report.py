@@ -8,8 +8,8 @@ from typing import Any
 
 from rich import filesize
 
-from cometfs.overview import Seen
-from cometfs.times import spoken
+from cometfs.status.overview import Seen
+from cometfs.text.times import spoken
 
 SHOWN = 8
 """Endpoints and programs that are named; the rest is added up."""

@@ -18,10 +18,10 @@ from typing import Any, ParamSpec
 
 import click
 
-from cometfs import bounded_log, logs
 from cometfs.errors import SetupError
-from cometfs.printable import Formatter, printable, printable_lines
-from cometfs.terminal import draws, is_styled, terminal
+from cometfs.process.terminal import draws, is_styled, terminal
+from cometfs.telemetry import bounded_log, logs
+from cometfs.text.printable import Formatter, printable, printable_lines
 
 log = logging.getLogger(__name__)
 

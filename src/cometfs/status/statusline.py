@@ -10,9 +10,9 @@ from typing import Any
 
 import trio
 
-from cometfs.daemon import manager_address, notify_systemd
 from cometfs.errors import CometFSError
-from cometfs.printable import printable
+from cometfs.process.daemon import manager_address, notify_systemd
+from cometfs.text.printable import printable
 
 INTERVAL = 10.0
 """Seconds after which the line is renewed, where it has changed."""

@@ -9,15 +9,15 @@ from functools import partial
 
 import trio
 
-from cometfs import metrics
 from cometfs._version import __version__
 from cometfs.cache.downloads.parted import PartedBodies
 from cometfs.cache.persistent.blobs import BlobStore
 from cometfs.cache.persistent.index import Index
 from cometfs.comet.api import API
-from cometfs.gauges import Gauges, Lookups
-from cometfs.metrics import Meters, Samples
 from cometfs.quota.limiter import Budget
+from cometfs.telemetry import metrics
+from cometfs.telemetry.gauges import Gauges, Lookups
+from cometfs.telemetry.metrics import Meters, Samples
 from cometfs.vfs.answers.resolver import AnswerResolver
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 from datetime import UTC, datetime
 
-from cometfs.printable import Formatter, printable
+from cometfs.text.printable import Formatter, printable
 
 LEVELS = ("debug", "info", "warning", "error")
 

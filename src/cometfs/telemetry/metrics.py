@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cometfs.gauges import BOUNDS, Histogram
+from cometfs.telemetry.gauges import BOUNDS, Histogram
 
 if TYPE_CHECKING:  # what asks for no metrics need not load it
     from prometheus_client.core import Metric as Family

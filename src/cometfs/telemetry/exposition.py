@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
-from cometfs.metrics import CONTENT_TYPE
+from cometfs.telemetry.metrics import CONTENT_TYPE
 
 DASHBOARD = files("cometfs").joinpath("grafana.json")
 """For Grafana, to be imported."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from cometfs import measured
 from cometfs._version import __version__
 from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
@@ -31,13 +30,14 @@ from cometfs.cache.singleflight import Flights
 from cometfs.cache.store import Store
 from cometfs.caller import Urgency
 from cometfs.comet.api import API
+from cometfs.composition import measured
 from cometfs.connectivity import Connectivity
-from cometfs.gauges import Gauges, of_process
 from cometfs.lease import RUNNING, Lease
-from cometfs.metrics import Meters
 from cometfs.quota.limiter import Budget
 from cometfs.quota.sqlite_bucket import SQLiteBucket
-from cometfs.traffic import Waiting
+from cometfs.telemetry.gauges import Gauges, of_process
+from cometfs.telemetry.metrics import Meters
+from cometfs.telemetry.traffic import Waiting
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
