@@ -38,8 +38,8 @@ _FORKED = ("cometfs", *(f"tests.support.cometfs_{name}" for name in ("patient", 
 """Programs whose module may be imported before they run."""
 
 _LOADED = {
-    "mount": ("cometfs.app", "cometfs.config", "cometfs.process.daemon", "cometfs.process.lifetime", "cometfs.fuse.session"),
-    "serve": ("cometfs.config", "cometfs.exposure", "cometfs.process.lifetime", "cometfs.serving", "cometfs.server.http.app"),
+    "mount": ("cometfs.app", "cometfs.fuse.session", "cometfs.process.daemon"),
+    "serve": ("cometfs.exposure", "cometfs.server.http.app", "cometfs.serving"),
 }
 """What these commands import when they run."""
 

@@ -27,7 +27,7 @@ LOCALE_PATHS = {
 }
 """Where paths of this machine are turned into bytes and back, which are the locale's; names of the tree are UTF-8."""
 
-SPEAKERS = {"console.py", "help.py", "logs.py", "tour.py"}
+SPEAKERS = {"process/console.py", "help.py", "telemetry/logs.py", "demo/tour.py"}
 """Where something is printed, or logging is set up: what is foreign is made printable there."""
 
 

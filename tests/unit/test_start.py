@@ -23,7 +23,8 @@ NOT_FOR_MOUNT = (
 def test_mount_loads_nothing_that_other_commands_need() -> None:
     """No web server, no colours, no pictures, no templates: together they take longer than all the rest."""
     code = (
-        "import sys, cometfs.cli; from cometfs import app, config, daemon, lifetime; from cometfs.fuse import session; "
+        "import sys, cometfs.cli; from cometfs import app, config; from cometfs.fuse import session; "
+        "from cometfs.process import daemon, lifetime; "
         f"print([name for name in {NOT_FOR_MOUNT!r} if name in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -34,7 +35,10 @@ def test_mount_loads_nothing_that_other_commands_need() -> None:
     ("code", "others"),
     [
         ("from cometfs.fuse import mountpoints, occupants", ("pyfuse3", "trio", "httpx", "msgspec", "sqlite3")),
-        ("from cometfs import config, exposure, lifetime, serving", ("pyfuse3", "httpx", "cometfs.vfs")),
+        (
+            "from cometfs import config, exposure, serving; from cometfs.process import lifetime",
+            ("pyfuse3", "httpx", "cometfs.vfs"),
+        ),
     ],
     ids=["umount and refresh", "serve"],
 )
@@ -55,7 +59,7 @@ def test_httpx_is_whole_after_a_start_without_its_command() -> None:
 def test_what_a_command_imported_is_no_garbage_to_look_through() -> None:
     """Python's own thresholds take a tenth of the CPU time of a copy."""
     code = (
-        "import gc; from cometfs import lifetime\n"
+        "import gc; from cometfs.process import lifetime\n"
         "async def main(): print(gc.get_freeze_count() > 0, gc.get_threshold() == lifetime.GARBAGE)\n"
         "lifetime.run(main)"
     )

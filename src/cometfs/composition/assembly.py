@@ -1,22 +1,20 @@
 """Puts client, cache, budget of calls and tree together: a mounted Comet without a face.
 
-Not here: mounting it, and ending it by a signal (app.py).
+Not here: what it shows of itself (mount_status.py), mounting it, and ending it by a signal (app.py).
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from cometfs._version import __version__
 from cometfs.cache.downloads.blocks import Blocks
 from cometfs.cache.downloads.downloads import Bodies
 from cometfs.cache.downloads.of_others import BodiesOfOthers
@@ -31,30 +29,25 @@ from cometfs.cache.store import Store
 from cometfs.caller import Urgency
 from cometfs.comet.api import API
 from cometfs.composition import measured
+from cometfs.composition.mount_status import MountStatus
 from cometfs.connectivity import Connectivity
 from cometfs.lease import RUNNING, Lease
 from cometfs.quota.limiter import Budget
 from cometfs.quota.sqlite_bucket import SQLiteBucket
 from cometfs.telemetry.gauges import Gauges, of_process
 from cometfs.telemetry.metrics import Meters
-from cometfs.telemetry.traffic import Waiting
 from cometfs.vfs.answers.prefetch import Prefetcher
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.error_log import with_warnings
 from cometfs.vfs.keys import owner_of
 from cometfs.vfs.layout import tree
-from cometfs.vfs.schema.declaration import Context
-from cometfs.vfs.sources.experiment import WORKSPACES
 
 if TYPE_CHECKING:  # its library is an extra
     from cometfs.shared.opening import Shared
 
 MEMORY = 128 << 20
 """Bytes of answers and rendered files that are kept in memory."""
-
-SHOWN = 20
-"""Requests on their way, and errors, that the status shows at most."""
 
 SPOOL = 1 << 30
 """Bytes of downloaded assets that are kept for the next reader."""
@@ -110,27 +103,23 @@ async def open_vfs(
     with ExitStack() as ending:
         async with trio.open_nursery() as writing, trio.open_nursery() as loads:
             ending.enter_context(api.probing(loads))
-            index, blobs, writebehind = await _opened_disk(cache, wall, ending) if cache else _NO_DISK
-            if writebehind is not None:
-                writing.start_soon(writebehind.run)
-            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, blobs)
+            disk = await _opened_disk(cache, wall, ending) if cache else _NO_DISK
+            if disk.writebehind is not None:
+                writing.start_soon(disk.writebehind.run)
+            bodies = Bodies(loads, SPOOL, cache.folder if cache else None, disk.blobs)
             ending.callback(bodies.close)
-            parted = PartedBodies(loads, Blocks(blobs, loads)) if cache and blobs else None
+            parted = PartedBodies(loads, Blocks(disk.blobs, loads)) if disk.blobs else None
             try:
-                flights, connectivity = Flights(loads), api.connectivity
                 if shared is not None:
                     writing.start_soon(shared.answers.run)
-                gauges["loads"] = flights.count
-                memory, others = Memory(MEMORY, owner=owner_of), shared.answers if shared else None
-                store = Store(memory, flights, writebehind, wall, connectivity, others)
-                of_others = BodiesOfOthers(others) if others else None
+                store = _store(api, loads, disk.writebehind, shared, gauges, wall)
+                of_others = BodiesOfOthers(shared.answers) if shared else None
                 answers = AnswerResolver(api, store, bodies, parted, of_others=of_others)
-                answers.status = _Status(api, answers, workspaces, budget, index, gauges, shared, wall()).now
-                meters |= measured.at_hand(api, index, blobs, gauges) | measured.of_lookups(answers, parted)
-                answers.metrics = partial(measured.text, meters, budget, index)
-                answers.ahead = prefetcher = Prefetcher(
-                    answers, loads, partial(_may_prefetch, connectivity, budget), singles=singles
-                )
+                answers.status = MountStatus(api, answers, workspaces, budget, disk.index, gauges, shared, wall()).now
+                meters |= measured.at_hand(api, disk.index, disk.blobs, gauges) | measured.of_lookups(answers, parted)
+                answers.metrics = partial(measured.text, meters, budget, disk.index)
+                spare = partial(_may_prefetch, api.connectivity, budget)
+                answers.ahead = prefetcher = Prefetcher(answers, loads, spare, singles=singles)
                 ending.enter_context(with_warnings(answers.error_log))
                 yield Vfs(
                     answers,
@@ -148,19 +137,38 @@ async def open_vfs(
                 writing.cancel_scope.cancel()
 
 
-_NO_DISK: tuple[Index | None, BlobStore | None, WriteBehind | None] = (None, None, None)
-
-
-async def _opened_disk(
-    cache: Cache, wall: Callable[[], float], ending: ExitStack
-) -> tuple[Index, BlobStore, WriteBehind]:
+@dataclass(frozen=True)
+class _Disk:
     """What keeps answers and bodies on disk."""
+
+    index: Index | None
+    blobs: BlobStore | None
+    writebehind: WriteBehind | None
+
+
+_NO_DISK = _Disk(None, None, None)
+
+
+async def _opened_disk(cache: Cache, wall: Callable[[], float], ending: ExitStack) -> _Disk:
     index = Index(cache.folder, wall)
     ending.callback(index.close)
     await trio.to_thread.run_sync(index.open)
     evictor = Evictor(index, cache.size)
     blobs = BlobStore(index, evictor)
-    return index, blobs, WriteBehind(index, evictor, blobs, wall)
+    return _Disk(index, blobs, WriteBehind(index, evictor, blobs, wall))
+
+
+def _store(
+    api: API,
+    loads: trio.Nursery,
+    writebehind: WriteBehind | None,
+    shared: Shared | None,
+    gauges: Gauges,
+    wall: Callable[[], float],
+) -> Store:
+    flights, memory = Flights(loads), Memory(MEMORY, owner=owner_of)
+    gauges["loads"] = flights.count
+    return Store(memory, flights, writebehind, wall, api.connectivity, shared.answers if shared else None)
 
 
 @asynccontextmanager
@@ -177,51 +185,3 @@ async def open_budget(folder: Path, rate: float, shared: Shared | None = None) -
 
 def _may_prefetch(connectivity: Connectivity, budget: Budget | None, urgency: Urgency) -> bool:
     return not connectivity.away and (budget is None or budget.spare(urgency))
-
-
-@dataclass(frozen=True)
-class _Status:
-    """What `.cometfs/status.json` shows."""
-
-    api: API
-    answers: AnswerResolver
-    named: Sequence[str]
-    budget: Budget | None
-    index: Index | None
-    gauges: Gauges
-    shared: Shared | None
-    since: float
-
-    async def now(self) -> dict[str, Any]:
-        return {
-            "version": __version__,
-            "server": self.api.root,
-            "workspaces": self._workspaces(),
-            "pid": os.getpid(),
-            "since": round(self.since, 3),
-            "network": self.api.connectivity.as_object(),
-            "calls": (await self.budget.status()).as_object() if self.budget else None,
-            "shared": self.shared.as_object() if self.shared else None,
-            "reads": {where: self.answers.lookups.at(where, "answer", "body") for where in ("memory", "disk", "asked")},
-            "fetching": [_on_its_way(one) for one in self.api.traffic.waiting()[:SHOWN]],
-            "made_calls": self.api.traffic.calls.total(),
-            "received_bytes": self.api.traffic.bytes,
-            "cache": await self._cache(),
-            "gauges": {name: gauge() for name, gauge in sorted(self.gauges.items())},
-            "errors": self.answers.error_log.lines()[-SHOWN:],
-        }
-
-    def _workspaces(self) -> list[str]:
-        """Those at the root, as far as that is known."""
-        held = self.answers.peek(WORKSPACES, Context(self.api.root, 0.0))
-        return list(self.named or (held and held.value) or ())
-
-    async def _cache(self) -> dict[str, Any] | None:
-        if self.index is None:
-            return None
-        totals = await trio.to_thread.run_sync(self.index.totals)
-        return totals.as_object() | {"folder": str(self.index.folder)}
-
-
-def _on_its_way(request: Waiting) -> dict[str, Any]:
-    return {"what": request.what, "for_s": round(request.seconds, 1), "bytes": request.bytes}

@@ -11,7 +11,7 @@ from typing import Any
 
 from cometfs.telemetry.metrics import CONTENT_TYPE
 
-DASHBOARD = files("cometfs").joinpath("grafana.json")
+DASHBOARD = files("cometfs.telemetry").joinpath("grafana.json")
 """For Grafana, to be imported."""
 
 Receive = Callable[[], Awaitable[Any]]
