@@ -13,13 +13,16 @@ import pytest
 import trio
 
 from cometfs.errors import NotFound
-from cometfs.server.catalog.catalog import Catalog
+from cometfs.server import sample_directory
+from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.shared.answers import SharedAnswers
 from cometfs.shared.awaited import AT_ONCE
 from cometfs.shared.opening import open_shared
 from cometfs.shared.outbox import Outbox, Sent
 from cometfs.shared.refreshes import REMEMBERED
+from cometfs.vfs.schema.declaration import Context
 from cometfs.vfs.sources.experiment import PARAMETERS
+from cometfs.vfs.sources.parameters import PARAMS
 from tests.inprocess.conftest import BASELINE, Wire, at, names, read
 from tests.support.redis_server import Redis
 from tests.support.shared_machines import KEY, Machine, at_once, everything, machine, machines, sent
@@ -38,6 +41,12 @@ async def params(one: Machine) -> dict[str, bytes]:
         if node.at.experiment is not None and not name.startswith("."):
             found[name] = await read(one.vfs, f"{PROJECT}/{name}/params.json")
     return found
+
+
+async def experiments(one: Machine) -> list[Context]:
+    """All of a project."""
+    nodes = (await one.vfs.listings.children(await at(one.vfs, PROJECT)))[0].nodes
+    return [node.at for name, node in nodes.items() if node.at.experiment is not None and not name.startswith(".")]
 
 
 async def test_what_one_has_asked_another_reads(wire: Wire, each_redis: Redis) -> None:
@@ -67,6 +76,19 @@ async def test_at_the_same_time_one_asks_for_all(wire: Wire, redis: Redis) -> No
     twice = {one: count for one, count in Counter(wire.about).items() if count > 1}
     assert not twice
     assert len(wire.asked) <= 2 * one
+
+
+async def test_what_another_has_brought_tells_how_many_to_ask_about(redis: Redis) -> None:
+    """In the next call: a first one is about a few."""
+    wire = Wire(open_directory(sample_directory(), 30))
+    async with machine(wire, redis.url) as first, machine(wire, redis.url) as second:
+        places = await experiments(first)
+        await first.vfs._answers.together(PARAMS, places[:70])
+        await sent(first)
+        assert await experiments(second)
+        wire.asked.clear()
+        await second.vfs._answers.together(PARAMS, places)
+        assert wire.asked == ["experiments/multi-metric-chart"]
 
 
 async def test_a_refresh_asks_anew(wire: Wire, redis: Redis) -> None:

@@ -155,15 +155,26 @@ class Batches:
 
     async def _in_turn(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         """Asks about those of which no other machine has the answers, or asks for them."""
+        kept = batch.into or source
         while places:
-            mine, places = await self._answers.claim(batch.into or source, places)
+            mine, left = await self._answers.claim(kept, places)
+            if not self._trust.weight(batch, line):
+                self._weigh(kept, batch, line, places)
+            places = left
             try:
                 if mine:
                     await self._call(source, batch, line, mine)
             finally:
-                self._answers.release(batch.into or source, mine)
+                self._answers.release(kept, mine)
             if places:
                 await trio.sleep(OTHERS)
+
+    def _weigh(self, kept: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
+        """What other machines have brought tells as well how many to ask about in a call."""
+        held = [self._answers.store.peek(kept.key(at)) for at in places]
+        weights = [one.weight for one in held if one is not None]
+        if weights:
+            self._trust.brought(batch, line, sum(weights) / len(weights))
 
     async def _call(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         sample = self._trust.sample(source, line)
