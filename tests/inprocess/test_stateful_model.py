@@ -46,6 +46,7 @@ NAMED = {
         *READ,
     ],
     "offline after a refresh": [*READ, Op("refresh"), *READ, Op("remount", what="offline"), Op("refresh"), *READ],
+    "a refresh that waits for a probe": [*READ, Op("away"), Op("wait", seconds=70.0), *READ, Op("refresh"), *READ],
     "one endpoint fails, and then all": [
         *READ,
         Op("fault", what="experiment/output 500"),

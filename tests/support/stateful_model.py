@@ -114,13 +114,17 @@ async def _clear(model: Model, _op: Op) -> None:
 
 async def _refresh(model: Model, _op: Op) -> None:
     """`cometfs refresh` of the whole, which drops nothing while Comet is away."""
-    try:
-        await model.vfs.refresh(model.vfs.root, ())
-    except Unreachable:
-        if not (model.offline or model.troubled(set())):
-            raise
-    else:
-        model.held.clear()
+
+    async def refresh() -> None:
+        try:
+            await model.vfs.refresh(model.vfs.root, ())
+        except Unreachable:
+            if not (model.offline or model.troubled(set())):
+                raise
+        else:
+            model.held.clear()
+
+    await model.together([refresh])  # it may wait for a probe, and so for the clock
 
 
 async def _remount(model: Model, op: Op) -> None:
