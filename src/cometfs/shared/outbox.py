@@ -109,7 +109,8 @@ class Outbox:
                 self._waiting += sum(map(_bytes, taken))
                 raise
             finally:
-                self._going = [one for one in self._going if not any(one is sent for sent in taken)]
+                there = set(map(id, taken))
+                self._going = [one for one in self._going if id(one) not in there]
 
     def _taken(self) -> list[Sent]:
         """What goes in one trip."""
