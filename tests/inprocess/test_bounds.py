@@ -176,7 +176,7 @@ async def test_few_big_answers_are_rendered_at_once(vfs: Vfs, monkeypatch: pytes
     lock, go_on = threading.Lock(), threading.Event()
     now, most = 0, 0
 
-    def render(_answer: object) -> bytes:
+    def render(*_answer: object) -> bytes:
         nonlocal now, most
         with lock:
             now += 1

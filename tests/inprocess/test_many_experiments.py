@@ -11,7 +11,7 @@ from cometfs.cache.persistent.index import Index
 from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
-from cometfs.vfs.answers import prefetch
+from cometfs.vfs.answers import batches
 from cometfs.vfs.keys import Key
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.metrics import PACKED
@@ -79,7 +79,7 @@ async def test_a_big_table_leaves_the_answers_of_others_in_memory(
     many: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it has taken is on disk: held in memory, too, it pushed out all else, and then itself."""
-    monkeypatch.setattr(prefetch, "HELD", 1 << 10)
+    monkeypatch.setattr(batches, "HELD", 1 << 10)
     wire = Wire(many)
     async with mounted(wire, tmp_path) as vfs:
         written = (await read(vfs, TABLE)).decode().splitlines()

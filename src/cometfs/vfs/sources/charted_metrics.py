@@ -32,6 +32,8 @@ class Parsed(NamedTuple):
     """Of those of which it has lost nothing, each packed by itself."""
     lengths: dict[str, int]
     """How many points those have."""
+    first_counts: bool = False
+    """Whether it is known that the first of equal values is the least or the greatest at its server."""
 
     @classmethod
     def of(cls, chart: Mapping[str, Any]) -> Parsed:
@@ -78,6 +80,7 @@ class Unpacked(NamedTuple):
     names: list[str]
     points: dict[str, Charted]
     lengths: dict[str, int]
+    first_counts: bool = False
 
     @classmethod
     def of(cls, packed: bytes) -> Unpacked:

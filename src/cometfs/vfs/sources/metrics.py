@@ -224,7 +224,14 @@ async def _metrics_of_many(asker: Resolver, places: Sequence[Context]) -> list[F
     found = {at.key: (at, parsed[key(at)]) for at in places if key(at) in parsed and parsed[key(at)].is_light}
     packed = [(at, one.packed()) for at, one in found.values()]
     await _ask_which_counts(asker, packed)
+    if asker.agreement(FIRST_COUNTS, of_project(places[0])):
+        packed = [(at, _with_first_counted(one)) for at, one in packed]
     return [Found(PACKED, at, one) for at, one in packed]
+
+
+def _with_first_counted(packed: bytes) -> bytes:
+    """With it stands that the first of equal values counts: a later mount may have no network to ask that."""
+    return Parsed.unpacked(packed)._replace(first_counts=True).packed()
 
 
 LOOKED_AT = "experiments in which equal values were looked for"
@@ -285,9 +292,15 @@ Comes with batches alone."""
 
 
 def _told_spreads(asker: Resolver, packed: bytes, at: Context) -> dict[str, list[Any]] | None:
-    found = Unpacked.of(packed).spreads()
-    if found is None or (found.tied and not asker.agreement(FIRST_COUNTS, of_project(at))):
+    unpacked = Unpacked.of(packed)
+    found = unpacked.spreads()
+    if found is None:
         return None
+    if found.tied and not unpacked.first_counts:
+        if not asker.agreement(FIRST_COUNTS, of_project(at)):
+            return None
+        asker.recall(PACKED, at)  # as old as that, and for no longer
+        asker.fill(PACKED, at, _with_first_counted(packed))
     return found.by_name
 
 
