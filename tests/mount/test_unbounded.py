@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tests.inprocess.test_bounds import bomb
 from tests.mount.test_faults import FOREST, said
 from tests.support.faulty_comet import Answer, Faults, faulty_comet
-from tests.support.processes import Comet, Mounted, running_mount
+from tests.support.processes import PATIENCE, Comet, Mounted, running_mount
 
 GZIP = (("Content-Encoding", "gzip"),)
 OUTPUT, ASSET, PROJECT = f"{FOREST}/output.txt", f"{FOREST}/assets/importances.csv", "tabular/wine-cultivars"
@@ -63,11 +64,7 @@ def test_an_answer_without_an_end_is_an_error_and_memory_stays_bounded(
         status, output, complained = said(*command)
         assert (status != 0, output) == (True, b"")
         assert complained.rstrip().endswith(complaint)
-        arrived = len(faults.arrivals)
-        killed = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        faults.await_arrivals("", arrived + 1)
-        killed.kill()
-        killed.wait()
+        _kill_in_the_middle(faults, *command)
         del faults.answers[endpoint]
         _await_success(*command)
         assert peak(mounted) - before < MOST
@@ -75,9 +72,20 @@ def test_an_answer_without_an_end_is_an_error_and_memory_stays_bounded(
         assert kept < 8 << 20
 
 
+def _kill_in_the_middle(faults: Faults, *command: str | Path) -> None:
+    """Those that come at once after the one that failed share its error."""
+    arrived = len(faults.arrivals)
+    while len(faults.arrivals) == arrived:
+        with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+            while len(faults.arrivals) == arrived and killed.poll() is None:
+                time.sleep(0.01)
+            killed.kill()
+
+
 def _await_success(*command: str | Path) -> None:
-    """A load that goes on for a killed reader may answer the next one, too."""
-    for _ in range(100):
+    """A load that goes on for a killed reader may answer the next one, too, and its failure those after it."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         status, _, complained = said(*command)
         if status == 0:
             return
