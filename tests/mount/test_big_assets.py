@@ -379,18 +379,20 @@ def test_a_cut_body_without_a_length(tmp_path: Path) -> None:
 
 
 def test_silence_ends_a_read_and_nothing_else(tmp_path: Path) -> None:
-    """A part that stops coming is ETIMEDOUT for its reader; the same file can be read when it goes on."""
+    """A part that stops coming is ETIMEDOUT for its reader; the same file can be read when it goes on. The kernel asks
+    twice for one read, and waits once."""
     body = content(30 * MIB)
 
     def held(_request: Request, answer: Answer) -> Answer:
         return replace(answer, held_after=1000)  # less than tries in time could make whole
 
-    with faulty(tmp_path, body, "--deadline", "3") as (path, faults, _):
+    with faulty(tmp_path, body, "--deadline", "3") as (path, faults, mounted):
         with path.open("rb", buffering=0) as file:
             assert file.read(4096) == body[:4096]
             faults.layers.append(in_parts(held))
             with pytest.raises(OSError, match="Connection timed out"):
                 os.pread(file.fileno(), 100, 25 * MIB)
+            assert mounted.log.read_text().count("read: No byte arrived") == 1
             faults.layers.clear()
             faults.release()
             assert os.pread(file.fileno(), 100, 25 * MIB) == body[25 * MIB :][:100]

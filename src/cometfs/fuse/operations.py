@@ -92,6 +92,8 @@ class Operations(ReadOnlyOperations):
         }
 
     def failed(self, request: str, args: tuple[Any, ...], name: str, sentence: str) -> Mapping[str, Any]:
+        if (request, name) == ("read", "ETIMEDOUT"):
+            self._handles.note_late(*args)
         path, pid = subject(request, args, self._inodes, self._handles)
         program = self.programs.of(pid) if pid else 0
         self._vfs.error_log.add(name, sentence, path=path, pid=program)
@@ -235,6 +237,8 @@ class Operations(ReadOnlyOperations):
 
     def _read_nowait(self, fh: FileHandleT, off: int, size: int) -> bytes | None:
         shared = self._handles.behind(fh)
+        if self._handles.was_late(fh, off):
+            raise pyfuse3.FUSEError(errno.ETIMEDOUT)
         if shared.goes_on and off >= shared.opened.size and self.follower.is_due(shared):
             return None
         return self._part_at_hand(shared, fh, off, size)

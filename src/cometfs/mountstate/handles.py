@@ -12,10 +12,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import trio
+
 from cometfs.errors import Stale
 from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.kernel_view import Shared
 from cometfs.vfs.nodes import Node, Opened
+
+
+SAME = 0.25
+"""Seconds within which the kernel asks again for a page that it did not get, on behalf of the same read."""
 
 
 class OpenDir(NamedTuple):
@@ -41,6 +47,8 @@ class Handles:
         """How far a file that grows was read, by handle, in bytes."""
         self._openers: dict[int, int] = {}
         """The program that opened a file, by handle: the kernel does not tell which one reads."""
+        self._late: dict[int, tuple[range, float]] = {}
+        """The last read that did not come in time, by handle, and until when that is remembered."""
         self._dirs: dict[int, OpenDir] = {}
 
     def inodes(self) -> list[Inode]:
@@ -110,10 +118,21 @@ class Handles:
         waits = shared.opened.grows and not shared.parted
         return not waits or self._read_to.get(handle, 0) < shared.opened.size
 
+    def note_late(self, handle: int, offset: int, size: int) -> None:
+        """A read did not come in time."""
+        self._late[handle] = (range(offset, offset + size), trio.current_time() + SAME)
+
+    def was_late(self, handle: int, offset: int) -> bool:
+        """Whether a read of this place has just not come in time, once: of a program that waits for one page, the
+        kernel asks for many, and then for that one."""
+        part, until = self._late.pop(handle, (range(0), 0.0))
+        return offset in part and trio.current_time() < until
+
     def release(self, handle: int) -> None:
         """Closes a handle; the last one of an inode closes its snapshot."""
         self._read_to.pop(handle, None)
         self._openers.pop(handle, None)
+        self._late.pop(handle, None)
         shared = self._files.pop(handle, None)
         if shared is None:
             return
