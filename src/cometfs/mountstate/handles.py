@@ -19,7 +19,6 @@ from cometfs.mountstate.inodes import Inode
 from cometfs.mountstate.kernel_view import Shared
 from cometfs.vfs.nodes import Node, Opened
 
-
 SAME = 0.25
 """Seconds within which the kernel asks again for a page that it did not get, on behalf of the same read."""
 

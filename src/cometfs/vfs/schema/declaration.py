@@ -131,6 +131,9 @@ class Known(Protocol):
     def known(self, source: Source, at: Context) -> Any:
         """What `source` has answered at a place; None where that is not at hand."""
 
+    def comes(self, source: Source, at: Context) -> bool:
+        """Whether that is at hand, or comes with the answers of many experiments that are reckoned already."""
+
 
 class Weighs(NamedTuple):
     """So many times as much as an answer of an endpoint."""

@@ -136,10 +136,10 @@ CHARTS = Source(
 
 
 def _lacking(known: Known, source: Source, at: Context) -> list[Context]:
-    """The experiments of a project of which `source` is not at hand; `at`: the project's place, or one in it."""
+    """The experiments of a project of which `source` must be asked; `at`: the project's place, or one in it."""
     project = of_project(at)
     places = [experiment.at_experiment(project, row) for row in known.known(experiment.EXPERIMENTS, project) or ()]
-    return [place for place in places if known.known(source, replace(place, key=(*place.key, *at.key[1:]))) is None]
+    return [place for place in places if not known.comes(source, replace(place, key=(*place.key, *at.key[1:])))]
 
 
 def _charted(known: Known, at: Context) -> Needs:

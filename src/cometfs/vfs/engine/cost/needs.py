@@ -16,7 +16,7 @@ from cometfs.vfs.engine.cost.weights import ANSWER, Scales, Weights
 from cometfs.vfs.engine.walk_prefetch import Pace
 from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, ForEach, Needs, Source, Stream, Weighs
 from cometfs.vfs.sources import experiment
-from cometfs.vfs.sources.chart_calls import ALONE, points_of
+from cometfs.vfs.sources.chart_calls import ALONE, loses, points_of
 from cometfs.vfs.sources.metrics import METRIC_NAMES
 from cometfs.vfs.sources.parameters import of_project
 
@@ -77,6 +77,8 @@ class Reckoning:
         self._batched: dict[Hashable, set[Hashable]] = {}
         self._samples: dict[Hashable, list[Context]] = {}
         """The experiments of each project that are asked by themselves, and once more with the first batch."""
+        self._brought: set[Hashable] = set()
+        """What the first file that is read of a directory brings for the others: each has its bytes, and no call."""
         self._basis: set[str] = set()
         """Endpoints by whose answers those of others are reckoned."""
         self._charts: dict[Hashable, tuple[int, float]] = {}
@@ -98,6 +100,17 @@ class Reckoning:
         other, tells = source.told_by
         answer = self.known(other, at)
         return None if answer is None else tells(answer)
+
+    def comes(self, source: Source, at: Context) -> bool:
+        """See `Known`."""
+        if self.known(source, at) is not None:
+            return True
+        project = of_project(at).key
+        batched = self._batched.get(project)
+        if source.within is None or not batched:
+            return False
+        samples = (sample.key for sample in self._samples[project])
+        return (at.key[:1] in batched or at.key[:1] in samples) and loses(self, at) < 1
 
     def go_into(self, each: ForEach, at: Context) -> None:
         """A directory is about to be gone through: of the experiments of a project, after the first ones, batches bring
@@ -121,6 +134,8 @@ class Reckoning:
         before = self.total.calls
         if question is not None:
             self.ask(question, at)
+        if isinstance(question, Source) and question.together is not None:
+            self._brought.add((question.together.name, of_project(at).key))
         free = self.total.calls == before
         self.total = self.total._replace(files=self.total.files + 1, at_hand=self.total.at_hand + free)
 
@@ -138,6 +153,8 @@ class Reckoning:
 
     def _ask_alone(self, question: Source, at: Context) -> None:
         needs = _needs(self, question, at)
+        if question.together is not None and (question.together.name, of_project(at).key) in self._brought:
+            needs = needs._replace(calls=0, perhaps=None)
         if needs.calls and all(weighs.endpoint == question.called for weighs in needs.weighs):
             self.unweighed.setdefault(question.called, []).append((question, at))
         self._add(question.called, needs.calls, self._weight(needs.weighs or [Weighs(needs.calls, question.called)]))
