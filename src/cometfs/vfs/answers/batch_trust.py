@@ -12,6 +12,8 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
+import trio
+
 from cometfs.cache.memory import Recent
 from cometfs.errors import CometFSError, DeadlineExceeded
 from cometfs.lease import Lease
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 TARGET = 4 << 20
 """Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
+
+SMALL = 16
+"""Experiments in a batch that a server answers in time if it answers any."""
 
 FAILED = Lease(600.0)
 """How long batches that failed are not asked for again."""
@@ -48,6 +53,8 @@ class BatchTrust:
         """Bytes that the last batch about a project brought for an experiment."""
         self._trusted: Recent[Hashable, bool] = Recent(REMEMBERED)
         """Whether a batch agreed with single calls; absent while that was not compared."""
+        self._failed_at: Recent[Hashable, float] = Recent(REMEMBERED)
+        """When the last batch that failed took too long, on trio's clock; 0 where it failed otherwise."""
 
     def is_trusted(self, source: Source, line: Siblings) -> bool:
         """Whether batches for `source` are asked for: until they disagree, bring nothing, or fail."""
@@ -104,10 +111,13 @@ class BatchTrust:
         """A batch brought so many bytes for an experiment."""
         self._weights[batch.name, line.project.key] = weight
 
-    def answered(self, line: Siblings) -> None:
-        """A batch did not fail."""
+    def answered(self, batch: Batch, line: Siblings) -> None:
+        """A batch did not fail: the next one is twice as large, where they were halved for want of time."""
         if self._observations.count(STRIKES, line.project):
             self._observations.record_count(STRIKES, line.project, 0)
+        most = self._observations.count(MOST + batch.name, line.project)
+        if most and self._failed_at.get((batch.name, line.project.key)):
+            self._observations.record_count(MOST + batch.name, line.project, min(2 * most, batch.most), FAILED)
 
     def was_too_large(self, source: Source, line: Siblings, count: int) -> None:
         """After an answer about so many that is too large: the next ones are a quarter as large, and after one about a
@@ -117,12 +127,20 @@ class BatchTrust:
         if count <= 2 * SAMPLE:
             self.distrust(source, line)
 
-    def divides(self, batch: Batch, line: Siblings, count: int, error: CometFSError) -> bool:
+    def divides(self, batch: Batch, line: Siblings, count: int, error: CometFSError, *, began: float) -> bool:
         """After a batch about so many failed: whether to ask about fewer. Not where two about a few failed, or took too
-        long: then each is asked by itself, for a while, as it may have been an outage."""
-        strikes = self._observations.count(STRIKES, line.project)
-        if isinstance(error, DeadlineExceeded) or count <= 2 * SAMPLE:
+        long: then each is asked by itself, for a while, as it may have been an outage. `began`: when it was asked for.
+
+        Where batches were answered before, one that takes too long meets a server, or a machine, with much to do, and
+        to ask each by itself would be much more: it counts when it is a small one. Those that were asked for at the
+        same time count once.
+        """
+        strikes, now = self._observations.count(STRIKES, line.project), trio.current_time()
+        key, slow = (batch.name, line.project.key), isinstance(error, DeadlineExceeded)
+        counts = count <= 2 * SAMPLE or (slow and (not self.weight(batch, line) or count <= SMALL))
+        if counts and began >= self._failed_at.get(key, 0.0):
             strikes += 1
+        self._failed_at[key] = now if slow else 0.0
         if strikes >= 2 or not batch.divides:
             self._observations.record_agreement(WORKING + batch.name, line.project, agrees=False, lease=FAILED)
             return False

@@ -139,6 +139,7 @@ class Batches:
 
     async def _asked(self, source: Source, batch: Batch, line: Siblings, places: list[Context]) -> list[Context]:
         """The places about which to ask again, fewer at a time."""
+        began = trio.current_time()
         try:
             self._doubt_old_names(line)
             await self._in_turn(source, batch, line, places)
@@ -149,7 +150,7 @@ class Batches:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         except CometFSError as error:
             log.debug("not fetched together: %s", error)
-            if self._trust.divides(batch, line, len(places), error):
+            if self._trust.divides(batch, line, len(places), error, began=began):
                 return places
         return []
 
@@ -179,7 +180,7 @@ class Batches:
     async def _call(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         sample = self._trust.sample(source, line)
         found = await batch.ask(self._answers.asker(), [*sample, *places])
-        self._trust.answered(line)
+        self._trust.answered(batch, line)
         if self._trust.compare(source, line, found, sampled=bool(sample)):
             self._trust.brought(batch, line, self._keep(found) / max(1, len(places)))
 

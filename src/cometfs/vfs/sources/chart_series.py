@@ -150,6 +150,9 @@ WEIGHT = "bytes that a metric of an experiment brings in a chart"
 
 MOST = "experiments in a chart that does not fail"
 
+SMALL = 16
+"""Experiments in a call that a server answers in time if it answers any."""
+
 STRIKES = 2
 """Calls about one experiment that fail, and calls that take too long, one after the other: then charts are given up."""
 
@@ -162,7 +165,7 @@ class _Calls:
         self._metrics = metrics
         self._take = take
         self._failed, self._answered = failed, 0
-        self._strikes = 0
+        self._strikes, self._struck_at = 0, 0.0
         self._too_many = TOGETHER + 1
         """Experiments of which a chart failed."""
 
@@ -181,6 +184,7 @@ class _Calls:
             return await self._alone(places, metrics)
         if len(places) >= self._too_many > 1:
             return await self._in_parts(places, metrics, failed=True)
+        began = trio.current_time()
         try:
             found = await chart_calls.ask(self._asker, project, places, metrics, _packed)
         except AnswerTooLarge:
@@ -192,7 +196,7 @@ class _Calls:
         except CometFSError as error:
             log.debug("a chart of %s experiments: %s", len(places), error)
             self._too_many = min(self._too_many, len(places))
-            self._strikes += isinstance(error, DeadlineExceeded) or len(places) == 1
+            self._count_strike(project, len(places), began, slow=isinstance(error, DeadlineExceeded))
             enough = self._strikes >= STRIKES or len(places) == 1
             parts = self._alone(places, metrics) if enough else self._in_parts(places, metrics, failed=True)
             return await parts
@@ -200,6 +204,14 @@ class _Calls:
         if failed:
             self._asker.record_count(MOST, project, len(places), FINISHED)
         return await self._taken(places, metrics, found)
+
+    def _count_strike(self, project: Context, count: int, began: float, *, slow: bool) -> None:
+        """Where charts were answered before, a call that takes too long meets a server with much to do, and counts when
+        it is a small one. Those that were asked for at the same time count once."""
+        works = self._asker.count(chart_calls.CHECKED, project) > 0
+        if began >= self._struck_at and (count == 1 or (slow and (not works or count <= SMALL))):
+            self._strikes += 1
+            self._struck_at = trio.current_time()
 
     async def _in_parts(self, places: Sequence[Context], metrics: Sequence[str], *, failed: bool) -> int:
         halves = _halved(places) if len(places) > 1 else [places]
