@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,15 @@ from cometfs.cache.persistent.index import Index
 from cometfs.cache.persistent.writebehind import WriteBehind
 from cometfs.server import sample_directory
 from cometfs.server.catalog.catalog import Catalog, open_directory
+from cometfs.vfs import nodes
 from cometfs.vfs.answers import batches
+from cometfs.vfs.engine import listings
 from cometfs.vfs.keys import Key
+from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import ForEach, Row
 from cometfs.vfs.sources import experiment
 from cometfs.vfs.sources.metrics import PACKED
-from tests.inprocess.conftest import Wire, mounted, names, read
+from tests.inprocess.conftest import Wire, at, mounted, names, read
 
 COPIES = 60
 PROJECT = "vision-lab/digits"
@@ -126,3 +131,23 @@ async def test_so_many_at_once_are_asked_in_order() -> None:
     assert await experiment.each_of(range(100), ask, 3) == [-item for item in range(100)]
     trio.lowlevel.remove_instrument(tasks)
     assert most == tasks.begun == 3
+
+
+async def test_a_long_listing_is_made_once_for_all_that_wait(
+    many: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file of a project that was looked up when a listing had just run out made one of its own."""
+    async with mounted(Wire(many), tmp_path) as vfs:
+        project = await at(vfs, PROJECT)
+        made: list[int] = []
+
+        def build(node: Node, each: ForEach, rows: Sequence[Row]) -> object:
+            made.append(len(rows))
+            return nodes.build(node, each, rows)
+
+        monkeypatch.setattr(listings, "_MANY", 1)
+        monkeypatch.setattr(listings, "build", build)
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(vfs.listings.children, project)
+        assert len([count for count in made if count > 40]) == 1

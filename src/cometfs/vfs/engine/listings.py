@@ -33,6 +33,14 @@ _MANY = 500
 us each."""
 
 
+class _Building:
+    """A listing that is being made; None is `held` until it is, and where that failed."""
+
+    def __init__(self) -> None:
+        self.ended = trio.Event()
+        self.held: CacheEntry | None = None
+
+
 class Listings:
     """What is in directories. Folders that a "/" in names made are in the listing of their declared directory."""
 
@@ -42,6 +50,7 @@ class Listings:
         self._store = answers.store
         self._writing = writing
         self.omitted = EmptyEntries(answers)
+        self._building: dict[Key, _Building] = {}
 
     async def children(self, node: Node) -> tuple[Listing, float]:
         """The complete listing of a directory and the seconds for which it holds.
@@ -54,9 +63,27 @@ class Listings:
         assert isinstance(node.entry, Dir)
         eaches, key = for_eaches_of(node.entry), self._key(node)
         answers = [await self._answers.wanted(each.source, node.at) if each.source else None for each in eaches]
-        built = [await self._built(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
-        # Another task may have built it while this one waited; what was written meanwhile has another key.
-        return self._within(node, self._store.peek(key) or self._keep(key, node, node.entry, answers, built))
+        building = self._building.get(key)
+        if building is not None:
+            await building.ended.wait()
+        if building is None or building.held is None:
+            building = await self._build(key, node, node.entry, answers)
+        assert building.held is not None
+        return self._within(node, building.held)
+
+    async def _build(self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None]) -> _Building:
+        """One for all that wait, also where it holds no more when it is made: that of thousands takes a second."""
+        building = self._building[key] = _Building()
+        try:
+            eaches = for_eaches_of(entry)
+            built = [await self._built(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
+            # Another task may have built it while this one waited; what was written meanwhile has another key.
+            building.held = self._store.peek(key) or self._keep(key, node, entry, answers, built)
+        finally:
+            building.ended.set()
+            if self._building.get(key) is building:
+                del self._building[key]
+        return building
 
     def children_nowait(self, node: Node) -> tuple[Listing, float] | None:
         """What `children` returns, where that takes no call."""
