@@ -274,7 +274,11 @@ def _zip(content: bytes) -> bytes:
     return made.getvalue()
 
 
-@pytest.mark.parametrize("damage", [b"PK is how this text begins", _zip(b"+ 1")[:-10], _zip(b"+ 1")[:35] + bytes(5)])
+@pytest.mark.parametrize(
+    "damage",
+    [b"PK is how this text begins", _zip(b"+ 1")[:-10], _zip(b"+ 1")[:35] + bytes(5)],
+    ids=["begins like one", "cut", "broken"],  # a zip has the time in it, and workers must agree on names
+)
 def test_a_patch_that_is_no_zip_after_all_is_shown_as_it_is(damage: bytes) -> None:
     assert text.patch(damage) == damage
 
