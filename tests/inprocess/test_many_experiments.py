@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,3 +152,33 @@ async def test_a_long_listing_is_made_once_for_all_that_wait(
             for _ in range(8):
                 nursery.start_soon(vfs.listings.children, project)
         assert len([count for count in made if count > 40]) == 1
+
+
+async def test_a_listing_after_a_refresh_is_not_one_from_before_it(
+    many: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that is still being made: its reader waits for no other."""
+    begun, go_on = threading.Event(), threading.Event()
+    wire = Wire(many)
+
+    def build(node: Node, each: ForEach, rows: Sequence[Row]) -> object:
+        if len(rows) > 40 and not begun.is_set():
+            begun.set()
+            go_on.wait()
+        return nodes.build(node, each, rows)
+
+    async with mounted(wire, tmp_path) as vfs:
+        project = await at(vfs, PROJECT)
+        monkeypatch.setattr(listings, "_MANY", 1)
+        monkeypatch.setattr(listings, "build", build)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(vfs.listings.children, project)
+            try:
+                await trio.to_thread.run_sync(begun.wait)
+                wire.asked.clear()
+                await vfs.refresh(project, above=())
+                with trio.fail_after(60):
+                    await vfs.listings.children(project)
+                assert "experiments" in wire.asked
+            finally:
+                go_on.set()

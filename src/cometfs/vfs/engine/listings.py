@@ -34,11 +34,16 @@ us each."""
 
 
 class _Building:
-    """A listing that is being made; None is `held` until it is, and where that failed."""
+    """A listing that is being made of `answers`; None is `held` until it is, and where that failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Sequence[CacheEntry | None]) -> None:
+        self._answers = answers
         self.ended = trio.Event()
         self.held: CacheEntry | None = None
+
+    def is_of(self, answers: Sequence[CacheEntry | None]) -> bool:
+        """Whether it is made of those: after a refresh there are others."""
+        return all(one is other for one, other in zip(self._answers, answers, strict=True))
 
 
 class Listings:
@@ -63,27 +68,26 @@ class Listings:
         assert isinstance(node.entry, Dir)
         eaches, key = for_eaches_of(node.entry), self._key(node)
         answers = [await self._answers.wanted(each.source, node.at) if each.source else None for each in eaches]
-        building = self._building.get(key)
-        if building is not None:
+        # One that failed, or was cancelled, is made anew by the first that waited for it.
+        while (building := self._building.get(key)) is not None and building.is_of(answers):
             await building.ended.wait()
-        if building is None or building.held is None:
-            building = await self._build(key, node, node.entry, answers)
-        assert building.held is not None
-        return self._within(node, building.held)
+            if building.held is not None:
+                return self._within(node, building.held)
+        return self._within(node, await self._build(key, node, node.entry, answers))
 
-    async def _build(self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None]) -> _Building:
+    async def _build(self, key: Key, node: Node, entry: Dir, answers: Sequence[CacheEntry | None]) -> CacheEntry:
         """One for all that wait, also where it holds no more when it is made: that of thousands takes a second."""
-        building = self._building[key] = _Building()
+        building = self._building[key] = _Building(answers)
         try:
             eaches = for_eaches_of(entry)
             built = [await self._built(node, each, answer) for each, answer in zip(eaches, answers, strict=True)]
             # Another task may have built it while this one waited; what was written meanwhile has another key.
             building.held = self._store.peek(key) or self._keep(key, node, entry, answers, built)
+            return building.held
         finally:
             building.ended.set()
             if self._building.get(key) is building:
                 del self._building[key]
-        return building
 
     def children_nowait(self, node: Node) -> tuple[Listing, float] | None:
         """What `children` returns, where that takes no call."""
