@@ -198,7 +198,7 @@ class Store:
             await self._persistent.room()
 
     def let_go(self, keys: Collection[Hashable]) -> None:
-        """Holds these no longer in memory, if they are on disk."""
+        """Holds these no longer in memory, where there is a disk that takes them."""
         for key in keys if self._persistent is not None else ():
             self._memory.drop(key)
 

@@ -285,7 +285,7 @@ class AnswerResolver:
         return found
 
     def let_go(self, source: Source, places: Sequence[Context]) -> None:
-        """Holds what has come about these places no longer in memory, if it is on disk."""
+        """Holds what has come about these places no longer in memory, where there is a disk that takes it."""
         kept = source.within.source if source.within else source
         self.store.let_go([kept.key(at) for at in places])
 
