@@ -10,9 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from cometfs.errors import DeadlineExceeded, ServerFailed
-from cometfs.vfs.answers.batch_trust import SMALL, BatchTrust
+from cometfs.vfs.answers.batch_trust import BatchTrust
 from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.schema.declaration import Context
+from cometfs.vfs.sources.chart_calls import SMALL
 from cometfs.vfs.sources.parameters import PARAMS
 
 LINE = cast(Any, SimpleNamespace(project=Context("project", 0.0), asked={}))

@@ -21,14 +21,12 @@ from cometfs.vfs.answers.observations import Observations
 from cometfs.vfs.answers.resolver import AnswerResolver
 from cometfs.vfs.answers.siblings import Siblings
 from cometfs.vfs.schema.declaration import SAMPLE, Batch, Context, Found, Source
+from cometfs.vfs.sources.chart_calls import SMALL
 
 log = logging.getLogger(__name__)
 
 TARGET = 4 << 20
 """Bytes that a batch shall bring: what Comet's servers and this side get through in about a second."""
-
-SMALL = 16
-"""Experiments in a batch that a server answers in time if it answers any."""
 
 FAILED = Lease(600.0)
 """How long batches that failed are not asked for again."""

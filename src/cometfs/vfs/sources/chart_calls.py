@@ -34,6 +34,9 @@ ALONE = 3.0
 SHEET_LINE = 45
 """Bytes of a point as CSV, about: by which it is reckoned what is `HEAVY`."""
 
+SMALL = 16
+"""Experiments in a call that a server answers in time if it answers any."""
+
 CHECKED = "points of a metric up to which charts have all"
 
 CUT = "points of a metric from which on charts lose some"

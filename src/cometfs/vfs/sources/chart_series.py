@@ -150,9 +150,6 @@ WEIGHT = "bytes that a metric of an experiment brings in a chart"
 
 MOST = "experiments in a chart that does not fail"
 
-SMALL = 16
-"""Experiments in a call that a server answers in time if it answers any."""
-
 STRIKES = 2
 """Calls about one experiment that fail, and calls that take too long, one after the other: then charts are given up."""
 
@@ -209,7 +206,7 @@ class _Calls:
         """Where charts were answered before, a call that takes too long meets a server with much to do, and counts when
         it is a small one. Those that were asked for at the same time count once."""
         works = self._asker.count(chart_calls.CHECKED, project) > 0
-        if began >= self._struck_at and (count == 1 or (slow and (not works or count <= SMALL))):
+        if began >= self._struck_at and (count == 1 or (slow and (not works or count <= chart_calls.SMALL))):
             self._strikes += 1
             self._struck_at = trio.current_time()
 
