@@ -18,10 +18,12 @@ from typing import Any
 
 import fsspec
 import pytest
+import trio
 from fsspec.callbacks import Callback
 from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests
 
 from cometfs.errnos import NoAnswer
+from cometfs.errors import Interrupted
 from cometfs.fsspec import CometFileSystem, portal
 from tests.support.big_assets import content
 from tests.support.fsspec_account import ASSETS, BIG, TREES, write_account
@@ -170,13 +172,13 @@ def test_files_that_are_read_together_take_few_trips_between_threads(
     paths = fs.glob("comet://ws/p/run-*/params.json")
     alone = {path: fs.cat(path) for path in paths}
     trips: list[object] = []
-    submit = portal.Portal.submit
+    begin = portal.Portal.begin
 
-    def counted(taken: portal.Portal, work: Any) -> Any:
+    def counted(taken: portal.Portal, work: Any) -> None:
         trips.append(work)
-        return submit(taken, work)
+        begin(taken, work)
 
-    monkeypatch.setattr(portal.Portal, "submit", counted)
+    monkeypatch.setattr(portal.Portal, "begin", counted)
     assert fs.cat(paths) == alone
     assert len(trips) <= 2
     assert fs.cat(paths, start=2, end=-1) == {path: body[2:-1] for path, body in alone.items()}
@@ -421,25 +423,80 @@ def test_a_child_that_was_forked_goes_on(fs: CometFileSystem) -> None:
     send.close()
 
 
+def _fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_work_that_a_fork_interrupts_is_done_again(cold: CometFileSystem) -> None:
-    """A thread that reads while another forks gets its bytes."""
+    """A thread that reads while another forks all the time gets its bytes."""
     found: list[int] = []
-    stop = threading.Event()
 
     def read() -> None:
-        while not stop.is_set():
-            found.append(len(cold.cat_file(f"{ASSETS}/big.bin", 0, 100)))
+        for number in range(5):
+            found.append(len(cold.cat_file(f"{ASSETS}/big.bin", number, number + 100)))
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
-        os.waitpid(child, 0)
-    stop.set()
+    while reader.is_alive():
+        _fork()
     reader.join()
-    assert set(found) == {100}
+    assert found == [100] * 5
+
+
+def test_a_program_that_forks_while_it_awaits_gets_its_bytes(comet: Comet, tmp_path: Path) -> None:
+    """In the thread of its event loop, which cannot ask again meanwhile."""
+
+    async def main() -> int:
+        fs = fsspec.filesystem("comet", asynchronous=True, url=comet.url, cache_dir=tmp_path)
+        reading = asyncio.ensure_future(fs._cat_file(f"{ASSETS}/big.bin", 0, 100))
+        await asyncio.sleep(0)
+        for _ in range(5):
+            _fork()
+        return len(await reading)
+
+    assert asyncio.run(main()) == 100
+
+
+def test_work_that_cannot_be_done_between_forks_is_an_error(
+    cold: CometFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the system, with a sentence, and not a wait without end."""
+    monkeypatch.setattr(portal, "PATIENCE", 0)
+    started = threading.Event()
+
+    async def endless(_portal: portal.Portal) -> None:
+        started.set()
+        await trio.sleep_forever()
+
+    endless_work = portal.submit(endless)
+    for _ in range(portal.AGAIN + 1):
+        assert started.wait(10)
+        started.clear()
+        _fork()
+    with pytest.raises(Interrupted, match="read it again"):
+        endless_work.result(10)
+    assert len(cold.cat_file(f"{ASSETS}/big.bin", 0, 100)) == 100
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_leaves_nobody_waiting(cold: CometFileSystem) -> None:
+    """What waits for it gets the error; what is asked next begins another."""
+
+    async def endless(_portal: portal.Portal) -> None:
+        await trio.sleep_forever()
+
+    async def broken(_portal: portal.Portal) -> None:
+        raise SystemExit(3)
+
+    waiting = portal.submit(endless)
+    portal.submit(broken)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        waiting.result(10)
+    assert raised.group_contains(SystemExit)
+    assert len(cold.cat_file(f"{ASSETS}/big.bin", 0, 100)) == 100
 
 
 def _cat(fs: CometFileSystem, paths: list[str]) -> Any:

@@ -71,8 +71,8 @@ class CometFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec ships no
         """Its options. What was fetched is on disk before a copy looks for it in another process."""
         began = portal.current()
         if began is not None and self._account is not None and self._account in began.accounts:
-            with suppress(TookTooLong, OSError, portal.Ended):
-                began.submit(on_tree(self._account, Tree.settle)).result(SETTLE)
+            with suppress(TookTooLong, OSError):
+                portal.submit(on_tree(self._account, Tree.settle)).result(SETTLE)
         return super().__reduce__()
 
     @property
