@@ -22,9 +22,12 @@ from cometfs.server.catalog.catalog import Catalog, open_directory
 from cometfs.vfs.answers.resolver import _NothingAhead
 from cometfs.vfs.engine.vfs import Vfs
 from cometfs.vfs.nodes import Node
+from cometfs.vfs.schema.declaration import SAMPLE
 from cometfs.vfs.sources.metrics import SPREADS
 from cometfs.vfs.sources.parameters import COLUMNS, words_of
 from tests.inprocess.conftest import Wire, at, at_rest, names, read
+from tests.support.big_assets import write_big_run
+from tests.support.differing_runs import write_differing_runs
 
 PROJECT = "vision-lab/digits"
 CHARTS = "experiments/multi-metric-chart"
@@ -364,6 +367,20 @@ async def test_looking_at_one_experiment_triggers_nothing(vfs: Vfs, wire: Wire) 
     body = await read(vfs, f"{PROJECT}/{name}/params.json")
     assert json.loads(body)
     assert wire.asked == ["experiment/parameters"]
+
+
+async def test_what_a_batch_leaves_out_is_in_no_other(tmp_path: Path) -> None:
+    """Runs without parameters, among others: each is asked by itself, and not with the next ones again."""
+    write_differing_runs(tmp_path)
+    write_big_run(tmp_path, {})
+    wire = Wire(open_directory(tmp_path, 8))
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        paths = [f"ws/p/{name}/params.json" for name in await names(vfs, "ws/p") if name.startswith("run")]
+        await vfs.concurrent.gather([await at(vfs, path) for path in paths])
+        for path in paths:
+            await read(vfs, path)
+    assert Counter(wire.asked)["experiment/parameters"] == 8 + SAMPLE - 1, "the first has none, too"
+    assert Counter(wire.asked)[CHARTS] == 2
 
 
 async def test_what_the_listing_tells_is_not_asked(vfs: Vfs, wire: Wire) -> None:

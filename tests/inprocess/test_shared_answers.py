@@ -21,8 +21,10 @@ from cometfs.shared.opening import open_shared
 from cometfs.shared.outbox import Outbox, Sent
 from cometfs.shared.refreshes import REMEMBERED
 from cometfs.vfs.schema.declaration import Context
-from cometfs.vfs.sources.experiment import PARAMETERS
-from cometfs.vfs.sources.parameters import PARAMS
+from cometfs.vfs.sources.chart_series import gather
+from cometfs.vfs.sources.experiment import PARAMETERS, at_metric
+from cometfs.vfs.sources.one_metric import sheets
+from cometfs.vfs.sources.parameters import COLUMNS, PARAMS
 from tests.inprocess.conftest import BASELINE, Wire, at, names, read
 from tests.support.redis_server import Redis
 from tests.support.shared_machines import KEY, Machine, at_once, everything, machine, machines, sent
@@ -89,6 +91,76 @@ async def test_what_another_has_brought_tells_how_many_to_ask_about(redis: Redis
         wire.asked.clear()
         await second.vfs._answers.together(PARAMS, places)
         assert wire.asked == ["experiments/multi-metric-chart"]
+
+
+LOSS = f"{PROJECT}/charts/validate_loss.csv"
+
+
+async def drawn(one: Machine) -> bytes:
+    return await read(one.vfs, LOSS)
+
+
+async def test_a_chart_is_asked_for_once(redis: Redis) -> None:
+    """At the same time, and later by one that has listed nothing yet."""
+    wire = Wire(open_directory(sample_directory(), 30))
+    async with machine(wire, redis.url) as alone:
+        mine = await drawn(alone)
+    of_one = Counter(wire.asked)
+    assert of_one["experiments/multi-metric-chart"] > 1
+    redis.ask("FLUSHALL")
+    wire.asked.clear()
+    async with machines(4, wire, redis.url) as all_of_them:
+        assert await at_once(all_of_them, drawn) == [mine] * 4
+        assert Counter(wire.asked)["experiments/multi-metric-chart"] == of_one["experiments/multi-metric-chart"]
+        assert Counter(wire.asked)["experiment/metrics/get-metric"] == of_one["experiment/metrics/get-metric"]
+        await sent(all_of_them[0])
+        wire.asked.clear()
+        async with machine(wire, redis.url) as late:
+            assert await drawn(late) == mine
+    assert not wire.asked
+
+
+async def test_where_one_asks_for_a_part_of_a_chart_another_asks_for_the_rest(redis: Redis) -> None:
+    """And a third that draws all of it has the points of both, each line once."""
+    wire = Wire(open_directory(sample_directory(), 30))
+    async with machine(wire, redis.url) as first, machine(wire, redis.url) as second:
+        places = await experiments(first)
+        asker = first.vfs._answers.asker()
+        await gather(asker, places[:50], ["validate_loss"], lambda *_of_one: None)
+        await sent(first)
+        wire.asked.clear()
+        mine = await drawn(second)
+        await sent(second)
+        async with machine(wire, redis.url) as third:
+            assert await drawn(third) == mine
+    redis.ask("FLUSHALL")
+    async with machine(wire, redis.url) as alone:
+        assert await drawn(alone) == mine
+
+
+async def test_files_of_one_metric_are_asked_for_once(redis: Redis) -> None:
+    """As `cometfs.dask.metrics` reads them."""
+    wire = Wire(open_directory(sample_directory(), 30))
+    async with machines(2, wire, redis.url) as (first, second):
+        places = [at_metric(place, "validate_loss") for place in await experiments(first)]
+        mine = await sheets(first.vfs._answers.asker(), places)
+        await sent(first)
+        wire.asked.clear()
+        assert await sheets(second.vfs._answers.asker(), places) == mine
+    assert len(mine) > 100
+    assert not {"experiments/multi-metric-chart", "experiment/metrics/get-metric"}.intersection(wire.asked)
+
+
+async def test_names_that_are_older_than_the_listing_are_asked_for_anew(redis: Redis) -> None:
+    """An experiment may have ended since another machine asked for them: its batch would lack what it logged last."""
+    wire = Wire(open_directory(sample_directory(), 30))
+    async with machine(wire, redis.url) as first, machine(wire, redis.url) as second:
+        await first.vfs._answers.ask(COLUMNS, (await at(first.vfs, PROJECT)).at)
+        await sent(first)
+        places = await experiments(second)
+        wire.asked.clear()
+        await second.vfs._answers.together(PARAMS, places)
+    assert Counter(wire.asked)["project/column-names"] == 1
 
 
 async def test_a_refresh_asks_anew(wire: Wire, redis: Redis) -> None:

@@ -50,6 +50,18 @@ async def test_nothing_waits_for_it_twice(redis: Redis, monkeypatch: pytest.Monk
         await until_back(place)
 
 
+async def test_a_server_that_forgets_the_scripts_is_given_them_again(each_redis: Redis) -> None:
+    """As one does that was started again, at any moment, with many requests on their way."""
+    async with open_place(each_redis.url, "account", "key") as place:
+        for _ in range(20):
+            each_redis.ask("SCRIPT", "FLUSH")
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(place.run, GO_ON, [], ["", "0"])
+                each_redis.ask("SCRIPT", "FLUSH")
+        assert not place.away
+
+
 @pytest.mark.logs("shared cache")
 async def test_many_failures_at_once_are_one(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that was on its way fails when a server dies: that is no reason to leave it alone for longer."""

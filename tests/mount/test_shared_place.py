@@ -91,7 +91,7 @@ def printed(
 
 def test_many_processes_share_what_is_asked(comet: Comet, redis: Redis, tmp_path: Path) -> None:
     """The process that comes first asks, and fetches all of a run's small assets; the big one comes to each of them.
-    What is not shared else is what each verifies by itself, of a batch and a chart."""
+    What is not shared else is what a call about many leaves out, and how each verifies that."""
     with comet.asked() as asked:
         alone = printed(comet, tmp_path / "alone", "", 1, PATTERNS)
     one = len(asked) - asked.count(BODY)
@@ -101,7 +101,7 @@ def test_many_processes_share_what_is_asked(comet: Comet, redis: Redis, tmp_path
     assert len(alone[0]) == len(PATTERNS)
     assert alone[0][-1] == _digest({f"{PLACE}/assets/{name}": body for name, body in ASSETS.items()})
     assert asked.count(BODY) == len(ASSETS) - 1 + PROCESSES
-    assert len(asked) - asked.count(BODY) <= PROCESSES / 2 * one, (one, asked)
+    assert len(asked) - asked.count(BODY) <= one + 4 * PROCESSES, (one, asked)
     assert {name: asked.count(name) for name in ("workspaces", "projects")} == {"workspaces": 1, "projects": 1}
 
 

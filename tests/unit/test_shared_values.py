@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cometfs.shared.clock import ServerClock
-from cometfs.shared.refreshes import MOST, Refreshes
+from cometfs.shared.refreshes import MOST, MOST_KEYS, Refreshes
 from cometfs.shared.sealed import MARK, TIME, Seal, Value
 
 NAME = b"cometfs:2:account:answer:0123"
@@ -84,3 +84,15 @@ def test_a_refresh_that_is_repeated_counts_from_the_last_time() -> None:
     assert refreshes.mean("a", 2.5)
     assert not refreshes.mean("a", 3.5)
     assert not refreshes.mean("c", 0.0)
+
+
+def test_of_many_keys_all_count() -> None:
+    refreshes = Refreshes()
+    for number in range(2 * MOST_KEYS):
+        refreshes.note_key(number, float(number))
+        assert refreshes.mean(number, float(number))
+        assert refreshes.mean(0, 0.0)
+    refreshes.note_key("a", 5.0)
+    refreshes.note_key("a", 4.0)
+    assert refreshes.mean("a", 4.5)
+    assert not refreshes.mean("a", 2.0 * MOST_KEYS)

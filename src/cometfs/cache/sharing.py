@@ -44,5 +44,5 @@ class SharedStore(Protocol):
     def drop_all(self, which: Which) -> None:
         """What is there and older than this moment does not count any more."""
 
-    def forget(self, key: Hashable) -> None:
-        """The same for one key."""
+    def forget(self, key: Hashable, before: float | None = None) -> None:
+        """The same for one key; `before`: another moment, on trio's clock."""

@@ -167,6 +167,16 @@ class Store:
         now = self._wall()
         self._persistent.keep(key, written, now - freshness.age, now + freshness.lease)
 
+    def doubt(self, key: Hashable, before: float) -> None:
+        """Forgets what is held under `key`, or another machine has, if it arrived before that, on trio's clock."""
+        held = self.recall(key)
+        if held is not None and held.arrived >= before:
+            return
+        if held is not None:
+            self.drop(key)
+        elif self._shared is not None:
+            self._shared.forget(key, before)
+
     def drop(self, key: Hashable) -> None:
         """Forgets what is held under `key`: there is reason to doubt it."""
         self._memory.drop(key)
@@ -226,6 +236,11 @@ class Store:
     def _in_time(self, key: Hashable, freshness: Freshness) -> Freshness:
         """For how long what was loaded may be held: not at all if the key was dropped meanwhile."""
         return freshness._replace(lease=Lease(0.0)) if self._flights.is_late(key) else freshness
+
+    @property
+    def shares(self) -> bool:
+        """Whether other machines may have answers."""
+        return self._shared is not None
 
     async def claim(self, keys: Sequence[Hashable]) -> tuple[list[Hashable], list[Hashable]]:
         """Of answers that are asked for together, those that it is this one's turn to ask for, and those that another

@@ -187,9 +187,9 @@ class SharedAnswers:
         """From now on what is there and older than this moment does not count for this one."""
         self._refreshes.note(which, self._clock())
 
-    def forget(self, key: Hashable) -> None:
-        """There is reason to doubt what is there."""
-        self.drop_all(lambda other: other == key)
+    def forget(self, key: Hashable, before: float | None = None) -> None:
+        """There is reason to doubt what is there, as far as it is older than this moment, or `before`."""
+        self._refreshes.note_key(key, self._clock() if before is None else before)
 
     async def run(self) -> None:
         """Sends what is kept, and looks for what others ask for, until it is cancelled; then sends what is left."""

@@ -6,6 +6,7 @@ reader waits for it a second time. Not here: what is kept there (answers.py, buc
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import ssl
@@ -17,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import coredis
 import trio
-from coredis.exceptions import RedisError, ResponseError
+from coredis.exceptions import NoScriptError, RedisError, ResponseError
 from coredis.retry import NoRetryPolicy
 
 from cometfs.compat.coredis_noise import quiet
@@ -67,7 +68,6 @@ class Place:
     _failed: float = 0.0
     """When the last of them was seen."""
     _until: float = 0.0
-    _scripts: dict[str, Any] = field(default_factory=dict)
     _trips: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(CONNECTIONS))
 
     @property
@@ -101,7 +101,7 @@ class Place:
         sent = trio.current_time()
         try:
             with trio.fail_after(PATIENCE):
-                (seconds, micros), found = await self._registered(script)(keys=keys, args=arguments)
+                (seconds, micros), found = await self._evaluated(script, keys, arguments)
         except ResponseError as error:
             if str(error).startswith("OOM"):
                 raise Full(str(error)) from error
@@ -114,10 +114,13 @@ class Place:
             return found
         raise Away(self.why)
 
-    def _registered(self, script: str) -> Any:
-        if script not in self._scripts:
-            self._scripts[script] = self.client.register_script(script)
-        return self._scripts[script]
+    async def _evaluated(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | float]) -> Any:
+        """By its digest; a server that has not seen it yet, or was started again, gets the whole in the next trip."""
+        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()  # Redis names it so
+        try:
+            return await self.client.evalsha(digest, keys=keys, args=arguments)
+        except NoScriptError:
+            return await self.client.eval(script, keys=keys, args=arguments)
 
     def _fail(self, why: str, sent: float) -> None:
         if sent < self._failed:

@@ -11,6 +11,7 @@ from functools import partial
 
 import trio
 
+from cometfs.cache.memory import Recent
 from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError
 from cometfs.lease import is_settling
 from cometfs.vfs.answers.batch_trust import BatchTrust
@@ -26,12 +27,12 @@ log = logging.getLogger(__name__)
 SLOW = 10.0
 """Seconds that a reader waits for a batch that may bring its answer: a third of the deadline of its request."""
 
+REMEMBERED = 4096
+"""Experiments that batches left out of which that is remembered: below a megabyte."""
+
 HELD = 32 << 20
 """Bytes of answers to one question that a table leaves in memory. Of more, nothing: it has taken what it wants, the
 rest is on disk, and all that others read would be pushed out."""
-
-OTHERS = 0.1
-"""Seconds until it is looked again whether another machine has brought what it asks for."""
 
 
 class Batches:
@@ -42,6 +43,8 @@ class Batches:
         self._siblings = siblings
         self._trust = trust
         self._under_way: dict[Hashable, trio.Event] = {}
+        self._left_out: Recent[Hashable, str] = Recent(REMEMBERED)
+        """Of experiments that a batch left out: the version that they had."""
 
     def is_under_way(self, source: Source | Stream, at: Context) -> bool:
         """Whether a batch is under way that may bring the answer, or what it is made of."""
@@ -63,6 +66,8 @@ class Batches:
         """Whether a batch may be asked for this answer, which is neither at hand nor in a batch under way."""
         assert at.experiment is not None
         if not at.version or at.experiment["archived"] or source.batch is None or _has_just_ended(at.experiment):
+            return False
+        if self._left_out.get((source.batch.name, at.key)) == at.version:
             return False
         return not self.is_under_way(source, at) and not self._is_in_memory(source, at)
 
@@ -142,7 +147,9 @@ class Batches:
         began = trio.current_time()
         try:
             self._doubt_old_names(line)
-            await self._in_turn(source, batch, line, places)
+            kept = batch.into or source
+            came = partial(self._weigh, kept, batch, line)
+            await self._answers.in_turn(kept, places, partial(self._call, source, batch, line), came)
         except AnswerTooLarge as error:
             log.debug("not fetched together: %s", error)
             self._trust.was_too_large(source, line, len(places))
@@ -154,24 +161,10 @@ class Batches:
                 return places
         return []
 
-    async def _in_turn(self, source: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
-        """Asks about those of which no other machine has the answers, or asks for them."""
-        kept = batch.into or source
-        while places:
-            mine, left = await self._answers.claim(kept, places)
-            if not self._trust.weight(batch, line):
-                self._weigh(kept, batch, line, places)
-            places = left
-            try:
-                if mine:
-                    await self._call(source, batch, line, mine)
-            finally:
-                self._answers.release(kept, mine)
-            if places:
-                await trio.sleep(OTHERS)
-
     def _weigh(self, kept: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         """What other machines have brought tells as well how many to ask about in a call."""
+        if self._trust.weight(batch, line):
+            return
         held = [self._answers.store.peek(kept.key(at)) for at in places]
         weights = [one.weight for one in held if one is not None]
         if weights:
@@ -183,6 +176,10 @@ class Batches:
         self._trust.answered(batch, line)
         if self._trust.compare(source, line, found, sampled=bool(sample)):
             self._trust.brought(batch, line, self._keep(found) / max(1, len(places)))
+            brought = {one.at.key for one in found}
+            for at in places:
+                if at.key not in brought:
+                    self._left_out[batch.name, at.key] = at.version
 
     def _keep(self, found: Sequence[Found]) -> int:
         """The bytes of memory of what was not at hand."""
@@ -197,10 +194,9 @@ class Batches:
     def _doubt_old_names(self, line: Siblings) -> None:
         """Names that are older than the listing may lack those of experiments that have ended meanwhile."""
         store, listing = self._answers.store, self._answers.peek(experiment.EXPERIMENTS, line.project)
-        for key in (source.key(line.project) for source in (COLUMNS, LOGGED_BY)):
-            names = store.recall(key)
-            if names is not None and listing is not None and names.arrived < listing.arrived:
-                store.drop(key)
+        if listing is not None:
+            for source in (COLUMNS, LOGGED_BY):
+                store.doubt(source.key(line.project), listing.arrived)
 
 
 def _has_just_ended(row: Row) -> bool:

@@ -46,6 +46,9 @@ BIG = 8 << 20
 """Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
 
+OTHERS = 0.1
+"""Seconds until it is looked again whether another machine has brought what it asks for."""
+
 UNTIL = 50
 """Answers at hand that are taken before others get their turn."""
 
@@ -303,19 +306,30 @@ class AnswerResolver:
         whole = self._not_less(source, at, answer)
         return self.store.keep(source.key(at), whole, freshness or source.lease(at), lasting=source.kept, shared=True)
 
-    async def claim(self, source: Source, places: Sequence[Context]) -> tuple[list[Context], list[Context]]:
-        """Of places that are asked about together, those that it is this machine's turn to ask about, and those that
-        another one asks about. What others have is at hand afterwards. What is claimed must be
-        released."""
-        if not source.kept:
-            return list(places), []
-        of = {source.key(at): at for at in places}
-        mine, others = await self.store.claim(list(of))
-        return [of[key] for key in mine if isinstance(key, Key)], [of[key] for key in others if isinstance(key, Key)]
-
-    def release(self, source: Source, places: Sequence[Context]) -> None:
-        """What of these places was claimed and did not come, other machines may ask."""
-        self.store.release([source.key(at) for at in places])
+    async def in_turn(
+        self,
+        source: Source,
+        places: Sequence[Context],
+        ask: Callable[[Sequence[Context]], Awaitable[object]],
+        came: Callable[[Sequence[Context]], object] = lambda _places: None,
+    ) -> None:
+        """See `Resolver.in_turn`."""
+        if not (source.kept and self.store.shares):
+            await ask(places)
+            return
+        left: dict[Hashable, Context] = {source.key(at): at for at in places}
+        while left:
+            mine, others = await self.store.claim(list(left))
+            try:
+                if there := [at for key, at in left.items() if key not in {*mine, *others}]:
+                    came(there)
+                if mine:
+                    await ask([left[key] for key in mine])
+            finally:
+                self.store.release(mine)
+            left = {key: left[key] for key in others}
+            if left:
+                await trio.sleep(OTHERS)
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for its next reader."""
@@ -470,6 +484,15 @@ class _Question:
         found = await self._answers.together(source, places, failed, make)
         self.lacks(list((failed or {}).values()))
         return found
+
+    async def in_turn(
+        self,
+        source: Source,
+        places: Sequence[Context],
+        ask: Callable[[Sequence[Context]], Awaitable[object]],
+        came: Callable[[Sequence[Context]], object],
+    ) -> None:
+        await self._answers.in_turn(source, places, ask, came)
 
     def lacks(self, errors: Sequence[CometFSError]) -> None:
         if errors:

@@ -76,6 +76,16 @@ class Resolver(Protocol):
         others are answered; what is made of it holds for a moment then. Without it the first error comes out.
         """
 
+    async def in_turn(
+        self,
+        source: Source,
+        places: Sequence[Context],
+        ask: Callable[[Sequence[Context]], Awaitable[object]],
+        came: Callable[[Sequence[Context]], object],
+    ) -> None:
+        """Calls `ask` about those places of which no other machine has the answer of `source`, or asks for it, and
+        `came` with those whose answers others have brought: these are at hand. What is kept by `ask` others get."""
+
     def lacks(self, errors: Sequence[CometFSError]) -> None:
         """Something of what is made could not be had, for these reasons, if there are any: it holds for a moment."""
 

@@ -171,8 +171,31 @@ class _Calls:
         return self._asker.count(MOST, of_project(at)) or TOGETHER
 
     async def together(self, places: Sequence[Context]) -> int:
-        """Asks for all in one call, in several where that fails. Returns the bytes that came."""
-        return await self._together(places, self._metrics, failed=False)
+        """Asks in one call, in several where that fails, for what other machines do not bring. Returns how many bytes
+        came."""
+        wanted = [experiment.at_metric(at, name) for at in places for name in self._metrics]
+        left, brought = {at.key for at in wanted}, 0
+
+        async def ask(mine: Sequence[Context]) -> None:
+            nonlocal brought
+            whole = {at.key[:-1]: experiment.of_experiment(at) for at in mine}
+            names = list(dict.fromkeys(at.item for at in mine))
+            left.difference_update(experiment.at_metric(at, name).key for at in whole.values() for name in names)
+            brought += await self._together(list(whole.values()), names, failed=False)
+
+        def came(there: Sequence[Context]) -> None:
+            nonlocal brought
+            for at in there:
+                packed = self._asker.recall(SERIES, at) if at.key in left else None
+                if packed is not None:
+                    self._take(experiment.of_experiment(at), at.item, packed)
+                    left.discard(at.key)
+                    brought += len(packed)
+
+        await self._asker.in_turn(SERIES, wanted, ask, came)
+        if lost := [at for at in wanted if at.key in left]:  # came, and had no place in memory
+            await ask(lost)
+        return brought
 
     async def _together(self, places: Sequence[Context], metrics: Sequence[str], *, failed: bool) -> int:
         """`failed`: a call about more of them has."""

@@ -140,15 +140,18 @@ async def tags_of(
     words = words_of("tag", columns)
     if not words:
         return {at.key: [] for at in places}
-    if sum(asker.answer_nowait(TAG_NAMES, at) is None for at in places) > len(words):
-        found = await _queried(asker, places, words)
-        if found is not None:
-            return found
+    missing = [at for at in places if asker.answer_nowait(TAG_NAMES, at) is None]
+
+    async def ask(mine: Sequence[Context]) -> None:
+        if len(mine) > len(words):
+            await _query(asker, mine, words)
+
+    await asker.in_turn(TAG_NAMES, missing, ask, lambda _places: None)
     return await asker.answers(TAG_NAMES, places, failed)
 
 
-async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[str]) -> dict[Place, list[str]] | None:
-    """The same, of one query for each tag. None where queries fail."""
+async def _query(asker: Resolver, places: Sequence[Context], words: Sequence[str]) -> None:
+    """Has them at hand by one query for each tag, unless queries fail."""
     found: dict[str, list[str]] = {key(at): [] for at in places}
     project = of_project(places[0])
 
@@ -160,9 +163,8 @@ async def _queried(asker: Resolver, places: Sequence[Context], words: Sequence[s
     keys += [] if keys[0] is None else await each_of(words[1:], one)
     for word, held_by in zip(words, keys, strict=False):
         if held_by is None:
-            return None
+            return
         for held in filter(found.__contains__, held_by):
             found[held].append(word)
     for at in places:
         asker.fill(TAG_NAMES, at, found[key(at)])
-    return {at.key: found[key(at)] for at in places}

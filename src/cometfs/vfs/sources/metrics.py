@@ -336,37 +336,37 @@ FEW = 24
 """Metrics of a project of which each is worth a query: which experiments have it."""
 
 
-async def _logged_by(asker: Resolver, at: Context) -> dict[str, list[str]] | None:
+async def _logged_by(asker: Resolver, at: Context) -> dict[str, list[str]]:
     words = words_of("metrics", await asker.answer(COLUMNS, at))
     if len(words) > FEW or at.project is None:
-        return None
+        raise Unsupported(f"the names of metrics are asked by queries where there are up to {FEW}")
 
-    async def logged(word: str) -> list[str] | None:
-        return await experiments_with(asker, at, has_metric(word))
+    async def logged(word: str) -> list[str]:
+        keys = await experiments_with(asker, at, has_metric(word))
+        if keys is None:
+            raise Unsupported("queries do not work here")
+        return keys
 
     # The first alone: a server without queries lacks them for all.
     keys = [await logged(word) for word in words[:1]]
-    if None in keys:
-        return None
     keys += await experiment.each_of(words[1:], logged)
     found: dict[str, list[str]] = {}
     for word, one in zip(words, keys, strict=True):
-        if one is None:
-            return None
         for of_one in one:
             found.setdefault(of_one, []).append(word)
     return found
 
 
-LOGGED_BY = Source("project/query by metric", _logged_by, listing_lease, kept=False, of=(COLUMNS,))
+LOGGED_BY = Source("project/query by metric", _logged_by, listing_lease, of=(COLUMNS,))
 """Experiment's key -> the names of its metrics, sorted. 1 call for each metric of a project, of any number of
-experiments; None, without one, in a project of many metrics, and where the server has no queries."""
+experiments. Unsupported, without one, in a project of many metrics, and where the server has no queries."""
 
 
 async def _names_of_many(asker: Resolver, places: Sequence[Context]) -> list[Found]:
     """Names cost no points, where that takes few calls."""
-    logged_by = await asker.answer(LOGGED_BY, of_project(places[0]))
-    if logged_by is None:
+    try:
+        logged_by = await asker.answer(LOGGED_BY, of_project(places[0]))
+    except Unsupported:
         found = await _metrics_of_many(asker, places)
         return [*found, *(Found(METRIC_NAMES, one.at, Parsed.unpacked(one.answer).names) for one in found)]
     # One that no metric finds is asked by itself: that it has none is not to be concluded from what is left out.

@@ -45,8 +45,14 @@ async def sheets(asker: Resolver, places: Sequence[Context]) -> dict[str, bytes]
     found: dict[str, bytes] = {one: sheet for one, sheet in held.items() if sheet is not None}
     together = [at for at in places if key(at) not in found and _is_sealed(at)]
     chunks = [together[start : start + MOST] for start in range(0, len(together), MOST)] if len(together) > 1 else []
-    for charted in await each_of(chunks, lambda chunk: _together(asker, chunk), ABREAST):
-        found |= charted
+
+    def came(there: Sequence[Context]) -> None:
+        found.update({key(at): sheet for at in there if (sheet := asker.answer_nowait(METRIC, at)) is not None})
+
+    async def ask(mine: Sequence[Context]) -> None:
+        found.update(await _together(asker, mine))
+
+    await each_of(chunks, lambda chunk: asker.in_turn(METRIC, chunk, ask, came), ABREAST)
 
     async def alone(at: Context) -> None:
         try:
