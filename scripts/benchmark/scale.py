@@ -118,6 +118,7 @@ def measured(server: Server, folder: Path, experiments: int, processes: int, sha
     for process, (_, complaint) in zip(started, ended, strict=True):
         if process.returncode:
             raise BenchError(f"a process ended with {process.returncode}: {complaint.decode()[-2000:]}")
+        sys.stderr.write(complaint.decode())  # such as that it went on without the Redis
     found = [json.loads(out) for out, _ in ended]
     took = {step: max(one["took"][step] for one in found) for step in STEPS}
     calls = server.since(mark).calls
@@ -152,8 +153,11 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiments", type=int, default=25_000)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--shared", choices=("no", "yes"), nargs="+", default=["no", "yes"], help="default: both")
     parser.add_argument("--work", type=Path, help="a directory for what is served and cached; default: a temporary one")
     options = parser.parse_args(words)
+    if options.work is not None:
+        options.work.mkdir(parents=True, exist_ok=True)
     print(HEAD, flush=True)
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         folder = Path(name)
@@ -161,8 +165,9 @@ def main(words: Sequence[str]) -> int:
         serve: Command = [*COMETFS, "serve", folder / "archives", "--replicate", str(options.experiments)]
         with serving(serve, folder / "server") as server:
             for processes in options.processes:
-                for shares in (False, True) if processes > 1 else (False,):
-                    print(_figure(server, folder, options.experiments, processes, shares=shares).row(), flush=True)
+                for shares in options.shared if processes > 1 else ("no",):
+                    figure = _figure(server, folder, options.experiments, processes, shares=shares == "yes")
+                    print(figure.row(), flush=True)
     return 0
 
 

@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 import trio.testing
 
 from cometfs.caller import AHEAD, CALLER
 from cometfs.comet.api import API
+from cometfs.comet.http.breaker import FAILURES
 from cometfs.comet.http.transport import Transport
 from cometfs.composition.assembly import Cache, open_vfs
 from cometfs.errors import AnswerTooLarge
@@ -381,6 +383,30 @@ async def test_what_a_batch_leaves_out_is_in_no_other(tmp_path: Path) -> None:
             await read(vfs, path)
     assert Counter(wire.asked)["experiment/parameters"] == 8 + SAMPLE - 1, "the first has none, too"
     assert Counter(wire.asked)[CHARTS] == 2
+
+
+class BrieflyAway(Wire):
+    """It takes no connection for a search, as often as a call is tried."""
+
+    left = FAILURES
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/experiments/search") and self.left:
+            self.left -= 1
+            raise httpx.ConnectError("connection refused", request=request)
+        return await super().handle_async_request(request)
+
+
+async def test_a_moment_without_network_costs_no_call_for_each(many: Catalog) -> None:
+    """A batch that could not be sent says nothing about batches: it is asked again."""
+    wire = BrieflyAway(many)
+    async with API("key", "http://comet", transport=Transport(wire)) as api, open_vfs(api) as vfs:
+        table = await read(vfs, f"{PROJECT}/summary/experiments.csv")
+    assert table.count(b"\n") > 100
+    assert not wire.left
+    asked = Counter(wire.asked)
+    assert asked["experiments/search"] == 1
+    assert asked["experiment/log-other"] <= 2 * SAMPLE
 
 
 async def test_what_the_listing_tells_is_not_asked(vfs: Vfs, wire: Wire) -> None:

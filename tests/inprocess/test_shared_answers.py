@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -19,7 +20,9 @@ from cometfs.shared.answers import SharedAnswers
 from cometfs.shared.awaited import AT_ONCE
 from cometfs.shared.opening import open_shared
 from cometfs.shared.outbox import Outbox, Sent
+from cometfs.shared.place import Away, Place
 from cometfs.shared.refreshes import REMEMBERED
+from cometfs.shared.scripts import GO_ON, RELEASE
 from cometfs.vfs.schema.declaration import Context
 from cometfs.vfs.sources.chart_series import gather
 from cometfs.vfs.sources.experiment import PARAMETERS, at_metric
@@ -151,6 +154,35 @@ async def test_files_of_one_metric_are_asked_for_once(redis: Redis) -> None:
     assert not {"experiments/multi-metric-chart", "experiment/metrics/get-metric"}.intersection(wire.asked)
 
 
+async def test_to_wait_for_thousands_is_a_look_for_one(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four processes that looked for each of 25,000 ten times a second left none of the machine for the one that asked,
+    which took too long then."""
+    async with machines(2, Wire(open_directory(sample_directory())), redis.url) as (first, second):
+        some = [replace((await experiments(second))[0], key=(f"{number:032x}",)) for number in range(3000)]
+        keys = [PARAMS.key(place) for place in some]
+        await first.shared.answers.claim(keys)
+        looked, run = 0, Place.run
+
+        async def counted(place: Place, script: str, names: Sequence[bytes], arguments: Sequence[str]) -> object:
+            nonlocal looked
+            looked += len(names) if place is second.shared.answers._place and script != GO_ON else 0
+            return await run(place, script, names, arguments)
+
+        monkeypatch.setattr(Place, "run", counted)
+        asked: list[int] = []
+
+        async def ask(mine: Sequence[Context]) -> None:
+            asked.append(len(mine))
+            await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second.vfs._answers.in_turn, PARAMS, some, ask)
+            await trio.sleep(1.0)
+            assert len(keys) <= looked <= len(keys) + 100
+            first.shared.answers.settle(keys)
+        assert sum(asked) == len(keys)
+
+
 async def test_names_that_are_older_than_the_listing_are_asked_for_anew(redis: Redis) -> None:
     """An experiment may have ended since another machine asked for them: its batch would lack what it logged last."""
     wire = Wire(open_directory(sample_directory(), 30))
@@ -228,7 +260,7 @@ async def test_a_machine_that_dies_while_it_asks_keeps_nobody(
     wire: Wire, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its claims are void after a while, and the next one asks."""
-    monkeypatch.setattr("cometfs.shared.answers.CLAIM_HOLDS", 1.0)
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 1.0)
     async with machine(wire, redis.url) as one, machine(wire, redis.url) as other:
         await names(one.vfs, PROJECT)
         await sent(one)
@@ -321,7 +353,7 @@ async def test_a_refresh_finds_what_has_appeared(lacking: GoneWire, redis: Redis
 
 # -- one by one --------------------------------------------------------------------------------------------------------
 
-ONE = ("parameters", "", "1")
+ONE, ANOTHER = ("parameters", "", "1"), ("parameters", "", "2")
 
 
 @asynccontextmanager
@@ -419,7 +451,7 @@ def _slowly(send: Send) -> Send:
 
 async def test_a_claim_lasts_until_its_answer_is_there(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while that is on its way for long."""
-    monkeypatch.setattr("cometfs.shared.answers.CLAIM_HOLDS", 0.6)
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 0.6)
     monkeypatch.setattr("cometfs.shared.outbox.Outbox._send_together", _slowly(Outbox._send_together))
     monkeypatch.setattr("cometfs.shared.outbox.LAST", 0.1)
     async with sharing(redis) as one, sharing(redis) as other:
@@ -427,3 +459,42 @@ async def test_a_claim_lasts_until_its_answer_is_there(redis: Redis, monkeypatch
         one.keep(ONE, b"value", 60.0)
         await trio.sleep(1.5)
         assert await got(other) is False
+
+
+async def test_thousands_of_claims_live_by_one_word(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To renew each took longer than they held: others asked for the same."""
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 0.6)
+    keys = [("parameters", "", str(number)) for number in range(3000)]
+    async with sharing(redis) as one, sharing(redis) as other:
+        await one.claim(keys)
+        said, run = 0, Place.run
+
+        async def counted(place: Place, script: str, names: Sequence[bytes], arguments: Sequence[str]) -> object:
+            nonlocal said
+            said += len(names) if script == GO_ON else 0
+            return await run(place, script, names, arguments)
+
+        monkeypatch.setattr(Place, "run", counted)
+        await trio.sleep(2.0)
+        assert set((await other.claim(keys)).values()) == {False}
+        assert 3 <= said <= 20
+
+
+async def test_claims_that_cannot_be_given_up_end(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server was not to be had just then: others must not wait for what is not asked for."""
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 2.0)
+    async with sharing(redis) as one, sharing(redis) as other:
+        await one.claim([ONE, ANOTHER])
+        run = Place.run
+
+        async def lost(place: Place, script: str, names: Sequence[bytes], arguments: Sequence[str]) -> object:
+            if script == RELEASE:
+                raise Away("the server is away")
+            return await run(place, script, names, arguments)
+
+        monkeypatch.setattr(Place, "run", lost)
+        one.settle([ONE])
+        assert await got(other) is False
+        with trio.fail_after(30):
+            while await got(other) is not True:  # noqa: ASYNC110  # it has no event
+                await trio.sleep(0.05)

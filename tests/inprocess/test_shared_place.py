@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.support.redis_server import Redis, free_port, running
 async def try_it(place: Place) -> bool:
     """Whether it can be used."""
     try:
-        await place.run(GO_ON, [], ["", "0"])
+        await place.run(GO_ON, [], [])
     except Away:
         return False
     return True
@@ -50,6 +51,20 @@ async def test_nothing_waits_for_it_twice(redis: Redis, monkeypatch: pytest.Monk
         await until_back(place)
 
 
+async def test_a_process_that_is_busy_itself_does_not_take_it_for_away(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was there, and the program had a big table to make before it read that."""
+    monkeypatch.setattr("cometfs.shared.place.PATIENCE", 0.2)
+    async with open_place(redis.url, "account", "key") as place, trio.open_nursery() as nursery:
+        assert await try_it(place)
+        for _ in range(3):
+            nursery.start_soon(place.run, GO_ON, [], [])
+            await trio.lowlevel.checkpoint()
+            time.sleep(0.5)  # noqa: ASYNC251  # which is the point
+    assert not place.away
+
+
 async def test_a_server_that_forgets_the_scripts_is_given_them_again(each_redis: Redis) -> None:
     """As one does that was started again, at any moment, with many requests on their way."""
     async with open_place(each_redis.url, "account", "key") as place:
@@ -57,7 +72,7 @@ async def test_a_server_that_forgets_the_scripts_is_given_them_again(each_redis:
             each_redis.ask("SCRIPT", "FLUSH")
             async with trio.open_nursery() as nursery:
                 for _ in range(20):
-                    nursery.start_soon(place.run, GO_ON, [], ["", "0"])
+                    nursery.start_soon(place.run, GO_ON, [], [])
                 each_redis.ask("SCRIPT", "FLUSH")
         assert not place.away
 

@@ -32,6 +32,9 @@ class SharedStore(Protocol):
     async def claim(self, keys: Sequence[Hashable]) -> Mapping[Hashable, SharedAnswer | bool]:
         """Of each key what is there, else whether it is this one's turn to ask for it."""
 
+    async def changed(self, key: Hashable) -> None:
+        """Returns when what another one asks for has come, or does not come any more."""
+
     async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
         """The same for an answer that holds for `left` seconds more."""
 

@@ -7,9 +7,8 @@ does not come. Not here: what is asked (cache/store.py), sending (outbox.py), ho
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import NamedTuple
 
@@ -19,16 +18,14 @@ from cometfs.cache.memory import Which
 from cometfs.cache.persistent.rows import key_of
 from cometfs.cache.persistent.schema import FORMAT
 from cometfs.shared.awaited import AT_ONCE, Awaited
+from cometfs.shared.claimant import Claimant
 from cometfs.shared.outbox import Outbox, Sent
 from cometfs.shared.place import Away, Place
 from cometfs.shared.refreshes import REMEMBERED, Refreshes
-from cometfs.shared.scripts import CLAIM, GO_ON, RENEW
+from cometfs.shared.scripts import CLAIM, RENEW
 from cometfs.shared.sealed import Value
 
 log = logging.getLogger(__name__)
-
-CLAIM_HOLDS = 6.0
-"""Seconds after which a claim of one that died is void. What lives renews its claims three times meanwhile."""
 
 LONGEST_WAIT = 30.0
 """Seconds that one waits for what another asks for, at most."""
@@ -61,12 +58,12 @@ class SharedAnswers:
 
     def __init__(self, place: Place, clock: Callable[[], float] = trio.current_time) -> None:
         self._place, self._clock = place, clock
-        self._claimant = uuid.uuid4().hex
+        self._claimant = Claimant(place)
         self._claimed: set[Hashable] = set()
         """What this one has promised to bring."""
         self._outbox = Outbox(place, self._claimant)
         self._refreshes = Refreshes()
-        self._awaited = Awaited(place)
+        self._awaited = Awaited(place, self._claimant.where)
         self.found = 0
         self._forged = False
         """Whether that was logged."""
@@ -110,26 +107,31 @@ class SharedAnswers:
         names = {key: self._name(key) for key in keys if key_of(key) is not None}
         if not names:
             return dict.fromkeys(keys, True)
-        found = await self._found(CLAIM, names, [str(int(CLAIM_HOLDS * 1000))])
+        found = await self._found(CLAIM, names, self._claimant.words)
         self._claimed.update(key for key, one in found.items() if one is True)
         self.found += sum(isinstance(one, SharedAnswer) for one in found.values())
         return {key: found.get(key, True) for key in keys}
+
+    async def changed(self, key: Hashable) -> None:
+        """Returns when what another one asks for has come, or does not come any more, or the place cannot be used."""
+        await self._awaited.change(self._name(key))
 
     async def renewal(self, key: Hashable, left: float) -> SharedAnswer | bool:
         """The same for an answer that this one has, and that holds for `left` seconds more."""
         if key_of(key) is None:
             return True
         longer = str(int((min(left, LONGEST) + NEWER) * 1000))
-        return (await self._found(RENEW, {key: self._name(key)}, [str(int(RENEWAL_HOLDS * 1000)), longer]))[key]
+        arguments = [self._claimant.name, str(int(RENEWAL_HOLDS * 1000)), longer]
+        return (await self._found(RENEW, {key: self._name(key)}, arguments))[key]
 
     async def _found(
-        self, script: str, names: Mapping[Hashable, bytes], arguments: Sequence[str]
+        self, script: str, names: Mapping[Hashable, bytes], arguments: Sequence[str | bytes]
     ) -> dict[Hashable, SharedAnswer | bool]:
         found: dict[Hashable, SharedAnswer | bool] = dict.fromkeys(names, True)
         for begin in range(0, len(names), AT_ONCE):
             some = dict(islice(names.items(), begin, begin + AT_ONCE))
             try:
-                replies = await self._place.run(script, list(some.values()), [self._claimant, *arguments])
+                replies = await self._place.run(script, list(some.values()), arguments)
             except Away as error:
                 log.debug("not shared: %s", error)
                 break
@@ -197,19 +199,10 @@ class SharedAnswers:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._awaited.run)
                 nursery.start_soon(self._outbox.run)
-                nursery.start_soon(self._go_on)
+                nursery.start_soon(self._claimant.live, lambda: bool(self._claimed) or self._outbox.waits)
         finally:
             self.settle(list(self._claimed))
             await self._outbox.end()
-
-    async def _go_on(self) -> None:
-        """Renews what is claimed and not yet there."""
-        while True:
-            await trio.sleep(CLAIM_HOLDS / 3)
-            names = [*map(self._name, self._claimed), *self._outbox.names()]
-            if names:
-                with suppress(Away):
-                    await self._place.run(GO_ON, names, [self._claimant, str(int(CLAIM_HOLDS * 1000))])
 
     def _name(self, key: Hashable) -> bytes:
         return self._place.key("answer", str(FORMAT), key_of(key) or "")

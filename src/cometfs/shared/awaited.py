@@ -20,8 +20,9 @@ AT_ONCE = 200
 class Awaited:
     """For one mount or process, by names."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, where: bytes) -> None:
+        """`where`: the beginning of the keys of those that live and claim."""
+        self._place, self._where = place, where
         self._waiting: dict[bytes, trio.Event] = {}
         self._wake = trio.Event()
 
@@ -43,7 +44,7 @@ class Awaited:
 
     async def _look(self, names: list[bytes]) -> None:
         try:
-            changed = await self._place.run(CHANGED, names, [])
+            changed = await self._place.run(CHANGED, names, [self._where])
         except Away:
             changed = [1] * len(names)
         for name, has in zip(names, changed, strict=True):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import trio
 
+from cometfs.shared.claimant import Claimant
 from cometfs.shared.place import Away, Full, Place
 from cometfs.shared.scripts import GO_ON, PUT, RELEASE
 from cometfs.shared.sealed import Value
@@ -45,7 +46,7 @@ class Sent(NamedTuple):
 class Outbox:
     """For one mount or process: `_due` is not sent yet, `_going` is on its way."""
 
-    def __init__(self, place: Place, claimant: str) -> None:
+    def __init__(self, place: Place, claimant: Claimant) -> None:
         self._place, self._claimant = place, claimant
         self._due: deque[Sent] = deque()
         self._waiting = 0
@@ -60,10 +61,6 @@ class Outbox:
     def waits(self) -> bool:
         """Whether something is not there yet."""
         return bool(self._due or self._going)
-
-    def names(self) -> list[bytes]:
-        """Of what is not there yet."""
-        return [one.name for one in (*self._due, *self._going)]
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes may wait, too."""
@@ -104,6 +101,7 @@ class Outbox:
                 await self._send_together(taken)
             except Away as error:
                 log.debug("not shared: %s", error)
+                self._claimant.rename()
             except BaseException:  # the end has come meanwhile: it is sent once more
                 self._due.extendleft(reversed(taken))
                 self._waiting += sum(map(_bytes, taken))
@@ -123,19 +121,19 @@ class Outbox:
 
     async def _send_together(self, taken: Sequence[Sent]) -> None:
         if not self._place.clock.known:
-            await self._place.run(GO_ON, [], [self._claimant, "0"])
+            await self._place.run(GO_ON, [], [])
         # To compress a listing of thousands takes a while.
         puts, gone = await trio.to_thread.run_sync(self._sorted, taken)
         try:
             if puts:
                 values = [part for _, value, until in puts for part in (value, until)]
-                await self._place.run(PUT, [name for name, *_ in puts], [self._claimant, *values])
+                await self._place.run(PUT, [name for name, *_ in puts], [self._claimant.name, *values])
                 self.brought += len(puts)
         except Full as error:
             self._note_full(str(error))
             gone += [name for name, *_ in puts]
         if gone:
-            await self._place.run(RELEASE, gone, [self._claimant])
+            await self._place.run(RELEASE, gone, [self._claimant.name])
 
     def _sorted(self, taken: Sequence[Sent]) -> tuple[list[tuple[bytes, bytes, str]], list[bytes]]:
         """What is put, by name, with the millisecond until which it holds; what does not come."""

@@ -10,8 +10,8 @@ import hashlib
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
 """Seconds for one trip there; on a local network one takes about a millisecond."""
+
+LOOKS = 8
+"""Times that it is looked meanwhile whether the time is over."""
 
 PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds until it is tried again, after so many failures in a row."""
@@ -59,11 +62,11 @@ class Place:
     prefix: str
     seal: Seal
     """What has none was written by another."""
+    probes: trio.Nursery
+    """Where it is tried again, while all else goes on without it."""
     clock: ServerClock = field(default_factory=ServerClock)
     why: str = ""
     """Why it cannot be used, or nothing."""
-    probes: trio.Nursery | None = None
-    """Where it is tried again, while all else goes on without it."""
     _failures: int = 0
     _failed: float = 0.0
     """When the last of them was seen."""
@@ -74,7 +77,7 @@ class Place:
     def away(self) -> bool:
         """Whether it is left alone now. Where it is time to try again, that is begun."""
         now = trio.current_time()
-        if self.why and self.probes is not None and now >= self._until:
+        if self.why and now >= self._until:
             self._until = now + PATIENCE  # what asks meanwhile begins no other
             self.probes.start_soon(self._probe)
         return bool(self.why)
@@ -95,24 +98,40 @@ class Place:
 
     async def _probe(self) -> None:
         with suppress(Away):
-            await self._run(GO_ON, [], ["", "0"])
+            await self._run(GO_ON, [], [])
 
     async def _run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | float]) -> Any:
         sent = trio.current_time()
         try:
-            with trio.fail_after(PATIENCE):
+            with self._patience():
                 (seconds, micros), found = await self._evaluated(script, keys, arguments)
         except ResponseError as error:
             if str(error).startswith("OOM"):
                 raise Full(str(error)) from error
             self._fail(str(error), sent)  # a wrong password, an old version
-        except (RedisError, OSError, trio.TooSlowError) as error:
-            self._fail(_why(error) or f"no answer within {PATIENCE:g} s", sent)
+        except trio.TooSlowError as error:
+            self._fail(str(error), sent)
+        except (RedisError, OSError) as error:
+            self._fail(_why(error) or "no connection", sent)
         else:
             self.clock.note(int(seconds) + int(micros) / 1e6, sent, trio.current_time())
             self._recover()
             return found
         raise Away(self.why)
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Ends its block after `PATIENCE`, with trio.TooSlowError. Time in which this process had no turn, or nothing
+        but its own work, does not count: an answer that is there and was not read yet is no silence."""
+        look = trio.CancelScope()
+        with trio.CancelScope() as scope:
+            self.probes.start_soon(_end_after_looks, scope, look)
+            try:
+                yield
+            finally:
+                look.cancel()
+        if scope.cancelled_caught:
+            raise trio.TooSlowError(f"no answer within {PATIENCE:g} s")
 
     async def _evaluated(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | float]) -> Any:
         """By its digest; a server that has not seen it yet, or was started again, gets the whole in the next trip."""
@@ -135,6 +154,13 @@ class Place:
         if self.why:
             log.warning("the shared cache at %s is back", self.address)
         self.why, self._failures, self._until = "", 0, 0.0
+
+
+async def _end_after_looks(scope: trio.CancelScope, look: trio.CancelScope) -> None:
+    with look:
+        for _ in range(LOOKS):
+            await trio.sleep(PATIENCE / LOOKS)
+        scope.cancel()
 
 
 @asynccontextmanager

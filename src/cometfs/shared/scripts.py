@@ -65,27 +65,38 @@ return found
 """)
 
 CLAIM = _timed("""
--- KEYS: answers. ARGV: claimant, milliseconds of a claim.
--- Returns for each its value; or 1, claimed, or 0, claimed by another.
+-- KEYS: answers. ARGV: claimant, beginning of the keys of those that live, milliseconds for which this one does.
+-- Returns for each its value; or 1, claimed, or 0, claimed by one that lives.
+local alive = {}
+local function lives(owner)
+    if alive[owner] == nil then alive[owner] = redis.call('EXISTS', ARGV[2] .. owner) == 1 end
+    return alive[owner]
+end
+redis.call('SET', ARGV[2] .. ARGV[1], '', 'PX', ARGV[3])
 local found = {}
 for i, key in ipairs(KEYS) do
     local value = redis.call('GET', key)
+    local owner = not value and redis.call('GET', key .. ':claim')
     if value then
         found[i] = value
-    elseif redis.call('SET', key .. ':claim', ARGV[1], 'NX', 'PX', ARGV[2]) then
-        found[i] = 1
-    else
+    elseif owner and lives(owner) then
         found[i] = 0
+    else
+        redis.call('SET', key .. ':claim', ARGV[1], 'EX', 3600)
+        found[i] = 1
     end
 end
 return found
 """)
 
 CHANGED = _timed("""
--- KEYS: answers that others ask for. Returns of each 1 where it has come, or does not come any more.
+-- KEYS: answers that others ask for. ARGV: beginning of the keys of those that live. Returns of each 1 where it has
+-- come, or does not come any more.
 local found = {}
 for i, key in ipairs(KEYS) do
-    found[i] = redis.call('EXISTS', key) == 1 and 1 or 1 - redis.call('EXISTS', key .. ':claim')
+    local owner = redis.call('EXISTS', key) == 0 and redis.call('GET', key .. ':claim')
+    found[i] = owner and redis.call('EXISTS', ARGV[1] .. owner) or 0
+    found[i] = 1 - found[i]
 end
 return found
 """)
@@ -124,10 +135,8 @@ return 1
 """)
 
 GO_ON = _timed("""
--- KEYS: answers that are being asked for. ARGV: claimant, milliseconds of a claim.
-for _, key in ipairs(KEYS) do
-    if redis.call('GET', key .. ':claim') == ARGV[1] then redis.call('PEXPIRE', key .. ':claim', ARGV[2]) end
-end
+-- KEYS: claimants that live. ARGV: milliseconds for which they do.
+for _, key in ipairs(KEYS) do redis.call('SET', key, '', 'PX', ARGV[1]) end
 return 1
 """)
 

@@ -12,7 +12,15 @@ from functools import partial
 import trio
 
 from cometfs.cache.memory import Recent
-from cometfs.errors import NO_OTHER_WAY, AnswerTooLarge, CometFSError
+from cometfs.errors import (
+    NO_OTHER_WAY,
+    AnswerTooLarge,
+    CometFSError,
+    DeadlineExceeded,
+    ServerFailed,
+    Unreachable,
+    Untrusted,
+)
 from cometfs.lease import is_settling
 from cometfs.vfs.answers.batch_trust import BatchTrust
 from cometfs.vfs.answers.resolver import AnswerResolver, Take
@@ -29,6 +37,9 @@ SLOW = 10.0
 
 REMEMBERED = 4096
 """Experiments that batches left out of which that is remembered: below a megabyte."""
+
+OF_THE_SERVER = (ServerFailed, DeadlineExceeded, Untrusted)
+"""Failures of a server that was reached."""
 
 HELD = 32 << 20
 """Bytes of answers to one question that a table leaves in memory. Of more, nothing: it has taken what it wants, the
@@ -94,7 +105,9 @@ class Batches:
         batch = source.batch
 
         async def ask(chunk: list[Context]) -> None:
-            await self.ask(source, line, chunk)
+            outage = await self.ask(source, line, chunk)
+            if outage is not None:
+                raise outage  # to ask each by itself would be thousands of calls, once it is over
             if take is not None:
                 await take(chunk)
                 if len(missing) * self._trust.weight(batch, line) > HELD:
@@ -119,31 +132,36 @@ class Batches:
             return
         line.record_single(batch, at)
 
-    async def ask(self, source: Source, line: Siblings, places: list[Context]) -> None:
-        """Asks about those that no batch under way asks for. Where the call fails, about half as many at a time."""
+    async def ask(self, source: Source, line: Siblings, places: list[Context]) -> Unreachable | None:
+        """Asks about those that no batch under way asks for. Where the call fails, about half as many at a time.
+        Returns why, where Comet cannot be reached now."""
         assert source.batch is not None
         # Another batch may have taken some of them since they were chosen.
         places = [at for at in places if self.is_missing(source, at)]
         if not places or not self._trust.is_trusted(source, line) or self._answers.store.connectivity.away:
-            return
+            return None
         # No await between the look above and here: two batches never ask for the same experiment.
         ended = trio.Event()
         keys = [(source.batch.name, at.key) for at in places]
         self._under_way.update(dict.fromkeys(keys, ended))
         try:
-            left = await self._asked(source, source.batch, line, places)
+            left, outage = await self._asked(source, source.batch, line, places)
         finally:
             # Also when it failed or was cancelled: readers that wait for it go on alone.
             ended.set()
             for key in keys:
                 self._under_way.pop(key, None)
-        while left and self._trust.is_trusted(source, line):
+        while left and outage is None and self._trust.is_trusted(source, line):
             size = self._trust.most(source.batch, line)
-            await self.ask(source, line, left[:size])
+            outage = await self.ask(source, line, left[:size])
             left = left[size:]
+        return outage
 
-    async def _asked(self, source: Source, batch: Batch, line: Siblings, places: list[Context]) -> list[Context]:
-        """The places about which to ask again, fewer at a time."""
+    async def _asked(
+        self, source: Source, batch: Batch, line: Siblings, places: list[Context], again: int = 1
+    ) -> tuple[list[Context], Unreachable | None]:
+        """The places about which to ask again, fewer at a time; or why Comet cannot be reached. Of an outage nothing is
+        concluded: where it is over at once, the same is asked `again`."""
         began = trio.current_time()
         try:
             self._doubt_old_names(line)
@@ -157,9 +175,15 @@ class Batches:
             log.debug("not fetched together: %s", error)  # each is asked by itself then, and says what is wrong
         except CometFSError as error:
             log.debug("not fetched together: %s", error)
+            if isinstance(error, Unreachable) and not isinstance(error, OF_THE_SERVER):
+                await self._answers.store.connectivity.look()
+                if self._answers.store.connectivity.away:
+                    return [], error
+                if again:
+                    return await self._asked(source, batch, line, places, again - 1)
             if self._trust.divides(batch, line, len(places), error, began=began):
-                return places
-        return []
+                return places, None
+        return [], None
 
     def _weigh(self, kept: Source, batch: Batch, line: Siblings, places: Sequence[Context]) -> None:
         """What other machines have brought tells as well how many to ask about in a call."""

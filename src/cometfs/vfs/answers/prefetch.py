@@ -122,7 +122,7 @@ class Prefetcher:
         if self.may:
             self.start(self.abreast.all, list(wanted))
 
-    def start(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    def start(self, work: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Does what no program waits for."""
         self._start(AHEAD, work, *arguments)
 
@@ -173,7 +173,7 @@ class Prefetcher:
         elif asked and self._singles:
             self.start(self.abreast.all, [(source, at) for at in asked])
 
-    def _start(self, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    def _start(self, caller: Caller, work: Callable[..., Awaitable[object]], *arguments: object) -> None:
         self._loads.start_soon(_unattended, self._answers.store, caller, work, *arguments)
 
     def _is_due(self, source: Source, at: Context) -> bool:
@@ -185,7 +185,7 @@ class Prefetcher:
         return held is not None and at.item in (held.value or ())
 
 
-async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+async def _unattended(store: Store, caller: Caller, work: Callable[..., Awaitable[object]], *arguments: object) -> None:
     """Does work that no reader waits for. Its errors never end the mount; a reader of the same gets its own."""
     CALLER.set(caller)
     try:

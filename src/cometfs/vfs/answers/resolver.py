@@ -10,6 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import trio
@@ -46,8 +47,8 @@ BIG = 8 << 20
 """Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
 
-OTHERS = 0.1
-"""Seconds until it is looked again whether another machine has brought what it asks for."""
+SOME = 1000
+"""Answers that other machines ask for of which it is looked at once whether they have come."""
 
 UNTIL = 50
 """Answers at hand that are taken before others get their turn."""
@@ -318,18 +319,28 @@ class AnswerResolver:
             await ask(places)
             return
         left: dict[Hashable, Context] = {source.key(at): at for at in places}
+        some = list(left)
         while left:
-            mine, others = await self.store.claim(list(left))
+            mine: list[Hashable] = []
             try:
-                if there := [at for key, at in left.items() if key not in {*mine, *others}]:
+                mine, others = await self.store.claim(some)
+                if mine and len(some) < len(left):  # what another has let go is asked for together
+                    rest = list(islice(left, len(some), None))
+                    more, away = await self.store.claim(rest)
+                    some, mine, others = [*some, *rest], [*mine, *more], [*others, *away]
+                asked, waits = set(mine), set(others)
+                if there := [left[key] for key in some if key not in asked and key not in waits]:
                     came(there)
                 if mine:
                     await ask([left[key] for key in mine])
             finally:
                 self.store.release(mine)
-            left = {key: left[key] for key in others}
-            if left:
-                await trio.sleep(OTHERS)
+            for key in some:
+                if key not in waits:
+                    del left[key]
+            if others:
+                await self.store.settled_by_others(next(iter(left)))
+            some = list(islice(left, SOME))
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
         """A body, or its first `most` bytes; it is kept for its next reader."""
