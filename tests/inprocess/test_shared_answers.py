@@ -22,7 +22,7 @@ from cometfs.shared.opening import open_shared
 from cometfs.shared.outbox import Outbox, Sent
 from cometfs.shared.place import Away, Place
 from cometfs.shared.refreshes import REMEMBERED
-from cometfs.shared.scripts import GO_ON, RELEASE
+from cometfs.shared.scripts import CLAIM, GO_ON, RELEASE
 from cometfs.vfs.schema.declaration import Context
 from cometfs.vfs.sources.chart_series import gather
 from cometfs.vfs.sources.experiment import PARAMETERS, at_metric
@@ -498,3 +498,44 @@ async def test_claims_that_cannot_be_given_up_end(redis: Redis, monkeypatch: pyt
         with trio.fail_after(30):
             while await got(other) is not True:  # noqa: ASYNC110  # it has no event
                 await trio.sleep(0.05)
+
+
+async def test_who_is_cancelled_while_it_claims_keeps_nobody(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that was killed: its machine lives on, and asks for none of it."""
+    keys = [("parameters", "", str(number)) for number in range(3 * AT_ONCE)]
+    async with sharing(redis) as one, sharing(redis) as other:
+        run, scope = Place.run, trio.CancelScope()
+
+        async def ended(place: Place, script: str, names: Sequence[bytes], arguments: Sequence[str]) -> object:
+            found = await run(place, script, names, arguments)
+            if script == CLAIM:
+                scope.cancel()
+            return found
+
+        monkeypatch.setattr(Place, "run", ended)
+        with scope:
+            await one.claim(keys)
+        assert scope.cancelled_caught
+        monkeypatch.setattr(Place, "run", run)
+        with trio.fail_after(30):
+            while one.waits:  # noqa: ASYNC110  # it has no event
+                await trio.sleep(0.01)
+        assert set((await other.claim(keys)).values()) == {True}
+
+
+async def test_a_machine_that_lives_and_brings_nothing_is_not_waited_for_for_ever(
+    wire: Wire, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cometfs.vfs.answers.resolver.STUCK", 0.5)
+    async with machines(2, wire, redis.url) as (one, other):
+        places = await experiments(other)
+        await one.shared.answers.claim([PARAMS.key(place) for place in places])
+        asked: list[Context] = []
+
+        async def ask(mine: Sequence[Context]) -> None:
+            asked.extend(mine)
+            await trio.lowlevel.checkpoint()
+
+        with trio.fail_after(30):
+            await other.vfs._answers.in_turn(PARAMS, places, ask)
+        assert len(asked) == len(places)

@@ -107,7 +107,12 @@ class SharedAnswers:
         names = {key: self._name(key) for key in keys if key_of(key) is not None}
         if not names:
             return dict.fromkeys(keys, True)
-        found = await self._found(CLAIM, names, self._claimant.words)
+        try:
+            found = await self._found(CLAIM, names, self._claimant.words)
+        except BaseException:  # cancelled: some may be claimed already
+            for key in names.keys() - self._claimed:
+                self._outbox.put(Sent(names[key], None))
+            raise
         self._claimed.update(key for key, one in found.items() if one is True)
         self.found += sum(isinstance(one, SharedAnswer) for one in found.values())
         return {key: found.get(key, True) for key in keys}

@@ -47,6 +47,9 @@ BIG = 8 << 20
 """Bytes of a body from which on it comes in parts: less arrives as one stream before a second request would begin."""
 
 
+STUCK = 300.0
+"""Seconds without an answer of another machine that lives, after which this one asks, too."""
+
 SOME = 1000
 """Answers that other machines ask for of which it is looked at once whether they have come."""
 
@@ -339,7 +342,11 @@ class AnswerResolver:
                 if key not in waits:
                     del left[key]
             if others:
-                await self.store.settled_by_others(next(iter(left)))
+                with trio.move_on_after(STUCK) as wait:
+                    await self.store.settled_by_others(next(iter(left)))
+                if wait.cancelled_caught:
+                    await ask(list(left.values()))
+                    return
             some = list(islice(left, SOME))
 
     async def body(self, stream: Stream, at: Context, most: int | None = None) -> bytes:
