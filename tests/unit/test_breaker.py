@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cometfs.comet.http.breaker import BRIEF, FAILURES, GRACE, LAST, PROBE, Breaker
+from cometfs.comet.http.breaker import BRIEF, FAILURES, FIRST, GRACE, LAST, PROBE, Breaker
 from cometfs.comet.http.retries import Transient
 from cometfs.errors import DeadlineExceeded, Unreachable
 
@@ -241,6 +241,21 @@ async def test_a_call_that_waits_ends_when_calls_fail_at_once(mounted: Host, aut
         mounted.breaker.silent(30.0, SILENT)
     assert took == {"no byte": 3.0 + PROBE, "one byte": 3.0 + PROBE, "bytes": 100.0}
     assert await ended_after(mounted, 5.0) == 5.0
+
+
+async def test_a_call_that_waits_is_ended_where_no_other_one_comes(mounted: Host, autojump_clock: MockClock) -> None:
+    """It waits for a probe, and need not wait for another call that wants one."""
+    took: list[float] = []
+
+    async def wait() -> None:
+        took.append(await ended_after(mounted))
+
+    mounted.silent = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(3.0)
+        mounted.fail(FAILURES)
+    assert 3.0 + PROBE <= took[0] <= 3.0 + FIRST + PROBE
 
 
 async def test_a_call_that_waits_is_not_ended_by_failures_of_others(mounted: Host, autojump_clock: MockClock) -> None:

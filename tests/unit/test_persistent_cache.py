@@ -141,6 +141,20 @@ async def test_a_small_body_is_at_hand_after_it_got_its_place(account: Account) 
         bodies.release(b"small", small)
 
 
+async def test_what_has_been_read_is_kept_by_a_process_that_ends(account: Account) -> None:
+    """At once, as `cometfs warm` does: bodies that wait for their place on disk get it."""
+    async with trio.open_nursery() as loads:
+        bodies = Bodies(loads, 0, account.index.folder, account.blobs)
+        for number in range(20):
+            body = await bodies.open(number, Source(b"%d" % number).begin)
+            assert await body.read(0, 2) == b"%d" % number
+            bodies.release(number, body)
+        loads.cancel_scope.cancel()
+    bodies.close()
+    account.settle()
+    assert [account.blobs.size(number) for number in range(20)] == [len(str(number)) for number in range(20)]
+
+
 async def test_small_bodies_in_memory_hold_no_descriptors(account: Account) -> None:
     """16 MiB of the smallest are more than any process may have open."""
     async with bodies_of(account) as bodies:

@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 STALE = Lease(5.0)
 """How long an answer is shown that may not hold any more, before it is asked for again."""
 
-UNREAD = 0.05
-"""Seconds for what has arrived and was not read yet, as in a process that was busy itself: that is no silence."""
-
 HURRY = 4.0
 """Seconds that a caller must have left: with less it gets nothing but an answer."""
 
@@ -321,7 +318,6 @@ class Store:
             waited, patience = True, min(SILENCE, left / 2)
             with trio.move_on_after(patience), due():
                 return await join()
-            await trio.sleep(UNREAD)
             if self.connectivity.is_silent(began, patience):
                 break
         # A caller that has waited gets the last answer before its time is over, and so does one that may not wait.

@@ -142,7 +142,9 @@ class Bodies:
                 await _arrive(body, begin)
                 body.end()
                 if self._blobs is not None:
-                    await self._lay(self._blobs, key, body)
+                    # It is here: a process that ends now, such as `cometfs warm`, must not lose it.
+                    with trio.CancelScope(shield=True):
+                        await self._lay(self._blobs, key, body)
                     self._blobs.changed()
             except Exception as error:  # its readers get it, a bug too; the nursery of all loads lives on
                 body.fail(error)

@@ -189,6 +189,9 @@ class Breaker:
         # What waits may be answered yet where calls have failed and no probe has: by now it may be one endpoint.
         for scope, until in self._waits.items() if self._probes else ():
             scope.deadline = until
+        if self._waits and self.nursery is not None:  # those wait for a probe, whether or not another call comes
+            self._wanted = True
+            self._start(self.nursery)
         self._decide()
 
     def _decide(self) -> None:
