@@ -561,15 +561,15 @@ def test_a_change_costs_two_calls_and_what_it_has_made_old(
     rw: Mounted, project: Path, experiments: Experiments
 ) -> None:
     """The change, the look at whether it is there, and the listings of its projects."""
-    experiments.make("cheap", "a", note="1")
+    key = experiments.make("cheap", "a", note="1")
     (rw / WORKSPACE / PROJECT).touch()
     assert (project / "cheap/tags.txt").read_text() == "a\n"
     assert (project / "cheap/others.json").read_text()
-    with experiments.comet.asked() as asked:
+    with experiments.comet.asked(about=key) as asked:
         sh("mv cheap cheaper", project)
     assert asked == ["write/experiment/log-other", "experiment/metadata", "experiments"]
     (project / "cheaper/tags.txt").read_text()
-    with experiments.comet.asked() as asked:
+    with experiments.comet.asked(about=key) as asked:
         sh("echo b >> cheaper/tags.txt", project)
     assert asked == ["write/experiment/tags", "experiment/tags"]
 

@@ -59,12 +59,15 @@ class Comet:
         return [json.loads(line) for line in whole.splitlines()]
 
     @contextmanager
-    def asked(self) -> Iterator[list[str]]:
-        """The endpoints asked for while the block ran, in order, filled in at its end."""
+    def asked(self, about: str = "") -> Iterator[list[str]]:
+        """The endpoints asked for while the block ran, in order, filled in at its end. `about`: the key of an
+        experiment, without what was asked of others, such as what was still being fetched ahead."""
         before = len(self.requests())
         paths: list[str] = []
         yield paths
-        paths += [request["path"].removeprefix("/api/rest/v2/") for request in self.requests()[before:]]
+        for request in self.requests()[before:]:
+            if about in request["query"] or "experimentKey=" not in request["query"]:
+                paths.append(request["path"].removeprefix("/api/rest/v2/"))
 
 
 @dataclass
