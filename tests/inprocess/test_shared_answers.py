@@ -96,6 +96,8 @@ async def test_what_another_has_brought_tells_how_many_to_ask_about(redis: Redis
         assert wire.asked == ["experiments/multi-metric-chart"]
 
 
+CHARTS = "experiments/multi-metric-chart"
+
 LOSS = f"{PROJECT}/charts/validate_loss.csv"
 
 
@@ -124,21 +126,25 @@ async def test_a_chart_is_asked_for_once(redis: Redis) -> None:
 
 
 async def test_where_one_asks_for_a_part_of_a_chart_another_asks_for_the_rest(redis: Redis) -> None:
-    """And a third that draws all of it has the points of both, each line once."""
+    """And a third that draws all of it has the points of both, without a call."""
     wire = Wire(open_directory(sample_directory(), 30))
     async with machine(wire, redis.url) as first, machine(wire, redis.url) as second:
         places = await experiments(first)
         asker = first.vfs._answers.asker()
-        await gather(asker, places[:50], ["validate_loss"], lambda *_of_one: None)
+        await gather(asker, places[:-1], ["validate_loss"], lambda *_of_one: None)
         await sent(first)
         wire.asked.clear()
         mine = await drawn(second)
+        rest = Counter(wire.asked)[CHARTS]
         await sent(second)
+        wire.asked.clear()
         async with machine(wire, redis.url) as third:
             assert await drawn(third) == mine
+        assert not wire.asked
     redis.ask("FLUSHALL")
     async with machine(wire, redis.url) as alone:
         assert await drawn(alone) == mine
+    assert rest == 1 < Counter(wire.asked)[CHARTS]
 
 
 async def test_files_of_one_metric_are_asked_for_once(redis: Redis) -> None:
@@ -177,8 +183,11 @@ async def test_to_wait_for_thousands_is_a_look_for_one(redis: Redis, monkeypatch
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(second.vfs._answers.in_turn, PARAMS, some, ask)
+            with trio.fail_after(60):
+                while looked < len(keys):  # noqa: ASYNC110  # it has no event
+                    await trio.sleep(0.01)
             await trio.sleep(1.0)
-            assert len(keys) <= looked <= len(keys) + 100
+            assert looked <= len(keys) + 100
             first.shared.answers.settle(keys)
         assert sum(asked) == len(keys)
 
@@ -451,19 +460,19 @@ def _slowly(send: Send) -> Send:
 
 async def test_a_claim_lasts_until_its_answer_is_there(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while that is on its way for long."""
-    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 0.6)
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 2.0)
     monkeypatch.setattr("cometfs.shared.outbox.Outbox._send_together", _slowly(Outbox._send_together))
     monkeypatch.setattr("cometfs.shared.outbox.LAST", 0.1)
     async with sharing(redis) as one, sharing(redis) as other:
         assert await got(one) is True
         one.keep(ONE, b"value", 60.0)
-        await trio.sleep(1.5)
+        await trio.sleep(3.0)
         assert await got(other) is False
 
 
 async def test_thousands_of_claims_live_by_one_word(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """To renew each took longer than they held: others asked for the same."""
-    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 0.6)
+    monkeypatch.setattr("cometfs.shared.claimant.LIVES", 3.0)
     keys = [("parameters", "", str(number)) for number in range(3000)]
     async with sharing(redis) as one, sharing(redis) as other:
         await one.claim(keys)
@@ -475,9 +484,9 @@ async def test_thousands_of_claims_live_by_one_word(redis: Redis, monkeypatch: p
             return await run(place, script, names, arguments)
 
         monkeypatch.setattr(Place, "run", counted)
-        await trio.sleep(2.0)
+        await trio.sleep(4.0)
         assert set((await other.claim(keys)).values()) == {False}
-        assert 3 <= said <= 20
+        assert 1 <= said <= 20
 
 
 async def test_claims_that_cannot_be_given_up_end(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ LIVES = 6.0
 class Claimant:
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._prefix = place.key("claimant") + b":"
+        self.where = place.key("claimant") + b":"
+        """The beginning of the keys of those that live."""
         self.rename()
 
     def rename(self) -> None:
@@ -31,12 +32,7 @@ class Claimant:
     @property
     def words(self) -> list[str | bytes]:
         """What CLAIM wants to know: the name, where those that live stand, milliseconds for which they do."""
-        return [self.name, self._prefix, str(int(LIVES * 1000))]
-
-    @property
-    def where(self) -> bytes:
-        """Where those that live stand: the beginning of their keys."""
-        return self._prefix
+        return [self.name, self.where, str(int(LIVES * 1000))]
 
     async def live(self, has_work: Callable[[], bool]) -> None:
         """Gives signs of life while there is work, until it is cancelled."""
@@ -44,4 +40,4 @@ class Claimant:
             await trio.sleep(LIVES / 3)
             if has_work():
                 with suppress(Away):
-                    await self._place.run(GO_ON, [self._prefix + self.name.encode()], [str(int(LIVES * 1000))])
+                    await self._place.run(GO_ON, [self.where + self.name.encode()], [str(int(LIVES * 1000))])
